@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The port contract: all that the kernel's generic part (exo/) asks of a machine.
+ *
+ * arch/x86_64 is the machine; arch/null is the fake port, on which exo/ links as a host program for unit tests and
+ * fuzzers: there physical memory is an array, the CPU a set of variables, the clock a counter that tests set.
+ * The generic part is entered with interrupts off, on the CPU's one stack, by the functions that exo/kernel.h lists
+ * under "entered by the port", and never waits.
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <exo/types.h>
+#include <exo/disp.h>
+
+typedef uint64_t paddr_t;
+
+struct env;
+
+/* --- memory --------------------------------------------------------------------------------------------------- */
+
+/* The kernel's own mapping of all memory; valid for every frame that boot_memory reported, and for device windows. */
+extern char *arch_phys_base;
+
+static inline void *phys_to_virt(paddr_t pa)
+{
+	return arch_phys_base + pa;
+}
+
+static inline void *pfn_to_virt(exo_pfn_t pfn)
+{
+	return arch_phys_base + ((paddr_t)pfn << EXO_PAGE_SHIFT);
+}
+
+static inline exo_pfn_t virt_to_pfn(const void *va)
+{
+	return (exo_pfn_t)(((const char *)va - arch_phys_base) >> EXO_PAGE_SHIFT);
+}
+
+/* Clear one frame / copy bytes between kernel mappings, with whatever the machine does best. */
+void arch_zero_frame(exo_pfn_t pfn);
+
+/* --- page tables ---------------------------------------------------------------------------------------------- */
+/* Entries are 64 bits, tables 512 entries, 4 levels; bits as in exo/space.h. */
+
+#define PT_ENTRIES	512
+#define PT_LEVELS	4	/* the root is level 4 */
+
+/* The kernel's half of a new root table. */
+void arch_root_init(uint64_t *root);
+
+/* Entry for a frame with EXO_MAP_* flags; entry for a lower table. */
+uint64_t arch_pte_page(exo_pfn_t pfn, unsigned flags);
+uint64_t arch_pte_table(exo_pfn_t pfn);
+
+/* Forget one page of the space that this CPU has loaded / everything. Counts into info.invalidations. */
+void arch_tlb_page(uint64_t va);
+void arch_tlb_all(void);
+
+/* Load a space. Counts into info.switches. */
+void arch_space_load(exo_pfn_t root);
+
+/* --- running environments ------------------------------------------------------------------------------------- */
+
+/* Registers kept over a transfer for the caller: filled by the port before sys_call is entered. */
+struct arch_caller {
+	uint64_t rip, rflags, rsp;
+	uint64_t rbx, rbp, r12, r13, r14, r15;
+};
+
+/* What the port keeps in an environment (first member of struct env). */
+struct arch_env {
+	uint64_t disp;		/* kernel address of the dispatcher page; the fast exception path uses it */
+	uint64_t entries;	/* calls, counted on entry */
+	uint64_t exceptions;
+	uint64_t fs_base, gs_base;
+	struct arch_caller caller;
+};
+
+/* Words that an upcall or a resumed transfer delivers in registers. */
+struct arch_message {
+	uint64_t rax, rdi, rsi, rdx, r10, r8, r9;
+};
+
+/* Make `env` the one that runs: bases loaded, its counters and dispatcher page used by the entry code. The FPU is
+ * cleared if it is another than before. The space is loaded by the caller. */
+void arch_env_load(struct env *env);
+
+/* The environment that leaves the CPU: keep its bases in env->arch. */
+void arch_env_unload(struct env *env);
+
+/* Enter user mode at an entry with a stack; registers as given, the others clear. Address and stack are masked to
+ * canonical user addresses. Does not return; the kernel's stack is reset. */
+_Noreturn void arch_upcall(uint64_t entry, uint64_t sp, const struct arch_message *message);
+
+/* Return to a caller whose transfer has ended: its kept registers, rax = status, rdx, r10, r8, r9 = message. */
+_Noreturn void arch_caller_resume(const struct arch_caller *caller, const struct arch_message *message);
+
+/* Resume a state saved in a dispatcher page: every field masked first (exo/disp.h). `fpu` may be NULL. */
+_Noreturn void arch_regs_resume(const struct exo_regs *regs, const uint8_t *fpu);
+
+/* Nothing can run: enable interrupts and halt until one comes. Does not return: the interrupt enters the kernel anew. */
+_Noreturn void arch_idle(void);
+
+/* Copy the interrupted user state, which the entry code left on the kernel stack, to a save area (with the FPU). */
+struct arch_frame;
+void arch_frame_save(const struct arch_frame *frame, struct exo_regs *regs, uint8_t *fpu);
+uint64_t arch_frame_rip(const struct arch_frame *frame);
+/* Go back to exactly the interrupted user state. */
+_Noreturn void arch_frame_resume(struct arch_frame *frame);
+
+/* --- time ----------------------------------------------------------------------------------------------------- */
+
+/* Nanoseconds since boot; never runs back. Cost: one counter read. */
+exo_time_t arch_now(void);
+
+/* One interrupt at or after `when` (EXO_NEVER: none); replaces the one before. It enters cpu_timer(). */
+void arch_timer_set(exo_time_t when);
+
+/* --- devices -------------------------------------------------------------------------------------------------- */
+
+/* Bytes to the console, and to the emulator's debug console if there is one. */
+void arch_console_write(const char *bytes, size_t count);
+
+/* Stop the machine in good order with a status: `halt N` on the debug console, power off, or halt for good. */
+_Noreturn void arch_halt(uint64_t status);
+
+/* Make a device window usable through the kernel's mapping (uncached); returns its kernel address. Boot only. */
+void *arch_map_device(paddr_t pa, size_t bytes);
+
+/* Give a device's interrupt to a handler. Boot only. `arch_irq_msi` returns address and data to write to the device;
+ * `arch_irq_pin` routes a global interrupt line (level, as ACPI says). Both return false when none is left. */
+typedef void (*arch_irq_handler)(void *arg);
+bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32_t *data);
+bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg);
+
+/* Port I/O, PCI configuration space and virtio-mmio windows, as the machine has them. */
+uint32_t arch_pci_read(uint32_t bdf, unsigned offset, unsigned width);	/* bdf = bus << 8 | device << 3 | function */
+void arch_pci_write(uint32_t bdf, unsigned offset, unsigned width, uint32_t value);
+bool arch_pci_present(void);
+/* A free stretch of bus addresses for a BAR that the firmware left unassigned; 0: none. */
+paddr_t arch_pci_allocate(size_t bytes);
+
+struct arch_mmio_device {
+	paddr_t base;
+	size_t bytes;
+	unsigned gsi;
+};
+/* The i-th virtio-mmio window that firmware tables or the command line name; false when there is none. */
+bool arch_virtio_mmio(unsigned i, struct arch_mmio_device *device);
+
+/* --- diagnosis ------------------------------------------------------------------------------------------------ */
+
+/* Print the stack of the kernel with names and stop the machine for good (`panic` on the debug console). */
+_Noreturn void arch_panic_stop(void);
+
+/* Random bits for seeds: the CPU's generator if it has one, else mixed from clocks; said in STATUS. */
+uint64_t arch_random(void);
+
+uint64_t arch_cpu_features(void);	/* EXO_CPU_* */
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The whole kernel interface: number, name, arguments, capability and rights needed, one line of meaning.
+ *
+ * Dispatch (exo/call.c), user stubs (libos/core/stub.h), the reference manual (doc/abi) and the call fuzzer are made
+ * from this table. Numbers are never reused. The machine's registers: number in rax; arguments in rdi, rsi, rdx, r10,
+ * r8, r9; result in rax; rcx, r11 and the argument registers are lost, all others kept.
+ *
+ * Argument letters:  c capability handle   s free slot in the own table   n number   v virtual address
+ *                    o byte offset in the argument frame   t time, ns     w message word
+ * "rights" is TYPE:RIGHTS of the first capability argument ("-" when there is none); each call's page in doc/abi says
+ * what the other capabilities need, and every error.
+ */
+#ifndef EXO_CALL_H
+#define EXO_CALL_H
+
+/*      nr  name           args       argument names                             rights            meaning */
+#define EXO_CALLS(X) \
+	X(0,  null,          "",        "",                                        "-",              "does nothing; the floor of a kernel entry") \
+	X(1,  console_write, "con",     "console, offset, bytes",                  "CONSOLE:WRITE",  "write bytes of the argument frame to the console; returns how many") \
+	X(2,  machine_halt,  "cn",      "machine, status",                         "MACHINE:CONTROL", "stop the machine with a status; does not return") \
+	X(3,  cap_derive,    "ccsnnn",  "source, env, slot, rights, first, count", "any",            "make a smaller capability in the own table (env 0) or in another's") \
+	X(4,  cap_delete,    "c",       "cap",                                     "any",            "drop a capability and what was bound through it; children move up") \
+	X(5,  cap_revoke,    "c",       "cap",                                     "any",            "delete all that was derived from a capability, transitively") \
+	X(6,  cap_table,     "cn",      "frames, first",                           "FRAME:WRITE",    "add a frame to the own capability table") \
+	X(7,  frame_take,    "snn",     "slot or frames, pfn, count",              "-",              "take free frames, zeroed, into a new capability or at the end of one") \
+	X(8,  frame_give,    "cn",      "frames, count",                           "FRAME:WRITE",    "give back the last count frames of a capability") \
+	X(9,  space_create,  "scn",     "slot, frames, first",                     "FRAME:WRITE",    "make an address space; one frame becomes its root table") \
+	X(10, space_table,   "cvncn",   "space, address, level, frames, first",    "SPACE:WRITE",    "link a page table for an address; level 1 takes 3 frames, 2 and 3 take 1") \
+	X(11, space_write,   "con",     "space, offset, count",                    "SPACE:WRITE",    "write page-table entries as struct exo_map in the argument frame says") \
+	X(12, env_create,    "scccno",  "slot, space, account or 0, frames, first, offset", "SPACE:WRITE", "make an environment from 4 frames and struct exo_env_params: env, dispatcher, argument, capability table") \
+	X(13, env_start,     "c",       "env",                                     "ENV:CONTROL",    "let an environment run: its first upcall is RUN") \
+	X(14, env_read,      "cvon",    "env, address, offset, bytes",             "ENV:READ",       "copy another environment's memory to the argument frame") \
+	X(15, env_exit,      "nn",      "cause, status",                           "-",              "end the caller; does not return") \
+	X(16, env_destroy,   "c",       "env",                                     "ENV:CONTROL",    "end an environment, free what it holds and return its frames") \
+	X(17, env_fsbase,    "n",       "base",                                    "-",              "set the FS base, where user mode cannot do it itself") \
+	X(18, yield,         "c",       "env or 0",                                "ENV:READ",       "give the rest of the slice away; comes back as a RUN upcall") \
+	X(19, sleep,         "tn",      "until, events",                           "-",              "give the CPU up until a time or a new event; comes back as a RUN upcall") \
+	X(20, slice_take,    "snnn",    "slot, cpu, first, count",                 "-",              "take free slices of a CPU's vector") \
+	X(21, slice_bind,    "cc",      "slices, env",                             "SLICE:BIND",     "let an environment run in slices") \
+	X(22, entry_make,    "scn",     "slot, env or 0, badge",                   "ENV:CONTROL",    "make a badged entry capability to an environment's transfer entry") \
+	X(23, call,          "ctwwww",  "entry, deadline, w0, w1, w2, w3",         "ENTRY:EXEC",     "protected control transfer; returns when the callee replies") \
+	X(24, reply,         "nwwww",   "status, w0, w1, w2, w3",                  "-",              "answer the transfer being served; comes back at the next upcall") \
+	X(25, send,          "cwwww",   "entry, w0, w1, w2, w3",                   "ENTRY:EXEC",     "one-way transfer: the slice goes along, nothing comes back") \
+	X(26, flow_make,     "sccno",   "slot, parent, frames, first, offset",     "FLOW:CLAIM",     "make a narrower flow from struct exo_claim in the argument frame") \
+	X(27, flow_bind,     "ccncnn",  "flow, ring frames, first, tx frames, first, count", "FLOW:BIND", "bind receive and transmit rings to a flow") \
+	X(28, flow_kick,     "c",       "flow",                                    "FLOW:BIND",      "send what is queued, collect what was sent; returns packets taken") \
+	X(29, account_make,  "sccnn",   "slot, parent, frames, first, limit",      "ACCOUNT:CONTROL", "make an account below another, with a limit of frames")
+
+enum exo_call {
+#define EXO_CALL_ENUM(nr, name, args, names, rights, meaning) EXO_CALL_##name = nr,
+	EXO_CALLS(EXO_CALL_ENUM)
+#undef EXO_CALL_ENUM
+	EXO_CALL_COUNT
+};
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A slot of a capability table, as the owner sees it in the table's frames (mapped read-only).
+ *
+ * The owner reads what it holds without a call: type, rights, range, generation. The links are the kernel's; they name
+ * other slots by place (frame number << 6 | index in the frame) and are of no use to an application.
+ * `first` and `count` by type: frame: first frame, frames. slice: cpu << 32 | first slice, slices. entry: badge, 0.
+ * Others: 0, 0.
+ */
+#ifndef EXO_CAP_H
+#define EXO_CAP_H
+
+#include <exo/types.h>
+
+struct exo_cap {
+	uint8_t type;		/* EXO_TYPE_*; NONE: the slot is free */
+	uint8_t flags;
+	uint16_t rights;	/* EXO_RIGHT_* */
+	uint32_t generation;	/* grows when the slot is emptied */
+	uint64_t first;
+	uint32_t count;
+	exo_pfn_t object;	/* the kernel object's frame; 0: none */
+	uint64_t parent;	/* links: derivation tree ... */
+	uint64_t child;
+	uint64_t next;
+	uint64_t prev;
+	uint64_t bound;		/* ... and head of the ring of page-table entries made through it */
+};
+
+#ifndef __ASSEMBLER__
+_Static_assert(sizeof(struct exo_cap) == 64, "a slot is 64 bytes");
+#endif
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The dispatcher page: what an environment and the kernel share.
+ *
+ * An environment has one thread of control as the kernel sees it. The kernel enters it by an *upcall*: it sets `off`,
+ * loads the stack pointer named here and jumps to an entry named here. While `off` is nonzero, or while the program
+ * counter is in [critical, critical_end), no upcall of the first kind is made: an interruption is saved in OFF and
+ * resumed by the kernel itself, and an exception goes to `off_entry` with the state in FAULT.
+ *
+ *   RUN    run_entry, upcall_sp: the environment has the CPU. rdi = EXO_RUN_* reasons. If `saved` has
+ *          EXO_SAVED_ON, the state it was interrupted in is in area ON (registers and FPU); the libOS resumes it, or
+ *          copies it and runs something else.
+ *   FAULT  fault_entry, upcall_sp: an exception with upcalls on. The state is in area ON; the FPU is live. Registers
+ *          but rsp, rip and flags still hold the faulting code's values; rdi = vector.
+ *   OFF    off_entry, off_sp: an exception with upcalls off; state in area FAULT. A fault that finds this page's
+ *          OFF-in-progress mark (`off` == EXO_OFF_FAULT) ends the environment.
+ *   CALL   call_entry, call_sp: a transfer came in. rdi = badge, rsi = caller's environment id,
+ *          rdx, r10, r8, r9 = message, rax = 1 if a reply is wanted (exo_reply), 0 if one-way.
+ *
+ * To resume a state with upcalls on: inside the critical range load the registers, set rsp to `rip` of the area (it is
+ * laid out as IRETQ pops it), clear `off`, IRETQ. It costs no kernel entry and touches no red zone.
+ * Everything the kernel takes back from here is masked, never trusted. Fields are only appended.
+ * After Nemesis' and Barrelfish's dispatchers; unlike them, exceptions do not pass through the kernel on the way back.
+ */
+#ifndef EXO_DISP_H
+#define EXO_DISP_H
+
+#include <exo/types.h>
+
+#define EXO_DISP_VERSION	1
+
+#define EXO_OFF_NO		0	/* upcalls on */
+#define EXO_OFF_YES		1	/* upcalls off */
+#define EXO_OFF_FAULT		2	/* off, and OFF's handler is running */
+
+#define EXO_SAVED_ON		1	/* area ON holds an interrupted state, FPU included */
+
+/* Reasons of a RUN upcall (rdi), also OR-ed into `pending`. */
+#define EXO_RUN_START		0x01	/* the first upcall ever */
+#define EXO_RUN_SLICE		0x02	/* a slice begins, or somebody yielded to us */
+#define EXO_RUN_TIME		0x04	/* the time given to exo_sleep has come */
+#define EXO_RUN_EVENT		0x08	/* an event came; see `pending` */
+#define EXO_RUN_REPLIED		0x10	/* a transfer that we served was cut or has been replied to */
+
+/* Events, OR-ed into `pending` by the kernel; the libOS takes them with an atomic exchange. */
+#define EXO_EVENT_RECEIVE	0x100	/* a ring of ours has received */
+#define EXO_EVENT_SENT		0x200	/* a ring of ours that was full has room */
+#define EXO_EVENT_CHILD		0x400	/* an environment that we made has ended; see exo_env_info */
+#define EXO_EVENT_CUT		0x800	/* a transfer that we serve was cut */
+
+/* Offsets for assembly; checked below. */
+#define EXO_DISP_OFF		0x008
+#define EXO_DISP_SAVED		0x00c
+#define EXO_DISP_CRITICAL	0x010
+#define EXO_DISP_CRITICAL_END	0x018
+#define EXO_DISP_RUN_ENTRY	0x020
+#define EXO_DISP_FAULT_ENTRY	0x028
+#define EXO_DISP_OFF_ENTRY	0x030
+#define EXO_DISP_CALL_ENTRY	0x038
+#define EXO_DISP_UPCALL_SP	0x040
+#define EXO_DISP_OFF_SP		0x048
+#define EXO_DISP_CALL_SP	0x050
+#define EXO_DISP_ON		0x100
+#define EXO_DISP_ON_FPU		0x200
+#define EXO_DISP_OFFA		0x400
+#define EXO_DISP_OFFA_FPU	0x500
+#define EXO_DISP_FAULT		0x700
+#define EXO_REGS_RIP		0x90	/* start of the IRETQ frame in struct exo_regs */
+
+#ifndef __ASSEMBLER__
+struct exo_regs {
+	uint64_t rax, rbx, rcx, rdx, rsi, rdi, rbp;
+	uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+	uint64_t vector;	/* exception number; 256: interruption */
+	uint64_t error;		/* the exception's error code, else 0 */
+	uint64_t address;	/* page fault: the address touched, else 0 */
+	uint64_t rip, cs, rflags, rsp, ss;	/* as IRETQ pops them */
+	uint64_t fs_base, gs_base;	/* areas ON and OFF when interrupted */
+	uint64_t spare[7];
+};
+
+struct exo_disp {
+	uint32_t version;	/* written by the kernel at creation */
+	uint32_t size;
+	uint32_t off;		/* EXO_OFF_* */
+	uint32_t saved;		/* EXO_SAVED_* */
+	uint64_t critical, critical_end;
+	uint64_t run_entry, fault_entry, off_entry, call_entry;
+	uint64_t upcall_sp, off_sp, call_sp;
+	uint64_t events;	/* grows with each event; exo_sleep compares it */
+	uint64_t pending;	/* EXO_EVENT_* not yet taken */
+	uint64_t slice_end;	/* when the CPU may be taken away: exo_time_t */
+	exo_env_id_t self;	/* own environment id */
+	uint64_t lost_events;
+	uint64_t spare[16];
+	struct exo_regs on;
+	uint8_t on_fpu[512] __attribute__((aligned(16)));
+	struct exo_regs offa;
+	uint8_t offa_fpu[512] __attribute__((aligned(16)));
+	struct exo_regs fault;
+	uint8_t reserved[0xc00 - 0x800];
+	uint8_t libos[0x400];	/* the kernel never looks here */
+};
+
+_Static_assert(sizeof(struct exo_regs) == 256, "save area");
+_Static_assert(sizeof(struct exo_disp) == EXO_PAGE_SIZE, "one page");
+_Static_assert(offsetof(struct exo_regs, rip) == EXO_REGS_RIP, "rip");
+_Static_assert(offsetof(struct exo_disp, off) == EXO_DISP_OFF, "off");
+_Static_assert(offsetof(struct exo_disp, saved) == EXO_DISP_SAVED, "saved");
+_Static_assert(offsetof(struct exo_disp, critical) == EXO_DISP_CRITICAL, "critical");
+_Static_assert(offsetof(struct exo_disp, critical_end) == EXO_DISP_CRITICAL_END, "critical_end");
+_Static_assert(offsetof(struct exo_disp, run_entry) == EXO_DISP_RUN_ENTRY, "run_entry");
+_Static_assert(offsetof(struct exo_disp, fault_entry) == EXO_DISP_FAULT_ENTRY, "fault_entry");
+_Static_assert(offsetof(struct exo_disp, off_entry) == EXO_DISP_OFF_ENTRY, "off_entry");
+_Static_assert(offsetof(struct exo_disp, call_entry) == EXO_DISP_CALL_ENTRY, "call_entry");
+_Static_assert(offsetof(struct exo_disp, upcall_sp) == EXO_DISP_UPCALL_SP, "upcall_sp");
+_Static_assert(offsetof(struct exo_disp, off_sp) == EXO_DISP_OFF_SP, "off_sp");
+_Static_assert(offsetof(struct exo_disp, call_sp) == EXO_DISP_CALL_SP, "call_sp");
+_Static_assert(offsetof(struct exo_disp, on) == EXO_DISP_ON, "on");
+_Static_assert(offsetof(struct exo_disp, on_fpu) == EXO_DISP_ON_FPU, "on_fpu");
+_Static_assert(offsetof(struct exo_disp, offa) == EXO_DISP_OFFA, "offa");
+_Static_assert(offsetof(struct exo_disp, offa_fpu) == EXO_DISP_OFFA_FPU, "offa_fpu");
+_Static_assert(offsetof(struct exo_disp, fault) == EXO_DISP_FAULT, "fault");
+#endif
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Flows: claims on received packets, guards on sent ones, and the rings that carry both.
+ *
+ * A *term* compares a big-endian field of the frame: (field & mask) == value. Its offset may be relative to an earlier
+ * field, e.g. an IPv4 header's length: offset + ((byte[rel_offset] & rel_mask) << rel_shift). A *claim* is a
+ * conjunction of terms; a packet goes to the deepest flow whose claim it matches. A flow is made below a parent and
+ * says only what it adds: its claim is the parent's and its own terms together. Two flows below one parent must be
+ * disjoint, i.e. have a common field whose values differ, unless both are marked shared: then each gets a copy.
+ * A *guard* is up to four alternatives, each a conjunction; a frame is sent only if one matches its first bytes. Each
+ * alternative must contain every term of one of the parent's alternatives.
+ *
+ * A ring's frame 0 holds struct exo_ring, followed in the capability by `rx_frames` frames, each two receive slots of
+ * 2048 bytes: slot i is frame 1 + i / 2, half i % 2. Sent data lies in the transmit frames, named by byte offset; the
+ * kernel copies the first EXO_GUARD_BYTES, judges the copy and sends that copy; the rest goes by reference. Indices run
+ * freely and are taken modulo the number of slots. What the kernel writes here is output; it never reads it back.
+ */
+#ifndef EXO_FLOW_H
+#define EXO_FLOW_H
+
+#include <exo/types.h>
+
+#define EXO_TERMS_MAX		8	/* of a flow itself, above what its parents say */
+#define EXO_GUARDS_MAX		4
+#define EXO_GUARD_TERMS_MAX	8
+#define EXO_GUARD_BYTES		64
+#define EXO_FLOWS_MAX		64	/* of one device */
+#define EXO_FRAME_BYTES_MAX	1514	/* an Ethernet frame without its checksum */
+
+#define EXO_FLOW_SHARED		1	/* receives a copy beside other shared flows with the same claim */
+
+struct exo_term {
+	uint16_t offset;	/* bytes from the frame's start */
+	uint8_t width;		/* 1, 2 or 4 bytes, big-endian */
+	uint8_t rel_shift;
+	uint16_t rel_offset;
+	uint8_t rel_mask;	/* 0: not relative */
+	uint8_t spare;
+	uint32_t mask;
+	uint32_t value;		/* value & ~mask == 0 */
+};
+
+/* What exo_flow_make reads from the argument frame. */
+struct exo_claim {
+	uint32_t flags;		/* EXO_FLOW_* */
+	uint32_t terms;		/* number of term[], 0..EXO_TERMS_MAX */
+	uint32_t guards;	/* number of guard[]; 0: may send nothing */
+	uint32_t guard_terms[EXO_GUARDS_MAX];
+	uint32_t spare;
+	char label[16];		/* shown in the exposed table; the kernel does not interpret it */
+	struct exo_term term[EXO_TERMS_MAX];
+	struct exo_term guard[EXO_GUARDS_MAX][EXO_GUARD_TERMS_MAX];
+};
+
+#define EXO_RING_VERSION	1
+#define EXO_RX_FRAMES_MAX	32
+#define EXO_RX_SLOT_BYTES	2048
+#define EXO_RX_SLOTS_MAX	64
+#define EXO_TX_SLOTS		64
+#define EXO_TX_FRAMES_MAX	1024
+#define EXO_TX_MORE		1	/* the frame goes on in the next descriptor; at most EXO_TX_PARTS_MAX */
+#define EXO_TX_PARTS_MAX	8
+
+struct exo_rx {
+	uint32_t bytes;
+	uint32_t flags;
+	uint64_t time;		/* when it was taken from the device: exo_time_t */
+};
+
+struct exo_tx {
+	uint32_t offset;	/* bytes from the first transmit frame */
+	uint16_t bytes;
+	uint16_t flags;		/* EXO_TX_* */
+};
+
+struct exo_ring {
+	uint32_t version, size;	/* EXO_RING_VERSION, sizeof */
+	uint32_t rx_frames;	/* set by the application before exo_flow_bind: 1..32, a power of two */
+	uint32_t rx_head;	/* kernel: slots filled, ever */
+	uint32_t rx_tail;	/* application: slots emptied, ever */
+	uint32_t tx_head;	/* application: descriptors posted, ever */
+	uint32_t tx_taken;	/* kernel: descriptors taken (their guard bytes are copied), ever */
+	uint32_t tx_done;	/* kernel: descriptors whose memory may be reused, ever */
+	uint64_t rx_packets, rx_dropped, tx_packets, tx_refused;	/* kernel: counters */
+	uint8_t spare[0x100 - 64];
+	struct exo_rx rx[EXO_RX_SLOTS_MAX];
+	struct exo_tx tx[EXO_TX_SLOTS];
+};
+
+#ifndef __ASSEMBLER__
+_Static_assert(sizeof(struct exo_term) == 16, "a term is 16 bytes");
+_Static_assert(sizeof(struct exo_claim) <= EXO_PAGE_SIZE, "fits the argument frame");
+_Static_assert(offsetof(struct exo_ring, rx) == 0x100, "receive descriptors");
+_Static_assert(sizeof(struct exo_ring) <= EXO_PAGE_SIZE, "one frame");
+#endif
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the kernel exposes read-only: one contiguous run of frames, made for the purpose.
+ *
+ * Frame 0 is struct exo_info with the clock; the tables follow at the byte offsets it names, each with its stride and
+ * number of entries, so that fields can be appended. Whoever holds the `info` frame capability maps what it needs.
+ * Readers take no lock: an entry's words change one by one, the clock is read under its sequence number.
+ */
+#ifndef EXO_INFO_H
+#define EXO_INFO_H
+
+#include <exo/types.h>
+
+#define EXO_INFO_MAGIC		0x4f464e494f584545	/* "EEXOINFO" */
+#define EXO_INFO_VERSION	1
+
+/* Frame states. */
+#define EXO_FRAME_ABSENT	0	/* no memory here, or the firmware's */
+#define EXO_FRAME_FREE		1
+#define EXO_FRAME_OWNED		2	/* ordinary memory of somebody */
+#define EXO_FRAME_TABLE		3	/* a page table; readable, never writable */
+#define EXO_FRAME_LINKS		4	/* links beside a page table */
+#define EXO_FRAME_CAPS		5	/* a capability table; readable, never writable */
+#define EXO_FRAME_DISP		6	/* a dispatcher page */
+#define EXO_FRAME_ARG		7	/* an argument frame */
+#define EXO_FRAME_ENV		8
+#define EXO_FRAME_FLOW		9
+#define EXO_FRAME_RING		10	/* bound to a flow: a device may write to it */
+#define EXO_FRAME_ACCOUNT	11
+#define EXO_FRAME_KERNEL	12	/* the kernel's own, from boot on */
+#define EXO_FRAME_INFO		13
+
+/* Environment states. */
+#define EXO_ENV_NONE		0
+#define EXO_ENV_MADE		1	/* not started */
+#define EXO_ENV_READY		2	/* runs or can run */
+#define EXO_ENV_ASLEEP		3
+#define EXO_ENV_CALLING		4	/* waits for a transfer's reply */
+#define EXO_ENV_ENDED		5	/* see cause; waits to be destroyed */
+
+/* Why an environment ended: an exception's vector (0..31), or: */
+#define EXO_CAUSE_EXIT		64	/* exo_env_exit by itself; `status` is its own */
+#define EXO_CAUSE_DESTROYED	65
+#define EXO_CAUSE_PROTOCOL	66	/* broke the dispatcher page's rules */
+
+struct exo_clock {
+	uint32_t sequence;	/* odd while the kernel writes */
+	uint32_t error_ppm;	/* of the rate, as known so far */
+	uint64_t counter;	/* time = ns + ((rdtsc - counter) * scale >> 32) */
+	uint64_t ns;
+	uint64_t scale;		/* nanoseconds per tick, 32.32 fixed point */
+	uint64_t wall_s;	/* Unix time in seconds at time 0; 0: unknown */
+	char source[16];	/* "hpet", "pmtimer", "pit", "hypervisor" */
+};
+
+struct exo_frame_info {
+	uint8_t state;		/* EXO_FRAME_* */
+	uint8_t flags;
+	uint16_t holds;		/* capabilities that cover it */
+	uint32_t owner;		/* index of the environment that took it */
+};
+
+struct exo_env_info {
+	exo_env_id_t id;	/* 0: never used */
+	uint32_t state;		/* EXO_ENV_* */
+	uint32_t cause;		/* once ended */
+	uint64_t status;	/* exit status, or the address of the fault */
+	uint64_t rip;		/* where it ended */
+	char label[16];
+	uint64_t entries;	/* kernel entries by call */
+	uint64_t exceptions;	/* entries by exception */
+	uint64_t interrupts;	/* entries by interrupt while it ran */
+	uint64_t upcalls;
+	uint64_t switches;	/* times it was given the CPU from another */
+	uint64_t ns;		/* CPU time */
+	uint32_t frames;	/* frames that it took and still holds */
+	uint32_t cpu;
+	uint64_t spare[3];
+};
+
+struct exo_slice_info {
+	uint32_t env;		/* index of the environment bound to it; 0: none */
+	uint32_t taken;		/* 1: somebody owns it */
+	uint64_t used_ns;
+};
+
+struct exo_flow_info {
+	uint32_t state;		/* 0 free, 1 made, 2 bound */
+	uint32_t env;		/* index of the environment that bound it */
+	uint32_t device, depth;
+	char label[16];
+	uint64_t rx_packets, rx_bytes, rx_dropped;
+	uint64_t tx_packets, tx_bytes, tx_refused;
+	uint64_t spare[6];
+};
+
+struct exo_device_info {
+	uint32_t kind;		/* 0 none, 1 network */
+	uint32_t flags;
+	uint8_t address[8];	/* network: the hardware address, 6 bytes */
+	char name[16];
+	uint64_t rx_packets, rx_unclaimed, tx_packets, interrupts;
+};
+
+struct exo_table_info {
+	uint32_t offset;	/* bytes from the start of the run */
+	uint32_t stride;	/* bytes of one entry */
+	uint32_t entries;
+	uint32_t spare;
+};
+
+#define EXO_DEVICES_MAX		8
+#define EXO_SLICES		64	/* of one CPU's vector */
+
+struct exo_info {
+	uint64_t magic;
+	uint32_t version, size;
+	uint32_t abi_major, abi_minor;
+	uint32_t frames_total;	/* entries of the frame table: highest frame + 1 */
+	uint32_t frames_free;
+	uint32_t frames_memory;	/* frames that are memory at all */
+	uint32_t cpus;
+	uint64_t slice_ns;
+	uint64_t cpu_features;	/* EXO_CPU_* */
+	struct exo_table_info envs, slices, flows, frames;
+	struct exo_clock clock;
+	struct exo_device_info device[EXO_DEVICES_MAX];
+	uint64_t longest_ns;	/* longest stay in the kernel so far, where it is measured; else 0 */
+	uint64_t switches, interrupts, invalidations;	/* whole machine: space switches, interrupts, TLB invalidations */
+};
+
+#define EXO_CPU_FSGSBASE	1	/* user mode may write its FS base itself */
+
+#ifndef __ASSEMBLER__
+_Static_assert(sizeof(struct exo_frame_info) == 8, "8 bytes a frame");
+_Static_assert(sizeof(struct exo_env_info) == 128, "stride of the environment table");
+_Static_assert(sizeof(struct exo_info) <= EXO_PAGE_SIZE, "one frame");
+#endif
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Page-table entries: what exo_space_write reads from the argument frame, and the bits an application sees when it
+ * reads its own tables (x86-64: AMD64 Architecture Programmer's Manual, volume 2, 5.3).
+ *
+ * One descriptor maps `count` consecutive frames, from frame `first` of the capability on, at consecutive pages from
+ * `va` on. Flags are in the low bits of `va`. Flags 0 unmaps. cap 0 with flags keeps the frames and may only take
+ * rights away. The old entry comes back in `old`: for count 1 the entry itself, for a run all old entries OR-ed (so
+ * that a dirty bit is never lost; who must know which page was dirty writes single pages). An entry that was not present is 0.
+ * Write and execute at once is refused.
+ */
+#ifndef EXO_SPACE_H
+#define EXO_SPACE_H
+
+#include <exo/types.h>
+
+#define EXO_MAP_READ	0x1
+#define EXO_MAP_WRITE	0x2
+#define EXO_MAP_EXEC	0x4
+#define EXO_MAP_FLAGS	0xfff
+
+/* Bits of a page-table entry, for reading. */
+#define EXO_PTE_PRESENT		0x001
+#define EXO_PTE_WRITE		0x002
+#define EXO_PTE_USER		0x004
+#define EXO_PTE_ACCESSED	0x020
+#define EXO_PTE_DIRTY		0x040
+#define EXO_PTE_NX		0x8000000000000000
+#define EXO_PTE_FRAME		0x000ffffffffff000
+
+/* Levels of exo_space_table: what the new table's entries map. */
+#define EXO_LEVEL_PAGES		1	/* 2 MiB of pages; takes 3 frames: the table and two frames of links */
+#define EXO_LEVEL_1G		2
+#define EXO_LEVEL_512G		3
+
+struct exo_map {
+	uint64_t va;		/* page address | EXO_MAP_* */
+	exo_cap_t cap;		/* frame capability; 0 to unmap or to lower rights */
+	uint32_t first;		/* frame within the capability */
+	uint32_t count;		/* pages, >= 1 */
+	uint64_t old;		/* out */
+};
+
+#ifndef __ASSEMBLER__
+_Static_assert(sizeof(struct exo_map) == 32, "a descriptor is 32 bytes");
+#endif
+
+#endif
