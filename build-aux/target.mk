@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# How code for the guest is compiled and linked. GNU make reads this file as it stands; Automake does not see it.
+#
+# In:  exo_src, arch_$(ARCH)_src    sources of the kernel                                       -> exo/exo.elf
+#      exo_cold_src, arch_$(ARCH)_cold_src   those of them that are compiled for size: boot and last words
+#      libcore_src, libuni_src ...  sources of the libraries                                    -> libos/...
+#      uni_programs, NAME_src       programs linked with the libOS uni, and what NAME is made of -> apps/NAME/NAME.uni
+#      guest_tests                  test programs, of one source file each                       -> test/guest/NAME.uni
+#      LINT_FLAGS                   further warnings (from the command line)
+# Every image has .map (linker), .sym (addresses, sorted) and .dis (disassembly) beside it.
+# Objects depend on this file: a changed flag compiles everything again.
+
+SHELL = /bin/sh
+TARGET_MK = $(srcdir)/build-aux/target.mk
+V_TCC = $(V_TCC_$(V))
+V_TCC_ = $(V_TCC_$(AM_DEFAULT_VERBOSITY))
+V_TCC_0 = @printf '  %-8s %s\n' TCC $@;
+V_TLD = $(V_TLD_$(V))
+V_TLD_ = $(V_TLD_$(AM_DEFAULT_VERBOSITY))
+V_TLD_0 = @printf '  %-8s %s\n' TLD $@;
+V_TAR = $(V_TAR_$(V))
+V_TAR_ = $(V_TAR_$(AM_DEFAULT_VERBOSITY))
+V_TAR_0 = @printf '  %-8s %s\n' TAR $@;
+
+common_flags = -std=gnu11 -O2 -g -fno-pic -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-omit-frame-pointer -fno-strict-aliasing -fno-common -Wall -Wextra $(WERROR) -ffile-prefix-map=$(srcdir)/= -MMD -MP
+
+kernel_flags = $(common_flags) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+	-falign-functions=1 -falign-loops=1 -nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir)/include -I$(srcdir) \
+	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(LINT_FLAGS) $(TARGET_CFLAGS)
+
+user_flags = $(common_flags) -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
+	-nostdinc -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/libos/uni/include -I$(srcdir)/libos/net \
+	-I$(THIRD)/lwip/src/include -isystem $(THIRD)/prefix/include -isystem $(TARGET_INCLUDE) \
+	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(TARGET_CFLAGS)
+
+# Objects of sources: $(call k_objects,LIST), $(call u_objects,LIST).
+objects = $(patsubst %.c,%.$(1).o,$(patsubst %.S,%.$(1).o,$(filter %.c %.S,$(2))))
+k_objects = $(call objects,k,$(1))
+u_objects = $(call objects,u,$(1))
+
+%.k.o: %.c $(TARGET_MK)
+	@mkdir -p $(@D)
+	$(V_TCC)$(TARGET_CC) $(kernel_flags) -c -o $@ $<
+%.k.o: %.S $(TARGET_MK)
+	@mkdir -p $(@D)
+	$(V_TCC)$(TARGET_CC) $(kernel_flags) -D__ASSEMBLER__ -c -o $@ $<
+%.u.o: %.c $(TARGET_MK) $(THIRD_STAMP)
+	@mkdir -p $(@D)
+	$(V_TCC)$(TARGET_CC) $(user_flags) $(LINT_FLAGS) -c -o $@ $<
+%.u.o: %.S $(TARGET_MK) $(THIRD_STAMP)
+	@mkdir -p $(@D)
+	$(V_TCC)$(TARGET_CC) $(user_flags) -D__ASSEMBLER__ -c -o $@ $<
+
+# $(call beside,IMAGE): the files beside a linked image.
+define beside
+	@$(TARGET_NM) -n $(1) >$(1).sym
+	@$(TARGET_OBJDUMP) -d $(1) >$(1).dis
+endef
+
+%.sym %.map %.dis: % ;
+
+# The kernel.
+kernel_ld = $(srcdir)/arch/$(ARCH)/kernel.ld
+kernel_objects = $(call k_objects,$(exo_src) $(arch_$(ARCH)_src))
+$(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_flags += -Os
+kernel_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
+	-Wl,--no-warn-rwx-segments
+
+# Linked twice: the first link gives the names and addresses that the kernel prints in a backtrace. They lie behind the
+# code, so they do not move it.
+exo/exo.elf: $(kernel_objects) $(kernel_ld)
+	@$(TARGET_CC) $(kernel_ldflags) -Wl,-T,$(kernel_ld) -o exo/names.elf $(kernel_objects)
+	@{ echo '.section .symbols, "a"'; $(TARGET_NM) -n exo/names.elf | \
+		sed -n 's/^.*\(.\{8\}\) [tT] \([^ ]*\)$$/.long 0x\1; .asciz "\2"/p'; } >exo/names.s
+	@$(TARGET_CC) $(kernel_flags) -c -o exo/names.o exo/names.s
+	$(V_TLD)$(TARGET_CC) $(kernel_ldflags) -Wl,-Map=$@.map -Wl,-T,$(kernel_ld) -o $@ $(kernel_objects) exo/names.o
+	@rm -f exo/names.elf
+	$(call beside,$@)
+MOSTLYCLEANFILES += exo/names.s exo/names.o
+
+# Libraries.
+define library
+$(1): $$(call u_objects,$(2)) $$(TARGET_MK)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(V_TAR)$$(TARGET_AR) rcs $$@ $$(call u_objects,$(2))
+all_user_objects += $$(call u_objects,$(2))
+endef
+$(eval $(call library,libos/core/libcore.a,$(libcore_src) $(libfs_src)))
+$(eval $(call library,libos/uni/libuni.a,$(libuni_src) $(libnet_src)))
+
+# Fault handlers run with the program's FPU registers live.
+$(call u_objects,$(libcore_src)): user_flags += -mgeneral-regs-only
+
+# lwIP: the sources stay where they were unpacked, unmodified; the objects are ours.
+lwip_objects = $(lwip_src:%.c=libos/net/lwip/%.u.o)
+$(lwip_objects): libos/net/lwip/%.u.o: $(srcdir)/libos/net/lwipopts.h $(TARGET_MK) $(THIRD_STAMP)
+	@mkdir -p $(@D)
+	$(V_TCC)$(TARGET_CC) $(user_flags) -Wno-error $(lwip_flags) -c -o $@ $(THIRD)/lwip/src/$*.c
+libos/net/liblwip.a: $(lwip_objects)
+	@rm -f $@
+	$(V_TAR)$(TARGET_AR) rcs $@ $(lwip_objects)
+all_user_objects += $(lwip_objects)
+
+# Programs.
+c_library = $(THIRD)/prefix/lib/libc.a $(THIRD)/prefix/lib/libm.a $(TARGET_LIBGCC)
+core_libraries = libos/core/libcore.a
+uni_libraries = libos/uni/libuni.a libos/net/liblwip.a $(core_libraries)
+user_ld = $(wildcard $(srcdir)/libos/core/user.ld)
+user_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
+	-Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-warn-rwx-segments -Wl,-e,_start \
+	$(if $(user_ld),-Wl$(comma)-T$(comma)$(user_ld),-Wl$(comma)-Ttext-segment=0x400000)
+comma = ,
+
+# $(call program,IMAGE,SOURCES,LIBRARIES)
+define program
+$(1): $$(call u_objects,$(2)) $(3) $$(user_ld) $$(TARGET_MK)
+	@mkdir -p $$(@D)
+	$$(V_TLD)$$(TARGET_CC) $$(user_ldflags) -Wl,-Map=$$@.map -o $$@ $$(call u_objects,$(2)) \
+		-Wl,--start-group $(3) $$(c_library) -Wl,--end-group
+	$$(call beside,$$@)
+all_user_objects += $$(call u_objects,$(2))
+endef
+$(eval $(call program,apps/init/init.elf,$(init_src),$(core_libraries)))
+$(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src),$(uni_libraries))))
+$(foreach t,$(guest_tests),$(eval $(call program,$(t),$(t:.uni=.c),$(uni_libraries))))
+
+images = exo/exo.elf apps/init/init.elf $(uni_images) $(guest_tests)
+target_products = $(sort $(images) $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \
+	$(kernel_objects) $(all_user_objects))
+
+# A failed test's log is shown at the end, with what the guest said last.
+VERBOSE ?= 1
+export VERBOSE
+
+-include $(patsubst %.o,%.d,$(filter %.o,$(target_products)))
