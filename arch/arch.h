@@ -20,6 +20,12 @@ typedef uint64_t paddr_t;
 
 struct env;
 
+/* e_machine of the programs that it runs. */
+#define ARCH_ELF_MACHINE	62
+
+/* Names of the kernel arguments that the port reads itself, or lets pass; NULL ends the list. */
+extern const char *const arch_options[];
+
 /* --- memory --------------------------------------------------------------------------------------------------- */
 
 /* The kernel's own mapping of all memory; valid for every frame that boot_memory reported, and for device windows. */
@@ -60,7 +66,7 @@ uint64_t arch_pte_table(exo_pfn_t pfn);
 void arch_tlb_page(uint64_t va);
 void arch_tlb_all(void);
 
-/* Load a space. Counts into info.switches. */
+/* Load a space; 0: the kernel's own, with no user half. Counts into info.switches. */
 void arch_space_load(exo_pfn_t root);
 
 /* --- running environments ------------------------------------------------------------------------------------- */
@@ -99,6 +105,16 @@ _Noreturn void arch_upcall(uint64_t entry, uint64_t sp, const struct arch_messag
 /* Return to a caller whose transfer has ended: its kept registers, rax = status, rdx, r10, r8, r9 = message. */
 _Noreturn void arch_caller_resume(const struct arch_caller *caller, const struct arch_message *message);
 
+/*
+ * The two ways of a transfer, from the environment that has the CPU to another: bases kept and loaded, the FPU cleared,
+ * the space loaded if it is another. Call: enters call_entry of its dispatcher page with upcalls off, registers as
+ * arch_upcall with { 1, badge, caller, w0, w1, w2, w3 }. Reply: as arch_caller_resume, with its kept registers.
+ */
+_Noreturn void arch_transfer_call(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
+    struct env *from, struct env *to);
+_Noreturn void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *from,
+    struct env *to);
+
 /* Resume a state saved in a dispatcher page: every field masked first (exo/disp.h). `fpu` may be NULL. */
 _Noreturn void arch_regs_resume(const struct exo_regs *regs, const uint8_t *fpu);
 
@@ -122,7 +138,7 @@ void arch_timer_set(exo_time_t when);
 
 /* --- devices -------------------------------------------------------------------------------------------------- */
 
-/* Bytes to the console, and to the emulator's debug console if there is one. */
+/* Bytes to the console, which is the machine's first serial port. The emulator's debug console hears verdicts only. */
 void arch_console_write(const char *bytes, size_t count);
 
 /* Stop the machine in good order with a status: `halt N` on the debug console, power off, or halt for good. */
@@ -135,6 +151,8 @@ void *arch_map_device(paddr_t pa, size_t bytes);
  * `arch_irq_pin` routes a global interrupt line (level, as ACPI says). Both return false when none is left. */
 typedef void (*arch_irq_handler)(void *arg);
 bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32_t *data);
+/* Raise an interrupt of arch_irq_msi once more, by its data word, on this CPU: its handler left work behind. */
+void arch_irq_again(uint32_t data);
 bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg);
 
 /* Port I/O, PCI configuration space and virtio-mmio windows, as the machine has them. */
@@ -156,6 +174,9 @@ bool arch_virtio_mmio(unsigned i, struct arch_mmio_device *device);
 
 /* Print the stack of the kernel with names and stop the machine for good (`panic` on the debug console). */
 _Noreturn void arch_panic_stop(void);
+
+/* Stop the machine because of the user's mistake, which has been said (`panic` on the debug console, no stack). */
+_Noreturn void arch_stop(void);
 
 /* Random bits for seeds: the CPU's generator if it has one, else mixed from clocks; said in STATUS. */
 uint64_t arch_random(void);

@@ -12,6 +12,7 @@
 #ifndef EXO_KERNEL_H
 #define EXO_KERNEL_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,7 +39,8 @@
 /* --- panic.c: broken kernel invariants stop the machine; nothing an application supplies gets here -------------- */
 
 _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void kprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));	/* %s %c %d %u %x %lx %lu %p, widths */
+void kprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));	/* %s %c %d %u %x %p, l, widths */
+void kvprintf(const char *format, va_list args);
 #define kassert(condition) \
 	((condition) ? (void)0 : panic("%s:%d: %s", __FILE__, __LINE__, #condition))
 
@@ -61,107 +63,189 @@ struct boot {
 };
 extern struct boot boot;
 
+/* The value of NAME=NUMBER in boot.cmdline. */
+uint64_t boot_option(const char *name, uint64_t otherwise);
+
 /* Entered by the port once, on the boot CPU, with paging, exceptions and the console ready. */
 _Noreturn void kernel_main(void);
 
 /* --- info.c: the exposed pages --------------------------------------------------------------------------------- */
 
-extern struct exo_info *info;			/* frame 0 of the run */
+extern struct exo_info *info;			/* frame 0 of the run; before frame_init a stand-in, copied then */
 extern struct exo_env_info *info_env;		/* [s] tables behind it */
 extern struct exo_slice_info *info_slice;
 extern struct exo_flow_info *info_flow;
 extern struct exo_frame_info *info_frame;	/* by frame number */
 
+/* Boot, for frame_init: how many frames the run takes for a machine with `frames` frames / here it is, zeroed. */
+uint32_t info_frames(uint32_t frames);
+void info_place(exo_pfn_t first);
+/* The whole run, for the capability that names it. */
+extern exo_pfn_t info_first;
+extern uint32_t info_count;
+
 /* --- frame.c: physical frames ---------------------------------------------------------------------------------- */
 /*
- * F1 a frame is FREE iff its bit in the free map is set, and then no capability covers it and it is neither mapped nor pinned
+ * F1 a frame is FREE iff its bit in the free map is set, and then no capability covers it and it is neither mapped nor
+ *    pinned
  * F2 holds == number of frame capabilities that cover it
- * F3 maps == number of page-table entries that map it; > 0 only in states OWNED, DISP, ARG, RING, TABLE, CAPS, INFO, KERNEL
+ * F3 maps == number of page-table entries that map it; > 0 only in states that FRAME_READABLE names, and then holds > 0
+ * F4 an OWNED frame with holds == 0 is the kernel's from boot on, or pinned (limbo): freed when the last pin goes
  */
 struct frame {			/* the kernel's part; the rest is info_frame[pfn] */
 	uint32_t maps;
-	uint32_t object;	/* TABLE: root frame of its space; LINKS: the table; others: owning object */
+	uint32_t object;	/* TABLE: root frame of its space; LINKS: see space.c; others: owning object */
 	uint32_t account;	/* frame of the account that is charged; 0: none */
-	uint16_t pins;		/* reasons why it must not change hands: rings in use by a device */
+	uint16_t pins;		/* reasons why it must not change hands; root tables: see space.c */
 	uint16_t level;		/* TABLE: 1..4 */
 };
 extern struct frame *frame_table;		/* [s] */
 
+/* States of frames that may be mapped at all / with the right to write or execute. */
+#define FRAME_STATE(name)	(1U << EXO_FRAME_##name)
+#define FRAME_WRITABLE	(FRAME_STATE(OWNED) | FRAME_STATE(DISP) | FRAME_STATE(ARG) | FRAME_STATE(RING))
+#define FRAME_READABLE	(FRAME_WRITABLE | FRAME_STATE(TABLE) | FRAME_STATE(CAPS) | FRAME_STATE(INFO))
+
 /* Boot: take all of boot.memory over, minus boot.reserved; place the tables; must be called first. */
 void frame_init(void);
-/* Boot: a contiguous run for the kernel itself, zeroed; panics with a clear text when memory is too small. */
+/* Boot: a contiguous run for the kernel itself, zeroed, uncharged; stops with a clear text when memory is too small. */
 exo_pfn_t frame_boot_take(uint32_t count, uint8_t state);
 bool frame_valid(uint64_t pfn);			/* within the table and not ABSENT */
 bool frame_is_free(exo_pfn_t pfn);
-/* The lowest free run of `count` at or after `hint`; EXO_PFN_ANY when there is none. Cost: bounded words of the map. */
+/* The lowest free run of `count`, among the first FRAME_RUNS_MAX free runs; EXO_PFN_ANY when there is none. */
+#define FRAME_RUNS_MAX	64
 exo_pfn_t frame_find(uint32_t count);
 /* FREE -> OWNED by env, zeroed, charged. The caller has checked. */
 void frame_claim(exo_pfn_t pfn, struct env *env);
-/* holds 0 -> FREE, discharged. */
+/* holds 0, pins 0 -> FREE, discharged. */
 void frame_release(exo_pfn_t pfn);
-/* OWNED, unmapped, unpinned frame -> a kernel object's state / back to OWNED. */
+/* OWNED, unmapped, unpinned frame -> a kernel object's state / back to OWNED; then FREE if no capability covers it. */
 bool frame_retypable(exo_pfn_t pfn);
 void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object);
+/* A device may use it: it is not FREE before the last pin goes, whoever lets go of it. */
+void frame_pin(exo_pfn_t pfn);
+void frame_unpin(exo_pfn_t pfn);
+/* For cap.c: a capability over the run comes / goes. Cost: a few instructions a frame, the caller bounds them. */
+bool frame_holdable(exo_pfn_t first, uint32_t count);	/* no count of holds is full */
+void frame_hold(exo_pfn_t first, uint32_t count);
+void frame_unhold(exo_pfn_t first, uint32_t count);	/* none is mapped if this was its last hold */
+/* Would the run's last hold go although a kernel object lies in it? Rings do not count: they go with the capability. */
+bool frame_busy(exo_pfn_t first, uint32_t count);
 
 /* --- account.c ------------------------------------------------------------------------------------------------- */
+/*
+ * A1 used == frames charged to it or to an account below it; used <= limit of each
+ * A2 users == environments charged to it + accounts right below it; holds == ACCOUNT capabilities
+ * A3 at most ACCOUNT_DEPTH_MAX accounts lie one below the other
+ */
+#define ACCOUNT_DEPTH_MAX	8
 
 struct account {		/* a frame of state ACCOUNT */
 	exo_pfn_t self, parent;	/* parent 0: root */
 	uint32_t limit, used;	/* frames; used counts children's too */
 	uint32_t users;		/* environments and accounts below that name it */
 	uint32_t holds;		/* capabilities */
+	exo_pfn_t dead_next;	/* list of those that nothing names any more */
+	bool dead;
 };
+/* Boot: make the root account, without a limit; returns its frame. */
+exo_pfn_t account_root(void);
 bool account_room(const struct account *account, uint32_t frames);
 void account_charge(struct account *account, int32_t frames);	/* and all above */
+/* An environment names it from now on / no more. With the last user, hold and charge its frame goes back. */
+void account_use(exo_pfn_t pfn);
+void account_unuse(exo_pfn_t pfn);
+void account_hold(exo_pfn_t pfn);
+void account_unhold(exo_pfn_t pfn);
 
 /* --- cap.c: capability tables and derivation -------------------------------------------------------------------- */
 /*
- * A capability's place: frame number << 6 | index; 0: none.
+ * A capability's place: frame number << 6 | index; 0: none. It is the slot's physical address / 64.
  * C1 a slot is in its parent's list of children iff parent != 0; the lists are doubly linked
- * C2 a child's range lies in its parent's, its rights are a subset
+ * C2 a child's range lies in its parent's, its rights are a subset; objects made below an object (accounts, flows)
+ *    differ from their parent's
  * C3 a slot of type NONE has no links
  * C4 bound != 0 only for type FRAME: head of the ring of page-table entries made through it
+ * C5 at most CAP_DEPTH_MAX capabilities are derived one from the other
  */
 typedef uint64_t cap_ref_t;
 
-struct exo_cap *cap_at(cap_ref_t ref);
-cap_ref_t cap_ref(const struct exo_cap *cap);
-/* The caller's capability; NULL if there is none of this generation. */
+#define CAP_DEPTH_MAX	16
+
+/* struct exo_cap.flags */
+#define CAP_RINGS	0x01	/* frame: rings or transmit frames were bound through it */
+#define CAP_DYING	0x02	/* its deletion has begun: it names nothing any more */
+#define CAP_REVOKING	0x04	/* revocation has begun: nothing can be derived below it */
+
+static inline struct exo_cap *cap_at(cap_ref_t ref)
+{
+	return ref ? (struct exo_cap *)phys_to_virt(ref << 6) : NULL;
+}
+
+static inline cap_ref_t cap_ref(const struct exo_cap *cap)
+{
+	return (uint64_t)((const char *)cap - arch_phys_base) >> 6;
+}
+
+/* Slot of env's table; NULL if the table has no such slot. */
+static inline struct exo_cap *cap_slot(const struct env *env, uint32_t slot);
+/* The env's capability; NULL if there is none of this generation, or it is being dropped. */
 struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle);
 /* The same with type and rights checked; *error says what is wrong. */
 struct exo_cap *cap_need(const struct env *env, exo_cap_t handle, unsigned type, unsigned rights, int64_t *error);
-/* A free slot of the caller's table by number; NULL if in use or absent. */
+/* The same for a frame capability, with `count` frames from its frame `index` on: *pfn is the first. */
+struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigned rights, uint64_t index, uint64_t count,
+    exo_pfn_t *pfn, int64_t *error);
+/* A free slot of the env's table by number; NULL if in use or absent. */
 struct exo_cap *cap_free_slot(const struct env *env, uint64_t slot);
-/* Fill a free slot with a capability that has no parent / a parent; returns the handle. `env` is whose table it is. */
+/* Fill a free slot with a capability that has no parent (NULL) / a parent; returns the handle. What it names is counted
+ * as held (frame.holds, account.holds, flow_hold ...) here and nowhere else. */
 exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t first, uint32_t count, exo_pfn_t object,
     struct exo_cap *parent, uint32_t slot);
-/* Drop one capability and its bindings. 0, or ERR(AGAIN) when work is left, or ERR(BUSY). */
+/* May something be derived below it? 0, ERR(STATE) it or one above is being revoked, ERR(DEPTH). Ask before cap_fill. */
+int64_t cap_derivable(const struct exo_cap *parent);
+/* Drop one capability and its bindings, whatever lies in its frames. 0, or ERR(AGAIN): call again. */
 int64_t cap_drop(struct exo_cap *cap);
+int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget);
+/* A retypable frame becomes the next frame of env's capability table; env->cap_frames < EXO_CAP_FRAMES_MAX. */
+void cap_table_add(struct env *env, exo_pfn_t pfn);
+/* A dead env: drop all its capabilities, then its table's frames are OWNED or FREE. False: call again. */
+bool cap_clear(struct env *env, unsigned *budget);
 /* Frame number of frame `index` of a frame capability, checked for `count`; false if outside. */
 bool cap_frames(const struct exo_cap *cap, uint64_t index, uint64_t count, exo_pfn_t *pfn);
 
 /* --- space.c: page tables and reverse links --------------------------------------------------------------------- */
-/*
- * An entry's place: leaf table's frame number << 9 | index. A leaf table T has two LINKS frames (frame_table[T].object
- * is the root; the links' frame numbers are in `space_links` of T's record): next[i], prev[i] of the ring of entries
- * made through one capability. prev of the first is the capability's place with SPACE_PREV_CAP set.
- * S1 a present leaf entry is in exactly one capability's ring; an absent one in none (links 0)
- * S2 frame.maps of the mapped frame counts it
- */
-#define SPACE_PREV_CAP	(1ULL << 63)
 
-int64_t space_make(exo_pfn_t root);
-/* Boot and kernel use of the same operations that calls reach. */
+/* A zeroed, retypable frame becomes the root of a space that nothing holds yet. */
+void space_make(exo_pfn_t root);
+/* An environment uses the space, or a capability names it / no more: the last one takes it apart. It must not be the
+ * one loaded then. space_unhold: false: budget used up, call again. */
+bool space_holdable(exo_pfn_t root);
+void space_hold(exo_pfn_t root);
+bool space_unhold(exo_pfn_t root, unsigned *budget);
+/* Boot and kernel use of the same operations that calls reach; errors as there. Level 1 takes three frames. */
 int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t first);
 int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags, uint64_t *old);
 /* Cut up to *budget entries bound through a capability; true when none is left. */
 bool space_unbind(struct exo_cap *cap, unsigned *budget);
-/* Take a space apart, tables back to OWNED; true when done. */
-bool space_destroy(exo_pfn_t root, unsigned *budget);
-/* Physical frame and rights behind a user address, by walking the tables; false: not mapped. */
+/* Physical frame and entry behind a user address, by walking the tables; false: not mapped. */
 bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
 
 /* --- env.c: environments ----------------------------------------------------------------------------------------- */
+/*
+ * E1 info_env[index].state is NONE iff no frame of state ENV has this index
+ * E2 an env is in the ring of ready ones iff its state is READY; it is in the list of timed ones iff timed_at is not NEVER
+ * E3 a.called == b iff b.caller == a; then a's state is CALLING
+ * An id's high half is the number of the creation, so no two environments ever share it. A capability of type ENV or
+ * ENTRY keeps it in `count`, and reaches nothing once the environment in its frame is another, or none.
+ */
+
+#define ENVS_MAX	128	/* entries of info_env; 0 is not used */
+
+/* How an environment goes on when it is given the CPU. */
+#define RESUME_RUN	0	/* by a RUN upcall */
+#define RESUME_OFF	1	/* by the state in area OFF */
+#define RESUME_CALLER	2	/* behind its call, with call_status */
 
 struct env {			/* a frame of state ENV */
 	struct arch_env arch;	/* first: the entry code uses it */
@@ -175,34 +259,52 @@ struct env {			/* a frame of state ENV */
 	exo_pfn_t root;		/* the space */
 	exo_pfn_t account;
 	exo_env_id_t creator;	/* told when it ends */
-	uint32_t state;		/* EXO_ENV_* */
-	uint32_t holds;		/* ENV and ENTRY capabilities */
+	uint32_t state;		/* EXO_ENV_*; info->state is its copy */
 	uint32_t reasons;	/* EXO_RUN_* for the next RUN upcall */
-	bool preempted_off;	/* area OFF holds a state to resume directly */
-	bool dying;
+	bool cleared;		/* env_destroy has emptied its table */
 	uint32_t cap_frames;
 	exo_pfn_t cap_frame[EXO_CAP_FRAMES_MAX];
+	uint32_t cap_cursor;	/* how far cap_clear has come */
 	/* cpu.c */
 	uint32_t cpu;
+	uint32_t resume;			/* [c] RESUME_* */
 	struct env *run_next, *run_prev;	/* [c] ring of ready environments */
-	exo_time_t wake_at;			/* [c] asleep until */
-	struct env *sleep_next, *sleep_prev;	/* [c] asleep with a deadline */
-	uint32_t slices;	/* slices bound to it */
-	uint64_t seen_events;	/* what exo_sleep was given */
-	/* transfer.c: */
-	exo_env_id_t called;	/* whom we wait for; 0: nobody */
-	exo_env_id_t caller;	/* whose transfer we serve; 0: nobody */
-	uint32_t depth;
-	exo_time_t call_deadline;
+	struct env *timed_next, *timed_prev;	/* [c] list of those with a deadline */
+	exo_time_t timed_at;			/* [c] the earlier of the next two; NEVER: not in the list */
+	exo_time_t sleep_until, call_deadline;	/* [c] */
+	/* transfer.c */
+	struct env *called;	/* [c] whom we wait for; NULL: nobody */
+	struct env *caller;	/* [c] whose transfer we serve; NULL: nobody */
+	int64_t call_status;	/* [c] for RESUME_CALLER */
+	uint32_t depth;		/* [c] transfers above us */
+	bool resting;		/* [c] was asleep when the transfer came; goes back to it */
 	/* flow.c */
 	exo_pfn_t flows;	/* list of flows bound by it */
-	uint32_t destroy_step;	/* how far env_destroy has come */
 };
 _Static_assert(sizeof(struct env) <= EXO_PAGE_SIZE, "one frame");
 
+static inline struct exo_cap *cap_slot(const struct env *env, uint32_t slot)
+{
+	uint32_t frame = slot / EXO_CAPS_PER_FRAME;
+
+	if (unlikely(frame >= env->cap_frames))
+		return NULL;
+	return (struct exo_cap *)pfn_to_virt(env->cap_frame[frame]) + slot % EXO_CAPS_PER_FRAME;
+}
+
+void env_init(void);
 struct env *env_by_id(exo_env_id_t id);		/* NULL if it is no more */
-/* Parts of env_create that the boot shares. */
-struct env *env_make(exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t account, uint32_t cpu, const char label[16]);
+/* The environment behind a capability of type ENV or ENTRY; NULL if it is no more. */
+static inline struct env *env_behind(const struct exo_cap *cap)
+{
+	struct env *env = pfn_to_virt(cap->object);
+
+	return info_frame[cap->object].state == EXO_FRAME_ENV && (uint32_t)(env->id >> 32) == cap->count ? env : NULL;
+}
+/* A new environment from four frames that may be retyped: env, dispatcher, argument, capability table. NULL: the table
+ * of environments is full. Parts of env_create that the boot shares. */
+struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t account, const struct exo_env_params *params,
+    exo_env_id_t creator);
 /* Something happened for it: counts, sets `pending`, wakes it if it sleeps. */
 void env_event(struct env *env, uint64_t event);
 /* It is over: state ENDED, creator told, its transfers cut. It never runs again. Leaves if it is the current one. */
@@ -212,23 +314,93 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip);
 
 struct cpu {
 	struct env *current;	/* [c] NULL: idle */
-	struct env *loaded;	/* [c] whose bases and FPU are in the CPU */
+	struct env *loaded;	/* [c] whose bases are in the CPU, while idle */
+	struct env *payer;	/* [c] whose time runs: current, or from whom it has the slice by transfer */
 	exo_pfn_t space;	/* [c] loaded space */
-	exo_time_t slice_end;	/* [c] when current must leave; EXO_NEVER if nobody else is ready */
-	exo_time_t since;	/* [c] when current was given the CPU */
-	struct env *ready;	/* [c] ring */
-	struct env *sleepers;	/* [c] */
+	uint32_t slice;		/* [c] index of the slice that runs */
+	exo_time_t slice_start, slice_end;	/* [c] its bounds, as last looked at */
+	bool passed;		/* [c] a slice has ended since somebody was last chosen */
+	struct env *slice_owner;	/* [c] who may claim it; NULL: nobody, or it was given away */
+	exo_time_t since;	/* [c] until when the payer's time is accounted for */
+	exo_time_t timer;	/* [c] what the timer is set to */
+	exo_time_t due;		/* [c] no timed environment is due before this */
+	struct env *ready;	/* [c] ring: who is next */
+	struct env *timed;	/* [c] list of environments with a deadline */
+	struct env *slices[EXO_SLICES];		/* [c] to whom each is bound */
+	cap_ref_t slice_through[EXO_SLICES];	/* [c] the capability it was bound through; 0: not bound */
+	uint32_t slice_holds[EXO_SLICES];	/* [c] capabilities that cover it */
 };
 extern struct cpu cpu;
 static inline struct env *current_env(void) { return cpu.current; }
 
 void cpu_init(void);
-void cpu_ready(struct env *env);		/* may run from now on */
-void cpu_unready(struct env *env);
-/* Choose by the slice vector and enter it: its OFF state, or a RUN upcall. */
+/* It may run from now on: READY, at the end of the ring. It was in no ring. */
+void cpu_ready(struct env *env);
+/* It slept, or rested below a transfer: no more; `reason` goes to its next RUN upcall. */
+void cpu_wake(struct env *env, uint32_t reason);
+/* It has (other) deadlines: sleep_until, call_deadline. */
+void cpu_timed(struct env *env);
+/* Choose by the slice vector and enter it. */
 _Noreturn void cpu_dispatch(void);
-/* Give the CPU to this one now. */
+/* Give the CPU to this one, which is READY, now. */
 _Noreturn void cpu_enter(struct env *env);
+/* The CPU's space, bases and time account are this one's from now on; the caller then enters user mode. */
+void cpu_switch(struct env *env);
+/* The CPU must not be left alone beyond this time: set the timer, unless it is set to an earlier one. */
+void cpu_timer_need(exo_time_t when);
+/* current pays for its time itself from now on. */
+void cpu_pays(struct env *env);
+/* It ends: out of the ring, the list and the slices. */
+void cpu_forget(struct env *env);
+/* A capability of type SLICE was filled in / is being dropped: count it; unbind what was bound through it. */
+void slice_hold(const struct exo_cap *cap);
+void slice_drop(const struct exo_cap *cap);
+
+static inline void env_set_state(struct env *env, uint32_t state)
+{
+	env->state = state;
+	env->info->state = state;
+}
+
+/* Into the ring of ready ones, last; out of it. */
+static inline void cpu_link(struct env *env)
+{
+	struct env *next = cpu.ready;
+
+	if (!next) {
+		cpu.ready = env->run_next = env->run_prev = env;
+		return;
+	}
+	env->run_next = next;
+	env->run_prev = next->run_prev;
+	next->run_prev->run_next = env;
+	next->run_prev = env;
+}
+
+static inline void cpu_unlink(struct env *env)
+{
+	struct env *next = env->run_next;
+
+	if (next == env) {
+		cpu.ready = NULL;
+		return;
+	}
+	next->run_prev = env->run_prev;
+	env->run_prev->run_next = next;
+	if (cpu.ready == env)
+		cpu.ready = next;
+}
+
+/* One leaves the ring, another takes its place. */
+static inline void cpu_replace(struct env *out, struct env *in)
+{
+	if (out->run_next == out) {
+		cpu.ready = in->run_next = in->run_prev = in;
+		return;
+	}
+	cpu_unlink(out);
+	cpu_link(in);
+}
 
 /* Entered by the port: an interrupt came while `frame` was running in user mode (NULL: idle). After the handlers. */
 _Noreturn void cpu_interrupted(struct arch_frame *frame);
@@ -239,12 +411,27 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 /* --- transfer.c --------------------------------------------------------------------------------------------------- */
 
 void transfer_cut(struct env *env);		/* it ends: free its caller and its callee */
-void transfer_expire(exo_time_t now);		/* deadlines that have passed */
+void transfer_expire(struct env *caller);	/* its deadline has passed */
 
 /* --- flow.c, dev/: network devices --------------------------------------------------------------------------------- */
 
-struct flow;			/* a frame of state FLOW; see exo/flow.h */
-void flow_release(struct env *env);		/* unbind what it has bound */
+struct flow;			/* a frame of state FLOW; see exo/flows.h */
+
+/* Find the network devices, start them, make their root flows; once, at boot. */
+void device_init(void);
+/* The root flow of a device, by index in info->device: it claims every packet. 0: no such device. */
+exo_pfn_t flow_root(unsigned device);
+/* Take back what devices have sent; pins of frames that no ring names any more go with it. */
+void device_reclaim(void);
+
+/* A capability of type FLOW was filled in. */
+void flow_hold(exo_pfn_t pfn);
+/* One is being dropped: unbind what was bound through it; the last takes the flow apart, its frame becomes OWNED. */
+void flow_unhold(struct exo_cap *cap);
+/* A frame capability with CAP_RINGS is being dropped: unbind what was bound through it. false: more is left, call again. */
+bool flow_cut(struct exo_cap *cap);
+/* The environment ends: its bindings carry nothing any more; they go with its capabilities. */
+void flow_release(struct env *env);
 
 /* --- call.c: the calls, sys_NAME(a0..a5) for each line of exo/call.h --------------------------------------------- */
 

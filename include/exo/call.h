@@ -47,11 +47,13 @@
 	X(28, flow_kick,     "c",       "flow",                                    "FLOW:BIND",      "send what is queued, collect what was sent; returns packets taken") \
 	X(29, account_make,  "sccnn",   "slot, parent, frames, first, limit",      "ACCOUNT:CONTROL", "make an account below another, with a limit of frames")
 
+#ifndef __ASSEMBLER__
 enum exo_call {
 #define EXO_CALL_ENUM(nr, name, args, names, rights, meaning) EXO_CALL_##name = nr,
 	EXO_CALLS(EXO_CALL_ENUM)
 #undef EXO_CALL_ENUM
 	EXO_CALL_COUNT
 };
+#endif
 
 #endif

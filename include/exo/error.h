@@ -23,7 +23,7 @@
 	X(14, OVERLAP, "the claim overlaps one of another owner") \
 	X(15, FULL, "a fixed table is full") \
 	X(16, STATE, "the object is not in the state that this needs") \
-	X(17, DEPTH, "the chain of transfers is too deep")
+	X(17, DEPTH, "the chain of transfers, accounts or derivations is too deep")
 
 enum exo_error {
 #define EXO_ERROR_ENUM(number, name, text) EXO_E##name = number,

@@ -4,16 +4,18 @@
  *
  * A *term* compares a big-endian field of the frame: (field & mask) == value. Its offset may be relative to an earlier
  * field, e.g. an IPv4 header's length: offset + ((byte[rel_offset] & rel_mask) << rel_shift). A *claim* is a
- * conjunction of terms; a packet goes to the deepest flow whose claim it matches. A flow is made below a parent and
- * says only what it adds: its claim is the parent's and its own terms together. Two flows below one parent must be
- * disjoint, i.e. have a common field whose values differ, unless both are marked shared: then each gets a copy.
+ * conjunction of terms; a packet goes to the deepest flow whose claim it matches, or is dropped if that is not bound.
+ * A flow is made below a parent and says only what it adds: its claim is the parent's and its own terms together. Two
+ * flows below one parent must be disjoint, i.e. have a field in common that no packet can satisfy for both, unless both
+ * are marked shared and make the same claim: then each gets a copy. A shared flow has none below it.
  * A *guard* is up to four alternatives, each a conjunction; a frame is sent only if one matches its first bytes. Each
- * alternative must contain every term of one of the parent's alternatives.
+ * alternative must imply every term of one of the parent's alternatives. A field stands once in a conjunction.
  *
  * A ring's frame 0 holds struct exo_ring, followed in the capability by `rx_frames` frames, each two receive slots of
- * 2048 bytes: slot i is frame 1 + i / 2, half i % 2. Sent data lies in the transmit frames, named by byte offset; the
- * kernel copies the first EXO_GUARD_BYTES, judges the copy and sends that copy; the rest goes by reference. Indices run
- * freely and are taken modulo the number of slots. What the kernel writes here is output; it never reads it back.
+ * 2048 bytes: slot i is frame 1 + i / 2, half i % 2. The application posts the numbers of empty slots in rx_free; the
+ * kernel fills them in that order and reports each in rx. Sent data lies in the transmit frames, named by byte offset;
+ * the kernel copies the first EXO_GUARD_BYTES, judges the copy and sends that copy; the rest goes by reference. Indices
+ * run freely and are taken modulo the number of slots. What the kernel writes here is output; it never reads it back.
  */
 #ifndef EXO_FLOW_H
 #define EXO_FLOW_H
@@ -24,10 +26,12 @@
 #define EXO_GUARDS_MAX		4
 #define EXO_GUARD_TERMS_MAX	8
 #define EXO_GUARD_BYTES		64
-#define EXO_FLOWS_MAX		64	/* of one device */
+#define EXO_FLOWS_MAX		64	/* of all devices together */
 #define EXO_FRAME_BYTES_MAX	1514	/* an Ethernet frame without its checksum */
 
 #define EXO_FLOW_SHARED		1	/* receives a copy beside other shared flows with the same claim */
+
+#define EXO_TERM_NOT		1	/* holds when (field & mask) != value */
 
 struct exo_term {
 	uint16_t offset;	/* bytes from the frame's start */
@@ -35,7 +39,7 @@ struct exo_term {
 	uint8_t rel_shift;
 	uint16_t rel_offset;
 	uint8_t rel_mask;	/* 0: not relative */
-	uint8_t spare;
+	uint8_t flags;		/* EXO_TERM_* */
 	uint32_t mask;
 	uint32_t value;		/* value & ~mask == 0 */
 };
@@ -57,13 +61,15 @@ struct exo_claim {
 #define EXO_RX_SLOT_BYTES	2048
 #define EXO_RX_SLOTS_MAX	64
 #define EXO_TX_SLOTS		64
-#define EXO_TX_FRAMES_MAX	1024
+#define EXO_TX_FRAMES_MAX	512
 #define EXO_TX_MORE		1	/* the frame goes on in the next descriptor; at most EXO_TX_PARTS_MAX */
 #define EXO_TX_PARTS_MAX	8
+#define EXO_KICK_MAX		16	/* frames that one exo_flow_kick takes */
 
 struct exo_rx {
 	uint32_t bytes;
-	uint32_t flags;
+	uint16_t slot;		/* where the packet lies */
+	uint16_t flags;
 	uint64_t time;		/* when it was taken from the device: exo_time_t */
 };
 
@@ -77,7 +83,7 @@ struct exo_ring {
 	uint32_t version, size;	/* EXO_RING_VERSION, sizeof */
 	uint32_t rx_frames;	/* set by the application before exo_flow_bind: 1..32, a power of two */
 	uint32_t rx_head;	/* kernel: slots filled, ever */
-	uint32_t rx_tail;	/* application: slots emptied, ever */
+	uint32_t rx_posted;	/* application: empty slots posted in rx_free, ever */
 	uint32_t tx_head;	/* application: descriptors posted, ever */
 	uint32_t tx_taken;	/* kernel: descriptors taken (their guard bytes are copied), ever */
 	uint32_t tx_done;	/* kernel: descriptors whose memory may be reused, ever */
@@ -85,6 +91,7 @@ struct exo_ring {
 	uint8_t spare[0x100 - 64];
 	struct exo_rx rx[EXO_RX_SLOTS_MAX];
 	struct exo_tx tx[EXO_TX_SLOTS];
+	uint8_t rx_free[EXO_RX_SLOTS_MAX];	/* numbers of empty slots, taken modulo 2 * rx_frames */
 };
 
 #ifndef __ASSEMBLER__

@@ -100,6 +100,8 @@ struct exo_device_info {
 	uint8_t address[8];	/* network: the hardware address, 6 bytes */
 	char name[16];
 	uint64_t rx_packets, rx_unclaimed, tx_packets, interrupts;
+	uint64_t errors;	/* indices and lengths from the device that could not be */
+	uint64_t spare[3];
 };
 
 struct exo_table_info {

@@ -34,6 +34,7 @@
 #define EXO_NAME_MODULE		"module"	/* the first boot module's frames */
 #define EXO_NAME_NET		"net0"		/* root flow of network device 0 */
 
+#ifndef __ASSEMBLER__
 struct exo_start_slot {
 	char name[EXO_START_NAME];
 	exo_cap_t cap;
@@ -61,7 +62,6 @@ struct exo_env_params {
 	char label[16];		/* shown in the exposed table */
 };
 
-#ifndef __ASSEMBLER__
 _Static_assert(sizeof(struct exo_start) <= EXO_PAGE_SIZE, "one page");
 #endif
 

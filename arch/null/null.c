@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fake port: the whole of arch/arch.h over an array, in the order of arch.h. See null.h for how tests use it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "arch/null/null.h"
+
+struct null_machine null;
+struct boot boot;
+char *arch_phys_base;
+const char *const arch_options[] = { NULL };
+
+/* --- driving ---------------------------------------------------------------------------------------------------- */
+
+void null_boot(uint32_t frames)
+{
+	size_t bytes = (size_t)frames * EXO_PAGE_SIZE;
+
+	free(arch_phys_base);
+	arch_phys_base = aligned_alloc(EXO_PAGE_SIZE, bytes);
+	if (!arch_phys_base)
+		abort();
+	memset(arch_phys_base, 0xa5, bytes);
+	memset(&null, 0, sizeof(null));
+	info = &null.info;
+	null.frames = frames;
+	null.timer = EXO_NEVER;
+	null.random = 1;
+	memset(&boot, 0, sizeof(boot));
+	boot.memory[0].start = EXO_PAGE_SIZE;
+	boot.memory[0].end = bytes;
+	boot.memory_count = 1;
+	boot.loader = "null";
+}
+
+enum null_way null_enter(null_fn *fn, void *arg)
+{
+	if (null.inside)
+		abort();
+	null.inside = true;
+	if (!setjmp(null.back)) {
+		null.result = fn(arg);
+		null.left = NULL_RETURNED;
+	}
+	null.inside = false;
+	return null.left;
+}
+
+struct call {
+	unsigned nr;
+	uint64_t a[6];
+};
+
+static int64_t do_call(void *arg)
+{
+	const struct call *call = arg;
+	const uint64_t *a = call->a;
+
+	cpu.current->arch.entries++;
+	return call_table[call->nr](a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+enum null_way null_call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct call call = { nr, { a0, a1, a2, a3, a4, a5 } };
+
+	if (nr >= EXO_CALL_COUNT) {
+		null.result = ERR(NOCALL);
+		return null.left = NULL_RETURNED;
+	}
+	return null_enter(do_call, &call);
+}
+
+/* Out of the kernel; with nobody to go back to the test has found a broken kernel. */
+static _Noreturn void leave(enum null_way way)
+{
+	if (!null.inside) {
+		fprintf(stderr, "null: the kernel left (%d) outside of null_enter\n", (int)way);
+		abort();
+	}
+	null.left = way;
+	longjmp(null.back, 1);
+}
+
+/* --- memory and page tables ------------------------------------------------------------------------------------- */
+
+void arch_zero_frame(exo_pfn_t pfn)
+{
+	memset(pfn_to_virt(pfn), 0, EXO_PAGE_SIZE);
+}
+
+void arch_root_init(uint64_t *root)
+{
+	(void)root;
+}
+
+uint64_t arch_pte_page(exo_pfn_t pfn, unsigned flags)
+{
+	return (uint64_t)pfn << EXO_PAGE_SHIFT | EXO_PTE_PRESENT | EXO_PTE_USER |
+	    (flags & EXO_MAP_WRITE ? EXO_PTE_WRITE : 0) | (flags & EXO_MAP_EXEC ? 0 : EXO_PTE_NX);
+}
+
+uint64_t arch_pte_table(exo_pfn_t pfn)
+{
+	return (uint64_t)pfn << EXO_PAGE_SHIFT | EXO_PTE_PRESENT | EXO_PTE_USER | EXO_PTE_WRITE;
+}
+
+void arch_tlb_page(uint64_t va)
+{
+	null.tlb_pages++;
+	info->invalidations++;
+	if (null.on_tlb)
+		null.on_tlb(va, false);
+}
+
+void arch_tlb_all(void)
+{
+	null.tlb_alls++;
+	info->invalidations++;
+	if (null.on_tlb)
+		null.on_tlb(0, true);
+}
+
+void arch_space_load(exo_pfn_t root)
+{
+	null.space = root;
+	info->switches++;
+}
+
+/* --- running environments --------------------------------------------------------------------------------------- */
+
+void arch_env_load(struct env *env)
+{
+	null.loaded = env;
+}
+
+void arch_env_unload(struct env *env)
+{
+	(void)env;
+}
+
+void arch_upcall(uint64_t entry, uint64_t sp, const struct arch_message *message)
+{
+	null.entry = entry;
+	null.sp = sp;
+	null.message = *message;
+	leave(NULL_UPCALL);
+}
+
+void arch_caller_resume(const struct arch_caller *caller, const struct arch_message *message)
+{
+	null.caller = *caller;
+	null.message = *message;
+	leave(NULL_CALLER);
+}
+
+static void hand_over(struct env *from, struct env *to)
+{
+	arch_env_unload(from);
+	arch_env_load(to);
+	if (from->root != to->root)
+		arch_space_load(to->root);
+}
+
+void arch_transfer_call(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
+    struct env *from, struct env *to)
+{
+	struct arch_message message = { 1, badge, caller, w0, w1, w2, w3 };
+
+	hand_over(from, to);
+	to->disp->off = EXO_OFF_YES;
+	arch_upcall(to->disp->call_entry, to->disp->call_sp, &message);
+}
+
+void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *from,
+    struct env *to)
+{
+	struct arch_message message = { .rax = status, .rdx = w0, .r10 = w1, .r8 = w2, .r9 = w3 };
+
+	hand_over(from, to);
+	arch_caller_resume(&to->arch.caller, &message);
+}
+
+void arch_regs_resume(const struct exo_regs *regs, const uint8_t *fpu)
+{
+	(void)fpu;
+	null.regs = *regs;
+	leave(NULL_REGS);
+}
+
+void arch_idle(void)
+{
+	leave(NULL_IDLE);
+}
+
+void arch_frame_save(const struct arch_frame *frame, struct exo_regs *regs, uint8_t *fpu)
+{
+	*regs = frame->regs;
+	if (fpu)
+		memset(fpu, 0, 512);
+}
+
+uint64_t arch_frame_rip(const struct arch_frame *frame)
+{
+	return frame->regs.rip;
+}
+
+void arch_frame_resume(struct arch_frame *frame)
+{
+	null.regs = frame->regs;
+	leave(NULL_FRAME);
+}
+
+/* --- time and devices ------------------------------------------------------------------------------------------- */
+
+exo_time_t arch_now(void)
+{
+	return null.now;
+}
+
+void arch_timer_set(exo_time_t when)
+{
+	null.timer = when;
+}
+
+void arch_console_write(const char *bytes, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		null.console[null.console_bytes++ % sizeof(null.console)] = bytes[i];
+	if (!null.quiet)
+		fwrite(bytes, 1, count, stderr);
+}
+
+void arch_halt(uint64_t status)
+{
+	null.result = (int64_t)status;
+	leave(NULL_HALT);
+}
+
+/* There are no devices and no buses. */
+
+void *arch_map_device(paddr_t pa, size_t bytes)
+{
+	(void)bytes;
+	return phys_to_virt(pa);
+}
+
+bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32_t *data)
+{
+	null.irq = handler;
+	null.irq_arg = arg;
+	*address = 0;
+	*data = 0;
+	return true;
+}
+
+void arch_irq_again(uint32_t data)
+{
+	(void)data;
+	null.irq_again++;
+}
+
+bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg)
+{
+	(void)gsi, (void)level, (void)active_low;
+	null.irq = handler;
+	null.irq_arg = arg;
+	return true;
+}
+
+uint32_t arch_pci_read(uint32_t bdf, unsigned offset, unsigned width)
+{
+	(void)bdf, (void)offset, (void)width;
+	return ~0U;
+}
+
+void arch_pci_write(uint32_t bdf, unsigned offset, unsigned width, uint32_t value)
+{
+	(void)bdf, (void)offset, (void)width, (void)value;
+}
+
+bool arch_pci_present(void)
+{
+	return false;
+}
+
+paddr_t arch_pci_allocate(size_t bytes)
+{
+	(void)bytes;
+	return 0;
+}
+
+bool arch_virtio_mmio(unsigned i, struct arch_mmio_device *device)
+{
+	(void)i, (void)device;
+	return false;
+}
+
+/* --- diagnosis -------------------------------------------------------------------------------------------------- */
+
+void arch_panic_stop(void)
+{
+	leave(NULL_PANIC);
+}
+
+void arch_stop(void)
+{
+	leave(NULL_STOP);
+}
+
+uint64_t arch_random(void)
+{
+	null.random ^= null.random << 13;
+	null.random ^= null.random >> 7;
+	null.random ^= null.random << 17;
+	return null.random;
+}
+
+uint64_t arch_cpu_features(void)
+{
+	return EXO_CPU_FSGSBASE;
+}

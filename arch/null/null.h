@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fake machine, for host programs that link the kernel's generic part (unit tests, fuzzers).
+ *
+ * Physical memory is an array of frames, the CPU a few variables, the clock a number that the test sets. Where a real
+ * port would leave the kernel (user mode, HLT, power off) this one notes how in null.left and jumps back to the test,
+ * out of null_enter(). So a test drives the kernel as the entry code does: it calls a handler inside of null_enter,
+ * and either gets its result or sees who runs now.
+ */
+#ifndef ARCH_NULL_NULL_H
+#define ARCH_NULL_NULL_H
+
+#include <setjmp.h>
+#include "exo/kernel.h"
+
+enum null_way {
+	NULL_RETURNED,		/* the handler came back with a result */
+	NULL_UPCALL,		/* arch_upcall */
+	NULL_CALLER,		/* arch_caller_resume */
+	NULL_REGS,		/* arch_regs_resume */
+	NULL_FRAME,		/* arch_frame_resume */
+	NULL_IDLE,		/* arch_idle */
+	NULL_HALT,		/* arch_halt */
+	NULL_STOP,		/* arch_stop: a user's mistake */
+	NULL_PANIC,		/* arch_panic_stop */
+};
+
+/* What an interruption finds: what entry code would leave on the stack. */
+struct arch_frame {
+	struct exo_regs regs;
+};
+
+struct null_machine {
+	enum null_way left;		/* how null_enter ended, and with what: */
+	int64_t result;			/* RETURNED; HALT: the status */
+	uint64_t entry, sp;		/* UPCALL */
+	struct arch_message message;	/* UPCALL, CALLER */
+	struct arch_caller caller;	/* CALLER */
+	struct exo_regs regs;		/* REGS, FRAME */
+
+	uint32_t frames;		/* memory */
+	exo_time_t now, timer;
+	exo_pfn_t space;		/* loaded */
+	struct env *loaded;
+	uint64_t tlb_pages, tlb_alls;	/* invalidations asked for */
+	void (*on_tlb)(uint64_t va, bool all);	/* the test's, to be told of each; or NULL */
+	uint64_t random;		/* state of arch_random */
+	char console[4096];		/* the last bytes written */
+	size_t console_bytes;		/* ever written */
+	bool quiet;			/* do not copy them to stderr */
+	arch_irq_handler irq;		/* the last handler asked for */
+	void *irq_arg;
+	uint32_t irq_again;		/* requests to raise one again */
+
+	struct exo_info info;		/* the kernel's, before it has placed its own */
+	jmp_buf back;
+	bool inside;
+};
+extern struct null_machine null;
+
+/*
+ * A machine with `frames` frames of memory, of which [0, 1) is absent as on a PC; fills `boot`, with no module, and
+ * resets all else. More holes and reservations: change `boot` before frame_init. The memory is filled with junk.
+ */
+void null_boot(uint32_t frames);
+
+/* Run one call of the kernel; says how it ended. */
+typedef int64_t null_fn(void *arg);
+enum null_way null_enter(null_fn *fn, void *arg);
+/* The same for a call by number as the current environment; the result is null.result. */
+enum null_way null_call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+
+#endif

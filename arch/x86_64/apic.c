@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interrupts: the CPU's local controller with its timer, the I/O controllers, and who handles which vector
+ * (AMD64 Architecture Programmer's Manual 2, chapter 16; Intel 82093AA).
+ *
+ * The legacy controllers are masked for good. Device vectors are given out in order at boot. The timer counts down
+ * once, at most TIMER_MAX at a stretch; an interrupt that is early, by that limit or because the rate is not known
+ * exactly yet, sets it again and tells nobody. An interrupt that comes in nobody's name is acknowledged and counted.
+ */
+#include "arch/x86_64/port.h"
+
+#define LAPIC_ID	0x020
+#define LAPIC_TASK	0x080
+#define LAPIC_EOI	0x0b0
+#define LAPIC_SPURIOUS	0x0f0
+#define LAPIC_ICR	0x300
+#define LAPIC_LVT_TIMER	0x320
+#define LAPIC_LVT_INT0	0x350
+#define LAPIC_LVT_INT1	0x360
+#define LAPIC_LVT_ERROR	0x370
+#define LAPIC_INITIAL	0x380
+#define LAPIC_CURRENT	0x390
+#define LAPIC_DIVIDE	0x3e0
+
+#define LVT_MASKED	0x10000
+#define LVT_NMI		0x00400
+#define ICR_SELF	0x40000
+#define BASE_ENABLE	0x800
+#define BASE_X2		0x400
+#define LAPIC_BYTES	0x1000
+
+#define IOAPIC_DEFAULT	0xfec00000
+#define IOAPIC_VERSION	0x01
+#define IOAPIC_PIN(n)	(0x10 + 2 * (n))
+#define PIN_MASKED	0x10000
+#define PIN_LEVEL	0x08000
+#define PIN_LOW		0x02000
+
+#define TIMER_MAX_NS	2000000000ULL
+#define TICKS_MAX	0xffffffffULL
+
+struct irq {
+	arch_irq_handler handler;
+	void *arg;
+};
+
+static volatile uint32_t *lapic;
+static struct irq irqs[VECTOR_END - VECTOR_DEVICE];
+static unsigned irqs_used;
+static exo_time_t timer_when = EXO_NEVER;
+static uint64_t timer_per_ns = 1ULL << 32;	/* ticks per nanosecond, 32.32 */
+static uint32_t timer_count;			/* what it was last set to, and when */
+static uint64_t timer_tsc;
+static uint64_t timer_per_tsc = 1ULL << 32, timer_learnt;	/* ticks per tick, and over how many that was found */
+
+static inline uint32_t lapic_read(unsigned offset)
+{
+	return lapic[offset / 4];
+}
+
+static inline void lapic_write(unsigned offset, uint32_t value)
+{
+	lapic[offset / 4] = value;
+}
+
+/* --- timer -------------------------------------------------------------------------------------------------------- */
+
+static void timer_program(exo_time_t now)
+{
+	uint64_t ns = timer_when > now ? timer_when - now : 0, ticks;
+
+	ticks = mul_shift_32(ns < TIMER_MAX_NS ? ns : TIMER_MAX_NS, timer_per_ns) + 1;
+	timer_count = ticks < TICKS_MAX ? (uint32_t)ticks : (uint32_t)TICKS_MAX;
+	lapic_write(LAPIC_INITIAL, timer_count);
+	timer_tsc = rdtsc();
+}
+
+void arch_timer_set(exo_time_t when)
+{
+	if (when == timer_when)
+		return;
+	timer_when = when;
+	if (when == EXO_NEVER)
+		lapic_write(LAPIC_INITIAL, 0);
+	else
+		timer_program(arch_now());
+}
+
+/* The clock's rate is known better now; a timer that has run for long tells its own beside the TSC's. */
+void timer_learn(uint64_t ns_per_tsc)
+{
+	uint32_t left = lapic_read(LAPIC_CURRENT);
+	uint64_t passed = rdtsc() - timer_tsc;
+
+	if (left && passed > timer_learnt) {
+		timer_learnt = passed;
+		timer_per_tsc = mul_div(timer_count - left, 1ULL << 32, passed);
+	}
+	timer_per_ns = mul_div(timer_per_tsc, 1ULL << 32, ns_per_tsc);
+}
+
+static void timer_interrupt(void)
+{
+	exo_time_t now = arch_now();
+
+	if (timer_when == EXO_NEVER)
+		return;
+	if (now < timer_when) {
+		timer_program(now);
+		return;
+	}
+	timer_when = EXO_NEVER;
+	cpu_timer();
+}
+
+/* --- devices -------------------------------------------------------------------------------------------------------- */
+
+/* Called by the entry code; returns what cpu_interrupted wants to know. */
+struct arch_frame *interrupt(struct arch_frame *frame)
+{
+	struct irq *irq;
+
+	info->interrupts++;
+	if (frame->vector == VECTOR_TIMER) {
+		timer_interrupt();
+	} else {
+		irq = &irqs[frame->vector - VECTOR_DEVICE];
+		if (irq->handler)
+			irq->handler(irq->arg);
+	}
+	lapic_write(LAPIC_EOI, 0);
+	return frame->cs & 3 ? frame : NULL;
+}
+
+/* A vector for a handler; 0: none is left. */
+static unsigned irq_take(arch_irq_handler handler, void *arg)
+{
+	if (irqs_used == COUNT_OF(irqs))
+		return 0;
+	irqs[irqs_used] = (struct irq){ handler, arg };
+	return VECTOR_DEVICE + irqs_used++;
+}
+
+bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32_t *data)
+{
+	unsigned vector = irq_take(handler, arg);
+
+	*address = 0xfee00000 | (lapic_read(LAPIC_ID) >> 24) << 12;
+	*data = vector;
+	return vector != 0;
+}
+
+void arch_irq_again(uint32_t data)
+{
+	lapic_write(LAPIC_ICR, ICR_SELF | (data & 0xff));
+}
+
+static uint32_t ioapic_read(unsigned i, unsigned reg)
+{
+	machine.ioapic[i].window[0] = reg;
+	return machine.ioapic[i].window[4];
+}
+
+static void ioapic_write(unsigned i, unsigned reg, uint32_t value)
+{
+	machine.ioapic[i].window[0] = reg;
+	machine.ioapic[i].window[4] = value;
+}
+
+bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg)
+{
+	unsigned i, pin, vector, flags = gsi < COUNT_OF(machine.isa_flags) ? machine.isa_flags[gsi] : 0;
+
+	/* The firmware knows better how a line of old is wired: 1 high, 3 low; 1 edge, 3 level. */
+	if (flags & 3)
+		active_low = (flags & 3) == 3;
+	if (flags & 12)
+		level = (flags >> 2 & 3) == 3;
+	for (i = 0; i < machine.ioapics; i++) {
+		pin = gsi - machine.ioapic[i].gsi;
+		if (gsi < machine.ioapic[i].gsi || pin >= machine.ioapic[i].pins)
+			continue;
+		vector = irq_take(handler, arg);
+		if (!vector)
+			return false;
+		ioapic_write(i, IOAPIC_PIN(pin) + 1, lapic_read(LAPIC_ID));
+		ioapic_write(i, IOAPIC_PIN(pin), vector | (level ? PIN_LEVEL : 0) | (active_low ? PIN_LOW : 0));
+		return true;
+	}
+	return false;
+}
+
+/* --- set-up --------------------------------------------------------------------------------------------------------- */
+
+static void pic_mask(void)
+{
+	unsigned port;
+
+	for (port = 0x20; port <= 0xa0; port += 0x80) {
+		outb((uint16_t)port, 0x11);
+		outb((uint16_t)(port + 1), port == 0x20 ? VECTOR_PIC : VECTOR_PIC + 8);
+		outb((uint16_t)(port + 1), port == 0x20 ? 4 : 2);
+		outb((uint16_t)(port + 1), 1);
+		outb((uint16_t)(port + 1), 0xff);
+	}
+}
+
+static void ioapics_mask(void)
+{
+	uint32_t version;
+	unsigned i, pin;
+
+	if (!machine.ioapics)
+		machine.ioapic[machine.ioapics++].base = IOAPIC_DEFAULT;
+	for (i = 0; i < machine.ioapics; i++) {
+		machine.ioapic[i].window = arch_map_device(machine.ioapic[i].base, 0x20);
+		version = ioapic_read(i, IOAPIC_VERSION);
+		if (version == 0 || version == ~0u)
+			continue;
+		machine.ioapic[i].pins = (version >> 16 & 0xff) + 1;
+		for (pin = 0; pin < machine.ioapic[i].pins; pin++)
+			ioapic_write(i, IOAPIC_PIN(pin), PIN_MASKED);
+	}
+}
+
+void apic_start(void)
+{
+	uint64_t base = rdmsr(MSR_APIC_BASE);
+
+	if (base & BASE_X2)
+		wrmsr(MSR_APIC_BASE, base & ~(uint64_t)(BASE_X2 | BASE_ENABLE));
+	base &= ~(uint64_t)BASE_X2;
+	wrmsr(MSR_APIC_BASE, base | BASE_ENABLE);
+	lapic = arch_map_device(base & EXO_PTE_FRAME, LAPIC_BYTES);
+	lapic_write(LAPIC_TASK, 0);
+	lapic_write(LAPIC_LVT_INT0, LVT_MASKED);
+	lapic_write(LAPIC_LVT_INT1, LVT_NMI);
+	lapic_write(LAPIC_LVT_ERROR, LVT_MASKED | VECTOR_SPURIOUS);
+	lapic_write(LAPIC_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
+	lapic_write(LAPIC_DIVIDE, 0xb);		/* by 1 */
+	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
+	timer_count = (uint32_t)TICKS_MAX;
+	lapic_write(LAPIC_INITIAL, timer_count);
+	timer_tsc = rdtsc();
+	pic_mask();
+	ioapics_mask();
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Protected control transfer: from one environment straight into another, the message in registers all the way.
+ *
+ * The generic part has checked and noted everything (exo/transfer.c); here the CPU's state changes hands: bases, FPU
+ * (cleared), space, dispatcher page, then user mode. It is arch_env_unload, arch_env_load, arch_space_load and
+ * arch_upcall or arch_caller_resume in one, without going through memory. As there, SYSRET gets a masked address.
+ */
+#include <exo/disp.h>
+#include "arch/x86_64/port.h"
+
+#define USER_MASK	0x00007fffffffffff
+
+	/* From rbx to rbp: all that is reached through the kernel's GS. Uses rax. */
+.macro hand_over
+	mov	%rbp, %gs:CPU_ENV
+	mov	ENV_ID(%rbp), %rax
+	mov	%rax, %gs:CPU_FPU_OWNER
+	fninit
+	fxrstor64 fpu_clean
+	mov	ENV_ROOT(%rbp), %eax
+	cmp	%eax, ENV_ROOT(%rbx)
+	je	1f
+	shl	$12, %rax
+	mov	%rax, %cr3
+	mov	info, %rax
+	incq	INFO_SWITCHES(%rax)
+1:
+.endm
+
+	/* The bases, and GS becomes the user's. Uses rax; without FSGSBASE also rcx and r11, and rdx for a moment. */
+.macro hand_bases
+	testb	$CPU_FSGSBASE, %gs:CPU_FEATURES
+	jz	2f
+	rdfsbase %rax
+	mov	%rax, ENV_FS_BASE(%rbx)
+	mov	ENV_FS_BASE(%rbp), %rax
+	wrfsbase %rax
+	swapgs
+	rdgsbase %rax
+	mov	%rax, ENV_GS_BASE(%rbx)
+	mov	ENV_GS_BASE(%rbp), %rax
+	wrgsbase %rax
+	jmp	3f
+2:	mov	%rdx, %r11
+	mov	$MSR_FS_BASE, %ecx
+	mov	ENV_FS_BASE(%rbp), %eax
+	mov	ENV_FS_BASE + 4(%rbp), %edx
+	wrmsr
+	mov	$MSR_KERNEL_GS_BASE, %ecx
+	mov	ENV_GS_BASE(%rbp), %eax
+	mov	ENV_GS_BASE + 4(%rbp), %edx
+	wrmsr
+	mov	%r11, %rdx
+	swapgs
+3:
+.endm
+
+	.text
+	/* void arch_transfer_call(badge, caller, w0, w1, w2, w3, from, to): the last two on the stack */
+	.globl	arch_transfer_call
+	.balign	16
+arch_transfer_call:
+	mov	8(%rsp), %rbx
+	mov	16(%rsp), %rbp
+	mov	%rcx, %r10
+	hand_over
+	mov	ENV_DISP(%rbp), %r12
+	movl	$EXO_OFF_YES, EXO_DISP_OFF(%r12)
+	hand_bases
+	movabs	$USER_MASK, %rax
+	mov	EXO_DISP_CALL_ENTRY(%r12), %rcx
+	mov	EXO_DISP_CALL_SP(%r12), %rsp
+	and	%rax, %rcx
+	and	%rax, %rsp
+	mov	$1, %eax
+	mov	$RFLAGS_IF | RFLAGS_ONE, %r11d
+	xor	%ebx, %ebx
+	xor	%ebp, %ebp
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
+	sysretq
+
+	/* void arch_transfer_reply(status, w0, w1, w2, w3, from, to): the last on the stack */
+	.globl	arch_transfer_reply
+	.balign	16
+arch_transfer_reply:
+	mov	8(%rsp), %rbp
+	mov	%r9, %rbx
+	mov	%r8, %r9
+	mov	%rcx, %r8
+	mov	%rdx, %r10
+	mov	%rsi, %rdx
+	hand_over
+	hand_bases
+	mov	%rdi, %rax
+	mov	ENV_CALLER + CALLER_RIP(%rbp), %rcx
+	mov	ENV_CALLER + CALLER_RFLAGS(%rbp), %r11
+	mov	ENV_CALLER + CALLER_RSP(%rbp), %rsp
+	mov	ENV_CALLER + CALLER_RBX(%rbp), %rbx
+	mov	ENV_CALLER + CALLER_R12(%rbp), %r12
+	mov	ENV_CALLER + CALLER_R13(%rbp), %r13
+	mov	ENV_CALLER + CALLER_R14(%rbp), %r14
+	mov	ENV_CALLER + CALLER_R15(%rbp), %r15
+	mov	ENV_CALLER + CALLER_RBP(%rbp), %rbp
+	xor	%edi, %edi
+	xor	%esi, %esi
+	sysretq
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Capabilities: what an environment may name. The invariants C1..C5 stand in kernel.h.
+ *
+ * A table is up to EXO_CAP_FRAMES_MAX frames of the environment's own, 64 slots each. A slot names an object or a range
+ * of one, says which rights, and is linked into the tree of derivation by places in the tables themselves, so there is
+ * no allocation, and deriving or dropping one costs O(1) plus what it covers. A slot's generation grows when it is
+ * emptied; a slot whose generations are used up stays empty for good, so a stale handle never names anything new.
+ *
+ * Dropping cuts what was bound through the capability, moves what was derived from it up to its parent and lets its
+ * object go. It is restartable: from its first step on the capability is marked as dying and names nothing any more, so
+ * that nobody can add to the work. Revoking drops descendants, leaves first; meanwhile nothing new is derived below,
+ * which a walk up of at most CAP_DEPTH_MAX steps sees, so revocation ends whatever the others do.
+ *
+ * The idea is seL4's capability derivation tree (there a list in depth-first order; here parent, child and siblings,
+ * because deleting must not scan). All that depends on the type of an object stands in one table below.
+ */
+#include "exo/kernel.h"
+
+#define GENERATION_LAST		UINT32_MAX
+#define FRAMES_PER_UNIT		(EXO_RANGE_MAX / EXO_UNWIND_MAX)	/* frames let go for one unit of budget */
+#define SCAN_UNITS		4	/* budget for looking through a table frame */
+
+/* --- what depends on the type ---------------------------------------------------------------------------------- */
+
+static void hold_frames(const struct exo_cap *cap)
+{
+	frame_hold((exo_pfn_t)cap->first, cap->count);
+}
+
+/* From the end, in steps. */
+static bool drop_frames(struct exo_cap *cap, unsigned *budget)
+{
+	uint32_t count = *budget * FRAMES_PER_UNIT;
+
+	if (count > cap->count)
+		count = cap->count;
+	cap->count -= count;
+	frame_unhold((exo_pfn_t)cap->first + cap->count, count);
+	*budget -= (count + FRAMES_PER_UNIT - 1) / FRAMES_PER_UNIT;
+	return !cap->count;
+}
+
+static void hold_space(const struct exo_cap *cap)
+{
+	space_hold(cap->object);
+}
+
+static bool drop_space(struct exo_cap *cap, unsigned *budget)
+{
+	return space_unhold(cap->object, budget);
+}
+
+static bool drop_slices(struct exo_cap *cap, unsigned *budget)
+{
+	(void)budget;
+	slice_drop(cap);
+	return true;
+}
+
+static void hold_flow(const struct exo_cap *cap)
+{
+	flow_hold(cap->object);
+}
+
+static bool drop_flow(struct exo_cap *cap, unsigned *budget)
+{
+	(void)budget;
+	flow_unhold(cap);
+	return true;
+}
+
+static void hold_account(const struct exo_cap *cap)
+{
+	account_hold(cap->object);
+}
+
+static bool drop_account(struct exo_cap *cap, unsigned *budget)
+{
+	(void)budget;
+	account_unhold(cap->object);
+	return true;
+}
+
+/* Types without functions name nothing that counts: an environment's capabilities find it by number or not at all. */
+static const struct {
+	bool ranged;				/* a part of it can be derived */
+	void (*hold)(const struct exo_cap *cap);
+	bool (*drop)(struct exo_cap *cap, unsigned *budget);	/* false: budget used up */
+} types[EXO_TYPE_COUNT] = {
+	[EXO_TYPE_FRAME] = { true, hold_frames, drop_frames },
+	[EXO_TYPE_SPACE] = { false, hold_space, drop_space },
+	[EXO_TYPE_SLICE] = { true, slice_hold, drop_slices },
+	[EXO_TYPE_FLOW] = { false, hold_flow, drop_flow },
+	[EXO_TYPE_ACCOUNT] = { false, hold_account, drop_account },
+};
+
+/* --- slots ----------------------------------------------------------------------------------------------------- */
+
+/* The capability behind a handle, dying ones too. */
+static inline struct exo_cap *find(const struct env *env, exo_cap_t handle)
+{
+	struct exo_cap *cap = cap_slot(env, exo_cap_slot(handle));
+
+	if (unlikely(!cap || cap->generation != handle >> 32 || cap->type == EXO_TYPE_NONE))
+		return NULL;
+	return cap;
+}
+
+struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle)
+{
+	struct exo_cap *cap = find(env, handle);
+
+	return likely(cap && !(cap->flags & CAP_DYING)) ? cap : NULL;
+}
+
+struct exo_cap *cap_need(const struct env *env, exo_cap_t handle, unsigned type, unsigned rights, int64_t *error)
+{
+	struct exo_cap *cap = cap_lookup(env, handle);
+
+	if (unlikely(!cap)) {
+		*error = ERR(CAP);
+		return NULL;
+	}
+	if (unlikely(cap->type != type)) {
+		*error = ERR(TYPE);
+		return NULL;
+	}
+	if (unlikely(rights & ~cap->rights)) {
+		*error = ERR(RIGHTS);
+		return NULL;
+	}
+	return cap;
+}
+
+bool cap_frames(const struct exo_cap *cap, uint64_t index, uint64_t count, exo_pfn_t *pfn)
+{
+	if (count > cap->count || index > cap->count - count)
+		return false;
+	*pfn = (exo_pfn_t)(cap->first + index);
+	return true;
+}
+
+struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigned rights, uint64_t index, uint64_t count,
+    exo_pfn_t *pfn, int64_t *error)
+{
+	struct exo_cap *cap = cap_need(env, handle, EXO_TYPE_FRAME, rights, error);
+
+	if (cap && !cap_frames(cap, index, count, pfn)) {
+		*error = ERR(RANGE);
+		return NULL;
+	}
+	return cap;
+}
+
+struct exo_cap *cap_free_slot(const struct env *env, uint64_t slot)
+{
+	struct exo_cap *cap;
+
+	if (slot == 0 || slot >= EXO_CAP_FRAMES_MAX * EXO_CAPS_PER_FRAME)
+		return NULL;
+	cap = cap_slot(env, (uint32_t)slot);
+	return cap && cap->type == EXO_TYPE_NONE && cap->generation != GENERATION_LAST ? cap : NULL;
+}
+
+/* --- the tree of derivation ------------------------------------------------------------------------------------ */
+
+static void tree_link(struct exo_cap *cap, struct exo_cap *parent)
+{
+	cap->prev = 0;
+	cap->next = 0;
+	cap->parent = 0;
+	if (!parent)
+		return;
+	cap->parent = cap_ref(parent);
+	cap->next = parent->child;
+	if (cap->next)
+		cap_at(cap->next)->prev = cap_ref(cap);
+	parent->child = cap_ref(cap);
+}
+
+static void tree_unlink(struct exo_cap *cap)
+{
+	if (cap->prev)
+		cap_at(cap->prev)->next = cap->next;
+	else if (cap->parent)
+		cap_at(cap->parent)->child = cap->next;
+	if (cap->next)
+		cap_at(cap->next)->prev = cap->prev;
+	cap->parent = cap->next = cap->prev = 0;
+}
+
+/* What was derived from it is derived from its parent now. */
+static bool tree_lift(struct exo_cap *cap, unsigned *budget)
+{
+	struct exo_cap *parent = cap_at(cap->parent), *child;
+
+	while (cap->child) {
+		if (!*budget)
+			return false;
+		--*budget;
+		child = cap_at(cap->child);
+		tree_unlink(child);
+		tree_link(child, parent);
+	}
+	return true;
+}
+
+int64_t cap_derivable(const struct exo_cap *parent)
+{
+	unsigned depth = 1;
+
+	for (; parent; parent = cap_at(parent->parent), depth++) {
+		if (parent->flags & CAP_REVOKING)
+			return ERR(STATE);
+		if (depth >= CAP_DEPTH_MAX)
+			return ERR(DEPTH);
+	}
+	return 0;
+}
+
+exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t first, uint32_t count, exo_pfn_t object,
+    struct exo_cap *parent, uint32_t slot)
+{
+	cap->type = (uint8_t)type;
+	cap->flags = 0;
+	cap->rights = (uint16_t)rights;
+	cap->first = first;
+	cap->count = count;
+	cap->object = object;
+	cap->child = 0;
+	cap->bound = 0;
+	tree_link(cap, parent);
+	if (types[type].hold)
+		types[type].hold(cap);
+	return exo_cap_make(slot, cap->generation);
+}
+
+/* --- dropping -------------------------------------------------------------------------------------------------- */
+
+int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget)
+{
+	cap->flags |= CAP_DYING;
+	if (cap->flags & CAP_RINGS) {
+		if (!flow_cut(cap))
+			return ERR(AGAIN);
+		cap->flags &= (uint8_t)~CAP_RINGS;
+	}
+	if (!space_unbind(cap, budget) || !tree_lift(cap, budget))
+		return ERR(AGAIN);
+	if (types[cap->type].drop && !types[cap->type].drop(cap, budget))
+		return ERR(AGAIN);
+	tree_unlink(cap);
+	cap->type = EXO_TYPE_NONE;
+	cap->flags = 0;
+	cap->rights = 0;
+	cap->first = 0;
+	cap->count = 0;
+	cap->object = 0;
+	cap->generation++;
+	return 0;
+}
+
+int64_t cap_drop(struct exo_cap *cap)
+{
+	unsigned budget = EXO_UNWIND_MAX;
+
+	return cap_drop_some(cap, &budget);
+}
+
+void cap_table_add(struct env *env, exo_pfn_t pfn)
+{
+	struct exo_cap *cap = pfn_to_virt(pfn);
+	unsigned i;
+
+	arch_zero_frame(pfn);
+	for (i = 0; i < EXO_CAPS_PER_FRAME; i++)
+		cap[i].generation = 1;
+	frame_retype(pfn, EXO_FRAME_CAPS, env->self);
+	env->cap_frame[env->cap_frames++] = pfn;
+}
+
+/* Drop all in one frame of a dead env's table from slot env->cap_cursor on. */
+static bool clear_frame(struct env *env, unsigned *budget)
+{
+	struct exo_cap *cap;
+
+	if (*budget < SCAN_UNITS)
+		return false;
+	*budget -= SCAN_UNITS;
+	do {
+		cap = cap_slot(env, env->cap_cursor);
+		if (cap->type == EXO_TYPE_NONE)
+			continue;
+		if (!*budget)
+			return false;
+		--*budget;
+		if (cap_drop_some(cap, budget))
+			return false;
+	} while (++env->cap_cursor % EXO_CAPS_PER_FRAME);
+	return true;
+}
+
+bool cap_clear(struct env *env, unsigned *budget)
+{
+	while (env->cap_cursor < env->cap_frames * EXO_CAPS_PER_FRAME)
+		if (!clear_frame(env, budget))
+			return false;
+	while (env->cap_frames)
+		frame_retype(env->cap_frame[--env->cap_frames], EXO_FRAME_OWNED, 0);
+	env->cap_cursor = 0;
+	return true;
+}
+
+/* --- calls ----------------------------------------------------------------------------------------------------- */
+
+/* The part of a ranged source that is asked for: 0 or an error. */
+static int64_t derive_range(const struct exo_cap *source, uint64_t first, uint64_t *count)
+{
+	if (first >= source->count || *count > source->count - first)
+		return ERR(RANGE);
+	if (*count == 0) {
+		*count = source->count - first;
+		return *count > EXO_RANGE_MAX ? ERR(RANGE) : 0;
+	}
+	if (*count > EXO_RANGE_MAX)
+		*count = EXO_RANGE_MAX;
+	return 0;
+}
+
+/* More frames behind the end of a child that an earlier call made. */
+static int64_t derive_extend(const struct exo_cap *source, const struct env *target, exo_cap_t handle, uint64_t rights,
+    uint64_t first, uint32_t count)
+{
+	struct exo_cap *child;
+	int64_t error;
+
+	child = cap_need(target, handle, EXO_TYPE_FRAME, 0, &error);
+	if (!child)
+		return error;
+	if (child->parent != cap_ref(source) || child->rights != rights)
+		return ERR(INVAL);
+	if (child->first + child->count != source->first + first)
+		return ERR(RANGE);
+	if (!frame_holdable((exo_pfn_t)(source->first + first), count))
+		return ERR(FULL);
+
+	frame_hold((exo_pfn_t)(source->first + first), count);
+	child->count += count;
+	return count;
+}
+
+/*
+ * exo_cap_derive(source, env, slot, rights, first, count): a capability to what `source` names, derived from it, in
+ * free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT). rights: a subset.
+ * Frames and slices: the part [first, first + count) of source's range; count 0: all from first on, at most
+ * EXO_RANGE_MAX. Other types: first and count are 0. Returns the handle, in the table where it lies.
+ * Of frames one call covers EXO_RANGE_MAX at most, from the front. To go on, call again with the returned handle as
+ * `slot`, the same rights, first + done, count - done: that returns how many frames the child got at its end.
+ * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL first or count
+ * of a type without ranges, or the child to extend has other rights or another parent; FULL 65535 capabilities cover a
+ * frame, or as many name a space; STATE source or one above it is being revoked; DEPTH CAP_DEPTH_MAX derivations.
+ * Nothing has changed then. Cost: about 10 a frame.
+ */
+int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env(), *target = env;
+	struct exo_cap *source, *cap;
+	uint64_t first = 0, count = a5;
+	int64_t error;
+
+	source = cap_lookup(env, a0);
+	if (!source)
+		return ERR(CAP);
+	if (a1) {
+		cap = cap_need(env, a1, EXO_TYPE_ENV, EXO_RIGHT_GRANT, &error);
+		if (!cap)
+			return error;
+		target = env_behind(cap);
+		if (!target || target->state == EXO_ENV_ENDED)
+			return ERR(DEAD);
+	}
+	if (a3 & ~(uint64_t)source->rights)
+		return ERR(RIGHTS);
+	if (types[source->type].ranged)
+		error = derive_range(source, a4, &count);
+	else
+		error = a4 || a5 ? ERR(INVAL) : 0;
+	if (!error)
+		error = cap_derivable(source);
+	if (error)
+		return error;
+	if (types[source->type].ranged)
+		first = a4;
+	else
+		count = source->count;
+	if (a2 >> 32 && source->type == EXO_TYPE_FRAME)
+		return derive_extend(source, target, a2, a3, first, (uint32_t)count);
+	cap = cap_free_slot(target, a2);
+	if (!cap)
+		return ERR(SLOT);
+	if (source->type == EXO_TYPE_FRAME && !frame_holdable((exo_pfn_t)(source->first + first), (uint32_t)count))
+		return ERR(FULL);
+	if (source->type == EXO_TYPE_SPACE && !space_holdable(source->object))
+		return ERR(FULL);
+
+	return (int64_t)cap_fill(cap, source->type, (unsigned)a3, source->first + first, (uint32_t)count, source->object,
+	    source, (uint32_t)a2);
+}
+
+/*
+ * exo_cap_delete(cap): drop a capability: page-table entries and rings bound through it are cut, what was derived from
+ * it is derived from its parent from now on, and its object goes if nothing else names it: frames become free, a space
+ * is taken apart. An environment does not end with its capabilities. Returns 0; EXO_EAGAIN: call again; from the first
+ * call on it names nothing any more. A frame that a device still uses is free once the device has returned it.
+ * Errors: CAP; BUSY it is the last one of a frame in which a kernel object lies: destroy that first (of a larger range,
+ * frames before the last EXO_RANGE_MAX are looked at when their turn comes; it is usable again then, shorter and with
+ * its bindings cut). Cost: EXO_UNWIND_MAX links, EXO_RANGE_MAX frames.
+ */
+int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct exo_cap *cap = find(current_env(), a0);
+	uint32_t count;
+
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	if (!cap)
+		return ERR(CAP);
+	if (cap->type == EXO_TYPE_FRAME) {
+		count = cap->count < EXO_RANGE_MAX ? cap->count : EXO_RANGE_MAX;
+		if (frame_busy((exo_pfn_t)(cap->first + cap->count - count), count)) {
+			cap->flags &= (uint8_t)~CAP_DYING;
+			return ERR(BUSY);
+		}
+	}
+	return cap_drop(cap);
+}
+
+/*
+ * exo_cap_revoke(cap): drop all that was derived from a capability, directly or not, in whatever tables it lies, with
+ * all that was bound through it. Nothing can be derived below it before that is done. Returns 0, or EXO_EAGAIN: call
+ * again. Errors: CAP. Cost: EXO_UNWIND_MAX capabilities, links, or EXO_RANGE_MAX frames.
+ */
+int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct exo_cap *cap = cap_lookup(current_env(), a0), *leaf;
+	unsigned budget = EXO_UNWIND_MAX;
+
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	if (!cap)
+		return ERR(CAP);
+	cap->flags |= CAP_REVOKING;
+	while (cap->child) {
+		if (!budget)
+			return ERR(AGAIN);
+		budget--;
+		for (leaf = cap_at(cap->child); leaf->child; leaf = cap_at(leaf->child))
+			;
+		if (cap_drop_some(leaf, &budget))
+			return ERR(AGAIN);
+	}
+	cap->flags &= (uint8_t)~CAP_REVOKING;
+	return 0;
+}
+
+/*
+ * exo_cap_table(frames, first): frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor
+ * pinned, is cleared and becomes the next EXO_CAPS_PER_FRAME slots of the own table. Returns the first of them.
+ * Errors: CAP, TYPE, RIGHTS; RANGE; FULL the table has EXO_CAP_FRAMES_MAX frames; BUSY. Nothing has changed then.
+ */
+int64_t sys_cap_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env();
+	exo_pfn_t pfn;
+	int64_t error;
+
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	if (!cap_need_frames(env, a0, EXO_RIGHT_WRITE, a1, 1, &pfn, &error))
+		return error;
+	if (env->cap_frames == EXO_CAP_FRAMES_MAX)
+		return ERR(FULL);
+	if (!frame_retypable(pfn))
+		return ERR(BUSY);
+
+	cap_table_add(env, pfn);
+	return (int64_t)(env->cap_frames - 1) * EXO_CAPS_PER_FRAME;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What flows and drivers ask of each other, and what drivers share.
+ *
+ * A driver finds its device at boot (dev/device.c calls it), takes all its memory then, and afterwards only moves
+ * frames: received ones to flow_receive(), sent ones as flow_ring.c composes them. A frame to send has a head, which
+ * lies in a slot of the driver's, and parts in application frames, which the device reads by reference.
+ */
+#ifndef EXO_DEV_DEV_H
+#define EXO_DEV_DEV_H
+
+#include "exo/flows.h"
+
+struct device_part {
+	paddr_t address;
+	uint32_t bytes;
+};
+
+/* A frame to send, without its head: the transmit frames of a flow that go by reference. */
+struct device_send {
+	struct flow *flow;	/* told by flow_sent() when the device is done; never called if `parts` is 0 */
+	uint32_t start, count;	/* its descriptors */
+	uint32_t head_bytes;
+	uint32_t parts;
+	struct device_part part[EXO_TX_PARTS_MAX];
+};
+
+struct device {
+	unsigned index;			/* in info->device */
+	struct exo_device_info *info;
+	struct flow *root;
+	/* Collect what was sent: flow_sent() for each. Cost: the frames that came back. */
+	void (*reclaim)(struct device *device);
+	/* Room for a head of EXO_GUARD_BYTES, if a frame with so many parts can be sent now; else NULL. */
+	uint8_t *(*head)(struct device *device, uint32_t parts);
+	/* Queue the frame whose head was written to the room that head() gave last. */
+	void (*send)(struct device *device, const struct device_send *frame);
+	/* Frames were queued: let the device look. */
+	void (*notify)(struct device *device);
+	/* Interrupt when frames come back, until none is on its way. */
+	void (*watch)(struct device *device);
+	/* The flow's binding ends: pin the frames that are still on their way until they come back, and forget it. */
+	void (*orphan)(struct device *device, struct flow *flow);
+};
+
+/* device.c: a place for a new device; NULL: there are enough. */
+struct device *device_add(struct device *device, const char *kind, const uint8_t address[6]);
+
+/* pci.c */
+
+#define PCI_BARS	6
+
+struct pci {
+	uint32_t bdf;
+	uint16_t vendor, id;
+	struct {
+		paddr_t base;
+		uint64_t bytes;		/* 0: none, or not memory */
+		uint8_t *mapped;
+	} bar[PCI_BARS];
+};
+
+/* Call `found` for each function on the buses that can be reached. */
+void pci_scan(void (*found)(uint32_t bdf, uint16_t vendor, uint16_t id));
+/* Size and place its windows, let it do DMA. false: one has no address and none is left. */
+bool pci_enable(struct pci *pci, uint32_t bdf);
+/* The configuration offset of the next capability of a kind behind `after` (0: from the start); 0: none. */
+unsigned pci_capability(const struct pci *pci, uint8_t kind, unsigned after);
+/* A stretch of a window, mapped; NULL if the window does not hold it. */
+uint8_t *pci_window(struct pci *pci, unsigned bar, uint64_t offset, uint64_t bytes);
+/* Route message interrupt 0 to a handler; its data word. false: the device has none, or none is left. */
+bool pci_message_interrupt(struct pci *pci, arch_irq_handler handler, void *arg, uint32_t *data);
+
+/* virtio_net.c */
+
+void virtio_net_pci(uint32_t bdf);
+void virtio_net_mmio(const struct arch_mmio_device *window);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The virtio network driver: buffers in, frames out, no more.
+ *
+ * Received frames land in a pool of the kernel's buffers, two to a frame of memory, as many as the machine's memory
+ * allows; each is handed to flow_receive(), which copies it, and posted again. Sending has a fixed number of slots:
+ * slot i is descriptor i and a head (the device's header and a frame's first bytes); descriptors above the slots refer
+ * to the rest in application frames. Sent frames are collected when somebody sends again or a frame comes in; the
+ * interrupt for it is on only while somebody waits.
+ *
+ * V1 slot[i].busy iff descriptor i is the device's. What it returns beside that is counted in info->errors and ignored;
+ *    a buffer that it returns twice is posted twice, which harms it alone
+ * V2 free_slots and free_parts are stacks of the others
+ * V3 a busy slot with a flow is counted in the flow's descriptors; one marked orphan holds pins of its own
+ *
+ * One stay in the kernel handles packets worth about BUDGET instructions; then the interrupt is raised once more.
+ */
+#include "exo/dev/virtio.h"
+
+#define NETS_MAX		2
+#define QUEUE_RX		0
+#define QUEUE_TX		1
+#define F_ADDRESS		5	/* the device has its hardware address in its configuration */
+
+#define BUFFER_BYTES		2048
+#define BUFFERS_MIN		16
+#define BUFFERS_MAX		128
+#define FRAMES_PER_BUFFER	64	/* of the machine's memory */
+#define FRAME_BYTES_MIN		14
+
+#define TX_DESCRIPTORS		128
+#define TX_SLOTS		64
+#define HEADER_BYTES		12
+#define HEAD_BYTES		80	/* header and EXO_GUARD_BYTES, rounded up */
+
+#define BUDGET			6000	/* instructions */
+#define COST_BUFFER		50
+
+struct tx_slot {
+	bool busy, orphan;
+	uint16_t part;		/* first further descriptor */
+	uint16_t parts;
+	uint32_t start, count;	/* the flow's descriptors */
+	struct flow *flow;	/* NULL: nobody is told */
+};
+
+struct net {
+	struct device device;	/* first */
+	struct virtio virtio;
+	struct virtqueue rx, tx;
+	bool used;
+	bool watching;
+	uint32_t again;		/* data word of the interrupt that is raised for work left */
+	uint8_t *buffers, *heads;
+	struct tx_slot slot[TX_SLOTS];
+	uint16_t free_slot[TX_SLOTS], free_slots;
+	uint16_t free_part[TX_DESCRIPTORS - TX_SLOTS], free_parts;
+	uint16_t next_part[TX_DESCRIPTORS];
+	struct device_part part[TX_DESCRIPTORS];
+};
+
+static struct net nets[NETS_MAX];
+
+static struct net *net_of(struct device *device)
+{
+	return (struct net *)device;
+}
+
+/* --- sending --- */
+
+static void part_pins(const struct device_part *part, bool pin)
+{
+	exo_pfn_t last = (exo_pfn_t)((part->address + part->bytes - 1) >> EXO_PAGE_SHIFT);
+
+	for (exo_pfn_t pfn = (exo_pfn_t)(part->address >> EXO_PAGE_SHIFT); pfn <= last; pfn++) {
+		if (pin)
+			frame_pin(pfn);
+		else
+			frame_unpin(pfn);
+	}
+}
+
+static void slot_done(struct net *net, uint16_t id)
+{
+	struct tx_slot *slot = &net->slot[id];
+
+	for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at]) {
+		if (slot->orphan)
+			part_pins(&net->part[at], false);
+		net->free_part[net->free_parts++] = at;
+	}
+	slot->busy = false;
+	net->free_slot[net->free_slots++] = id;
+	if (slot->flow)
+		flow_sent(slot->flow, slot->start, slot->count);
+}
+
+static void net_reclaim(struct device *device)
+{
+	struct net *net = net_of(device);
+	uint32_t id, bytes;
+
+	for (unsigned i = 0; i < TX_SLOTS && virtqueue_pending(&net->tx); i++) {
+		if (virtqueue_next(&net->tx, &id, &bytes) && id < TX_SLOTS && net->slot[id].busy)
+			slot_done(net, (uint16_t)id);
+		else
+			device->info->errors++;
+	}
+	if (net->watching && net->free_slots == TX_SLOTS) {
+		net->watching = false;
+		virtqueue_interrupts(&net->tx, false);
+	}
+}
+
+static uint8_t *net_head(struct device *device, uint32_t parts)
+{
+	struct net *net = net_of(device);
+
+	if (net->free_slots == 0 || net->free_parts < parts)
+		return NULL;
+	return net->heads + net->free_slot[net->free_slots - 1] * HEAD_BYTES + HEADER_BYTES;
+}
+
+static void net_send(struct device *device, const struct device_send *frame)
+{
+	struct net *net = net_of(device);
+	uint16_t id = net->free_slot[--net->free_slots], at = id;
+	struct tx_slot *slot = &net->slot[id];
+
+	net->tx.desc[id].bytes = HEADER_BYTES + frame->head_bytes;
+	for (uint32_t i = 0; i < frame->parts; i++) {
+		uint16_t part = net->free_part[--net->free_parts];
+
+		net->tx.desc[at].flags = VIRTQ_DESC_NEXT;
+		net->tx.desc[at].next = part;
+		net->next_part[at] = part;
+		net->tx.desc[part].address = frame->part[i].address;
+		net->tx.desc[part].bytes = frame->part[i].bytes;
+		net->part[part] = frame->part[i];
+		at = part;
+	}
+	net->tx.desc[at].flags = 0;
+	*slot = (struct tx_slot){
+		.busy = true, .part = net->next_part[id], .parts = (uint16_t)frame->parts,
+		.start = frame->start, .count = frame->count, .flow = frame->parts ? frame->flow : NULL,
+	};
+	virtqueue_post(&net->tx, id);
+}
+
+static void net_notify(struct device *device)
+{
+	struct net *net = net_of(device);
+
+	virtqueue_publish(&net->virtio, &net->tx);
+}
+
+static void net_watch(struct device *device)
+{
+	struct net *net = net_of(device);
+
+	net->watching = true;
+	virtqueue_interrupts(&net->tx, true);
+	net_reclaim(device);
+}
+
+static void net_orphan(struct device *device, struct flow *flow)
+{
+	struct net *net = net_of(device);
+	bool any = false;
+
+	net_reclaim(device);
+	for (unsigned id = 0; id < TX_SLOTS; id++) {
+		struct tx_slot *slot = &net->slot[id];
+
+		if (!slot->busy || slot->flow != flow)
+			continue;
+		for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at])
+			part_pins(&net->part[at], true);
+		slot->flow = NULL;
+		slot->orphan = true;
+		any = true;
+	}
+	if (any)
+		net_watch(device);
+}
+
+/* --- receiving --- */
+
+/* Hand on what has come, within the budget. true: there is more. */
+static bool net_receive(struct net *net)
+{
+	struct device *device = &net->device;
+	exo_time_t now;
+	unsigned cost = 0;
+	uint32_t id, bytes;
+
+	if (!virtqueue_pending(&net->rx))
+		return false;
+	now = arch_now();
+	do {
+		cost += COST_BUFFER;
+		if (!virtqueue_next(&net->rx, &id, &bytes)) {
+			device->info->errors++;
+			continue;
+		}
+		if (bytes < HEADER_BYTES + FRAME_BYTES_MIN || bytes > HEADER_BYTES + EXO_FRAME_BYTES_MAX)
+			device->info->errors++;
+		else
+			cost += flow_receive(device->root, net->buffers + id * BUFFER_BYTES + HEADER_BYTES,
+			    bytes - HEADER_BYTES, now);
+		virtqueue_post(&net->rx, (uint16_t)id);
+	} while (virtqueue_pending(&net->rx) && cost < BUDGET);
+	virtqueue_publish(&net->virtio, &net->rx);
+	flow_received();
+	return virtqueue_pending(&net->rx);
+}
+
+/* The message interrupt, and the one raised for work left. */
+static void net_interrupt(void *arg)
+{
+	struct net *net = arg;
+
+	net->device.info->interrupts++;
+	net_reclaim(&net->device);
+	if (net_receive(net))
+		arch_irq_again(net->again);
+}
+
+/* The interrupt line. */
+static void net_pin_interrupt(void *arg)
+{
+	struct net *net = arg;
+	uint32_t reasons = virtio_interrupt(&net->virtio);
+
+	if (!reasons)
+		return;
+	virtio_acknowledge(&net->virtio, reasons);
+	net_interrupt(net);
+}
+
+/* --- starting --- */
+
+static uint16_t power_below(uint32_t number)
+{
+	uint16_t power = 1;
+
+	while (2u * power <= number)
+		power *= 2;
+	return power;
+}
+
+/* How many buffers: by the machine's memory and what the queue takes. 0: no usable queue. */
+static uint16_t buffers_wanted(struct net *net)
+{
+	uint32_t wanted = info->frames_memory / FRAMES_PER_BUFFER, most = virtio_queue_max(&net->virtio, QUEUE_RX);
+
+	if (most == 0 || virtio_queue_max(&net->virtio, QUEUE_TX) < TX_DESCRIPTORS)
+		return 0;
+	if (wanted < BUFFERS_MIN)
+		wanted = BUFFERS_MIN;
+	if (wanted > BUFFERS_MAX)
+		wanted = BUFFERS_MAX;
+	return power_below(wanted < most ? wanted : most);
+}
+
+static uint32_t pages(uint32_t bytes)
+{
+	return (bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE;
+}
+
+static bool queues_open(struct net *net, uint16_t buffers)
+{
+	uint32_t rx_bytes = virtqueue_bytes(buffers), tx_bytes = virtqueue_bytes(TX_DESCRIPTORS);
+	uint32_t queue_pages = pages(rx_bytes + tx_bytes + TX_SLOTS * HEAD_BYTES);
+	uint8_t *memory = pfn_to_virt(frame_boot_take(queue_pages + pages(buffers * BUFFER_BYTES), EXO_FRAME_KERNEL));
+
+	net->heads = memory + rx_bytes + tx_bytes;
+	net->buffers = memory + queue_pages * EXO_PAGE_SIZE;
+	if (!virtio_queue_open(&net->virtio, &net->rx, QUEUE_RX, buffers, memory, 0) ||
+	    !virtio_queue_open(&net->virtio, &net->tx, QUEUE_TX, TX_DESCRIPTORS, memory + rx_bytes, 0))
+		return false;
+	for (uint16_t i = 0; i < buffers; i++) {
+		net->rx.desc[i] = (struct virtq_desc){
+			.address = (paddr_t)((char *)net->buffers - arch_phys_base) + i * BUFFER_BYTES,
+			.bytes = BUFFER_BYTES, .flags = VIRTQ_DESC_WRITE,
+		};
+		virtqueue_post(&net->rx, i);
+	}
+	for (uint16_t i = 0; i < TX_SLOTS; i++) {
+		net->tx.desc[i].address = (paddr_t)((char *)net->heads - arch_phys_base) + i * HEAD_BYTES;
+		net->free_slot[net->free_slots++] = TX_SLOTS - 1 - i;
+	}
+	for (uint16_t i = TX_SLOTS; i < TX_DESCRIPTORS; i++)
+		net->free_part[net->free_parts++] = i;
+	return true;
+}
+
+static void hardware_address(struct net *net, bool given, uint8_t address[6])
+{
+	uint64_t random = given ? 0 : arch_random();
+
+	for (unsigned i = 0; i < 6; i++)
+		address[i] = given ? net->virtio.device[i] : (uint8_t)(random >> 8 * i);
+	if (!given)
+		address[0] = (uint8_t)((address[0] & 0xfe) | 0x02);
+}
+
+/* Interrupts are routed. NULL: it runs; else what is missing. */
+static const char *net_start(struct net *net, uint64_t features)
+{
+	uint8_t address[6];
+	uint16_t buffers = buffers_wanted(net);
+
+	if (!buffers)
+		return "its queues are too small";
+	hardware_address(net, features >> F_ADDRESS & 1, address);
+	net->device.reclaim = net_reclaim;
+	net->device.head = net_head;
+	net->device.send = net_send;
+	net->device.notify = net_notify;
+	net->device.watch = net_watch;
+	net->device.orphan = net_orphan;
+	if (!queues_open(net, buffers))
+		return "it does not take a queue";
+	virtqueue_interrupts(&net->tx, false);
+	if (!device_add(&net->device, "net", address))
+		return "there are too many devices";
+	virtio_ready(&net->virtio);
+	virtqueue_publish(&net->virtio, &net->rx);
+	return NULL;
+}
+
+static struct net *net_new(void)
+{
+	for (unsigned i = 0; i < NETS_MAX; i++) {
+		if (!nets[i].used)
+			return &nets[i];
+	}
+	return NULL;
+}
+
+static uint64_t net_negotiate(struct net *net)
+{
+	return virtio_start(&net->virtio, 1ULL << VIRTIO_F_VERSION_1, 1ULL << F_ADDRESS);
+}
+
+void virtio_net_pci(uint32_t bdf)
+{
+	struct net *net = net_new();
+	struct pci pci;
+	uint64_t features;
+	const char *missing = NULL;
+
+	if (!net)
+		missing = "there are too many devices";
+	else if (!pci_enable(&pci, bdf))
+		missing = "there is no address left for its windows";
+	else if (!virtio_open_pci(&net->virtio, &pci))
+		missing = "it has no modern interface (disable-modern=on?)";
+	else if (!(features = net_negotiate(net)))
+		missing = "it refuses version 1 of its interface";
+	else if (!pci_message_interrupt(&pci, net_interrupt, net, &net->again))
+		missing = "it has no message interrupt (vectors=0?)";
+	else
+		missing = net_start(net, features);
+	if (missing)
+		kprintf("network device at PCI %02x:%02x.%x is left out: %s\n", bdf >> 8, bdf >> 3 & 31, bdf & 7, missing);
+	else
+		net->used = true;
+}
+
+void virtio_net_mmio(const struct arch_mmio_device *window)
+{
+	static struct virtio probe;
+	struct net *net = net_new();
+	uint32_t version;
+	uint64_t features, address;
+	const char *missing = NULL;
+
+	if (virtio_open_mmio(&probe, window, &version) != 1)
+		return;
+	if (version != 2)
+		missing = "it speaks only the old interface (give QEMU -global virtio-mmio.force-legacy=false)";
+	else if (!net)
+		missing = "there are too many devices";
+	if (missing)
+		goto out;
+	net->virtio = probe;
+	if (!(features = net_negotiate(net)))
+		missing = "it refuses version 1 of its interface";
+	else if (!arch_irq_msi(net_interrupt, net, &address, &net->again) ||
+	    !arch_irq_pin(window->gsi, true, false, net_pin_interrupt, net))
+		missing = "there is no interrupt left";
+	else
+		missing = net_start(net, features);
+out:
+	if (missing)
+		kprintf("network device at %lx is left out: %s\n", (unsigned long)window->base, missing);
+	else
+		net->used = true;
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Claims: are they well formed, do they exclude each other, and whose is this packet?
+ *
+ * The claims below one flow are grouped by *shape*: the list of their terms without the values. All flows of a shape
+ * share one extraction of fields, and one hash of the values finds the flow, so one flow and many of a shape cost the
+ * same. A packet descends from the root: at each flow the shapes below are tried, those with most mask bits first, until
+ * none fits. Siblings exclude each other (checked when they are made), so the first that fits is the only one.
+ * Negated terms have no value to look up: theirs belongs to the shape.
+ *
+ * A shape lies in no memory of its own: a fixed table names one of its flows, whose terms are the shape's.
+ *
+ * M1 terms of a claim are sorted by place and no place stands twice, so comparing two claims is one merge
+ * M2 each flow but a root is in the list of its bucket, or in the peer list of a flow that is
+ * M3 shape_table[s].first is a flow of shape s; count is their number; free entries have count 0
+ *
+ * After DPF (Engler, Kaashoek, 1996), which compiles the merged claims to machine code; here they are interpreted.
+ */
+#include "exo/flows.h"
+
+#define BUCKETS		128
+#define BUCKET_SHIFT	57	/* 64 - log2(BUCKETS) */
+#define REL_SHIFT_MAX	7
+
+struct shape {
+	uint16_t first;
+	uint16_t count;
+	uint16_t next;		/* of the same parent */
+	uint16_t bits;		/* of all masks */
+};
+
+struct flow *flow_table[EXO_FLOWS_MAX];		/* [s] */
+static struct shape shape_table[EXO_FLOWS_MAX];	/* [s] */
+static uint16_t bucket_table[BUCKETS];		/* [s] index + 1; 0: empty */
+
+/* Where the field lies, as one number: all of a term's first 8 bytes but the flags; offsets count most. */
+static uint64_t term_place(const struct exo_term *term)
+{
+	uint64_t word;
+
+	_Static_assert(offsetof(struct exo_term, flags) == 7, "flags are the last of 8 bytes");
+	__builtin_memcpy(&word, term, sizeof(word));
+	return __builtin_bswap64(word) & ~0xffULL;
+}
+
+static uint32_t width_mask(unsigned width)
+{
+	return width == 4 ? 0xffffffff : (1u << 8 * width) - 1;
+}
+
+static bool term_valid(const struct exo_term *term, unsigned limit)
+{
+	if (term->width != 1 && term->width != 2 && term->width != 4)
+		return false;
+	if (term->offset + term->width > limit || (term->flags & ~EXO_TERM_NOT))
+		return false;
+	if (term->rel_mask == 0 && (term->rel_offset || term->rel_shift))
+		return false;
+	if (term->rel_offset >= limit || term->rel_shift > REL_SHIFT_MAX)
+		return false;
+	return term->mask != 0 && (term->mask & ~width_mask(term->width)) == 0 && (term->value & ~term->mask) == 0;
+}
+
+static bool terms_read(struct flow_terms *out, const struct exo_term *in, uint32_t count, unsigned limit)
+{
+	out->count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t place;
+		uint32_t at = out->count;
+
+		if (!term_valid(&in[i], limit))
+			return false;
+		place = term_place(&in[i]);
+		while (at > 0 && term_place(&out->term[at - 1]) > place) {
+			out->term[at] = out->term[at - 1];
+			at--;
+		}
+		if (at > 0 && term_place(&out->term[at - 1]) == place)
+			return false;
+		out->term[at] = in[i];
+		out->count++;
+	}
+	return true;
+}
+
+int64_t flow_claim_read(struct flow_claim *out, const struct exo_claim *in)
+{
+	if ((in->flags & ~EXO_FLOW_SHARED) || in->terms > EXO_TERMS_MAX || in->guards > EXO_GUARDS_MAX)
+		return ERR(INVAL);
+	if (!terms_read(&out->terms, in->term, in->terms, EXO_FRAME_BYTES_MAX))
+		return ERR(INVAL);
+	for (uint32_t i = 0; i < in->guards; i++) {
+		if (in->guard_terms[i] > EXO_GUARD_TERMS_MAX ||
+		    !terms_read(&out->guard[i], in->guard[i], in->guard_terms[i], EXO_GUARD_BYTES))
+			return ERR(INVAL);
+	}
+	out->shared = in->flags & EXO_FLOW_SHARED;
+	out->guard_any = false;
+	out->guards = in->guards;
+	for (unsigned i = 0; i < sizeof(out->label); i++)
+		out->label[i] = in->label[i];
+	out->label[sizeof(out->label) - 1] = 0;
+	return 0;
+}
+
+/* --- comparing claims --- */
+
+/* Can no field satisfy both? Same place. */
+static bool terms_exclude(const struct exo_term *a, const struct exo_term *b)
+{
+	bool a_not = a->flags & EXO_TERM_NOT, b_not = b->flags & EXO_TERM_NOT;
+
+	if (!a_not && !b_not)
+		return ((a->value ^ b->value) & a->mask & b->mask) != 0;
+	if (a_not && b_not)
+		return a->mask == b->mask && (a->mask & (a->mask - 1)) == 0 && a->value != b->value;
+	if (a_not)
+		return (b->mask & a->mask) == a->mask && (b->value & a->mask) == a->value;
+	return (a->mask & b->mask) == b->mask && (a->value & b->mask) == b->value;
+}
+
+/* Does every field that satisfies `strong` satisfy `weak`? Same place. */
+static bool term_implies(const struct exo_term *strong, const struct exo_term *weak)
+{
+	bool strong_not = strong->flags & EXO_TERM_NOT, weak_not = weak->flags & EXO_TERM_NOT;
+
+	if (strong_not)
+		return weak_not && strong->mask == weak->mask && strong->value == weak->value;
+	if ((strong->mask & weak->mask) != weak->mask)
+		return false;
+	return ((strong->value & weak->mask) == weak->value) != weak_not;
+}
+
+static bool conjunctions_exclude(const struct flow_terms *a, const struct flow_terms *b)
+{
+	uint32_t i = 0, j = 0;
+
+	while (i < a->count && j < b->count) {
+		uint64_t place_a = term_place(&a->term[i]), place_b = term_place(&b->term[j]);
+
+		if (place_a == place_b && terms_exclude(&a->term[i], &b->term[j]))
+			return true;
+		i += place_a <= place_b;
+		j += place_b <= place_a;
+	}
+	return false;
+}
+
+static bool conjunction_implies(const struct flow_terms *strong, const struct flow_terms *weak)
+{
+	uint32_t i = 0, j = 0;
+
+	while (j < weak->count) {
+		while (i < strong->count && term_place(&strong->term[i]) < term_place(&weak->term[j]))
+			i++;
+		if (i == strong->count || term_place(&strong->term[i]) != term_place(&weak->term[j]) ||
+		    !term_implies(&strong->term[i], &weak->term[j]))
+			return false;
+		j++;
+	}
+	return true;
+}
+
+static bool same_shape(const struct flow_terms *a, const struct flow_terms *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (uint32_t i = 0; i < a->count; i++) {
+		const struct exo_term *s = &a->term[i], *t = &b->term[i];
+
+		if (term_place(s) != term_place(t) || s->mask != t->mask || s->flags != t->flags ||
+		    ((s->flags & EXO_TERM_NOT) && s->value != t->value))
+			return false;
+	}
+	return true;
+}
+
+static bool same_values(const struct flow_terms *a, const struct flow_terms *b)
+{
+	for (uint32_t i = 0; i < a->count; i++) {
+		if (a->term[i].value != b->term[i].value)
+			return false;
+	}
+	return true;
+}
+
+static bool guards_within(const struct flow_claim *parent, const struct flow_claim *claim)
+{
+	for (uint32_t i = 0; i < claim->guards && !parent->guard_any; i++) {
+		uint32_t j = 0;
+
+		while (j < parent->guards && !conjunction_implies(&claim->guard[i], &parent->guard[j]))
+			j++;
+		if (j == parent->guards)
+			return false;
+	}
+	return true;
+}
+
+int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *claim)
+{
+	if (parent->claim.shared)
+		return ERR(STATE);
+	if (!guards_within(&parent->claim, claim))
+		return ERR(RIGHTS);
+	for (unsigned i = 0; i < EXO_FLOWS_MAX; i++) {
+		const struct flow *other = flow_table[i];
+
+		if (!other || other->parent != parent->index || conjunctions_exclude(&claim->terms, &other->claim.terms))
+			continue;
+		if (!claim->shared || !other->claim.shared || !same_shape(&claim->terms, &other->claim.terms) ||
+		    !same_values(&claim->terms, &other->claim.terms))
+			return ERR(OVERLAP);
+	}
+	return flow_index_free() == FLOW_NONE ? ERR(FULL) : 0;
+}
+
+/* --- the table --- */
+
+uint16_t flow_index_free(void)
+{
+	for (uint16_t i = 0; i < EXO_FLOWS_MAX; i++) {
+		if (!flow_table[i])
+			return i;
+	}
+	return FLOW_NONE;
+}
+
+static uint64_t hash_step(uint64_t hash, uint32_t value)
+{
+	hash = (hash ^ value) * 0x9e3779b97f4a7c15;
+	return hash ^ hash >> 29;
+}
+
+static uint16_t hash_bucket(uint64_t hash)
+{
+	return (uint16_t)(hash * 0x9e3779b97f4a7c15 >> BUCKET_SHIFT);
+}
+
+static uint16_t flow_bucket(const struct flow *flow)
+{
+	uint64_t hash = flow->shape;
+
+	for (uint32_t i = 0; i < flow->claim.terms.count; i++) {
+		if (!(flow->claim.terms.term[i].flags & EXO_TERM_NOT))
+			hash = hash_step(hash, flow->claim.terms.term[i].value);
+	}
+	return hash_bucket(hash);
+}
+
+static uint16_t shape_find(const struct flow *parent, const struct flow_terms *terms)
+{
+	uint16_t s = parent->shapes;
+
+	while (s != FLOW_NONE && !same_shape(&flow_table[shape_table[s].first]->claim.terms, terms))
+		s = shape_table[s].next;
+	return s;
+}
+
+/* There is always one: no more shapes than flows. */
+static uint16_t shape_make(struct flow *parent, const struct flow *first)
+{
+	uint16_t s = 0, *link = &parent->shapes;
+	uint16_t bits = 0;
+
+	for (uint32_t i = 0; i < first->claim.terms.count; i++)
+		bits += (uint16_t)__builtin_popcount(first->claim.terms.term[i].mask);
+	while (shape_table[s].count)
+		s++;
+	kassert(s < EXO_FLOWS_MAX);
+	while (*link != FLOW_NONE && shape_table[*link].bits >= bits)
+		link = &shape_table[*link].next;
+	shape_table[s] = (struct shape){ .first = first->index, .next = *link, .bits = bits };
+	*link = s;
+	return s;
+}
+
+static struct flow *bucket_search(uint16_t bucket, uint16_t shape, const struct flow_terms *terms)
+{
+	for (uint16_t i = bucket_table[bucket]; i; i = flow_table[i - 1]->hash_next) {
+		if (flow_table[i - 1]->shape == shape && same_values(&flow_table[i - 1]->claim.terms, terms))
+			return flow_table[i - 1];
+	}
+	return NULL;
+}
+
+void flow_insert(struct flow *flow)
+{
+	struct flow *parent, *head;
+
+	kassert(!flow_table[flow->index]);
+	flow_table[flow->index] = flow;
+	flow->shapes = flow->shape = flow->peer = FLOW_NONE;
+	flow->hash_next = 0;
+	if (flow->parent == FLOW_NONE)
+		return;
+	parent = flow_table[flow->parent];
+	parent->children++;
+	flow->shape = shape_find(parent, &flow->claim.terms);
+	if (flow->shape == FLOW_NONE)
+		flow->shape = shape_make(parent, flow);
+	shape_table[flow->shape].count++;
+	flow->hash = flow_bucket(flow);
+	head = bucket_search(flow->hash, flow->shape, &flow->claim.terms);
+	if (head) {
+		flow->peer = head->peer;
+		head->peer = flow->index;
+		return;
+	}
+	flow->hash_next = bucket_table[flow->hash];
+	bucket_table[flow->hash] = flow->index + 1;
+}
+
+/* Take a flow out of its bucket, or out of the peer list of one in it. */
+static void bucket_remove(struct flow *flow)
+{
+	struct flow *head = bucket_search(flow->hash, flow->shape, &flow->claim.terms);
+	uint16_t *link = &bucket_table[flow->hash];
+
+	kassert(head);
+	if (head != flow) {
+		while (head->peer != flow->index)
+			head = flow_table[head->peer];
+		head->peer = flow->peer;
+		return;
+	}
+	while (*link != flow->index + 1)
+		link = &flow_table[*link - 1]->hash_next;
+	if (flow->peer == FLOW_NONE) {
+		*link = flow->hash_next;
+	} else {
+		*link = flow->peer + 1;
+		flow_table[flow->peer]->hash_next = flow->hash_next;
+	}
+}
+
+static void shape_leave(struct flow *parent, struct flow *flow)
+{
+	struct shape *shape = &shape_table[flow->shape];
+	uint16_t *link = &parent->shapes;
+
+	if (--shape->count == 0) {
+		while (*link != flow->shape)
+			link = &shape_table[*link].next;
+		*link = shape->next;
+		return;
+	}
+	for (uint16_t i = 0; shape->first == flow->index; i++) {
+		if (flow_table[i] && flow_table[i] != flow && flow_table[i]->shape == flow->shape)
+			shape->first = i;
+	}
+}
+
+void flow_remove(struct flow *flow)
+{
+	kassert(flow_table[flow->index] == flow && flow->children == 0 && flow->parent != FLOW_NONE);
+	bucket_remove(flow);
+	shape_leave(flow_table[flow->parent], flow);
+	flow_table[flow->parent]->children--;
+	flow_table[flow->index] = NULL;
+}
+
+/* --- matching --- */
+
+/* A term's field, masked; false if the frame does not reach so far. */
+static inline bool term_field(const struct exo_term *term, const uint8_t *frame, uint32_t bytes, uint32_t *field)
+{
+	uint32_t at = term->offset;
+	uint16_t half;
+	uint32_t word;
+
+	if (term->rel_mask) {
+		if (term->rel_offset >= bytes)
+			return false;
+		at += (uint32_t)(frame[term->rel_offset] & term->rel_mask) << term->rel_shift;
+	}
+	if (at + term->width > bytes)
+		return false;
+	if (term->width == 2) {
+		__builtin_memcpy(&half, frame + at, 2);
+		*field = __builtin_bswap16(half) & term->mask;
+	} else if (term->width == 1) {
+		*field = frame[at] & term->mask;
+	} else {
+		__builtin_memcpy(&word, frame + at, 4);
+		*field = __builtin_bswap32(word) & term->mask;
+	}
+	return true;
+}
+
+/* The flow of one shape that claims the frame. */
+static struct flow *shape_match(uint16_t s, const uint8_t *frame, uint32_t bytes)
+{
+	const struct flow_terms *terms = &flow_table[shape_table[s].first]->claim.terms;
+	struct flow_terms values;
+	uint64_t hash = s;
+
+	for (uint32_t i = 0; i < terms->count; i++) {
+		const struct exo_term *term = &terms->term[i];
+
+		if (!term_field(term, frame, bytes, &values.term[i].value))
+			return NULL;
+		if (!(term->flags & EXO_TERM_NOT)) {
+			hash = hash_step(hash, values.term[i].value);
+		} else {
+			if (values.term[i].value == term->value)
+				return NULL;
+			values.term[i].value = term->value;
+		}
+	}
+	return bucket_search(hash_bucket(hash), s, &values);
+}
+
+struct flow *flow_find(struct flow *root, const uint8_t *frame, uint32_t bytes, unsigned *tried)
+{
+	struct flow *at = root;
+
+	for (uint16_t s = at->shapes; s != FLOW_NONE;) {
+		struct flow *below = shape_match(s, frame, bytes);
+
+		++*tried;
+		if (below) {
+			at = below;
+			s = at->shapes;
+		} else {
+			s = shape_table[s].next;
+		}
+	}
+	return at;
+}
+
+static bool conjunction_holds(const struct flow_terms *terms, const uint8_t *head, uint32_t bytes)
+{
+	for (uint32_t i = 0; i < terms->count; i++) {
+		const struct exo_term *term = &terms->term[i];
+		uint32_t field;
+
+		if (!term_field(term, head, bytes, &field) ||
+		    (field == term->value) == (bool)(term->flags & EXO_TERM_NOT))
+			return false;
+	}
+	return true;
+}
+
+bool flow_guard(const struct flow_claim *claim, const uint8_t *head, uint32_t bytes)
+{
+	for (uint32_t i = 0; i < claim->guards; i++) {
+		if (conjunction_holds(&claim->guard[i], head, bytes))
+			return true;
+	}
+	return claim->guard_any;
+}

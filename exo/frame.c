@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Physical frames: who holds which, what lies in them, which are free. The invariants F1..F4 stand in kernel.h.
+ *
+ * Two arrays by frame number, info_frame (readable by all) and frame_table (the kernel's), and the free map: a bitmap
+ * with summaries, each level one bit for a word of the level below that is not zero. So taking a frame by number costs
+ * a few instructions, and the next free one is found in a step per level. Nothing is linked frame by frame: at boot
+ * the arrays are cleared and filled by words (about five instructions a frame).
+ *
+ * The application chooses frames by number; that ANY gives the lowest is a default and no policy. Memory is zeroed when
+ * it is taken, because then the one who pays for it is known. Frame 0 is never used: 0 means "none" elsewhere.
+ */
+#include "exo/kernel.h"
+
+#define MAP_LEVELS	6	/* 64^6 frames: more than 32-bit frame numbers */
+#define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
+	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT))
+
+struct frame *frame_table;
+static uint64_t *map[MAP_LEVELS];	/* map[0]: a bit a frame, set: free */
+static uint64_t map_words[MAP_LEVELS];
+static unsigned map_levels;
+
+static inline bool state_in(exo_pfn_t pfn, uint32_t states)
+{
+	return states >> info_frame[pfn].state & 1;
+}
+
+/* --- the free map ---------------------------------------------------------------------------------------------- */
+
+static void map_set(uint64_t i)
+{
+	uint64_t *word, old;
+	unsigned level;
+
+	for (level = 0; level < map_levels; level++, i >>= 6) {
+		word = &map[level][i >> 6];
+		old = *word;
+		*word = old | 1ULL << (i & 63);
+		if (old)
+			return;
+	}
+}
+
+static void map_clear(uint64_t i)
+{
+	unsigned level;
+
+	for (level = 0; level < map_levels; level++, i >>= 6)
+		if ((map[level][i >> 6] &= ~(1ULL << (i & 63))) != 0)
+			return;
+}
+
+static inline bool map_test(uint64_t i)
+{
+	return map[0][i >> 6] >> (i & 63) & 1;
+}
+
+/* The first free frame from `i` on; EXO_PFN_ANY if there is none. */
+static exo_pfn_t map_next(uint64_t i)
+{
+	unsigned level = 0;
+	uint64_t word;
+
+	for (;;) {
+		if (i >> 6 >= map_words[level])
+			return EXO_PFN_ANY;
+		word = map[level][i >> 6] >> (i & 63);
+		if (word)
+			break;
+		if (++level == map_levels)
+			return EXO_PFN_ANY;
+		i = (i >> 6) + 1;
+	}
+	i += (unsigned)__builtin_ctzll(word);
+	while (level) {
+		level--;
+		i = i << 6 | (unsigned)__builtin_ctzll(map[level][i]);
+	}
+	return (exo_pfn_t)i;
+}
+
+/* How many frames from `first` on are free, `want` at most. */
+static uint32_t map_run(uint64_t first, uint32_t want)
+{
+	uint64_t i = first, word;
+	unsigned left, ones;
+	uint32_t run = 0;
+
+	while (run < want && i >> 6 < map_words[0]) {
+		word = map[0][i >> 6] >> (i & 63);
+		left = 64 - (i & 63);
+		ones = ~word ? (unsigned)__builtin_ctzll(~word) : 64;
+		run += ones < left ? ones : left;
+		i += left;
+		if (ones < left)
+			break;
+	}
+	return run < want ? run : want;
+}
+
+/* The first run of `want` free frames among the first `runs` free runs, else the longest of these; returns its length. */
+static uint32_t map_find(uint32_t want, unsigned runs, exo_pfn_t *first)
+{
+	exo_pfn_t i = map_next(0);
+	uint32_t run, best = 0;
+
+	while (i != EXO_PFN_ANY && runs--) {
+		run = map_run(i, want);
+		if (run > best) {
+			best = run;
+			*first = i;
+			if (best == want)
+				break;
+		}
+		i = map_next((uint64_t)i + run);
+	}
+	return best;
+}
+
+/* --- boot ------------------------------------------------------------------------------------------------------ */
+
+/* What frame_init has placed already, in frames. */
+static struct {
+	uint64_t start, end;
+	uint8_t state;
+} placed[3];
+static unsigned placed_count;
+
+static uint64_t frames_up(uint64_t bytes)
+{
+	return (bytes + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT;
+}
+
+/* If frames [start, end) touch something that is in use, the first frame behind that; else `start`. */
+static uint64_t place_behind(uint64_t start, uint64_t end)
+{
+	uint64_t low, high;
+	unsigned i;
+
+	for (i = 0; i < boot.reserved_count; i++) {
+		low = boot.reserved[i].start >> EXO_PAGE_SHIFT;
+		high = frames_up(boot.reserved[i].end);
+		if (low < high && low < end && start < high)
+			return high;
+	}
+	for (i = 0; i < placed_count; i++)
+		if (placed[i].start < end && start < placed[i].end)
+			return placed[i].end;
+	return start;
+}
+
+/* The lowest run of `count` frames that nothing uses yet, zeroed. */
+static exo_pfn_t place(uint64_t count, uint8_t state)
+{
+	uint64_t start = 0, end, next, i;
+	unsigned range;
+
+	for (range = 0; range < boot.memory_count; range++) {
+		start = frames_up(boot.memory[range].start);
+		end = boot.memory[range].end >> EXO_PAGE_SHIFT;
+		start += start == 0;
+		while (start + count <= end && (next = place_behind(start, start + count)) != start)
+			start = next;
+		if (start + count <= end)
+			break;
+	}
+	if (range == boot.memory_count) {
+		kprintf("exo: memory is too small: no %u KiB in one piece for the kernel's tables\n", (unsigned)count * 4);
+		arch_stop();
+	}
+	for (i = start; i < start + count; i++)
+		arch_zero_frame((exo_pfn_t)i);
+	placed[placed_count].start = start;
+	placed[placed_count].end = start + count;
+	placed[placed_count++].state = state;
+	return (exo_pfn_t)start;
+}
+
+/* Frames [start, end), clipped to the table, get a state; the map's lowest level says whether it is FREE. */
+static void fill(uint64_t start, uint64_t end, uint8_t state)
+{
+	struct exo_frame_info value = { .state = state }, *entry = info_frame;
+	uint64_t i;
+
+	start += start == 0;
+	if (end > info->frames_total)
+		end = info->frames_total;
+	for (i = start; i + 8 <= end; i += 8) {
+		entry[i] = entry[i + 1] = entry[i + 2] = entry[i + 3] = value;
+		entry[i + 4] = entry[i + 5] = entry[i + 6] = entry[i + 7] = value;
+	}
+	for (; i < end; i++)
+		entry[i] = value;
+	for (i = start; i < end; ) {
+		if ((i & 63) == 0 && i + 64 <= end) {
+			map[0][i >> 6] = state == EXO_FRAME_FREE ? ~0ULL : 0;
+			i += 64;
+			continue;
+		}
+		if (state == EXO_FRAME_FREE)
+			map[0][i >> 6] |= 1ULL << (i & 63);
+		else
+			map[0][i >> 6] &= ~(1ULL << (i & 63));
+		i++;
+	}
+}
+
+/* Summaries and counts, once the lowest level is filled. */
+static void map_finish(void)
+{
+	unsigned level;
+	uint64_t i;
+
+	for (level = 1; level < map_levels; level++)
+		for (i = 0; i < map_words[level - 1]; i++)
+			if (map[level - 1][i])
+				map[level][i >> 6] |= 1ULL << (i & 63);
+	for (i = 0; i < map_words[0]; i++)
+		if (map[0][i])
+			info->frames_free += map[0][i] == ~0ULL ? 64 : (unsigned)__builtin_popcountll(map[0][i]);
+}
+
+/* Words of each level for a machine of `total` frames; returns their sum. */
+static uint64_t map_layout(uint64_t total)
+{
+	uint64_t bits = total, sum = 0;
+
+	for (map_levels = 0; map_levels == 0 || bits > 1; map_levels++) {
+		bits = (bits + 63) >> 6;
+		map_words[map_levels] = bits;
+		sum += bits;
+	}
+	return sum;
+}
+
+void frame_init(void)
+{
+	uint64_t total = 0, words, start, end, *word;
+	unsigned i;
+
+	for (i = 0; i < boot.memory_count; i++) {
+		end = boot.memory[i].end >> EXO_PAGE_SHIFT;
+		if (end > total)
+			total = end;
+	}
+	placed_count = 0;
+	info->frames_total = (uint32_t)total;
+	info->frames_memory = 0;
+	info->frames_free = 0;
+	words = map_layout(total);
+	info_place(place(info_frames((uint32_t)total), EXO_FRAME_INFO));
+	frame_table = pfn_to_virt(place(frames_up(total * sizeof(struct frame)), EXO_FRAME_KERNEL));
+	word = pfn_to_virt(place(frames_up(words * 8), EXO_FRAME_KERNEL));
+	for (i = 0; i < map_levels; i++) {
+		map[i] = word;
+		word += map_words[i];
+	}
+	for (i = 0; i < boot.memory_count; i++) {
+		start = frames_up(boot.memory[i].start);
+		end = boot.memory[i].end >> EXO_PAGE_SHIFT;
+		if (start < end)
+			info->frames_memory += (uint32_t)(end - start);
+		fill(start, end, EXO_FRAME_FREE);
+	}
+	for (i = 0; i < boot.reserved_count; i++)
+		if (boot.reserved[i].start < boot.reserved[i].end)
+			fill(boot.reserved[i].start >> EXO_PAGE_SHIFT, frames_up(boot.reserved[i].end), EXO_FRAME_KERNEL);
+	for (i = 0; i < placed_count; i++)
+		fill(placed[i].start, placed[i].end, placed[i].state);
+	map_finish();
+}
+
+exo_pfn_t frame_boot_take(uint32_t count, uint8_t state)
+{
+	exo_pfn_t first = 0;
+	uint32_t i;
+
+	if (map_find(count, ~0U, &first) < count) {
+		kprintf("exo: memory is too small: no %u free frames in one piece, %u free at all\n", count, info->frames_free);
+		arch_stop();
+	}
+	for (i = 0; i < count; i++) {
+		frame_claim(first + i, NULL);
+		info_frame[first + i].state = state;
+	}
+	return first;
+}
+
+/* --- operations ------------------------------------------------------------------------------------------------ */
+
+bool frame_valid(uint64_t pfn)
+{
+	return pfn < info->frames_total && info_frame[pfn].state != EXO_FRAME_ABSENT;
+}
+
+bool frame_is_free(exo_pfn_t pfn)
+{
+	return pfn < info->frames_total && map_test(pfn);
+}
+
+exo_pfn_t frame_find(uint32_t count)
+{
+	exo_pfn_t first = EXO_PFN_ANY;
+
+	return map_find(count, FRAME_RUNS_MAX, &first) == count ? first : EXO_PFN_ANY;
+}
+
+static void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env)
+{
+	struct exo_frame_info state = { .state = EXO_FRAME_OWNED, .owner = env ? env->index : 0 };
+	struct frame frame = { .account = env ? env->account : 0 };
+	exo_pfn_t end = pfn + count;
+
+	if (frame.account) {
+		account_charge(pfn_to_virt(frame.account), (int32_t)count);
+		env->info->frames += count;
+	}
+	info->frames_free -= count;
+	for (; pfn < end; pfn++) {
+		map_clear(pfn);
+		info_frame[pfn] = state;
+		frame_table[pfn] = frame;
+		arch_zero_frame(pfn);
+	}
+}
+
+void frame_claim(exo_pfn_t pfn, struct env *env)
+{
+	claim_run(pfn, 1, env);
+}
+
+void frame_release(exo_pfn_t pfn)
+{
+	struct exo_frame_info *state = &info_frame[pfn];
+	exo_pfn_t account = frame_table[pfn].account;
+
+	kassert(state->state == EXO_FRAME_OWNED && state->holds == 0);
+	kassert(frame_table[pfn].maps == 0 && frame_table[pfn].pins == 0);
+	if (account) {
+		info_env[state->owner].frames--;
+		frame_table[pfn].account = 0;
+	}
+	*state = (struct exo_frame_info){ .state = EXO_FRAME_FREE };
+	map_set(pfn);
+	info->frames_free++;
+	if (account)
+		account_charge(pfn_to_virt(account), -1);
+}
+
+bool frame_retypable(exo_pfn_t pfn)
+{
+	return info_frame[pfn].state == EXO_FRAME_OWNED && frame_table[pfn].maps == 0 && frame_table[pfn].pins == 0;
+}
+
+void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object)
+{
+	bool was_object = state_in(pfn, OBJECT_STATES);
+
+	info_frame[pfn].state = state;
+	frame_table[pfn].object = object;
+	frame_table[pfn].level = 0;
+	if (was_object && state == EXO_FRAME_OWNED && !info_frame[pfn].holds && !frame_table[pfn].pins)
+		frame_release(pfn);
+}
+
+void frame_pin(exo_pfn_t pfn)
+{
+	kassert(frame_table[pfn].pins < UINT16_MAX);
+	frame_table[pfn].pins++;
+}
+
+void frame_unpin(exo_pfn_t pfn)
+{
+	kassert(frame_table[pfn].pins);
+	if (--frame_table[pfn].pins == 0 && !info_frame[pfn].holds && info_frame[pfn].state == EXO_FRAME_OWNED)
+		frame_release(pfn);
+}
+
+bool frame_holdable(exo_pfn_t first, uint32_t count)
+{
+	for (; count; count--, first++)
+		if (info_frame[first].holds == UINT16_MAX)
+			return false;
+	return true;
+}
+
+void frame_hold(exo_pfn_t first, uint32_t count)
+{
+	for (; count; count--, first++)
+		info_frame[first].holds++;
+}
+
+void frame_unhold(exo_pfn_t first, uint32_t count)
+{
+	for (; count; count--, first++)
+		if (--info_frame[first].holds == 0 && info_frame[first].state == EXO_FRAME_OWNED && !frame_table[first].pins)
+			frame_release(first);
+}
+
+bool frame_busy(exo_pfn_t first, uint32_t count)
+{
+	for (; count; count--, first++)
+		if (info_frame[first].holds == 1 && state_in(first, OBJECT_STATES & ~FRAME_STATE(RING)))
+			return true;
+	return false;
+}
+
+/* --- calls ----------------------------------------------------------------------------------------------------- */
+
+/* Behind the end of an own capability. */
+static int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
+{
+	struct exo_cap *cap;
+	int64_t error;
+	uint64_t next;
+	uint32_t run;
+
+	cap = cap_need(env, handle, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
+	if (!cap)
+		return error;
+	next = cap->first + cap->count;
+	run = map_run(next, count);
+	if (pfn != EXO_PFN_ANY && pfn != next)
+		return ERR(INVAL);
+	if (cap->parent)
+		return ERR(STATE);
+	if (!run)
+		return ERR(BUSY);
+	if (!account_room(pfn_to_virt(env->account), run))
+		return ERR(QUOTA);
+
+	claim_run((exo_pfn_t)next, run, env);
+	frame_hold((exo_pfn_t)next, run);
+	cap->count += run;
+	return run;
+}
+
+/*
+ * exo_frame_take(slot or frames, pfn, count): free frames, zeroed and charged to the caller's account.
+ *
+ * With a slot number: a new capability there with all rights over frames pfn..pfn+count-1, all of which must be free;
+ * for pfn EXO_PFN_ANY over a free run of `count`, or over the longest of the first FRAME_RUNS_MAX free runs if none is
+ * that long: its length is the capability's `count`. Returns the handle.
+ * With the handle of an own, underived frame capability with WRITE: frames directly behind its end, as many as are free
+ * of `count`; pfn is ANY or that frame's number. Returns how many.
+ * count: 1..EXO_TAKE_MAX. Errors: INVAL count, or pfn is not the next; RANGE no memory there; BUSY not free; SLOT; FULL
+ * nothing is free; QUOTA; CAP, TYPE, RIGHTS; STATE the capability is derived. Nothing has changed then.
+ */
+int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env();
+	struct exo_cap *cap;
+	exo_pfn_t first = (exo_pfn_t)a1;
+	uint32_t count = (uint32_t)a2;
+
+	(void)a3, (void)a4, (void)a5;
+	if (a2 == 0 || a2 > EXO_TAKE_MAX)
+		return ERR(INVAL);
+	if (a0 >> 32)
+		return take_append(env, a0, a1, count);
+	cap = cap_free_slot(env, a0);
+	if (!cap)
+		return ERR(SLOT);
+	if (a1 == EXO_PFN_ANY) {
+		count = map_find(count, FRAME_RUNS_MAX, &first);
+		if (!count)
+			return ERR(FULL);
+	} else {
+		if (!frame_valid(a1) || !frame_valid(a1 + count - 1))
+			return ERR(RANGE);
+		if (map_run(a1, count) < count)
+			return ERR(BUSY);
+	}
+	if (!account_room(pfn_to_virt(env->account), count))
+		return ERR(QUOTA);
+
+	claim_run(first, count, env);
+	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, first, count, 0,
+	    NULL, (uint32_t)a0);
+}
+
+/*
+ * exo_frame_give(frames, count): the capability, which needs WRITE, loses its last `count` frames (1..EXO_RANGE_MAX);
+ * those that no other capability covers are free then. Emptied, it is deleted. Returns count.
+ * Errors: CAP, TYPE, RIGHTS; INVAL count; RANGE it has fewer; BUSY one of them is mapped, pinned, a kernel object, or
+ * covered by another capability while this one has derived ones. Nothing has changed then. Cost: about 40 a frame.
+ */
+int64_t sys_frame_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct exo_cap *cap;
+	exo_pfn_t first, i;
+	int64_t error;
+
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	cap = cap_need(current_env(), a0, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
+	if (!cap)
+		return error;
+	if (a1 == 0 || a1 > EXO_RANGE_MAX)
+		return ERR(INVAL);
+	if (a1 > cap->count)
+		return ERR(RANGE);
+	first = (exo_pfn_t)(cap->first + cap->count - a1);
+	for (i = first; i < first + a1; i++)
+		if (!frame_retypable(i) || (cap->child && info_frame[i].holds > 1))
+			return ERR(BUSY);
+
+	frame_unhold(first, (uint32_t)a1);
+	cap->count -= (uint32_t)a1;
+	if (!cap->count)
+		(void)cap_drop(cap);
+	return (int64_t)a1;
+}
