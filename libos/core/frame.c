@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frame allocator of a program. See frame.h.
+ *
+ * F1 runs[0..run_count) are disjoint; each is all that its capability covers
+ * F2 [fresh, fresh_end) lies in the last run and was never handed out
+ * F3 a set bit of the map means: in one of the runs, handed out once, put back since; `recycled` counts them
+ * F4 reserved <= frame_unused()
+ *
+ * The tables lie in the low 2 MiB, whose page tables every creator links: runs beyond RUNS_STATIC at META_RUNS, the map
+ * (a bit per frame of the machine) at META_MAP. Their pages are mapped when first needed, with frames of the allocator
+ * itself; the map's by the very frame that is put back.
+ */
+#include "libos/core/frame.h"
+#include "libos/core/space.h"
+#include <string.h>
+
+#define META_RUNS	0x60000
+#define META_MAP	0x70000
+#define META_END	0x100000
+#define PAGE_BITS	(8 * EXO_PAGE_SIZE)
+#define RUNS_STATIC	16
+#define RUNS_PER_PAGE	(EXO_PAGE_SIZE / sizeof(struct frame_run))
+#define RUNS_MAX	((META_MAP - META_RUNS) / sizeof(struct frame_run))
+#define TRIM_AT		64	/* unused recycled frames at which runs are given back */
+
+static struct frame_run runs_static[RUNS_STATIC];
+static struct frame_run *runs = runs_static;
+static uint32_t run_count, run_max = RUNS_STATIC;
+static exo_pfn_t fresh, fresh_end;
+static uint32_t held, recycled, reserved;
+static uint32_t spare_slot;
+static uint64_t map_pages[(META_END - META_MAP) / EXO_PAGE_SIZE / 64 + 1];	/* which pages of the map are there */
+static exo_pfn_t map_hint;
+
+static uint64_t *map_word(exo_pfn_t pfn)
+{
+	return (uint64_t *)META_MAP + pfn / 64;
+}
+
+static bool map_has(exo_pfn_t pfn)
+{
+	uint32_t page = pfn / PAGE_BITS;
+
+	return page < (META_END - META_MAP) / EXO_PAGE_SIZE && map_pages[page / 64] >> page % 64 & 1;
+}
+
+static bool map_test(exo_pfn_t pfn)
+{
+	return map_has(pfn) && *map_word(pfn) >> pfn % 64 & 1;
+}
+
+static struct frame_run *run_of(exo_pfn_t pfn)
+{
+	for (uint32_t i = run_count; i-- > 0;)
+		if (pfn - runs[i].first < runs[i].count)
+			return &runs[i];
+	return NULL;
+}
+
+static void describe(struct frame *frame, const struct frame_run *run, exo_pfn_t pfn, bool dirty)
+{
+	frame->cap = run->cap;
+	frame->first = pfn - run->first;
+	frame->pfn = pfn;
+	frame->dirty = dirty;
+}
+
+bool frame_find(exo_pfn_t pfn, struct frame *frame)
+{
+	const struct frame_run *run = run_of(pfn);
+
+	if (run)
+		describe(frame, run, pfn, true);
+	return run != NULL;
+}
+
+/* Room for one more run; the page that it may take comes from the fresh frames. */
+static bool room_for_run(void)
+{
+	struct frame frame;
+
+	if (run_count < run_max)
+		return true;
+	if (run_count >= RUNS_MAX || fresh == fresh_end)
+		return false;
+	describe(&frame, &runs[run_count - 1], fresh, false);
+	exo_vaddr_t va = META_RUNS + (run_max == RUNS_STATIC ? 0 : run_max * sizeof(struct frame_run));
+	if (space_map_frame(va, EXO_MAP_READ | EXO_MAP_WRITE, &frame) < 0)
+		return false;
+	fresh++;
+	if (run_max == RUNS_STATIC) {
+		memcpy((void *)META_RUNS, runs_static, sizeof(runs_static));
+		runs = (struct frame_run *)META_RUNS;
+		run_max = RUNS_PER_PAGE;
+	} else {
+		run_max += RUNS_PER_PAGE;
+	}
+	return true;
+}
+
+/* The fresh frames that are left are no longer at the end: keep them as recycled ones. */
+static void retire_fresh(void)
+{
+	exo_pfn_t from = fresh, end = fresh_end;
+
+	fresh = fresh_end = 0;
+	for (; from < end; from++)
+		frame_free(from);
+}
+
+/* A run elsewhere; it may be shorter than asked for. */
+static bool take_new_run(uint32_t count)
+{
+	uint32_t slot = spare_slot ? spare_slot : caps_slot();
+
+	if (!slot || !room_for_run())
+		return false;
+	if (exo_frame_take(slot, EXO_PFN_ANY, count) < 0)
+		return false;
+	spare_slot = 0;
+	const struct exo_cap *cap = caps_at(slot);
+	exo_pfn_t first = (exo_pfn_t)cap->first;
+	count = cap->count;
+	retire_fresh();
+	runs[run_count++] = (struct frame_run){ caps_handle(slot), first, count };
+	fresh = first;
+	fresh_end = first + count;
+	held += count;
+	return true;
+}
+
+/* Behind the last run if possible; there, too, it may be fewer. */
+static bool take(uint32_t count)
+{
+	struct frame_run *last = run_count ? &runs[run_count - 1] : NULL;
+	int64_t taken = last ? exo_frame_take(last->cap, last->first + last->count, count) : 0;
+
+	if (taken <= 0)
+		return take_new_run(count);
+	if (fresh == fresh_end)
+		fresh = last->first + last->count;
+	last->count += (uint32_t)taken;
+	fresh_end = last->first + last->count;
+	held += (uint32_t)taken;
+	return true;
+}
+
+/*
+ * At least `count` fresh frames in a row. More are taken at once the more the program has; fewer when memory is short.
+ * False: not that many in a row; what came is kept.
+ */
+static bool refill(uint32_t count)
+{
+	uint32_t want = held / 4;
+
+	if (count > EXO_TAKE_MAX)
+		return false;
+	if (want > EXO_TAKE_MAX)
+		want = EXO_TAKE_MAX;
+	if (want < count)
+		want = count;
+	while (!take(want)) {
+		if (want == count)
+			return false;
+		want = want / 2 > count ? want / 2 : count;
+	}
+	if (fresh_end - fresh < count && !take_new_run(count))
+		return false;
+	if (!spare_slot)
+		spare_slot = caps_slot();
+	/* A full run table takes its next page from what has just come. */
+	if (run_count == run_max && room_for_run() && fresh_end - fresh < count)
+		return refill(count);
+	return fresh_end - fresh >= count;
+}
+
+static bool pop_recycled(struct frame *frame)
+{
+	exo_pfn_t at = map_hint & ~63u;
+	uint32_t total = core_info->frames_total;
+
+	for (uint32_t words = total / 64 + 2; words--; at = at + 64 >= total ? 0 : at + 64) {
+		if (!map_has(at)) {
+			at = (at | (PAGE_BITS - 1)) - 63;
+			continue;
+		}
+		uint64_t *word = map_word(at);
+		if (!*word)
+			continue;
+		exo_pfn_t pfn = at + (uint32_t)__builtin_ctzll(*word);
+		*word &= *word - 1;
+		map_hint = pfn;
+		recycled--;
+		describe(frame, run_of(pfn), pfn, true);
+		return true;
+	}
+	return false;
+}
+
+static bool alloc(struct frame *frame, uint32_t keep)
+{
+	core_stack();
+	if (frame_unused() <= keep && !refill(1))
+		return false;
+	if (recycled && (recycled > 16 || fresh == fresh_end) && pop_recycled(frame))
+		return true;
+	if (fresh == fresh_end && !refill(1))
+		return false;
+	describe(frame, &runs[run_count - 1], fresh++, false);
+	return true;
+}
+
+bool frame_alloc(struct frame *frame)
+{
+	return alloc(frame, reserved);
+}
+
+bool frame_alloc_reserved(struct frame *frame)
+{
+	if (reserved)
+		reserved--;
+	return alloc(frame, 0);
+}
+
+bool frame_alloc_run(uint32_t count, struct frame *frame)
+{
+	core_stack();
+	if ((fresh_end - fresh < count || frame_unused() < reserved + count) && !refill(count))
+		return false;
+	if (fresh_end - fresh < count)
+		return false;
+	describe(frame, &runs[run_count - 1], fresh, false);
+	fresh += count;
+	return true;
+}
+
+bool frame_reserve(uint32_t count)
+{
+	core_stack();
+	while (frame_unused() < reserved + count) {
+		uint32_t missing = reserved + count - frame_unused();
+		if (!refill(missing < EXO_TAKE_MAX ? missing : EXO_TAKE_MAX) && !refill(1)) {
+			frame_trim();
+			return false;
+		}
+	}
+	reserved += count;
+	return true;
+}
+
+void frame_unreserve(uint32_t count)
+{
+	reserved -= count < reserved ? count : reserved;
+}
+
+void frame_free(exo_pfn_t pfn)
+{
+	struct frame frame;
+
+	core_stack();
+	if (!frame_find(pfn, &frame) || map_test(pfn))
+		return;
+	if (!map_has(pfn)) {
+		uint32_t page = pfn / PAGE_BITS;
+		exo_vaddr_t va = META_MAP + (exo_vaddr_t)page * EXO_PAGE_SIZE;
+		if (va >= META_END || space_map_frame(va, EXO_MAP_READ | EXO_MAP_WRITE, &frame) < 0)
+			return;		/* it stays held, unused, until the end */
+		memset((void *)va, 0, EXO_PAGE_SIZE);
+		map_pages[page / 64] |= 1ULL << page % 64;
+		return;
+	}
+	*map_word(pfn) |= 1ULL << pfn % 64;
+	if (++recycled >= TRIM_AT + reserved && recycled % TRIM_AT == 0)
+		frame_trim();
+}
+
+/* Give the unused end of a run back; false when nothing could be. */
+static uint32_t trim_run(struct frame_run *run, uint32_t limit)
+{
+	uint32_t count = 0;
+	exo_pfn_t end = run->first + run->count;
+
+	if (limit > EXO_RANGE_MAX)
+		limit = EXO_RANGE_MAX;
+	while (count < run->count && count < limit && map_test(end - 1 - count))
+		count++;
+	if (count == run->count)
+		count--;	/* the capability itself stays */
+	if (!count || exo_frame_give(run->cap, count) < 0)
+		return 0;
+	for (uint32_t i = 1; i <= count; i++)
+		*map_word(end - i) &= ~(1ULL << (end - i) % 64);
+	run->count -= count;
+	held -= count;
+	recycled -= count;
+	return count;
+}
+
+uint32_t frame_trim(void)
+{
+	uint32_t given = 0, part;
+
+	core_stack();
+	if (run_count && fresh != fresh_end && fresh_end - fresh <= frame_unused() - reserved) {
+		/* What was never handed out is the last run's end. */
+		struct frame_run *last = &runs[run_count - 1];
+		uint32_t count = fresh_end - fresh;
+		if (count < last->count && exo_frame_give(last->cap, count) >= 0) {
+			last->count -= count;
+			held -= count;
+			given += count;
+			fresh_end = fresh = 0;
+		}
+	}
+	for (uint32_t i = 0; i < run_count && recycled; i++) {
+		if (i == run_count - 1 && fresh != fresh_end)
+			break;
+		while (frame_unused() > reserved && (part = trim_run(&runs[i], frame_unused() - reserved)))
+			given += part;
+	}
+	return given;
+}
+
+uint32_t frame_held(void)
+{
+	return held;
+}
+
+uint32_t frame_unused(void)
+{
+	return recycled + (fresh_end - fresh);
+}
+
+/* --- bags ------------------------------------------------------------------------------------------------------ */
+
+int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *frame)
+{
+	struct frame_run *last = bag->runs ? &bag->run[bag->runs - 1] : NULL;
+
+	core_stack();
+	if (last) {
+		int64_t taken = exo_frame_take(last->cap, last->first + last->count, count);
+		if (taken == count) {
+			describe(frame, last, last->first + last->count, false);
+			last->count += count;
+			return 0;
+		}
+		if (taken > 0)
+			exo_frame_give(last->cap, (uint64_t)taken);
+	}
+	uint32_t slot = bag->runs < FRAME_BAG_RUNS ? caps_slot() : 0;
+	if (!slot)
+		return -EXO_EFULL;
+	int64_t error = exo_frame_take(slot, EXO_PFN_ANY, count);
+	if (error < 0)
+		return error;
+	if (caps_at(slot)->count < count) {
+		caps_delete(caps_handle(slot));
+		return -EXO_EFULL;
+	}
+	last = &bag->run[bag->runs++];
+	*last = (struct frame_run){ caps_handle(slot), (exo_pfn_t)caps_at(slot)->first, count };
+	describe(frame, last, last->first, false);
+	return 0;
+}
+
+void frame_bag_drop(struct frame_bag *bag)
+{
+	for (uint32_t i = 0; i < bag->runs; i++)
+		caps_delete(bag->run[i].cap);
+	bag->runs = 0;
+}
+
+uint32_t frame_bag_count(const struct frame_bag *bag)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < bag->runs; i++)
+		count += bag->run[i].count;
+	return count;
+}

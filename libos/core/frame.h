@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The program's own physical frames: taken from the kernel in runs, handed out singly, recycled, given back.
+ *
+ * Frames are named by number, as everywhere in Exo. A capability of the program covers a run of them; runs grow at
+ * their end as long as the next frame is free, so that few capability slots are used. A frame comes either *fresh*
+ * (zeroed by the kernel) or *recycled* (dirty: whoever needs zeros clears it).
+ *
+ * Reservation: frame_reserve takes frames ahead of use, so that a promise of memory (sbrk) is kept at the page fault.
+ * All but the printing of figures is [upcall]: page-fault handlers take frames.
+ */
+#ifndef LIBOS_CORE_FRAME_H
+#define LIBOS_CORE_FRAME_H
+
+#include "libos/core/core.h"
+
+struct frame {
+	exo_cap_t cap;		/* covers it ... */
+	uint32_t first;		/* ... as its frame number `first` */
+	exo_pfn_t pfn;
+	bool dirty;		/* holds old contents */
+};
+
+/* One frame, or `count` consecutive ones under one capability (at most EXO_TAKE_MAX). False: there are none left. */
+bool frame_alloc(struct frame *frame);
+bool frame_alloc_run(uint32_t count, struct frame *frame);
+/* One of those that were reserved. */
+bool frame_alloc_reserved(struct frame *frame);
+/* Make sure that `count` more frames are at hand than before; false (and nothing changed) if that cannot be. */
+bool frame_reserve(uint32_t count);
+void frame_unreserve(uint32_t count);
+
+/* Put a frame back: it must not be mapped any more. Gives runs back to the kernel once many are unused. */
+void frame_free(exo_pfn_t pfn);
+/* Give back what can be given back; returns how many frames. */
+uint32_t frame_trim(void);
+/* Which capability of the allocator covers a frame; false: none. */
+bool frame_find(exo_pfn_t pfn, struct frame *frame);
+
+/* How many frames the allocator holds, and how many of these are unused now. */
+uint32_t frame_held(void);
+uint32_t frame_unused(void);
+
+/* A bag: runs of frames for a purpose of their own, e.g. a child's; taken exactly, dropped together. */
+#define FRAME_BAG_RUNS	16
+struct frame_run {
+	exo_cap_t cap;
+	exo_pfn_t first;
+	uint32_t count;
+};
+struct frame_bag {
+	uint32_t runs;
+	struct frame_run run[FRAME_BAG_RUNS];
+};
+/* Take `count` (at most EXO_TAKE_MAX) fresh consecutive frames into a bag; 0 or an error. */
+int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *frame);
+/* Delete all its capabilities: frames that nobody else holds are free again. */
+void frame_bag_drop(struct frame_bag *bag);
+uint32_t frame_bag_count(const struct frame_bag *bag);
+
+#endif

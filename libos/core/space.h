@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Address spaces: mapping frames at pages, in the own space and in a child's.
+ *
+ * Page tables are linked when an address first needs one; their frames come from the frame allocator (own space) or
+ * from the caller's bag (a child's). Nothing here keeps track of what is mapped where: that is vm.h's.
+ */
+#ifndef LIBOS_CORE_SPACE_H
+#define LIBOS_CORE_SPACE_H
+
+#include <exo/space.h>
+#include "libos/core/frame.h"
+
+#define PAGE_DOWN(address)	((address) & ~(uint64_t)(EXO_PAGE_SIZE - 1))
+#define PAGE_UP(address)	PAGE_DOWN((address) + EXO_PAGE_SIZE - 1)
+
+/*
+ * Map one frame in the own space, replacing what was there. [upcall] The fast path of page faults: one call.
+ * 0 or an error.
+ */
+int64_t space_map_frame(exo_vaddr_t va, unsigned flags, const struct frame *frame);
+
+/* Map `pages` consecutive frames of a capability, from frame `first` on; flags 0 unmaps. 0 or an error. */
+int64_t space_map(exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t pages);
+/* The same in another space, whose tables come from `bag`. */
+int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first,
+		     uint32_t pages);
+/* Lower the rights of mapped pages of the own space (never raise them). */
+int64_t space_protect(exo_vaddr_t va, unsigned flags, uint32_t pages);
+/* Unmap pages of the own space and put the frames that the allocator knows back. */
+int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages);
+/*
+ * Give descriptors (in the argument frame, from offset on) to the kernel, linking tables as needed; all of them are
+ * done when 0 is returned. The bag is NULL for the own space.
+ */
+int64_t space_write_all(exo_cap_t space, struct frame_bag *bag, uint64_t offset, uint32_t count);
+/* The own space's capability. */
+exo_cap_t space_own(void);
+
+#endif

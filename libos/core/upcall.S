@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Upcall entries, the resume sequence, and the switch between threads.
+ *
+ * The kernel enters each of the entries below with upcalls off, on the stack that the dispatcher page names
+ * (include/exo/disp.h). The dispatcher page is at a fixed address, so it is reached without a register.
+ *
+ *   FAULT  area ON holds all registers: call C, load the fifteen registers, IRETQ from the area itself.
+ *   RUN    an interrupted state in area ON: FXRSTOR and the same way out. Otherwise the environment slept or yielded
+ *          by core_park, whose registers lie on the stack that core_parked names.
+ *   CALL   message registers to C arguments; afterwards as RUN.
+ *   OFF    a fault in upcall code itself: C reports it and ends the environment.
+ *
+ * From core_critical to core_critical_end an interruption is saved in area OFF and resumed by the kernel. The sequence
+ * only pops from the area: the interrupted stack, red zone included, is never written.
+ */
+#include <exo/call.h>
+#include <exo/disp.h>
+#include <exo/start.h>
+
+#define DISP	EXO_VA_DISP
+#define ON	(DISP + EXO_DISP_ON)
+
+#define CALL_NUMBER(nr, name, args, names, rights, meaning)	.set EXO_CALL_##name, nr;
+	EXO_CALLS(CALL_NUMBER)
+
+/* The ABI note: the interface version that the program was built for, and the kernel features it cannot do without. */
+	.section .note.exo, "a", @note
+	.balign	4
+	.long	4, 16, 1
+	.asciz	"Exo"
+	.long	EXO_ABI_MAJOR, EXO_ABI_MINOR
+	.quad	0
+
+	.text
+
+/* The program's first instruction: a RUN upcall that has no stack. rdi = reasons. */
+	.globl	_start
+	.type	_start, @function
+_start:
+	movl	$core_upcall_stack_end, %esp
+	xorl	%ebp, %ebp
+	call	core_start
+	jmp	core_run_entry
+	.size	_start, . - _start
+
+	.globl	core_fault_entry
+	.type	core_fault_entry, @function
+core_fault_entry:
+	cld
+	call	core_fault
+	jmp	core_critical
+	.size	core_fault_entry, . - core_fault_entry
+
+	.globl	core_run_entry
+	.type	core_run_entry, @function
+core_run_entry:
+	cld
+	xorl	%ebp, %ebp
+	cmpq	$0, core_run_hook
+	jne	3f
+1:	testl	$EXO_SAVED_ON, DISP + EXO_DISP_SAVED
+	jz	2f
+	fxrstor64 DISP + EXO_DISP_ON_FPU
+	movl	$0, DISP + EXO_DISP_SAVED
+	jmp	core_critical
+2:	movq	core_parked, %rsp
+	movl	$0, DISP + EXO_DISP_OFF
+	jmp	core_unpark
+3:	call	core_run
+	jmp	1b
+	.size	core_run_entry, . - core_run_entry
+
+/* Resume the state in area ON with upcalls on. FPU and bases are live already. */
+	.globl	core_critical
+	.type	core_critical, @function
+core_critical:
+	movq	ON + 0x00, %rax
+	movq	ON + 0x08, %rbx
+	movq	ON + 0x10, %rcx
+	movq	ON + 0x18, %rdx
+	movq	ON + 0x20, %rsi
+	movq	ON + 0x28, %rdi
+	movq	ON + 0x30, %rbp
+	movq	ON + 0x38, %r8
+	movq	ON + 0x40, %r9
+	movq	ON + 0x48, %r10
+	movq	ON + 0x50, %r11
+	movq	ON + 0x58, %r12
+	movq	ON + 0x60, %r13
+	movq	ON + 0x68, %r14
+	movq	ON + 0x70, %r15
+	movl	$ON + EXO_REGS_RIP, %esp
+	movl	$EXO_OFF_NO, DISP + EXO_DISP_OFF
+	iretq
+	.globl	core_critical_end
+core_critical_end:
+	.size	core_critical, . - core_critical
+
+	.globl	core_off_entry
+	.type	core_off_entry, @function
+core_off_entry:
+	cld
+	movl	$EXO_OFF_FAULT, DISP + EXO_DISP_OFF
+	xorl	%ebp, %ebp
+	call	core_fault_off
+	ud2
+	.size	core_off_entry, . - core_off_entry
+
+/* rdi = badge, rsi = caller, rdx, r10, r8, r9 = words, rax = reply wanted. */
+	.globl	core_call_entry
+	.type	core_call_entry, @function
+core_call_entry:
+	cld
+	xorl	%ebp, %ebp
+	movq	%r10, %rcx
+	pushq	$0
+	pushq	%rax
+	call	core_call
+	xorl	%edi, %edi
+	jmp	core_run_entry
+	.size	core_call_entry, . - core_call_entry
+
+/* void core_park(number, a0, a1): a call that comes back as a RUN upcall; what is kept over it lies on the stack. */
+	.globl	core_park
+	.type	core_park, @function
+core_park:
+	pushq	%rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	subq	$8, %rsp
+	stmxcsr	(%rsp)
+	fnstcw	4(%rsp)
+	movq	%rsp, core_parked
+	movl	%edi, %eax
+	movq	%rsi, %rdi
+	movq	%rdx, %rsi
+	syscall
+core_unpark:
+	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	addq	$8, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	ret
+	.size	core_park, . - core_park
+
+/*
+ * void thread_swap(uint64_t *save_sp, uint64_t sp, uint64_t fs_base): leave one thread, go on with another. The control
+ * words of FPU and SSE are kept for each thread; the other FPU registers are dead at a call.
+ */
+	.globl	thread_swap
+	.type	thread_swap, @function
+thread_swap:
+	pushq	%rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	subq	$8, %rsp
+	stmxcsr	(%rsp)
+	fnstcw	4(%rsp)
+	movq	%rsp, (%rdi)
+	movq	%rsi, %rsp
+	cmpb	$0, core_fsgsbase
+	je	1f
+	wrfsbase %rdx
+	jmp	core_unpark
+1:	movq	%rdx, %rdi
+	movl	$EXO_CALL_env_fsbase, %eax
+	syscall
+	jmp	core_unpark
+	.size	thread_swap, . - thread_swap
+
+/* A new thread's first instruction, reached by core_unpark's ret: rbx = the function to run, r12 = its argument. */
+	.globl	thread_begin
+	.type	thread_begin, @function
+thread_begin:
+	xorl	%ebp, %ebp
+	movq	%r12, %rdi
+	call	*%rbx
+	ud2
+	.size	thread_begin, . - thread_begin
+
+/* A deferred fault's first instruction as the thread: rbx = the C function, rdi = its argument; stack aligned. */
+	.globl	core_deferred
+	.type	core_deferred, @function
+core_deferred:
+	xorl	%ebp, %ebp
+	call	*%rbx
+	ud2
+	.size	core_deferred, . - core_deferred
+
+	.section .note.GNU-stack, "", @progbits

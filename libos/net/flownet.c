@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Rings to lwIP and back. One program may hold several flows (its ports, copies of ARP and of fragments); they all feed
+ * one netif, and what it sends leaves through the flow whose guard lets it pass.
+ *
+ * Received packets are not copied here: a pbuf refers to the ring's slot, and freeing it posts the slot again, in any
+ * order. So that slow readers cannot starve a ring, a packet is copied once half of its slots are held.
+ * Sent packets are not copied either, as all of lwIP's memory lies in the transmit frames: a chain of pbufs becomes
+ * descriptors, and is kept until the kernel says that the device is done. Memory from elsewhere is copied first.
+ *
+ * Q1 slots are either posted, reported and not yet taken, or held by a pbuf; `held` counts the last
+ * Q2 tx_pbuf[i % EXO_TX_SLOTS] for i in [tx_freed, tx_head) is the packet that ends with descriptor i, or NULL
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "lwip/etharp.h"
+#include "lwip/pbuf.h"
+#include "libos/core/thread.h"
+#include "libos/net/claim.h"
+#include "libos/net/flownet.h"
+#include <exo/flow.h>
+
+#define FLOWS_MAX	16
+#define SMALL_RX_FRAMES	2
+#define RX_BUDGET	64	/* packets of one flow that one poll takes */
+#define QUEUE_MAX	16	/* packets that wait for a kick */
+
+#define ETH_TYPE	12
+#define ETH_HEADER	14
+#define TYPE_IPV4	0x0800
+#define TYPE_ARP	0x0806
+#define ARP_OPERATION	20
+#define ARP_REQUEST	1
+#define PROTOCOL_ICMP	1
+#define ICMP_UNREACHABLE 3
+#define ICMP_QUOTED	8	/* the quoted packet in an ICMP error */
+
+enum kind { KIND_ALL, KIND_ARP, KIND_FRAGMENTS, KIND_PORT };
+
+struct flow;
+
+struct rx_buffer {
+	struct pbuf_custom custom;	/* first */
+	struct flow *flow;
+	uint8_t slot;
+};
+
+struct flow {
+	exo_cap_t cap;
+	enum kind kind;
+	uint8_t protocol;		/* of KIND_PORT */
+	uint16_t port;
+	uint32_t ports;
+	struct exo_ring *ring;
+	uint32_t slots, seen, posted, held;
+	struct rx_buffer *buffers;
+	uint32_t tx_head, tx_freed;
+	bool queued;			/* posted and not kicked */
+	struct pbuf *tx_pbuf[EXO_TX_SLOTS];
+};
+
+struct flownet_counts flownet_counts;
+static struct flow flows[FLOWS_MAX];
+static unsigned flow_count;
+static unsigned queued;
+static const struct netinfo *given;
+
+/* --- receiving --- */
+
+static char *slot_address(const struct flow *flow, unsigned slot)
+{
+	return (char *)flow->ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES;
+}
+
+static void slot_post(struct flow *flow, uint8_t slot)
+{
+	flow->ring->rx_free[flow->posted++ & (flow->slots - 1)] = slot;
+	__atomic_store_n(&flow->ring->rx_posted, flow->posted, __ATOMIC_RELEASE);
+}
+
+static void buffer_freed(struct pbuf *pbuf)
+{
+	struct rx_buffer *buffer = (struct rx_buffer *)pbuf;
+
+	buffer->flow->held--;
+	slot_post(buffer->flow, buffer->slot);
+}
+
+/* The packet in a slot as a pbuf; NULL: there is no memory for a copy. The slot is posted again by then, or held. */
+static struct pbuf *slot_packet(struct flow *flow, uint8_t slot, uint16_t bytes)
+{
+	struct rx_buffer *buffer = &flow->buffers[slot];
+	struct pbuf *packet;
+
+	if (flow->held < flow->slots / 2) {
+		flow->held++;
+		return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_REF, &buffer->custom, slot_address(flow, slot),
+		    EXO_RX_SLOT_BYTES);
+	}
+	packet = pbuf_alloc(PBUF_RAW, bytes, PBUF_RAM);
+	if (packet)
+		memcpy(packet->payload, slot_address(flow, slot), bytes);
+	flownet_counts.by_copy++;
+	slot_post(flow, slot);
+	return packet;
+}
+
+static uint16_t field(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+/* The holder of the address answers requests for it, nobody else. */
+static bool for_others(const struct flow *flow, const uint8_t *frame, uint16_t bytes)
+{
+	return flow->kind == KIND_ARP && !flownet_holder() && bytes >= ARP_OPERATION + 2 &&
+	    field(frame + ARP_OPERATION) == ARP_REQUEST;
+}
+
+static unsigned flow_receive(struct flow *flow, struct netif *netif)
+{
+	uint32_t head = __atomic_load_n(&flow->ring->rx_head, __ATOMIC_ACQUIRE);
+	unsigned taken = 0;
+
+	while (flow->seen != head && taken < RX_BUDGET) {
+		const struct exo_rx *rx = &flow->ring->rx[flow->seen++ & (flow->slots - 1)];
+		uint8_t slot = (uint8_t)(rx->slot & (flow->slots - 1));
+		uint16_t bytes = rx->bytes > EXO_FRAME_BYTES_MAX ? EXO_FRAME_BYTES_MAX : (uint16_t)rx->bytes;
+		struct pbuf *packet;
+
+		taken++;
+		if (for_others(flow, (uint8_t *)slot_address(flow, slot), bytes)) {
+			slot_post(flow, slot);
+			continue;
+		}
+		packet = slot_packet(flow, slot, bytes);
+		if (packet && netif->input(packet, netif) != ERR_OK)
+			pbuf_free(packet);
+	}
+	flownet_counts.received += taken;
+	return taken;
+}
+
+/* --- sending --- */
+
+static void flow_reclaim(struct flow *flow)
+{
+	uint32_t done = __atomic_load_n(&flow->ring->tx_done, __ATOMIC_ACQUIRE);
+
+	while (flow->tx_freed != done) {
+		struct pbuf **packet = &flow->tx_pbuf[flow->tx_freed++ % EXO_TX_SLOTS];
+
+		if (*packet)
+			pbuf_free(*packet);
+		*packet = NULL;
+	}
+}
+
+static void flow_kick(struct flow *flow)
+{
+	flow->queued = false;
+	do
+		flownet_counts.kicks++;
+	while (exo_flow_kick(flow->cap) == EXO_KICK_MAX && flow->ring->tx_taken != flow->tx_head);
+	flow_reclaim(flow);
+}
+
+void flownet_flush(void)
+{
+	for (unsigned i = 0; i < flow_count && queued; i++) {
+		if (flows[i].queued)
+			flow_kick(&flows[i]);
+	}
+	queued = 0;
+}
+
+bool flownet_queued(void)
+{
+	return queued > 0;
+}
+
+/* Descriptors that a packet takes; 0: it must be copied first. */
+static unsigned parts_of(const struct pbuf *packet)
+{
+	unsigned parts = 0;
+	uint32_t offset;
+
+	for (; packet; packet = packet->next) {
+		if (packet->len == 0)
+			continue;
+		if (++parts > EXO_TX_PARTS_MAX || !net_memory_has(packet->payload, packet->len, &offset))
+			return 0;
+	}
+	return parts;
+}
+
+static err_t flow_send(struct flow *flow, struct pbuf *packet)
+{
+	unsigned parts = parts_of(packet);
+	uint32_t head = flow->tx_head;
+	struct exo_tx *tx = NULL;
+
+	if (parts == 0) {
+		packet = pbuf_clone(PBUF_RAW, PBUF_RAM, packet);
+		if (!packet)
+			return ERR_MEM;
+		parts = 1;
+		flownet_counts.sent_by_copy++;
+	} else {
+		pbuf_ref(packet);
+	}
+	if (head + parts - flow->tx_freed > EXO_TX_SLOTS)
+		flow_kick(flow);
+	if (head + parts - flow->tx_freed > EXO_TX_SLOTS) {
+		pbuf_free(packet);
+		flownet_counts.unsent++;
+		return ERR_MEM;
+	}
+	for (const struct pbuf *part = packet; part; part = part->next) {
+		uint32_t offset;
+
+		if (part->len == 0)
+			continue;
+		net_memory_has(part->payload, part->len, &offset);
+		flow->tx_pbuf[head % EXO_TX_SLOTS] = NULL;
+		tx = &flow->ring->tx[head++ % EXO_TX_SLOTS];
+		*tx = (struct exo_tx){ .offset = offset, .bytes = part->len, .flags = EXO_TX_MORE };
+	}
+	tx->flags = 0;
+	flow->tx_pbuf[(head - 1) % EXO_TX_SLOTS] = packet;
+	flow->tx_head = head;
+	__atomic_store_n(&flow->ring->tx_head, head, __ATOMIC_RELEASE);
+	flow->queued = true;
+	flownet_counts.sent++;
+	if (++queued >= QUEUE_MAX)
+		flownet_flush();
+	return ERR_OK;
+}
+
+static struct flow *port_flow(uint8_t protocol, uint16_t port)
+{
+	for (unsigned i = 0; i < flow_count; i++) {
+		if (flows[i].kind == KIND_PORT && flows[i].protocol == protocol &&
+		    (uint32_t)(port - flows[i].port) < flows[i].ports)
+			return &flows[i];
+	}
+	return NULL;
+}
+
+/* Would the packet speak for a port that is another program's: from it, or as unreachable about it? */
+static bool speaks_for_others(const uint8_t *ip, uint32_t bytes)
+{
+	uint32_t header = (ip[0] & 15u) * 4;
+
+	if (bytes < header + 8)
+		return false;
+	if (ip[9] == CLAIM_TCP || ip[9] == CLAIM_UDP)
+		return netinfo_given(given, ip[9], field(ip + header));
+	if (ip[9] == PROTOCOL_ICMP && ip[header] == ICMP_UNREACHABLE && bytes >= header + ICMP_QUOTED + 24) {
+		const uint8_t *quoted = ip + header + ICMP_QUOTED;
+		uint32_t quoted_header = (quoted[0] & 15u) * 4;
+
+		return bytes >= header + ICMP_QUOTED + quoted_header + 4 &&
+		    netinfo_given(given, quoted[9], field(quoted + quoted_header + 2));
+	}
+	return false;
+}
+
+/* The flow that may send it; NULL: none may. */
+static struct flow *flow_for(const struct pbuf *packet)
+{
+	const uint8_t *frame = packet->payload;
+
+	if (packet->len < ETH_HEADER)
+		return NULL;
+	if (flownet_holder()) {
+		if (given && given->given_count && field(frame + ETH_TYPE) == TYPE_IPV4 &&
+		    packet->len >= ETH_HEADER + 20 && speaks_for_others(frame + ETH_HEADER, packet->len - ETH_HEADER))
+			return NULL;
+		return &flows[0];
+	}
+	if (field(frame + ETH_TYPE) == TYPE_ARP) {
+		for (unsigned i = 0; i < flow_count; i++) {
+			if (flows[i].kind == KIND_ARP)
+				return &flows[i];
+		}
+	} else if (field(frame + ETH_TYPE) == TYPE_IPV4 && packet->len >= ETH_HEADER + 24) {
+		return port_flow(frame[ETH_HEADER + 9], field(frame + ETH_HEADER + 20));
+	}
+	return NULL;
+}
+
+static err_t link_output(struct netif *netif, struct pbuf *packet)
+{
+	struct flow *flow = flow_for(packet);
+
+	(void)netif;
+	if (!flow) {
+		flownet_counts.unsent++;
+		return ERR_OK;
+	}
+	return flow_send(flow, packet);
+}
+
+/* --- starting --- */
+
+static const char *flow_bind(struct flow *flow, const struct net_run *memory, uint32_t rx_frames)
+{
+	struct net_run run;
+
+	if (!net_run_take(&run, 1 + rx_frames, 1 + rx_frames))
+		return "no memory for a receive ring";
+	flow->slots = 2 * rx_frames;
+	flow->buffers = calloc(flow->slots, sizeof(*flow->buffers));
+	if (!flow->buffers)
+		return "no memory for receive buffers";
+	flow->ring = (struct exo_ring *)run.base;
+	flow->ring->rx_frames = rx_frames;
+	for (unsigned i = 0; i < flow->slots; i++) {
+		flow->buffers[i].custom.custom_free_function = buffer_freed;
+		flow->buffers[i].flow = flow;
+		flow->buffers[i].slot = (uint8_t)i;
+		slot_post(flow, (uint8_t)i);
+	}
+	if (exo_flow_bind(flow->cap, run.cap, 0, memory->cap, 0, memory->frames) < 0)
+		return "the kernel does not bind a flow: is another program using it?";
+	return NULL;
+}
+
+/* A capability of the start record, if it is a flow that we know. */
+static bool flow_named(struct flow *flow, const char *name)
+{
+	if (!strcmp(name, CLAIM_NAME_ALL))
+		flow->kind = KIND_ALL;
+	else if (!strcmp(name, CLAIM_NAME_ARP))
+		flow->kind = KIND_ARP;
+	else if (!strcmp(name, CLAIM_NAME_FRAGMENTS))
+		flow->kind = KIND_FRAGMENTS;
+	else if (claim_name_parse(name, &flow->protocol, &flow->port, &flow->ports))
+		flow->kind = KIND_PORT;
+	else
+		return false;
+	return true;
+}
+
+const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
+{
+	for (uint32_t i = 0; i < core_begin->slots && i < EXO_START_SLOTS_MAX && flow_count < FLOWS_MAX; i++) {
+		const struct exo_start_slot *slot = &core_begin->slot[i];
+		struct flow *flow = &flows[flow_count], first;
+
+		memset(flow, 0, sizeof(*flow));
+		if (!flow_named(flow, slot->name))
+			continue;
+		flow->cap = slot->cap;
+		if (flow->kind == KIND_ALL && flow_count > 0) {		/* flows[0] is the holder's */
+			first = flows[0];
+			flows[0] = *flow;
+			*flow = first;
+		}
+		flow_count++;
+	}
+	for (unsigned i = 0; i < flow_count; i++) {
+		bool main_ring = flows[i].kind == KIND_ALL || flows[i].kind == KIND_PORT;
+		const char *wrong = flow_bind(&flows[i], memory, main_ring ? rx_frames : SMALL_RX_FRAMES);
+
+		if (wrong)
+			return wrong;
+	}
+	return flow_count ? NULL : "this program has been given no network";
+}
+
+bool flownet_holder(void)
+{
+	return flows[0].kind == KIND_ALL && flows[0].ring;
+}
+
+void flownet_given(const struct netinfo *info)
+{
+	given = info;
+}
+
+err_t flownet_init(struct netif *netif)
+{
+	netif->name[0] = 'e';
+	netif->name[1] = 'x';
+	netif->output = etharp_output;
+	netif->linkoutput = link_output;
+	netif->mtu = 1500;
+	netif->hwaddr_len = 6;
+	memcpy(netif->hwaddr, core_info->device[0].address, 6);
+	netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+	return ERR_OK;
+}
+
+unsigned flownet_poll(struct netif *netif)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < flow_count; i++) {
+		taken += flow_receive(&flows[i], netif);
+		flow_reclaim(&flows[i]);
+	}
+	return taken;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The network interface over flows: what a program's start record grants it becomes one lwIP netif.
+ */
+#ifndef LIBOS_NET_FLOWNET_H
+#define LIBOS_NET_FLOWNET_H
+
+#include "lwip/netif.h"
+#include "libos/net/memory.h"
+#include "libos/net/netinfo.h"
+
+/*
+ * Bind every flow that the start record names. `memory` is what they send from; rx_frames sizes the main rings.
+ * NULL, or a sentence that says what is missing.
+ */
+const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames);
+/* Does this program hold the address: is it the one with all that nobody else claims? */
+bool flownet_holder(void);
+/* Ports that belong to others: nothing is sent from them. NULL: none. */
+void flownet_given(const struct netinfo *info);
+/* lwIP's netif initialiser. */
+err_t flownet_init(struct netif *netif);
+/* Hand to lwIP what has come, give back what was sent. Returns packets received. */
+unsigned flownet_poll(struct netif *netif);
+/* Send what has been queued, now / if there is much of it. */
+void flownet_flush(void);
+bool flownet_queued(void);
+
+struct flownet_counts {
+	uint64_t received, by_copy, sent, sent_by_copy, kicks, unsent;
+};
+extern struct flownet_counts flownet_counts;
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Allocator of the transmit frames: pages divided into blocks of one size, and runs of whole pages.
+ *
+ * lwIP's packets, connections and queues all come from here, so that a packet can be sent from where it was made. Sizes
+ * are few and lives are short, so a page serves one size while any block of it is in use; it goes back when the last
+ * is freed. What a block is follows from its page's entry: there are no headers. Cost: a few tens of instructions.
+ *
+ * P1 a page is in free_map iff its kind is FREE; the pages of a run are RUN, then REST
+ * P2 a divided page is in the list of its size iff it has a free block; its free blocks are linked by their index
+ */
+#include <string.h>
+#include "libos/core/space.h"
+#include "libos/net/memory.h"
+#include "libos/vm/vm.h"
+#include <exo/flow.h>
+
+#define SIZES		6	/* 64 .. 2048 bytes */
+#define SIZE_SHIFT_MIN	6
+#define BLOCK_MAX	2048
+#define PAGES_MAX	EXO_TX_FRAMES_MAX
+#define NO_PAGE		0xffff
+#define NO_BLOCK	0xff
+#define RUN_TRIES	6
+
+enum { FREE = 0, RUN = 100, REST = 101 };	/* else: 1 + size index */
+
+struct page {
+	uint8_t kind;
+	uint8_t used;		/* blocks */
+	uint8_t first;		/* free block */
+	uint16_t next, prev;	/* of the list of its size */
+};
+
+static char *base;
+static uint32_t pages, pages_free;
+static uint64_t free_map[PAGES_MAX / 64];
+static struct page page_table[PAGES_MAX];
+static uint16_t size_list[SIZES];
+static uint64_t failures;
+
+static char *page_address(uint32_t page)
+{
+	return base + (size_t)page * EXO_PAGE_SIZE;
+}
+
+static void page_release(uint32_t page)
+{
+	page_table[page].kind = FREE;
+	free_map[page / 64] |= 1ULL << page % 64;
+	pages_free++;
+}
+
+static void page_use(uint32_t page, uint8_t kind)
+{
+	page_table[page].kind = kind;
+	free_map[page / 64] &= ~(1ULL << page % 64);
+	pages_free--;
+}
+
+static uint32_t page_find(void)
+{
+	for (uint32_t i = 0; i < PAGES_MAX / 64; i++) {
+		if (free_map[i])
+			return i * 64 + (uint32_t)__builtin_ctzll(free_map[i]);
+	}
+	return NO_PAGE;
+}
+
+static void *run_alloc(uint32_t count)
+{
+	uint32_t length = 0;
+
+	for (uint32_t page = pages; page-- > 0;) {
+		length = page_table[page].kind == FREE ? length + 1 : 0;
+		if (length < count)
+			continue;
+		for (uint32_t i = 0; i < count; i++)
+			page_use(page + i, i ? REST : RUN);
+		return page_address(page);
+	}
+	return NULL;
+}
+
+static void run_free(uint32_t page)
+{
+	do
+		page_release(page++);
+	while (page < pages && page_table[page].kind == REST);
+}
+
+static void list_add(unsigned size, uint32_t page)
+{
+	page_table[page].prev = NO_PAGE;
+	page_table[page].next = size_list[size];
+	if (size_list[size] != NO_PAGE)
+		page_table[size_list[size]].prev = (uint16_t)page;
+	size_list[size] = (uint16_t)page;
+}
+
+static void list_remove(unsigned size, uint32_t page)
+{
+	struct page *entry = &page_table[page];
+
+	if (entry->prev == NO_PAGE)
+		size_list[size] = entry->next;
+	else
+		page_table[entry->prev].next = entry->next;
+	if (entry->next != NO_PAGE)
+		page_table[entry->next].prev = entry->prev;
+}
+
+/* Divide a free page into blocks of a size. */
+static bool divide(unsigned size)
+{
+	unsigned shift = SIZE_SHIFT_MIN + size, blocks = EXO_PAGE_SIZE >> shift;
+	uint32_t page = page_find();
+
+	if (page == NO_PAGE)
+		return false;
+	page_use(page, (uint8_t)(1 + size));
+	page_table[page].used = 0;
+	page_table[page].first = 0;
+	for (unsigned i = 0; i < blocks; i++)
+		*(uint8_t *)(page_address(page) + (i << shift)) = (uint8_t)(i + 1 < blocks ? i + 1 : NO_BLOCK);
+	list_add(size, page);
+	return true;
+}
+
+void *net_alloc(size_t bytes)
+{
+	unsigned size = bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
+	struct page *entry;
+	uint32_t page;
+	char *block;
+
+	if (bytes > BLOCK_MAX) {
+		void *run = bytes <= (size_t)pages * EXO_PAGE_SIZE ? run_alloc((uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)) : NULL;
+		failures += !run;
+		return run;
+	}
+	if (!base || (size_list[size] == NO_PAGE && !divide(size))) {
+		failures++;
+		return NULL;
+	}
+	page = size_list[size];
+	entry = &page_table[page];
+	block = page_address(page) + ((unsigned)entry->first << (SIZE_SHIFT_MIN + size));
+	entry->first = *(uint8_t *)block;
+	entry->used++;
+	if (entry->first == NO_BLOCK)
+		list_remove(size, page);
+	return block;
+}
+
+void *net_calloc(size_t count, size_t bytes)
+{
+	void *block = bytes && count > SIZE_MAX / bytes ? NULL : net_alloc(count * bytes);
+
+	return block ? memset(block, 0, count * bytes) : NULL;
+}
+
+void net_free(void *block)
+{
+	size_t at = (size_t)((char *)block - base);
+	uint32_t page = (uint32_t)(at / EXO_PAGE_SIZE);
+	struct page *entry = &page_table[page];
+	unsigned size = entry->kind - 1u;
+
+	if (!block)
+		return;
+	if (entry->kind == RUN) {
+		run_free(page);
+		return;
+	}
+	*(uint8_t *)block = entry->first;
+	if (entry->first == NO_BLOCK)
+		list_add(size, page);
+	entry->first = (uint8_t)(at % EXO_PAGE_SIZE >> (SIZE_SHIFT_MIN + size));
+	if (--entry->used == 0 && (entry->next != NO_PAGE || entry->prev != NO_PAGE)) {
+		list_remove(size, page);
+		page_release(page);
+	}
+}
+
+bool net_memory_has(const void *block, size_t bytes, uint32_t *offset)
+{
+	size_t at = (size_t)((const char *)block - base), all = (size_t)pages * EXO_PAGE_SIZE;
+
+	*offset = (uint32_t)at;
+	return at < all && bytes <= all - at;
+}
+
+void net_memory_start(const struct net_run *run)
+{
+	base = run->base;
+	pages = run->frames;
+	for (unsigned i = 0; i < SIZES; i++)
+		size_list[i] = NO_PAGE;
+	for (uint32_t i = 0; i < pages; i++)
+		page_release(i);
+}
+
+struct net_memory_use net_memory_use(void)
+{
+	return (struct net_memory_use){ .pages = pages, .pages_free = pages_free, .failures = failures };
+}
+
+/* --- taking frames in one run --- */
+
+/* Take a run that begins where the kernel likes and grow it while the next frames are free. */
+static exo_cap_t take_some(uint32_t most, uint32_t *frames)
+{
+	uint32_t slot = caps_slot(), step = most < EXO_TAKE_MAX ? most : EXO_TAKE_MAX;
+	exo_pfn_t first;
+	exo_cap_t cap;
+
+	*frames = 0;
+	while (slot && step && exo_frame_take(slot, EXO_PFN_ANY, step) < 0)
+		step /= 2;
+	if (!slot || !step)
+		return EXO_CAP_NONE;
+	cap = caps_handle(slot);
+	first = (exo_pfn_t)caps_at(slot)->first;
+	*frames = step;
+	while (*frames < most) {
+		step = most - *frames < EXO_TAKE_MAX ? most - *frames : EXO_TAKE_MAX;
+		while (step && exo_frame_take(cap, first + *frames, step) < 0)
+			step /= 2;
+		if (!step)
+			break;
+		*frames += step;
+	}
+	return cap;
+}
+
+bool net_run_take(struct net_run *run, uint32_t least, uint32_t most)
+{
+	exo_cap_t short_runs[RUN_TRIES];
+	unsigned tries = 0;
+	exo_vaddr_t va;
+
+	/* Runs that are too short are kept until a long one is found: so the next try begins elsewhere. */
+	for (;;) {
+		run->cap = take_some(most, &run->frames);
+		if (run->cap == EXO_CAP_NONE || run->frames >= least || tries == RUN_TRIES)
+			break;
+		short_runs[tries++] = run->cap;
+	}
+	while (tries > 0)
+		caps_delete(short_runs[--tries]);
+	if (run->cap == EXO_CAP_NONE)
+		return false;
+	va = run->frames >= least ? vm_addresses((uint64_t)run->frames * EXO_PAGE_SIZE) : 0;
+	if (!va || space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, run->cap, 0, run->frames) < 0) {
+		caps_delete(run->cap);
+		return false;
+	}
+	run->base = (char *)va;
+	return true;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory of the network stack: one contiguous run of frames, which is also what flows may send from.
+ */
+#ifndef LIBOS_NET_MEMORY_H
+#define LIBOS_NET_MEMORY_H
+
+#include "libos/core/core.h"
+
+/* Contiguous frames under one capability, mapped readable and writable. */
+struct net_run {
+	exo_cap_t cap;
+	uint32_t frames;
+	char *base;
+};
+
+/* Take and map between `least` and `most` frames. False: there are not so many in one run. */
+bool net_run_take(struct net_run *run, uint32_t least, uint32_t most);
+
+/* Make the run the stack's memory. Before this, net_alloc has nothing to give. */
+void net_memory_start(const struct net_run *run);
+/* Does a block lie in it, as a whole? *offset in bytes from its start. */
+bool net_memory_has(const void *block, size_t bytes, uint32_t *offset);
+
+/* Blocks, 16-byte aligned; NULL when there is no more. */
+void *net_alloc(size_t bytes);
+void *net_calloc(size_t count, size_t bytes);
+void net_free(void *block);
+
+struct net_memory_use {
+	uint32_t pages, pages_free;
+	uint64_t failures;	/* requests that got nothing */
+};
+struct net_memory_use net_memory_use(void);
+
+#endif

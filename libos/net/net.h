@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The network of a program: started when first needed, driven by the thread poller.
+ *
+ * What it may do follows from the flows in its start record: with "net0" it holds the machine's address (asks DHCP for
+ * it, answers ARP, ping and closed ports); with only ports of it, it shares it. NET_ADDRESS=A.B.C.D/BITS, NET_GATEWAY
+ * and NET_DNS in the environment replace DHCP.
+ */
+#ifndef LIBOS_NET_NET_H
+#define LIBOS_NET_NET_H
+
+#include "libos/core/core.h"
+
+#define NET_TIME_WAIT_MAX	64	/* ended connections that are remembered */
+#define NET_HALF_OPEN_MAX	192	/* connections that have not been opened to the end */
+
+/* Start it, once. NULL, or a sentence that says why there is no network. Does not wait for an address. */
+const char *net_start(void);
+/* Has been started. */
+bool net_started(void);
+/* Wait until there is an address. False: the deadline has passed. */
+bool net_wait(exo_time_t deadline);
+/* The address, network byte order; 0: none yet. */
+uint32_t net_address(void);
+/* Called after input was handled, while no thread runs in the stack: for those who wait for readiness. */
+extern void (*net_wakeup)(void);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the programs of one machine that share an address tell each other: one page, made by their creator, written by
+ * the holder of the address, read by the others.
+ *
+ * The creator fills in `given`, the ports that are not the holder's. The holder makes `sequence` odd, writes, makes it
+ * even; a reader takes a copy whose sequence was even and the same before and after. Fields are only appended.
+ */
+#ifndef LIBOS_NET_NETINFO_H
+#define LIBOS_NET_NETINFO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NETINFO_NAME		"netinfo"	/* of the frame's capability in a start record */
+#define NETINFO_VERSION		1
+#define NETINFO_GIVEN_MAX	64
+
+struct netinfo_port {
+	uint8_t protocol;	/* CLAIM_TCP, CLAIM_UDP */
+	uint8_t spare;
+	uint16_t first;
+	uint32_t count;
+};
+
+struct netinfo {
+	uint32_t version, size;
+	uint32_t sequence;
+	uint32_t up;			/* 1: the addresses below are valid */
+	uint32_t address, mask, gateway;	/* network byte order */
+	uint32_t dns[2];
+	uint8_t mac[6];
+	uint16_t mtu;
+	uint32_t given_count;
+	struct netinfo_port given[NETINFO_GIVEN_MAX];
+};
+
+/* Is this port one that was given away? */
+static inline bool netinfo_given(const struct netinfo *info, uint8_t protocol, uint16_t port)
+{
+	uint32_t count = info->given_count < NETINFO_GIVEN_MAX ? info->given_count : NETINFO_GIVEN_MAX;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (info->given[i].protocol == protocol && (uint32_t)(port - info->given[i].first) < info->given[i].count)
+			return true;
+	}
+	return false;
+}
+
+#endif

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * BSD sockets (POSIX.1-2017) by their plain names: lwIP's sockets behind descriptors of the libOS.
+ *
+ * A descriptor's object is the number of lwIP's socket. The first socket() starts the network; calls that need an
+ * address of one's own wait for it (DHCP) up to ADDRESS_WAIT. Readiness is read from lwIP's own counters, and
+ * net_wakeup tells whoever waits for it. The variant supplies descriptors: libos/uni/fd.h.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <netdb.h>
+#include "lwip/api.h"
+#include "lwip/priv/sockets_priv.h"
+#include "libos/net/net.h"
+#include "libos/uni/fd.h"
+
+#define ADDRESS_WAIT	(10 * CORE_SECOND)
+
+static const struct fd_ops socket_ops;
+
+static int number_of(const struct fd *fd)
+{
+	return (int)(intptr_t)fd->object;
+}
+
+static struct lwip_sock *sock_of(const struct fd *fd)
+{
+	return lwip_socket_dbg_get_socket(number_of(fd));
+}
+
+/* A descriptor that is a socket, held; *s is lwIP's number. Its mode is lwIP's from here on. */
+static struct fd *enter(int number, int *s)
+{
+	struct fd *fd = fd_get(number);
+
+	if (!fd)
+		return NULL;
+	if (fd->ops != &socket_ops) {
+		fd_put(fd);
+		errno = ENOTSOCK;
+		return NULL;
+	}
+	*s = number_of(fd);
+	netconn_set_nonblocking(sock_of(fd)->conn, !!(fd->flags & O_NONBLOCK));
+	return fd;
+}
+
+/* Wait for an address of our own before speaking to another machine. */
+static bool addressed(const struct sockaddr *to)
+{
+	const struct sockaddr_in *address = (const struct sockaddr_in *)to;
+
+	if (to && to->sa_family == AF_INET && (ntohl(address->sin_addr.s_addr) >> 24) == 127)
+		return true;
+	if (net_address() || net_wait(core_now() + ADDRESS_WAIT))
+		return true;
+	errno = ENETDOWN;
+	return false;
+}
+
+/* --- as descriptors ----------------------------------------------------------------------------------------------- */
+
+static ssize_t socket_read(struct fd *fd, void *buffer, size_t bytes)
+{
+	return lwip_recv(number_of(fd), buffer, bytes, fd->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+}
+
+static ssize_t socket_write(struct fd *fd, const void *buffer, size_t bytes)
+{
+	return lwip_send(number_of(fd), buffer, bytes, fd->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+}
+
+static ssize_t socket_writev(struct fd *fd, const struct iovec *pieces, int count)
+{
+	struct msghdr message = { .msg_iov = (struct iovec *)pieces, .msg_iovlen = count };
+
+	return lwip_sendmsg(number_of(fd), &message, fd->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+}
+
+static int socket_stat(struct fd *fd, struct stat *st)
+{
+	(void)fd;
+	memset(st, 0, sizeof(*st));
+	st->st_mode = S_IFSOCK | 0666;
+	st->st_blksize = 1460;
+	return 0;
+}
+
+static int socket_close(struct fd *fd)
+{
+	return lwip_close(number_of(fd));
+}
+
+static short socket_poll(struct fd *fd, short events)
+{
+	struct lwip_sock *sock = sock_of(fd);
+	short ready = 0;
+
+	if (!sock || !sock->conn)
+		return POLLNVAL;
+	if (sock->lastdata.pbuf || sock->rcvevent > 0)
+		ready |= POLLIN;
+	if (sock->sendevent)
+		ready |= POLLOUT;
+	if (sock->errevent)
+		ready |= POLLERR;
+	return ready & (events | POLLERR | POLLHUP);
+}
+
+static int socket_option(struct fd *fd, int request, void *value)
+{
+	struct lwip_sock *sock = sock_of(fd);
+
+	if (request != FIONREAD || !sock || !sock->conn) {
+		errno = EINVAL;
+		return -1;
+	}
+	*(int *)value = sock->conn->recv_avail < 0 ? 0 : sock->conn->recv_avail;
+	if (sock->lastdata.pbuf)
+		*(int *)value += NETCONNTYPE_GROUP(netconn_type(sock->conn)) == NETCONN_TCP ?
+		    sock->lastdata.pbuf->tot_len : netbuf_len(sock->lastdata.netbuf);
+	return 0;
+}
+
+static const struct fd_ops socket_ops = {
+	.read = socket_read, .write = socket_write, .writev = socket_writev, .stat = socket_stat, .close = socket_close,
+	.poll = socket_poll, .option = socket_option,
+};
+
+static int descriptor(int s, int flags)
+{
+	int number = fd_open(&socket_ops, (void *)(intptr_t)s, O_RDWR | flags);
+
+	if (number < 0) {
+		int error = errno;
+
+		lwip_close(s);
+		errno = error;
+	}
+	return number;
+}
+
+/* --- making and naming -------------------------------------------------------------------------------------------- */
+
+int socket(int family, int type, int protocol)
+{
+	static bool told;
+	const char *wrong = net_start();
+	int s;
+
+	if (wrong) {
+		if (!told)
+			core_print("%s: no network: %s\n", core_name(), wrong);
+		told = true;
+		errno = ENETDOWN;
+		return -1;
+	}
+	net_wakeup = fd_wake;
+	if (family != AF_INET) {
+		errno = EAFNOSUPPORT;
+		return -1;
+	}
+	s = lwip_socket(family, type, protocol);
+	return s < 0 ? -1 : descriptor(s, 0);
+}
+
+int bind(int number, const struct sockaddr *address, socklen_t bytes)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_bind(s, address, bytes);
+	fd_put(fd);
+	return result;
+}
+
+int listen(int number, int backlog)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_listen(s, backlog > SOMAXCONN ? SOMAXCONN : backlog);
+	fd_put(fd);
+	return result;
+}
+
+int accept(int number, struct sockaddr *address, socklen_t *bytes)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_accept(s, address, bytes);
+	fd_put(fd);
+	return result < 0 ? -1 : descriptor(result, 0);
+}
+
+int connect(int number, const struct sockaddr *address, socklen_t bytes)
+{
+	int s, result = -1;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	if (addressed(address))
+		result = lwip_connect(s, address, bytes);
+	fd_put(fd);
+	return result;
+}
+
+int shutdown(int number, int how)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_shutdown(s, how);
+	fd_put(fd);
+	return result;
+}
+
+int getsockname(int number, struct sockaddr *address, socklen_t *bytes)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_getsockname(s, address, bytes);
+	fd_put(fd);
+	return result;
+}
+
+int getpeername(int number, struct sockaddr *address, socklen_t *bytes)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_getpeername(s, address, bytes);
+	fd_put(fd);
+	return result;
+}
+
+int getsockopt(int number, int level, int option, void *value, socklen_t *bytes)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_getsockopt(s, level, option, value, bytes);
+	fd_put(fd);
+	return result;
+}
+
+int setsockopt(int number, int level, int option, const void *value, socklen_t bytes)
+{
+	int s, result;
+	struct fd *fd = enter(number, &s);
+
+	if (!fd)
+		return -1;
+	result = lwip_setsockopt(s, level, option, value, bytes);
+	fd_put(fd);
+	return result;
+}
+
+/* --- data --------------------------------------------------------------------------------------------------------- */
+
+ssize_t recvfrom(int number, void *buffer, size_t bytes, int flags, struct sockaddr *from, socklen_t *from_bytes)
+{
+	int s;
+	struct fd *fd = enter(number, &s);
+	ssize_t result;
+
+	if (!fd)
+		return -1;
+	result = lwip_recvfrom(s, buffer, bytes, flags, from, from_bytes);
+	fd_put(fd);
+	return result;
+}
+
+ssize_t recv(int number, void *buffer, size_t bytes, int flags)
+{
+	return recvfrom(number, buffer, bytes, flags, NULL, NULL);
+}
+
+ssize_t recvmsg(int number, struct msghdr *message, int flags)
+{
+	int s;
+	struct fd *fd = enter(number, &s);
+	ssize_t result;
+
+	if (!fd)
+		return -1;
+	result = lwip_recvmsg(s, message, flags);
+	fd_put(fd);
+	return result;
+}
+
+ssize_t sendto(int number, const void *buffer, size_t bytes, int flags, const struct sockaddr *to, socklen_t to_bytes)
+{
+	int s;
+	struct fd *fd = enter(number, &s);
+	ssize_t result = -1;
+
+	if (!fd)
+		return -1;
+	if (!to)
+		result = lwip_send(s, buffer, bytes, flags);
+	else if (addressed(to))
+		result = lwip_sendto(s, buffer, bytes, flags, to, to_bytes);
+	fd_put(fd);
+	return result;
+}
+
+ssize_t send(int number, const void *buffer, size_t bytes, int flags)
+{
+	return sendto(number, buffer, bytes, flags, NULL, 0);
+}
+
+ssize_t sendmsg(int number, const struct msghdr *message, int flags)
+{
+	int s;
+	struct fd *fd = enter(number, &s);
+	ssize_t result = -1;
+
+	if (!fd)
+		return -1;
+	if (!message->msg_name || addressed(message->msg_name))
+		result = lwip_sendmsg(s, message, flags);
+	fd_put(fd);
+	return result;
+}
+
+/* --- names -------------------------------------------------------------------------------------------------------- */
+
+/* A name, unlike an address, is asked of a server. */
+static bool resolvable(const char *node)
+{
+	ip4_addr_t address;
+
+	if (net_start())
+		return false;
+	return !node || ip4addr_aton(node, &address) || addressed(NULL);
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+	return resolvable(node) ? lwip_getaddrinfo(node, service, hints, result) : EAI_FAIL;
+}
+
+void freeaddrinfo(struct addrinfo *result)
+{
+	lwip_freeaddrinfo(result);
+}
+
+const char *gai_strerror(int error)
+{
+	switch (error) {
+	case 0:
+		return "no error";
+	case EAI_NONAME:
+		return "there is no such host or service";
+	case EAI_SERVICE:
+		return "there is no such service";
+	case EAI_FAMILY:
+		return "this family of addresses is not supported";
+	case EAI_MEMORY:
+		return "out of memory";
+	default:
+		return "no name server answers";
+	}
+}
+
+struct hostent *gethostbyname(const char *name)
+{
+	return resolvable(name) ? lwip_gethostbyname(name) : NULL;
+}

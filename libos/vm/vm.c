@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Regions and the dispatch of page faults. See vm.h.
+ *
+ * Programs have few regions (heap, stacks, what they add), and faults come in runs: a sorted list with a hint at the
+ * last region found is both small and short on the hot path.
+ */
+#include "libos/vm/vm.h"
+
+#define ERROR_PRESENT	1	/* page-fault error code */
+#define ERROR_WRITE	2
+#define ERROR_EXEC	16
+
+static struct vm_region *regions;
+static struct vm_region *hint;
+static exo_vaddr_t free_address;
+
+void vm_start(void)
+{
+	free_address = PAGE_UP(core_begin->heap);
+}
+
+exo_vaddr_t vm_addresses(uint64_t bytes)
+{
+	exo_vaddr_t at = free_address;
+
+	bytes = PAGE_UP(bytes);
+	if (!bytes || bytes > core_begin->heap_end - at)
+		return 0;
+	free_address = at + bytes;
+	return at;
+}
+
+bool vm_add(struct vm_region *region)
+{
+	struct vm_region *prev = NULL, *next = regions;
+
+	core_stack();
+	while (next && next->start < region->start) {
+		prev = next;
+		next = next->next;
+	}
+	if (region->start >= region->end || (prev && prev->end > region->start) || (next && next->start < region->end))
+		return false;
+	region->prev = prev;
+	region->next = next;
+	if (prev)
+		prev->next = region;
+	else
+		regions = region;
+	if (next)
+		next->prev = region;
+	return true;
+}
+
+void vm_remove(struct vm_region *region)
+{
+	core_stack();
+	space_unmap_free(region->start, (uint32_t)((region->end - region->start) / EXO_PAGE_SIZE));
+	if (region->prev)
+		region->prev->next = region->next;
+	else
+		regions = region->next;
+	if (region->next)
+		region->next->prev = region->prev;
+	if (hint == region)
+		hint = NULL;
+}
+
+struct vm_region *vm_find(exo_vaddr_t va)
+{
+	struct vm_region *region = hint;
+
+	if (region && va - region->start < region->end - region->start)
+		return region;
+	for (region = regions; region && region->end <= va; region = region->next)
+		;
+	if (!region || va < region->start)
+		return NULL;
+	hint = region;
+	return region;
+}
+
+const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	struct frame frame;
+
+	if (present || (access == VM_WRITE && !(region->flags & EXO_MAP_WRITE)) ||
+	    (access == VM_EXEC && !(region->flags & EXO_MAP_EXEC)))
+		return "access against the page's rights";
+	if (!(region->reserved ? frame_alloc_reserved(&frame) : frame_alloc(&frame)))
+		return "out of memory: no frame for a first touch";
+	va = PAGE_DOWN(va);
+	unsigned flags = frame.dirty ? EXO_MAP_READ | EXO_MAP_WRITE : region->flags;
+	if (space_map_frame(va, flags, &frame) < 0)
+		return "out of memory: no frame for a page table";
+	if (frame.dirty) {
+		uint64_t count = EXO_PAGE_SIZE / 8;
+		void *to = (void *)va;
+		__asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0ULL) : "memory");
+		if (flags != region->flags && space_map_frame(va, region->flags, &frame) < 0)
+			return "out of memory";
+	}
+	return NULL;
+}
+
+const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	if ((va - region->start) % region->slot_bytes < EXO_PAGE_SIZE)
+		return "stack overflow";
+	return vm_zero_pager(region, va, access, present);
+}
+
+bool vm_touch(exo_vaddr_t va, uint64_t bytes)
+{
+	for (exo_vaddr_t at = PAGE_DOWN(va); at < va + bytes; at += EXO_PAGE_SIZE) {
+		struct exo_regs regs = { .address = at, .error = ERROR_WRITE };
+		struct vm_region *region = vm_find(at);
+		if (!region)
+			continue;
+		/* Own page tables are not readable here: a lowering that changes nothing tells what is mapped. */
+		struct exo_map *map = core_arg(CORE_ARG_FAULT);
+		*map = (struct exo_map){ at | region->flags, EXO_CAP_NONE, 0, 1, 0 };
+		if (exo_space_write(space_own(), CORE_ARG_FAULT, 1) == 1 && (map->old & EXO_PTE_PRESENT))
+			continue;
+		if (vm_fault(&regs))
+			return false;
+	}
+	return true;
+}
+
+const char *vm_fault(const struct exo_regs *regs)
+{
+	struct vm_region *region = vm_find(regs->address);
+
+	if (!region)
+		return regs->address < EXO_PAGE_SIZE ? "NULL pointer" : "nothing is mapped there";
+	unsigned access = regs->error & ERROR_EXEC ? VM_EXEC : regs->error & ERROR_WRITE ? VM_WRITE : VM_READ;
+	const char *why = region->pager(region, regs->address, access, regs->error & ERROR_PRESENT);
+	if (!why)
+		region->faults++;
+	return why;
+}
