@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the parts of the benchmark program share: reading the counter, and reporting a figure.
+ *
+ * Meant to run under `-icount shift=0,sleep=off`, where the time-stamp counter counts executed instructions, so every
+ * figure repeats to the digit. A figure is the mean over its repetitions, the loop around it subtracted.
+ */
+#ifndef APPS_BENCH_BENCH_H
+#define APPS_BENCH_BENCH_H
+
+#include "libos/core/core.h"
+
+static inline uint64_t bench_count(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) :: "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+/* Events of the whole machine, from the exposed pages. */
+struct bench_events {
+	uint64_t switches, invalidations;
+};
+
+struct bench_run {
+	uint64_t began;
+	struct bench_events before;
+};
+
+/* Start, then stop and print `NAME VALUE insns`, with the events for one operation behind it. */
+void bench_begin(struct bench_run *run);
+void bench_end(struct bench_run *run, const char *name, uint64_t operations, uint64_t overhead);
+
+/* The same for a figure that was measured in pieces. */
+void bench_report(const char *name, uint64_t instructions);
+
+/* A failed preparation ends the program with a message. */
+void bench_need(bool holds, const char *what);
+
+/* memory.c */
+void bench_memory(void);
+/* switch.c: between threads and environments; bench_peer is the other environment's program. */
+void bench_switch(void);
+_Noreturn void bench_peer(void);
+
+#endif

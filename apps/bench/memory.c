@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exceptions, page faults and mappings: the primitives of Appel and Li ("Virtual memory primitives for user programs",
+ * ASPLOS 1991), through the libOS's own fault path and the public call stubs.
+ */
+#include "apps/bench/bench.h"
+#include "libos/vm/vm.h"
+
+#define REPEAT		1000
+#define FRESH_PAGES	10000
+#define GROUPS		10	/* capabilities of map_100 */
+#define GROUP_FRAMES	20	/* frames of each, of which every second is used */
+#define BATCH		100
+#define AMBIENT_CAPS	256
+#define AMBIENT_PAGES	1000
+
+static struct vm_region trap_region, fresh_region, pool_region;
+static exo_cap_t fresh_cap;
+static uint32_t fresh_count;
+static struct frame trap_frame;
+
+/* Frames [0, count) under one new capability. */
+static exo_cap_t take(uint32_t count)
+{
+	int64_t cap = exo_frame_take(caps_slot(), EXO_PFN_ANY, count < EXO_TAKE_MAX ? count : EXO_TAKE_MAX);
+	uint32_t have;
+
+	bench_need(cap > 0, "frames");
+	for (have = caps_at(exo_cap_slot((exo_cap_t)cap))->count; have < count;) {
+		uint32_t more = count - have < EXO_TAKE_MAX ? count - have : EXO_TAKE_MAX;
+		int64_t got = exo_frame_take((exo_cap_t)cap, EXO_PFN_ANY, more);
+		bench_need(got > 0, "consecutive frames");
+		have += (uint32_t)got;
+	}
+	return (exo_cap_t)cap;
+}
+
+/* The state that every figure is taken in: many capabilities and mappings alive. */
+static void ambient(void)
+{
+	exo_cap_t cap = take(1);
+	exo_vaddr_t va = vm_addresses(AMBIENT_PAGES * EXO_PAGE_SIZE);
+
+	for (unsigned i = 0; i < AMBIENT_CAPS; i++)
+		bench_need(caps_derive(cap, EXO_RIGHT_READ, 0, 1) > 0, "256 capabilities");
+	for (unsigned i = 0; i < AMBIENT_PAGES; i++)
+		bench_need(space_map(va + i * EXO_PAGE_SIZE, EXO_MAP_READ, cap, 0, 1) == 0, "1,000 mappings");
+}
+
+/* --- exceptions ---------------------------------------------------------------------------------------------------- */
+
+/* Step over the store that faulted: `movb $0, (%rax)` is 3 bytes. */
+static const char *step_over(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	(void)region, (void)va, (void)access, (void)present;
+	core_disp->on.rip += 3;
+	return NULL;
+}
+
+static const char *make_writable(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	(void)region, (void)access, (void)present;
+	return space_map_frame(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE, &trap_frame) ? "no mapping" : NULL;
+}
+
+static inline void store(exo_vaddr_t va)
+{
+	__asm__ volatile("movb $0, (%0)" :: "a"(va) : "memory");
+}
+
+static void add_region(struct vm_region *region, uint64_t pages, vm_pager pager)
+{
+	region->start = vm_addresses(pages * EXO_PAGE_SIZE);
+	region->end = region->start + pages * EXO_PAGE_SIZE;
+	region->flags = EXO_MAP_READ | EXO_MAP_WRITE;
+	region->pager = pager;
+	bench_need(region->start && vm_add(region), "a region");
+}
+
+static void exceptions(void)
+{
+	struct bench_run run;
+	uint64_t total = 0;
+
+	add_region(&trap_region, 1, step_over);
+	bench_need(frame_alloc(&trap_frame), "a frame");
+	bench_need(!space_map_frame(trap_region.start, EXO_MAP_READ, &trap_frame), "a mapping");
+	store(trap_region.start);
+	bench_begin(&run);
+	for (unsigned i = 0; i < REPEAT; i++)
+		store(trap_region.start);
+	bench_end(&run, "trap", REPEAT, 0);
+
+	trap_region.pager = make_writable;
+	for (unsigned i = 0; i < REPEAT; i++) {
+		bench_need(!space_protect(trap_region.start, EXO_MAP_READ, 1), "protection");
+		uint64_t began = bench_count();
+		store(trap_region.start);
+		total += bench_count() - began;
+	}
+	bench_report("trap_fix_resume", total / REPEAT);
+}
+
+/* --- page faults --------------------------------------------------------------------------------------------------- */
+
+static const char *fresh_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	struct frame frame = { .cap = fresh_cap, .first = fresh_count };
+
+	(void)region, (void)access, (void)present;
+	if (exo_frame_take(fresh_cap, EXO_PFN_ANY, 1) != 1)
+		return "no neighbouring frame is free";
+	fresh_count++;
+	return space_map_frame(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE, &frame) ? "no mapping" : NULL;
+}
+
+static const char *pool_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	struct frame frame = { .cap = fresh_cap, .first = (uint32_t)((va - region->start) / EXO_PAGE_SIZE) };
+
+	(void)access, (void)present;
+	return space_map_frame(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE, &frame) ? "no mapping" : NULL;
+}
+
+/* Page tables are linked beforehand: one page of each 2 MiB is mapped and unmapped again. */
+static void link_tables(const struct vm_region *region)
+{
+	exo_cap_t cap = take(1);
+
+	for (exo_vaddr_t va = region->start; va < region->end; va += 512 * EXO_PAGE_SIZE)
+		bench_need(!space_map(va, EXO_MAP_READ, cap, 0, 1) && !space_map(va, 0, 0, 0, 1), "page tables");
+	bench_need(!space_map(region->end - EXO_PAGE_SIZE, EXO_MAP_READ, cap, 0, 1) &&
+		   !space_map(region->end - EXO_PAGE_SIZE, 0, 0, 0, 1), "page tables");
+}
+
+static void touch(const char *name, const struct vm_region *region)
+{
+	struct bench_run run;
+
+	bench_begin(&run);
+	for (exo_vaddr_t va = region->start; va < region->end; va += EXO_PAGE_SIZE)
+		store(va);
+	bench_end(&run, name, (region->end - region->start) / EXO_PAGE_SIZE, 4);
+}
+
+static void page_faults(void)
+{
+	add_region(&fresh_region, FRESH_PAGES, fresh_pager);
+	add_region(&pool_region, FRESH_PAGES, pool_pager);
+	link_tables(&fresh_region);
+	link_tables(&pool_region);
+	fresh_cap = take(1);
+	fresh_count = 1;
+	touch("page_fault_fresh", &fresh_region);
+	touch("page_fault_pool", &pool_region);
+}
+
+/* --- mappings ------------------------------------------------------------------------------------------------------ */
+
+static void describe(struct exo_map *map, const exo_cap_t caps[GROUPS], exo_vaddr_t va, unsigned flags)
+{
+	for (unsigned i = 0; i < BATCH; i++)
+		map[i] = (struct exo_map){ (va + 2 * i * EXO_PAGE_SIZE) | flags, flags ? caps[i / (BATCH / GROUPS)] : 0,
+			2 * (i % (BATCH / GROUPS)), 1, 0 };
+}
+
+static void mappings(void)
+{
+	struct exo_map *map = core_arg(0);
+	exo_vaddr_t va = (vm_addresses(1024 * EXO_PAGE_SIZE) + 0x1fffff) & ~0x1fffffULL;
+	exo_cap_t caps[GROUPS], run_cap, space = space_own();
+	struct bench_run run;
+
+	for (unsigned i = 0; i < GROUPS; i++)
+		caps[i] = take(GROUP_FRAMES);
+	run_cap = take(BATCH);
+	bench_need(!space_map(va, EXO_MAP_READ, run_cap, 0, 1) && !space_map(va, 0, 0, 0, 1), "page tables");
+
+	uint64_t mapping = 0, unmapping = 0;
+	for (unsigned i = 0; i < REPEAT; i++) {
+		map[0] = (struct exo_map){ va | EXO_MAP_READ, run_cap, 0, 1, 0 };
+		map[1] = (struct exo_map){ va, 0, 0, 1, 0 };
+		uint64_t began = bench_count();
+		int64_t first = exo_space_write(space, 0, 1);
+		uint64_t middle = bench_count();
+		int64_t second = exo_space_write(space, sizeof(*map), 1);
+		mapping += middle - began;
+		unmapping += bench_count() - middle;
+		bench_need(first == 1 && second == 1, "map_1");
+	}
+	bench_report("map_1", mapping / REPEAT);
+	bench_report("unmap_1", unmapping / REPEAT);
+
+	describe(map, caps, va, EXO_MAP_READ | EXO_MAP_WRITE);
+	bench_begin(&run);
+	int64_t done = exo_space_write(space, 0, BATCH);
+	bench_end(&run, "map_100", 1, 0);
+	bench_need(done == BATCH, "map_100");
+	describe(map, caps, va, 0);
+	bench_begin(&run);
+	done = exo_space_write(space, 0, BATCH);
+	bench_end(&run, "unmap_100", 1, 0);
+	bench_need(done == BATCH, "unmap_100");
+
+	map[0] = (struct exo_map){ va | EXO_MAP_READ, run_cap, 0, BATCH, 0 };
+	bench_begin(&run);
+	done = exo_space_write(space, 0, 1);
+	bench_end(&run, "map_100_run", 1, 0);
+	bench_need(done == 1, "map_100_run");
+}
+
+void bench_memory(void)
+{
+	struct bench_run run;
+
+	ambient();
+	bench_begin(&run);
+	for (unsigned i = 0; i < REPEAT; i++)
+		exo_null();
+	bench_end(&run, "null_call", REPEAT, 2);
+	exceptions();
+	page_faults();
+	mappings();
+}

@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Measures every figure of doc/performance, prints it, and writes bench.tsv into the build folder.
+
+    run.py [--accept] [--only NAME] [--operations N]
+
+Figures without a device come from the guest itself under icount and repeat to the digit. Figures with a device are
+executed instructions, counted by the emulator plugin insncount.so, per operation: median of five batches, with the
+spread. --accept copies the figures to doc/performance/bench.tsv, the ones that later runs are compared with.
+"""
+
+import argparse
+import mmap
+import os
+import re
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE = os.environ.get("EXO_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("EXO_BUILD") or os.getcwd()
+os.environ.update(EXO_SOURCE=SOURCE, EXO_BUILD=BUILD)
+sys.path.insert(0, os.path.join(SOURCE, "test", "lib"))
+
+from guest import Guest, exo    # noqa: E402  (needs the path above)
+
+ACCEPTED = os.path.join(SOURCE, "doc", "performance", "bench.tsv")
+PLUGIN = os.path.join(BUILD, "apps", "bench", "insncount.so")
+BATCHES = 5
+REPLY_BYTES = 100
+UDP_BYTES = 22          # 64 bytes with the headers
+UDP_BURST = 16          # the guest answers every sixteenth packet
+AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh": 1000, "page_fault_pool": 350,
+        "map_100": 5000, "map_100_run": 2500, "transfer_rtt": 250, "env_switch": 300, "thread_switch": 60,
+        "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 65536}
+
+
+class Counter:
+    """The plugin's counts of one running machine."""
+
+    def __init__(self, folder, longest=False):
+        self.path = os.path.join(folder, "counts")
+        self.options = ["--qemu-arg=-plugin",
+                        "--qemu-arg=%s,file=%s%s" % (PLUGIN, self.path, ",longest=on" if longest else "")]
+
+    def read(self):
+        """(all, kernel, longest)"""
+        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 24, access=mmap.ACCESS_READ) as counts:
+            return struct.unpack("3Q", counts[:24])
+
+
+class Figures:
+    def __init__(self):
+        self.values = {}
+        self.accepted = {}
+        if os.path.exists(ACCEPTED):
+            with open(ACCEPTED, encoding="ascii") as file:
+                for line in file:
+                    if not line.startswith("#"):
+                        name, value, _unit = line.rstrip("\n").split("\t")
+                        self.accepted[name] = float(value)
+
+    def add(self, name, value, unit="insns", note=""):
+        self.values[name] = (value, unit)
+        change = ""
+        if self.accepted.get(name):
+            change = "%+.1f%%" % (100.0 * (value - self.accepted[name]) / self.accepted[name])
+        aim = AIMS.get(name)
+        verdict = "" if aim is None else "aim %d %s" % (aim, "met" if value <= aim else "MISSED")
+        print("%-26s %12s %-6s %8s  %-18s %s" % (name, "%g" % value if value < 1e6 else "%d" % value, unit, change,
+                                                verdict, note), flush=True)
+
+    def write(self, path, comment=""):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(comment)
+            for name, (value, unit) in self.values.items():
+                file.write("%s\t%s\t%s\n" % (name, "%.15g" % value, unit))
+
+
+def primitives(figures):
+    done = exo("run", "--icount", "-m", "256M", "--timeout", "300", "bench", timeout=400)
+    if done.returncode != 0:
+        raise SystemExit("bench: the guest ended with status %d:\n%s%s" % (done.returncode, done.stdout[-2000:],
+                                                                         done.stderr[-1000:]))
+    events = {name: rest for name, rest in re.findall(r"^events (\S+) (.*)$", done.stdout, re.M)}
+    for name, value in re.findall(r"^bench (\S+) (\d+) insns", done.stdout, re.M):
+        note = ""
+        if name in events:
+            words = events[name].split()
+            count = dict(zip(words[::2], map(int, words[1::2])))
+            note = "%g space switches, %g TLB invalidations each" % (
+                count["switches"] / count["operations"], count["invalidations"] / count["operations"])
+        figures.add(name, int(value), note=note)
+
+
+def boot(figures):
+    for memory in (64, 512, 8192):
+        done = exo("run", "--icount", "--boot", "direct", "--machine", "microvm", "-m", "%dM" % memory, "--timeout",
+                   "120", "bench", "first-line", timeout=200)
+        found = re.search(r"^bench boot_first_line (\d+) insns", done.stdout, re.M)
+        if not found:
+            raise SystemExit("bench: no first line with %d MiB:\n%s%s" % (memory, done.stdout[-2000:], done.stderr))
+        figures.add("boot_first_line" if memory == 64 else "boot_first_line_%d" % memory, int(found.group(1)))
+
+
+def measure(figures, name, counter, operation, operations, kernel=True):
+    """Median over the batches of executed instructions for one operation."""
+    operation(max(operations // 10, 50))        # caches, buffers and translated code settle
+    found = []
+    for _ in range(BATCHES):
+        time.sleep(0.3)
+        before = counter.read()
+        operation(operations)
+        time.sleep(0.3)
+        after = counter.read()
+        total = after[0] - before[0] - (0 if kernel else after[1] - before[1])
+        found.append(total / operations)
+    middle = statistics.median(found)
+    figures.add(name, round(middle), note="spread %.1f%%, kernel share %.0f%%" % (
+        100.0 * (max(found) - min(found)) / middle, 100.0 * (after[1] - before[1]) / (after[0] - before[0])))
+
+
+def read_reply(connection, size):
+    data = b""
+    while len(data) < size:
+        part = connection.recv(65536)
+        if not part:
+            raise SystemExit("bench: the server closed the connection early: %r" % data[:200])
+        data += part
+    return data
+
+
+def http(figures, operations):
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "short.txt"), "w", encoding="ascii") as file:
+            file.write("x" * REPLY_BYTES)
+        with tempfile.TemporaryDirectory() as private:
+            counter = Counter(private)
+            with Guest("-m", "64M", "-p", "0:80", "-v", folder + ":/", *counter.options, "httpd", name="http",
+                       timeout=1800, pcap=False) as guest:
+                address = ("127.0.0.1", guest.port(80))
+                head = b"GET /short.txt HTTP/1.1\r\nHost: bench\r\n"
+                deadline = time.monotonic() + 30
+                while True:
+                    try:
+                        with socket.create_connection(address, 5) as connection:
+                            connection.sendall(head + b"Connection: close\r\n\r\n")
+                            reply = b""
+                            while part := connection.recv(65536):
+                                reply += part
+                        if reply:
+                            break
+                    except OSError:
+                        pass
+                    if time.monotonic() > deadline:
+                        raise SystemExit("bench: httpd does not answer:\n" + guest.text[-2000:])
+                    time.sleep(0.1)
+
+                def short(count):
+                    for _ in range(count):
+                        with socket.create_connection(address, 20) as connection:
+                            connection.sendall(head + b"Connection: close\r\n\r\n")
+                            while connection.recv(65536):
+                                pass
+
+                with socket.create_connection(address, 20) as kept:
+                    kept.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    kept.sendall(head + b"\r\n")
+                    time.sleep(0.5)
+                    size = len(kept.recv(65536))
+
+                    def keepalive(count):
+                        for _ in range(count):
+                            kept.sendall(head + b"\r\n")
+                            read_reply(kept, size)
+
+                    measure(figures, "http_request_keepalive", counter, keepalive, operations)
+                measure(figures, "http_request", counter, short, operations)
+
+
+def packets(figures, operations):
+    with tempfile.TemporaryDirectory() as private:
+        counter = Counter(private)
+        with Guest("-m", "64M", "-p", "0:7/udp", *counter.options, "bench", "udp", name="udp", timeout=600,
+                   pcap=False) as guest:
+            guest.wait_line("^udp ready")
+            address = ("127.0.0.1", guest.port(7, "udp"))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(5)
+
+                def send(count):
+                    for _ in range(count // UDP_BURST):
+                        for _packet in range(UDP_BURST):
+                            client.sendto(b"u" * UDP_BYTES, address)
+                        client.recv(100)
+
+                measure(figures, "rx_packet", counter, send, operations, kernel=False)
+
+
+def longest(figures):
+    with tempfile.TemporaryDirectory() as private:
+        counter = Counter(private, longest=True)
+        done = exo("run", "-m", "256M", "--timeout", "600", *counter.options, "bench", timeout=700)
+        if done.returncode != 0:
+            raise SystemExit("bench: status %d:\n%s" % (done.returncode, done.stdout[-2000:]))
+        figures.add("kernel_longest", counter.read()[2], note="over the benchmark program, its start and its end")
+
+
+def text(figures):
+    size = os.environ.get("TARGET_SIZE", "size")
+    listing = subprocess.run([size, "-A", os.path.join(BUILD, "exo", "exo.elf")], check=True, stdout=subprocess.PIPE)
+    total = sum(int(line.split()[1]) for line in listing.stdout.decode().splitlines()
+                if re.match(r"\.(text|init)", line))
+    figures.add("kernel_text", total, "bytes")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--accept", action="store_true", help="make these the accepted figures")
+    parser.add_argument("--only", choices=["primitives", "boot", "http", "packets", "longest", "text"])
+    parser.add_argument("--operations", type=int, default=2000, help="per batch, of %d (default 2000)" % BATCHES)
+    options = parser.parse_args()
+    figures = Figures()
+    parts = {"primitives": primitives, "boot": boot, "packets": lambda f: packets(f, options.operations),
+             "http": lambda f: http(f, options.operations), "longest": longest, "text": text}
+    for name, part in parts.items():
+        if options.only in (None, name):
+            part(figures)
+    if not options.only:
+        figures.write(os.path.join(BUILD, "bench.tsv"))
+        if options.accept:
+            compiler = subprocess.run([os.environ.get("TARGET_CC", "gcc"), "--version"], check=True,
+                                      stdout=subprocess.PIPE).stdout.decode().splitlines()[0]
+            figures.write(ACCEPTED, "# %s\n" % compiler)
+            print("accepted: %s" % ACCEPTED)
+
+
+if __name__ == "__main__":
+    main()

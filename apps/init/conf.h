@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration (etc/exo.conf): which programs to start, with what.
+ *
+ *	# comment			at the start of a line or after a blank, outside quotes
+ *	[machine]			for the runner; checked here, not used
+ *	memory = 64M			a bare number counts in MiB; also B, K, G
+ *	[program web]			up to CONF_PROGRAMS_MAX, names of letters, digits, . _ + -
+ *	image = httpd			default: the section's name; the archive has bin/BASENAME.LIBOS
+ *	args = --port 8080 "/my files"
+ *	port = tcp/8080			may be repeated, as volume and publish may
+ *
+ * Tables have fixed sizes and nothing is allocated: strings lie in a buffer of the caller. Needs only
+ * string.h. The runner (tools/exo) reads the same language; both know the same words.
+ */
+#ifndef APPS_INIT_CONF_H
+#define APPS_INIT_CONF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONF_PROGRAMS_MAX	16
+#define CONF_PORTS_MAX		16	/* of one program */
+#define CONF_VOLUMES_MAX	8	/* of one program */
+#define CONF_PUBLISH_MAX	32
+#define CONF_ARGS_MAX		64	/* of one program */
+#define CONF_NAME_MAX		63	/* bytes of a program's name */
+#define CONF_CPUS_MAX		64
+#define CONF_SLICES_MAX		4096
+
+enum conf_net { CONF_NET_NONE, CONF_NET_OWN, CONF_NET_SHARE };
+
+struct conf_port {
+	uint16_t number;
+	uint8_t udp;		/* 0: TCP */
+};
+
+struct conf_volume {
+	const char *host, *guest;	/* guest begins with a slash */
+};
+
+struct conf_publish {
+	const char *address;	/* NULL: none was given */
+	uint16_t host, guest;	/* host 0: any */
+	uint8_t udp;
+};
+
+struct conf_machine {
+	unsigned line;		/* of its section; 0: there is none */
+	uint64_t memory;	/* bytes; 0: not given */
+	unsigned cpus;		/* 0: not given */
+	const char *machine, *cpu;	/* NULL: not given */
+	uint64_t timeout_ms;	/* 0: not given */
+	unsigned publish_count;
+	struct conf_publish publish[CONF_PUBLISH_MAX];
+};
+
+struct conf_program {
+	const char *name, *image, *libos;	/* never NULL */
+	const char *args;	/* still quoted, well-formed: conf_split takes it apart; "" if not given */
+	const char *files;	/* "/" if not given */
+	uint64_t memory;	/* limit in bytes; 0: not given */
+	unsigned line;		/* of its section */
+	unsigned slices;	/* 0: not given */
+	enum conf_net net;
+	int main;
+	unsigned port_count, volume_count;
+	struct conf_port port[CONF_PORTS_MAX];
+	struct conf_volume volume[CONF_VOLUMES_MAX];
+};
+
+struct conf {
+	struct conf_machine machine;
+	unsigned count;		/* at least 1 */
+	unsigned main;		/* the program whose end ends the machine: the one marked, else the first */
+	struct conf_program program[CONF_PROGRAMS_MAX];
+};
+
+struct conf_error {
+	unsigned line, column;	/* from 1; column counts bytes */
+	char text[160];		/* what is wrong and how to mend it */
+};
+
+/*
+ * Read a configuration of len bytes. Its text is copied to buffer, which must hold len + 1 bytes and live as
+ * long as *c is used. Returns 0; or -1 with *error filled, and *c must not be used. It stops at the first
+ * mistake.
+ */
+int conf_read(struct conf *c, const char *text, size_t len, char *buffer, size_t buffer_bytes,
+	      struct conf_error *error);
+
+/*
+ * Split shell-like words: blanks part them; '...' takes all literally; in "..." a backslash takes away the
+ * meaning of " and \, outside quotes of any character. The words are written, NUL-terminated and one after
+ * another, over `args` itself; argv[0..count-1] point to them. argv may be NULL: then nothing is written and
+ * the words are only counted. Returns the count; -1 when a quote is not closed, -2 for more than max words;
+ * *column (may be NULL) is then where, from 0.
+ */
+int conf_split(char *args, char **argv, unsigned max, unsigned *column);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who gets which packets: the program with net = own holds the machine's address and all that nobody else has, those
+ * with net = share have their ports. When there are any, one page tells all of them the address that the holder gets.
+ */
+#include <string.h>
+#include "apps/init/init.h"
+#include "libos/net/claim.h"
+#include "libos/vm/vm.h"
+
+static exo_cap_t page_cap;	/* struct netinfo; 0: nobody shares */
+static uint32_t page_first;
+
+static unsigned ports_of(const struct conf_program *program, struct netinfo_port *ports, unsigned max)
+{
+	unsigned count = 0;
+
+	for (; count < program->port_count && count < max; count++)
+		ports[count] = (struct netinfo_port){
+			.protocol = program->port[count].udp ? CLAIM_UDP : CLAIM_TCP,
+			.first = program->port[count].number, .count = 1,
+		};
+	return count;
+}
+
+static unsigned sharers(const struct conf *conf)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < conf->count; i++)
+		count += conf->program[i].net == CONF_NET_SHARE;
+	return count;
+}
+
+static void make_page(const struct conf *conf)
+{
+	struct netinfo_port given[NETINFO_GIVEN_MAX];
+	unsigned count = 0;
+	struct frame frame;
+	exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE);
+
+	for (unsigned i = 0; i < conf->count; i++)
+		if (conf->program[i].net == CONF_NET_SHARE)
+			count += ports_of(&conf->program[i], given + count, NETINFO_GIVEN_MAX - count);
+	if (!va || !frame_alloc_run(1, &frame) || space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, frame.cap, frame.first, 1))
+		init_fail("no memory for the page that programs with net = share read");
+	netinfo_make((struct netinfo *)va, given, count);
+	page_cap = frame.cap;
+	page_first = frame.first;
+}
+
+static void claim_failed(const struct conf_program *program, int64_t error)
+{
+	if (error)
+		init_fail("program %s: cannot claim its packets: %s", program->name, exo_error_text(error));
+}
+
+void net_make(struct child *children, const struct conf *conf)
+{
+	exo_cap_t root = core_named(EXO_NAME_NET);
+	struct netinfo_port ports[CONF_PORTS_MAX];
+	const struct child *holder = NULL;
+
+	for (unsigned i = 0; i < conf->count; i++) {
+		const struct conf_program *program = &conf->program[i];
+		if (program->net == CONF_NET_NONE)
+			continue;
+		if (!root || !claim_mac())
+			init_fail("program %s: the machine has no network device", program->name);
+		if (program->net == CONF_NET_OWN) {
+			holder = &children[i];
+			claim_failed(program, claim_make_holder(&children[i].claims, root, sharers(conf) != 0,
+								&children[i].claims_bag));
+		}
+	}
+	if (!sharers(conf))
+		return;
+	make_page(conf);
+	for (unsigned i = 0; i < conf->count; i++) {
+		const struct conf_program *program = &conf->program[i];
+		if (program->net != CONF_NET_SHARE)
+			continue;
+		if (!holder)
+			init_fail("program %s: net = share, but no program has net = own", program->name);
+		claim_failed(program, claim_make_ports(&children[i].claims, &holder->claims, ports,
+						       ports_of(program, ports, CONF_PORTS_MAX), &children[i].claims_bag));
+	}
+}
+
+void net_grant(struct child *child)
+{
+	for (unsigned i = 0; i < child->claims.count; i++)
+		program_grant(child, child->claims.flow[i].name, child->claims.flow[i].cap,
+			      EXO_RIGHT_READ | EXO_RIGHT_BIND, 0, 0);
+	if (child->claims.count && page_cap)
+		program_grant(child, NETINFO_NAME, page_cap, child->program->net == CONF_NET_OWN ?
+			      EXO_RIGHT_READ | EXO_RIGHT_WRITE : EXO_RIGHT_READ, page_first, 1);
+}
