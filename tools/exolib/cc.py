@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""exo-cc: calls the target compiler with what a library operating system needs.
+
+The flags stand in one place, the pkg-config file exo-LIBOS.pc.  In an installation they are
+used as they are.  In a build tree the same file gives the flags, and the directories of
+headers and libraries are replaced by those of the sources and the build.  Whether a command
+links is told from its options, as every compiler driver does it.
+"""
+
+import os
+import re
+import shlex
+import sys
+
+from . import tree
+from .util import ExoError, nearest_mend, paint
+
+USAGE = """\
+usage: exo-cc [--libos=NAME] [options of the C compiler] FILES
+
+Compiles and links C programs that run on Exo. Everything but these is the compiler's:
+
+  --libos=NAME   the library operating system to link with (default uni)
+  --dry-run      print the compiler's command and stop
+  --help         this page
+
+EXO_TARGET_CC names another compiler. EXO_BUILD names a build tree to use.
+
+examples:
+  exo-cc hello.c -o hello.uni
+  exo-cc -O2 -c part.c
+  ./configure CC=exo-cc --host=x86_64-none"""
+
+NO_LINK = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
+NO_FILES = ("-v", "--version", "-###", "-dumpversion", "-dumpmachine", "-dumpspecs", "-dumpfullversion")
+REFUSED = {"-shared": "there are no shared objects on Exo", "-pie": "programs have a fixed address on Exo",
+           "-static-pie": "programs have a fixed address on Exo",
+           "-rdynamic": "there is no dynamic linking on Exo"}
+OWN_WORDS = ("--libos", "--dry-run", "--help")
+TAKES_VALUE = ("-o", "-I", "-L", "-D", "-U", "-include", "-isystem", "-idirafter", "-iquote", "-imacros",
+               "-x", "-l",
+               "-MF", "-MT", "-MQ", "-T", "-u", "-Xlinker", "-Xassembler", "-Xpreprocessor", "--param", "-e",
+               "-z",
+               "-aux-info", "-wrapper")
+
+
+class PkgConfig:
+    """The fields of one .pc file, with its variables put in, or with those given here."""
+
+    def __init__(self, path, **given):
+        self.variables, self.fields = dict(given), {}
+        try:
+            with open(path, encoding="utf-8") as file:
+                lines = file.read().splitlines()
+        except OSError as error:
+            raise ExoError(path, "cannot be read: %s" % error.strerror,
+                           "install or build Exo again") from None
+        for line in lines:
+            name, mark, value = re.match(r"([A-Za-z0-9_.]*)\s*([=:]?)\s*(.*)", line).groups()
+            if mark == "=":
+                self.variables.setdefault(name, self.expand(value))
+            elif mark == ":":
+                self.fields[name] = self.expand(value)
+
+    def expand(self, text):
+        return re.sub(r"\$\{([A-Za-z0-9_.]+)\}", lambda m: self.variables.get(m.group(1), ""), text)
+
+    def words(self, field):
+        return shlex.split(self.fields.get(field, ""))
+
+
+def find_pc(place, libos):
+    """The .pc file of a libOS."""
+    name = "exo-%s.pc" % libos
+    if not place.installed:
+        return os.path.join(place.root, "libos", libos, name)
+    return os.path.join(os.path.dirname(place.root), "pkgconfig", name)
+
+
+def makefile_values(place):
+    """The variables of a build tree's Makefile that say where things are."""
+    path = os.path.join(place.root, "Makefile")
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise ExoError(path, "cannot be read: %s" % error.strerror, "configure the build tree") from None
+    values = dict(re.findall(r"^(abs_srcdir|THIRD|TARGET_INCLUDE|TARGET_CC) = (.*)$", text, re.MULTILINE))
+    values["THIRD"] = os.path.join(place.root, values.get("THIRD", "third_party"))
+    return values
+
+
+def without_places(words):
+    """Flags without the directories that they name."""
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in ("-I", "-isystem", "-L", "-T"):
+            skip = True
+        elif not word.startswith(("-I", "-isystem", "-L", "-Wl,-T")):
+            kept.append(word)
+    return kept
+
+
+def built_flags(place, libos, pc):
+    """Compiler and linker flags for a build tree."""
+    values = makefile_values(place)
+    source, third = values.get("abs_srcdir", "."), values["THIRD"]
+    compile_flags = without_places(pc.words("Cflags"))
+    for directory in ("include", "libos/%s/include" % libos, "libos/net"):
+        compile_flags.append("-I" + os.path.join(source, directory))
+    compile_flags.append("-I" + os.path.join(third, "lwip/src/include"))
+    for directory in (os.path.join(third, "prefix/include"), values.get("TARGET_INCLUDE")):
+        if directory:
+            compile_flags += ["-isystem", directory]
+    link_flags = ["-L" + os.path.join(place.root, "libos", part) for part in (libos, "core", "net")]
+    link_flags.append("-L" + os.path.join(third, "prefix/lib"))
+    script = os.path.join(source, "libos/core/user.ld")
+    if os.path.isfile(script):
+        link_flags.append("-Wl,-T," + script)
+    return compile_flags, link_flags + without_places(pc.words("Libs"))
+
+
+def flags(place, libos):
+    """(compiler, compiler flags, linker flags) for a libOS."""
+    pc = PkgConfig(find_pc(place, libos), home=place.root)      # also right if the installation was moved
+    compiler = os.environ.get("EXO_TARGET_CC") or pc.variables.get("cc") or "gcc"
+    if place.installed:
+        return compiler, pc.words("Cflags"), pc.words("Libs")
+    return (compiler, *built_flags(place, libos, pc))
+
+
+def own_options(words):
+    """The command line without what is exo-cc's: (rest, libos, dry run)."""
+    rest, libos, dry = [], "uni", False
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name == "--libos":
+            if not equals:
+                if not words:
+                    raise ExoError("option --libos", "needs a value, NAME", "write --libos=uni")
+                value = words.pop(0)
+            libos = value
+        elif word == "--dry-run":
+            dry = True
+        elif word.startswith(("--lib", "--dry")) or word in REFUSED:
+            raise ExoError("option %s" % word, REFUSED.get(word, "exo-cc has no such option"),
+                           "leave it out" if word in REFUSED else nearest_mend(name, OWN_WORDS))
+        else:
+            rest.append(word)
+    return rest, libos, dry
+
+
+def has_files(words):
+    """Whether the command names a file, so that there is something to link."""
+    skip = False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in TAKES_VALUE:
+            skip = True
+        elif word == "-" or not word.startswith("-"):
+            return True
+    return False
+
+
+def command(words):
+    """The compiler's whole command, and whether only to print it."""
+    rest, libos, dry = own_options(words)
+    place = tree.find()
+    known = place.libos_names()
+    if libos not in known:
+        raise ExoError("libOS %s" % libos, "there is none of this name", nearest_mend(libos, known))
+    compiler, compile_flags, link_flags = flags(place, libos)
+    whole = shlex.split(compiler)
+    if not has_files(rest):
+        if not any(word in NO_FILES or word.startswith("-print") for word in rest):
+            raise ExoError("files", "there is nothing to compile or link", "see exo-cc --help")
+        return whole + rest, dry
+    whole += compile_flags + rest
+    if not any(word in NO_LINK for word in rest):
+        whole += link_flags
+    return whole, dry
+
+
+def main(words):
+    try:
+        if "--help" in words or not words:
+            print(USAGE, file=sys.stdout if words else sys.stderr)
+            return 0 if words else 1
+        whole, dry = command(words)
+        if dry:
+            print(" ".join(shlex.quote(word) for word in whole))
+            return 0
+        try:
+            os.execvp(whole[0], whole)
+        except OSError as error:
+            raise ExoError(whole[0], "the compiler cannot be started: %s" % error.strerror,
+                           "exo doctor says what is missing") from None
+    except ExoError as error:
+        sys.stderr.write(paint("exo-cc: ", "1") + paint(str(error), "31") + "\n")
+        return 1

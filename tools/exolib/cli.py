@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The verbs of `exo`, their options, and what each does with them.
+
+`run` and `image` describe the same machine: options given on the command line win over
+the [machine] section of a configuration file.  plan() turns either into programs, volumes
+and a qemu.Machine; everything behind it is the same for one program and for several.
+"""
+
+import os
+import subprocess
+import sys
+
+from . import config, doctor, elf, helptext, image, ports, qemu, run, tree, util
+from .options import Option, parse
+from .util import STATUS_RUNNER, ExoError, say
+
+GUEST_ROOT = "/srv"                     # where volumes of a single program lie in the archive
+OWN_BYTES = 1 << 20                     # what must be left beside the module for the machine to start
+
+
+def _volume(text):
+    """DIR or DIR:/GUESTPATH."""
+    host, colon, guest = text.rpartition(":")
+    if colon and guest.startswith("/"):
+        if not host:
+            raise ValueError("'%s' names no directory" % text)
+        return host, config.guest_path(guest)
+    return text, "/"
+
+
+def _text(text):
+    if not text:
+        raise ValueError("the value is empty")
+    return text
+
+
+def _word(known, what):
+    return lambda text: util.parse_word(text, known, what)
+
+
+def _seed(text):
+    return util.parse_number(text, 0, (1 << 63) - 1, "a seed")
+
+
+def _cpus(text):
+    return util.parse_number(text, 1, config.MAX_CPUS, "a number of CPUs")
+
+
+COMMON = [
+    Option("-c --config", "FILE", _text, "programs and machine from a configuration file (exo.conf(5))"),
+    Option("-v --volume", "DIR[:PATH]", _volume, "give the program DIR as its directory PATH (default /)",
+           many=True),
+    Option("--libos", "NAME", _text,
+           "the library operating system that the program is linked with (default uni)"),
+    Option("--guest-net", "HOW", _word(config.NETS, "guest net"),
+           "own: the program has the machine's address; share: only its\n"
+           "ports; none (default own if there is a network)"),
+    Option("--kernel-arg", "ARG", qemu.check_kernel_arg, "an argument for the kernel: quiet, slice_us=N, or\n"
+           "virtio_mmio.device=SIZE@BASE:LINE",
+           many=True),
+    Option("--kernel", "FILE", _text, "another kernel"),
+    Option("-q --quiet", None, None, "no messages but errors; the kernel starts silently too"),
+    Option("-V --verbose", None, None, "say what is used"),
+    Option("-h --help", None, None, "this page"),
+]
+
+RUN = [
+    Option("-p --publish", "[ADDR:]HOST:GUEST[/udp]", ports.parse_publish,
+           "forward a port of this computer to one of the machine;\n"
+           "ADDR is 127.0.0.1 unless given, HOST 0 is any free port",
+           many=True),
+    Option("-m --memory", "SIZE", util.parse_size,
+           "memory of the machine (default 64M, or what the files need)"),
+    Option("--smp", "N", _cpus, "number of CPUs (default 1)"),
+    Option("--machine", "TYPE", _word(config.MACHINES, "machine"), "microvm (default), q35 or pc"),
+    Option("--cpu", "MODEL", _text, "the emulator's CPU model (default max)"),
+    Option("--accel", "HOW", _word(qemu.ACCELS, "accelerator"), "auto (default), tcg or kvm"),
+    Option("--boot", "HOW", _word(qemu.BOOTS, "boot"), "direct (default), bios or uefi (both by GRUB)"),
+    Option("--net", "NET", qemu.parse_net, "user, none, dgram:LOCAL,REMOTE (UNIX sockets, a raw frame\n"
+           "each) or tap:IF (default user with -p, else none)"),
+    Option("--mac", "ADDR", util.parse_mac, "hardware address of the network card"),
+    Option("--pcap", "FILE", _text, "record all packets"),
+    Option("-t --timeout", "TIME", util.parse_seconds,
+           "end the machine after so many seconds (or 2m, 1h): status 124"),
+    Option("--icount", None, None, "count instructions as time: the same run gives the same figures"),
+    Option("--seed", "N", _seed, "seed of the machine's random numbers"),
+    Option("--gdb", "PORT|SOCKET", _text, "wait for a debugger before the first instruction (default 1234)",
+           optional=True),
+    Option("--trace", "FILE", _text, "log interrupts, resets and guest errors as the emulator sees them"),
+    Option("--debugcon", "FILE", _text, "keep what the kernel writes to the end port (0xe9)"),
+    Option("-i --interactive", None, None, "standard input is the console's, also when it is no terminal"),
+    Option("--json", None, None, "the last line of standard output is a status record in JSON"),
+    Option("-n --dry-run", None, None, "print the emulator's command and stop"),
+    Option("--module", "FILE", _text, "boot this module, as exo image wrote it, instead of a program"),
+    Option("--qemu-arg", "ARG", _text, "a further word for the emulator's command line", many=True),
+] + COMMON
+
+IMAGE = [
+    Option("-o --output", "FILE", _text, "the file to write"),
+    Option("-f --format", "FORMAT", _word(("module", "bios", "uefi"), "format"),
+           "module (default): for run --module or the emulator's -initrd;\n"
+           "bios, uefi: a disk that GRUB boots"),
+    Option("-p --publish", "HOST:GUEST[/udp]", ports.parse_publish, "a port that the program shall hold",
+           many=True),
+] + COMMON
+
+SIMPLE = [Option("-h --help", None, None, "this page")]
+
+
+class Plan:
+    """What is to be booted: the module's parts and the machine, not yet checked against this computer."""
+
+    def __init__(self):
+        self.machine = qemu.Machine()
+        self.programs, self.volumes = [], []
+        self.timeout = None
+        self.memory = None
+
+
+def plan_config(plan, values):
+    """Fill the plan from a configuration file."""
+    if values.words:
+        raise ExoError("program %s" % values.words[0], "a configuration names its programs itself",
+                       "leave it out, or leave out --config")
+    for key, option in (("volume", "-v"), ("libos", "--libos"), ("guest_net", "--guest-net")):
+        if getattr(values, key):
+            raise ExoError("option %s" % option, "cannot be given with --config", "write it into the file")
+    conf = config.load(values.config)
+    base = os.path.dirname(values.config)
+    for program in conf.programs:
+        path = os.path.join(base, program.get("image", ""))
+        if "/" in program.get("image", "") or program.get("image") and os.path.isfile(path):
+            program.values["image"] = path
+        for host, guest in program.get("volume", []):
+            plan.volumes.append((os.path.join(base, host), guest))
+    plan.programs = conf.programs
+    section = conf.machine
+    plan.memory, plan.timeout = section.get("memory"), section.get("timeout")
+    machine = plan.machine
+    machine.cpus, machine.cpu = section.get("cpus", 1), section.get("cpu")
+    machine.machine = section.get("machine")
+    machine.publish = list(section.get("publish", []))
+
+
+def plan_program(plan, values):
+    """Fill the plan from one program on the command line."""
+    if not values.words:
+        raise ExoError("program", "none is named",
+                       "write exo run PROGRAM, or exo run --config FILE; see exo help run")
+    name = os.path.basename(values.words[0])
+    libos = values.libos or "uni"
+    stem = name[:-len(libos) - 1] if name.endswith("." + libos) else name
+    section = config.Section(stem, 0)
+    section.values["image"] = values.words[0]
+    section.values["libos"] = libos
+    args = values.words[1:]
+    if stem == "httpd" and not args:
+        claims = [p.guest for p in values.publish if p.protocol == "tcp"]
+        args = ["--port", str(claims[0]), "/"] if claims and claims[0] != 80 else ["/"]
+    if args:
+        section.values["args"] = args
+    if values.volume:
+        section.values["files"] = GUEST_ROOT
+    plan.programs = [section]
+    plan.volumes = [(host, GUEST_ROOT + guest) for host, guest in values.volume]
+    plan.single = section
+
+
+def plan_net(plan, values):
+    """The network's two sides: the emulator's, and what the program claims."""
+    machine = plan.machine
+    machine.publish += values.publish
+    wants = any(p.get("net", "none") != "none" for p in plan.programs)
+    machine.net = getattr(values, "net", None) or (("user",) if machine.publish or wants else ("none",))
+    if machine.publish and machine.net[0] != "user":
+        raise ExoError("option -p", "ports are published by --net user only", "leave out --net or -p")
+    if not values.config and plan.programs:
+        section = plan.programs[0]
+        net = values.guest_net or ("own" if machine.net[0] != "none" else "none")
+        if net != "none":
+            if machine.net[0] == "none" and hasattr(values, "net"):
+                raise ExoError("--guest-net %s" % net, "the machine has no network", "add -p or --net user")
+            section.values["net"] = net
+            claims = dict.fromkeys(p.claim() for p in machine.publish)
+            if claims:
+                section.values["port"] = list(claims)
+
+
+def make_plan(values):
+    plan = Plan()
+    if getattr(values, "module", None):
+        if values.words or values.config or values.volume:
+            raise ExoError("option --module", "the module holds programs and files already",
+                           "leave out the program, --config and -v")
+        if not os.path.isfile(values.module):
+            raise ExoError(values.module, "there is no such file", "write one with exo image")
+    elif values.config:
+        plan_config(plan, values)
+    else:
+        plan_program(plan, values)
+    plan_net(plan, values)
+    plan.machine.kernel_args = list(values.kernel_arg)
+    if values.quiet and "quiet" not in values.kernel_arg:
+        plan.machine.kernel_args.append("quiet")
+    return plan
+
+
+def plan_machine(plan, values):
+    """The machine's own options, checked against each other."""
+    machine = plan.machine
+    machine.boot = values.boot or "direct"
+    machine.machine = values.machine or machine.machine or ("microvm" if machine.boot == "direct" else "q35")
+    if machine.machine == "microvm" and machine.boot != "direct":
+        raise ExoError("--machine microvm", "has no firmware that boots a disk",
+                       "use --machine q35 or --boot direct")
+    machine.cpus = values.smp or machine.cpus
+    machine.cpu = values.cpu or machine.cpu
+    machine.icount, machine.seed = values.icount, values.seed
+    machine.accel, plan.accel_reason = qemu.choose_accel(values.accel or "auto", values.icount)
+    for key in ("mac", "pcap"):
+        if getattr(values, key) and machine.net[0] == "none":
+            raise ExoError("option --%s" % key, "the machine has no network", "add -p or --net")
+        setattr(machine, key, getattr(values, key))
+    machine.trace, machine.gdb = values.trace, values.gdb
+    if values.gdb == "":
+        machine.gdb = "1234"
+    plan.timeout = values.timeout or plan.timeout
+    plan.memory = values.memory or plan.memory
+    machine.extra = list(values.qemu_arg)
+
+
+def plan_memory(plan, module_bytes):
+    """The machine's memory: as asked for if the module fits, else what the module needs."""
+    machine = plan.machine
+    least = qemu.LEAST_MEMORY[machine.boot]
+    need = module_bytes + OWN_BYTES
+    if plan.memory is None:
+        machine.memory = qemu.DEFAULT_MEMORY
+        if need + (32 << 20) > machine.memory:
+            machine.memory = (need + (48 << 20) + (16 << 20) - 1) >> 24 << 24
+        return
+    machine.memory = plan.memory
+    if machine.memory < least:
+        raise ExoError("memory %s" % util.show_size(machine.memory),
+                       "is too little to boot (%s)" % machine.boot,
+                       "give at least %s with -m" % util.show_size(least))
+    if need > machine.memory:
+        raise ExoError("memory %s" % util.show_size(machine.memory),
+                       "programs and files alone take %d KiB" % (
+            module_bytes >> 10), "give at least %dM with -m" % ((need + (4 << 20)) >> 20))
+
+
+def make_disk(place, kernel, module, args, boot, output):
+    """A GRUB disk image, by the tool that makes them."""
+    maker = find_mkgrub(place)
+    words = [maker, "--" + boot, "-k", kernel, "-m", module, "-c", " ".join(args), "-o", output]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
+    if done.returncode:
+        lines = done.stdout.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise ExoError("GRUB image", lines[-1], "exo doctor says what is missing")
+
+
+def find_mkgrub(place):
+    candidates = [os.path.join(tree.TOOLS, "mkgrub"), os.path.join(place.root, "mkgrub")]
+    for path in candidates:
+        if os.access(path, os.X_OK):
+            return path
+    raise ExoError("mkgrub", "the tool that makes GRUB images is not there", "install Exo again")
+
+
+def compose(plan, values, place):
+    """The module's description, or None if a finished one is to be booted; and its size in bytes."""
+    if getattr(values, "module", None):
+        return None, os.path.getsize(values.module)
+    module = image.compose(place, plan.programs, plan.volumes)
+    return module, module.size()
+
+
+def boot_files(plan, values, place, work, module):
+    """Write what the emulator will load."""
+    machine = plan.machine
+    if module is None:
+        machine.module = os.path.abspath(values.module)
+    else:
+        machine.module = work.file("boot.mod")
+        module.write(machine.module)
+    if machine.boot != "direct":
+        machine.disk = work.file("disk.img")
+        make_disk(place, machine.kernel, machine.module, machine.kernel_args, machine.boot, machine.disk)
+
+
+def check_outputs(values):
+    """Files that are to be written: fail before the machine starts, not after."""
+    for name in ("pcap", "trace", "debugcon"):
+        path = getattr(values, name)
+        if path:
+            try:
+                with open(path, "wb"):
+                    pass
+            except OSError as error:
+                raise ExoError(path, "cannot be written: %s" % error.strerror,
+                               "give --%s another file" % name) from None
+
+
+def choose_kernel(values, place):
+    kernel = values.kernel or place.kernel()
+    elf.check(kernel, "the kernel")
+    return os.path.abspath(kernel)
+
+
+def verb_run(words):
+    values = parse("run", RUN, words, program_ends=True)
+    if values.help:
+        return show_help("run")
+    plan = make_plan(values)
+    plan_machine(plan, values)
+    machine = plan.machine
+    place = tree.find()
+    machine.kernel = choose_kernel(values, place)
+    module, module_bytes = compose(plan, values, place)
+    plan_memory(plan, module_bytes)
+    if values.dry_run:
+        machine.module, machine.disk = values.module or "exo-boot.mod", "exo-disk.img"
+        machine.debugcon = values.debugcon or "exo-end.log"
+        print(qemu.show(qemu.command(machine)))
+        return 0
+    qemu.emulator_path()
+    ports.check_free(machine.publish)
+    check_outputs(values)
+    with run.WorkDir() as work:
+        boot_files(plan, values, place, work, module)
+        machine.debugcon = values.debugcon or work.file("end.log")
+        announce(plan, values, place, module_bytes)
+        process = run.Run(qemu.command(machine), machine.debugcon, plan.timeout, values.interactive)
+        process.whole_lines = values.json
+        outcome = process.run()
+        if values.json:
+            print(run.record(machine, process, outcome, module_bytes), flush=True)
+        return outcome.status
+
+
+def announce(plan, values, place, module_bytes):
+    """What the user must know before the console begins."""
+    machine = plan.machine
+    if not values.quiet:
+        for publish in machine.publish:
+            address = "localhost" if publish.address == "0.0.0.0" else publish.address
+            say("%s:%d is port %d/%s of the machine" % (address, publish.host, publish.guest,
+                                                        publish.protocol))
+        if plan.memory is None and machine.memory != qemu.DEFAULT_MEMORY:
+            say("memory: %s, as the files need it" % util.show_size(machine.memory))
+    if values.verbose:
+        say("using %s" % place)
+        for program in plan.programs:
+            say("program %s: %s" % (program.name, program.path))
+        say("boot module: %d bytes; memory: %s" % (module_bytes, util.show_size(machine.memory)))
+        say("accelerator: %s (%s)" % (machine.accel, plan.accel_reason))
+        say("command: %s" % qemu.show(qemu.command(machine)))
+    if machine.gdb is not None:
+        say("waiting for a debugger: gdb %s -ex 'target remote %s'" % (machine.kernel,
+                                                                       qemu.gdb_where(machine.gdb)[1]))
+
+
+def verb_image(words):
+    values = parse("image", IMAGE, words, program_ends=True)
+    if values.help:
+        return show_help("image")
+    if not values.output:
+        raise ExoError("option -o", "is missing", "say what file to write: -o FILE")
+    plan = make_plan(values)
+    place = tree.find()
+    module, module_bytes = compose(plan, values, place)
+    kind = values.format or "module"
+    if kind == "module":
+        if values.kernel_arg:
+            raise ExoError("option --kernel-arg", "a module holds no kernel arguments",
+                           "give them to exo run")
+        written = module.write(values.output)
+    else:
+        kernel = choose_kernel(values, place)
+        with run.WorkDir() as work:
+            path = work.file("boot.mod")
+            module.write(path)
+            make_disk(place, kernel, path, plan.machine.kernel_args, kind, values.output)
+        written = os.path.getsize(values.output)
+    if not values.quiet:
+        say("%s: %d bytes" % (values.output, written))
+    if values.verbose:
+        say("module: %d bytes before packing" % module_bytes)
+    return 0
+
+
+def verb_doctor(words):
+    values = parse("doctor", SIMPLE, words)
+    if values.help:
+        return show_help("doctor")
+    no_words("doctor", values)
+    return doctor.run()
+
+
+def verb_version(words):
+    values = parse("version", SIMPLE, words)
+    if values.help:
+        return show_help("version")
+    no_words("version", values)
+    print("exo %s" % tree.version())
+    return 0
+
+
+def verb_help(words):
+    values = parse("help", SIMPLE, words)
+    if len(values.words) > 1:
+        raise ExoError("exo help", "takes one verb", "the verbs are %s" % ", ".join(VERBS))
+    return show_help(values.words[0] if values.words else None)
+
+
+def no_words(verb, values):
+    if values.words:
+        raise ExoError("exo %s %s" % (verb, values.words[0]), "%s takes no arguments" % verb, "leave it out")
+
+
+VERBS = {"run": verb_run, "image": verb_image, "doctor": verb_doctor, "version": verb_version,
+         "help": verb_help}
+TABLES = {"run": RUN, "image": IMAGE, "doctor": SIMPLE, "version": SIMPLE, "help": SIMPLE}
+
+
+def unknown_verb(verb):
+    return ExoError("exo %s" % verb, "there is no such verb", util.nearest_mend(verb, VERBS))
+
+
+def show_help(verb=None):
+    if verb is not None and verb not in VERBS:
+        raise unknown_verb(verb)
+    print(helptext.page(verb, TABLES.get(verb)))
+    return 0
+
+
+def main(words):
+    """Run one command line; returns the exit status."""
+    run.listen()
+    try:
+        if not words:
+            print(helptext.page(None, None), file=sys.stderr)
+            return STATUS_RUNNER
+        if words[0] in ("-h", "--help"):
+            return show_help()
+        if words[0] == "--version":
+            return verb_version([])
+        if words[0] not in VERBS:
+            raise unknown_verb(words[0])
+        return VERBS[words[0]](words[1:])
+    except ExoError as error:
+        util.complain(error)
+        return STATUS_RUNNER
+    except KeyboardInterrupt:
+        return 130
+    except run.Interrupted as stop:
+        return 128 + stop.number
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The configuration, etc/exo.conf: what may stand in it, reading it and writing it.
+
+Lines are `key = value`, `# comment`, `[machine]` and `[program NAME]`.  A comment
+starts with `#` at the beginning of a line or after a blank, outside of quotes.  The
+first program reads the same file inside the machine; it skips what only this tool
+needs, but both know the same words.  Each fault is told as FILE:LINE: with the nearest
+known word, and reading goes on, so that one look shows all faults of a file.
+"""
+
+import re
+import shlex
+
+from . import ports
+from .util import (ExoError, nearest_mend, parse_number, parse_seconds, parse_size, parse_word, parse_yes_no,
+                   plain_name, show_size)
+
+MACHINES = ("microvm", "q35", "pc")
+NETS = ("none", "own", "share")
+MAX_CPUS = 64
+MAX_SLICES = 4096
+MAX_PROGRAMS = 16
+MAX_ARGS = 64
+MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32}
+
+
+def parse_volume(text):
+    """HOSTDIR:/GUESTPATH as a pair."""
+    host, colon, guest = text.rpartition(":")
+    if not colon or not host or not guest.startswith("/"):
+        raise ValueError("'%s' is not HOSTDIR:/GUESTPATH" % text)
+    return host, guest_path(guest)
+
+
+def guest_path(text):
+    """A directory of the archive, absolute, without `.`, `..` and doubled slashes."""
+    if not text.startswith("/"):
+        raise ValueError("'%s' does not begin with a slash" % text)
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ValueError("'%s' has .. in it" % text)
+    return "/" + "/".join(parts)
+
+
+def parse_args(text):
+    """Words, quoted as in a shell."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError("the quotes do not match (%s)" % str(error).lower()) from None
+    if len(words) > MAX_ARGS:
+        raise ValueError("%d arguments are too many; there may be %d" % (len(words), MAX_ARGS))
+    return words
+
+
+def _text(text):
+    if not text:
+        raise ValueError("the value is empty")
+    return text
+
+
+def _libos(text):
+    if not plain_name(text):
+        raise ValueError("'%s' is not a libOS; write for example uni" % text)
+    return text
+
+
+def _image(text):
+    if text.endswith("/"):
+        raise ValueError("an image is a file, not a directory")
+    return text
+
+
+def _cpus(text):
+    return parse_number(text, 1, MAX_CPUS, "a number of CPUs")
+
+
+def _slices(text):
+    return parse_number(text, 1, MAX_SLICES, "a number of slices")
+
+
+def _machine(text):
+    return parse_word(text, MACHINES, "machine")
+
+
+def _net(text):
+    return parse_word(text, NETS, "net")
+
+
+# key: (how to read the value, whether it may be repeated)
+MACHINE_KEYS = {
+    "memory": (parse_size, False),
+    "cpus": (_cpus, False),
+    "machine": (_machine, False),
+    "cpu": (_text, False),
+    "publish": (ports.parse_publish, True),
+    "timeout": (parse_seconds, False),
+}
+PROGRAM_KEYS = {
+    "image": (_image, False),
+    "libos": (_libos, False),
+    "args": (parse_args, False),
+    "memory": (parse_size, False),
+    "slices": (_slices, False),
+    "net": (_net, False),
+    "port": (ports.parse_claim, True),
+    "files": (guest_path, False),
+    "volume": (parse_volume, True),
+    "main": (parse_yes_no, False),
+}
+
+
+class Section:
+    """One section: its values by key (a list for a key that may be repeated), and the lines they stand on."""
+
+    def __init__(self, name, line):
+        self.name, self.line = name, line
+        self.values, self.lines = {}, {}
+
+    def get(self, key, default=None):
+        return self.values.get(key, default)
+
+    def add(self, key, value, line, many):
+        if many:
+            self.values.setdefault(key, []).append(value)
+        else:
+            self.values[key] = value
+        self.lines[key] = line
+
+
+class Config:
+    """A whole configuration: the machine and its programs, in the file's order."""
+
+    def __init__(self, path):
+        self.path = path
+        self.machine = Section("machine", 0)
+        self.programs = []
+
+    def main(self):
+        """The program whose end ends the machine: the one marked main, else the first."""
+        marked = [p for p in self.programs if p.get("main")]
+        return (marked or self.programs)[0]
+
+
+def strip_comment(line):
+    """The line without its comment; `#` inside quotes or inside a word starts none."""
+    quote = None
+    for i, char in enumerate(line):
+        if quote:
+            quote = None if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char == "#" and (i == 0 or line[i - 1] in " \t"):
+            return line[:i]
+    return line
+
+
+class _Reader:
+    """Reads one configuration; collects faults instead of stopping at the first."""
+
+    def __init__(self, path):
+        self.config = Config(path)
+        self.faults = []
+        self.section = self.keys = None
+
+    def fault(self, line, reason):
+        self.faults.append("%s:%d: %s" % (self.config.path, line, reason))
+
+    def read(self, text):
+        for number, raw in enumerate(text.split("\n"), 1):
+            line = strip_comment(raw).strip()
+            if re.search("[\0-\x08\x0b-\x1f\x7f]", line):
+                self.fault(number, "a control character: is this a text file?")
+            elif line.startswith("["):
+                self.start_section(number, line)
+            elif line:
+                self.read_key(number, line)
+        self.check_whole()
+        return self.config
+
+    def start_section(self, number, line):
+        words = line[1:-1].split() if line.endswith("]") else []
+        self.section = Section("", number)          # takes the keys of a section that is not known
+        self.keys = None
+        if words == ["machine"]:
+            if self.config.machine.line:
+                self.fault(number, "section [machine] stands twice (first in line %d)"
+                           % self.config.machine.line)
+            self.section = self.config.machine
+            self.section.line, self.keys = number, MACHINE_KEYS
+        elif len(words) == 2 and words[0] == "program" and plain_name(words[1]):
+            twin = [p for p in self.config.programs if p.name == words[1]]
+            if twin:
+                self.fault(number, "program %s stands twice (first in line %d)" % (words[1], twin[0].line))
+            self.section = Section(words[1], number)
+            self.keys = PROGRAM_KEYS
+            self.config.programs.append(self.section)
+        elif not line.endswith("]"):
+            self.fault(number, "section without a closing ]; write [machine] or [program NAME]")
+        elif words and words[0] == "program":
+            self.fault(number, "[program NAME] needs one name of letters, digits, . _ + -")
+        else:
+            self.fault(number, "unknown section [%s]; %s" % (" ".join(words), nearest_mend(
+                words[0] if words else "", ("machine", "program NAME"))))
+
+    def read_key(self, number, line):
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if not equals:
+            self.fault(number, "'%s' is not KEY = VALUE" % line)
+        elif self.section is None:
+            self.fault(number, "key %s stands before any section; write [machine] or [program NAME] first"
+                       % key)
+        elif self.keys is None:
+            pass                                    # the section's fault has been told
+        elif key not in self.keys:
+            kind = "machine" if self.keys is MACHINE_KEYS else "program"
+            self.fault(number, "unknown key %s in a %s section; %s" % (key, kind,
+                                                                       nearest_mend(key, self.keys)))
+        else:
+            self.read_value(number, key, value)
+
+    def read_value(self, number, key, value):
+        parse, many = self.keys[key]
+        if many and len(self.section.get(key, [])) == MAX_REPEATED[key]:
+            self.fault(number, "key %s stands too often; it may stand %d times" % (key, MAX_REPEATED[key]))
+            return
+        if not value and key != "args":
+            self.fault(number, "key %s has no value" % key)
+            return
+        if not many and key in self.section.lines:
+            self.fault(number, "key %s stands twice (first in line %d)" % (key, self.section.lines[key]))
+            return
+        try:
+            self.section.add(key, parse(value), number, many)
+        except ValueError as error:
+            self.fault(number, "%s: %s" % (key, error))
+
+    def check_whole(self):
+        """What one line alone cannot show."""
+        programs = self.config.programs
+        if not programs:
+            self.fault(1, "there is no program; write [program NAME]")
+        for program in programs[MAX_PROGRAMS:MAX_PROGRAMS + 1]:
+            self.fault(program.line, "too many programs; there may be %d" % MAX_PROGRAMS)
+        self.only_one([p for p in programs if p.get("main")], "main", "main = yes")
+        self.only_one([p for p in programs if p.get("net") == "own"], "net", "net = own")
+        owner = {}
+        for program in programs:
+            for claim in program.get("port", []):
+                if claim in owner:
+                    self.fault(program.lines["port"], "port %s is %s's already" % (claim, owner[claim]))
+                owner.setdefault(claim, program.name)
+            if "port" in program.lines and program.get("net", "none") == "none":
+                self.fault(program.lines["port"], "a program with a port needs net = own or net = share")
+
+    def only_one(self, programs, key, text):
+        for other in programs[1:]:
+            self.fault(other.lines[key], "a second program has %s (the first is %s)" % (text,
+                                                                                        programs[0].name))
+
+
+def parse(text, path):
+    """Configuration from text; ExoError with every fault if there are any."""
+    reader = _Reader(path)
+    config = reader.read(text)
+    if reader.faults:
+        raise ConfigError("\n".join(reader.faults))
+    return config
+
+
+class ConfigError(ExoError):
+    """Faults of a configuration file: FILE:LINE: reason, a line each, as editors read it."""
+
+    plain = True
+
+    def __init__(self, text):
+        super().__init__(text, "")
+
+    def __str__(self):
+        return self.thing
+
+
+def load(path):
+    """Configuration from a file."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(1 << 20)
+    except OSError as error:
+        raise ExoError(path, "cannot be read: %s" % error.strerror, "name a configuration file") from None
+    except UnicodeDecodeError:
+        raise ExoError(path, "is not text (UTF-8)", "name a configuration file") from None
+    return parse(text, path)
+
+
+def quote_args(args):
+    """Words as one value that parse_args() reads back."""
+    for arg in args:
+        if re.search("[\0-\x08\x0a-\x1f\x7f]", arg):
+            raise ExoError("argument %r" % arg,
+                           "a program's argument cannot hold line breaks and control characters",
+                           "pass it in a file (-v)")
+    if len(args) > MAX_ARGS:
+        raise ExoError("arguments", "%d are too many; there may be %d" % (len(args), MAX_ARGS),
+                       "pass them in a file")
+    return " ".join(shlex.quote(arg) for arg in args)
+
+
+def dump(programs):
+    """The text of etc/exo.conf for these sections: what the machine inside needs, in one fixed order."""
+    lines = []
+    for program in programs:
+        lines.append("[program %s]" % program.name)
+        for key in PROGRAM_KEYS:
+            value = program.get(key)
+            if value is None or key == "volume":
+                continue
+            if key == "args":
+                value = quote_args(value)
+            elif key == "memory":
+                value = show_size(value)
+            elif key == "main":
+                value = "yes" if value else "no"
+            for item in value if isinstance(value, list) else [value]:
+                lines.append("%s = %s" % (key, item))
+        lines.append("")
+    return "\n".join(lines)

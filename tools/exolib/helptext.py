@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The help pages of `exo` and its verbs; the option lists come from the verbs' own tables."""
+
+from .options import help_lines
+
+TOP = """\
+usage: exo VERB [options]
+
+  run      boot a machine that runs a program, or several; the console is shown here
+  image    write what run would boot: a boot module, or a disk that GRUB boots
+  doctor   say what is missing on this computer, and how to get it
+  version  print the version
+  help     show a verb's page: exo help run
+
+examples:
+  exo run hello                               run a program; the exit status is its own
+  exo run -p 8080:80 -v DIR httpd             serve a directory at http://127.0.0.1:8080/
+  exo run --config lab.conf                   several programs in one machine"""
+
+PAGES = {
+    "run": ("""\
+usage: exo run [options] PROGRAM [--] [arguments]
+       exo run [options] --config FILE
+
+Boots a machine in the emulator with the program in it and shows its console.
+PROGRAM is a file made by exo-cc, or the name of a program that comes with Exo.""",
+            """\
+examples:
+  exo run hello -- one two                    a program and its arguments
+  exo run -p 8080:80 -v DIR httpd             a port and a directory
+  exo run -p 0:80 -v site:/a -v docs:/b httpd any free port; two directories
+  exo run -t 10 --json ./test.uni             a time limit, and a record of how it ended
+  exo run --gdb hello                         stop at the start for a debugger
+  exo run --boot uefi -m 256M hello           by UEFI firmware and GRUB
+  exo run -n httpd                            only print the emulator's command
+
+exit status: the program's; 124 the time limit passed; 125 exo itself failed; 126 the kernel
+stopped; 128 + n: the program was ended by CPU exception n, or exo by signal n."""),
+    "image": ("""\
+usage: exo image -o FILE [options] PROGRAM [--] [arguments]
+       exo image -o FILE [options] --config FILE
+
+Writes what exo run would boot.""",
+              """\
+examples:
+  exo image -o hello.mod hello                a module; boot it with exo run --module hello.mod
+  exo image -f bios -o exo.img -p 80:80 -v DIR httpd
+  exo image -f uefi -o exo.img --config lab.conf"""),
+    "doctor": ("""\
+usage: exo doctor
+
+Says what this computer has and lacks for running Exo, and how to get what is missing.
+The exit status is 1 if something needed is missing.""", """\
+examples:
+  exo doctor"""),
+    "version": ("usage: exo version\n\nPrints the version.", "examples:\n  exo version"),
+    "help": ("usage: exo help [VERB]\n\nShows the verbs, or one verb's page.", "examples:\n  exo help run"),
+}
+
+
+def page(verb, table):
+    """A verb's page, or the first one."""
+    if verb is None:
+        return TOP
+    head, tail = PAGES[verb]
+    return "\n".join([head, "", "options:"] + help_lines(table) + ["", tail])
