@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""exo-cc: programs of one's own compile, link and run, from the build tree and from an installation.
+
+Time limit: 240 s
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import guest
+import tap
+from tap import check, has, same
+
+work = tempfile.mkdtemp(prefix="exo-cc-")
+
+PROGRAM = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "part.h"
+
+int main(int argc, char **argv)
+{
+	char *copy = strdup(argc > 1 ? argv[1] : "nobody");
+
+	printf("hello %s, %d words, %.3f\n", copy, argc, part(argc) / 8.0);
+	free(copy);
+	return argc > 2 ? atoi(argv[2]) : 0;
+}
+"""
+PART = "#include \"part.h\"\nint part(int n) { return n * PART; }\n"
+HEADER = "int part(int n);\n"
+
+
+def write(name, text):
+    with open(os.path.join(work, name), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def cc(*words, env=None, tool=None):
+    start = [tool] if tool else [sys.executable, os.path.join(guest.SOURCE, "tools", "exo-cc")]
+    done = subprocess.run(start + list(words), cwd=work, env=env, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+    done.text = (done.stdout + done.stderr).decode("utf-8", "replace")
+    return done
+
+
+def good(*words, **how):
+    done = cc(*words, **how)
+    same((done.returncode, done.text), (0, ""), "outcome of exo-cc %s" % " ".join(words))
+
+
+def bad(words, *parts):
+    done = cc(*words)
+    same(done.returncode, 1, "exit status")
+    same(done.text.count("\n"), 1, "lines of %r" % done.text)
+    for part in parts:
+        has(done.text, part)
+
+
+def sources():
+    write("main.c", PROGRAM)
+    write("part.c", PART)
+    write("part.h", HEADER)
+
+
+def test_build_and_run():
+    """a program of two files is compiled apart, linked and run with arguments and a status"""
+    sources()
+    good("-Wall", "-Wextra", "-Werror", "-O2", "-DPART=5", "-c", "part.c")
+    good("-Wall", "-Wextra", "-Werror", "--libos=uni", "main.c", "part.o", "-o", "mine.uni")
+    done = guest.exo("run", "-q", "-t", 30, "mine.uni", "--", "you and me", 7, cwd=work)
+    same(done.returncode, 7, "exit status (%s)" % done.stderr)
+    has(done.stdout, "hello you and me, 3 words, 1.875\n", "console")
+
+
+def test_errors():
+    """unknown libOSes and options that cannot work are told, and compiler errors are the compiler's"""
+    sources()
+    bad(["--libos=uno", "main.c"], "libOS uno", "uni")
+    bad(["--libo=uni", "main.c"], "--libo", "--libos")
+    bad(["-shared", "part.c"], "-shared")
+    bad(["-o", "x"], "nothing to compile")
+    write("wrong.c", "int main(void) { return undeclared; }\n")
+    done = cc("wrong.c", "-o", "wrong.uni")
+    check(done.returncode != 0 and "undeclared" in done.text, done.text)
+    has(cc("--help").text, "examples:")
+    same(cc("--version").returncode, 0, "status of --version")
+
+
+def test_dry_run():
+    """--dry-run prints the command; linking is told from the options"""
+    sources()
+    link = cc("--dry-run", "main.c").text
+    has(link, "-luni")
+    check("-luni" not in cc("--dry-run", "-c", "main.c").text, "linked in spite of -c")
+    check("-luni" not in cc("--dry-run", "-E", "main.c").text, "linked in spite of -E")
+
+
+def test_installed():
+    """exo and exo-cc work from an installation, also a moved one"""
+    sources()
+    build = guest.build_dir()
+    if not os.path.isfile(os.path.join(build, "Makefile")):
+        raise tap.Skip("there is no Makefile in the build tree")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "EXO_"))}
+    dest = os.path.join(work, "dest")
+    done = subprocess.run(["make", "-s", "install", "DESTDIR=" + dest], cwd=build, env=env, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=200)
+    same(done.returncode, 0, "make install: %s" % done.stdout.decode("utf-8", "replace")[-2000:])
+    tools = {}
+    for top, unused, names in os.walk(dest):
+        for name in names:
+            if os.path.basename(top) == "bin" and name in ("exo", "exo-cc"):
+                tools[name] = os.path.join(top, name)
+    same(sorted(tools), ["exo", "exo-cc"], "installed tools")
+    good("-O2", "-DPART=5", "main.c", "part.c", "-o", "there.uni", env=env, tool=tools["exo-cc"])
+    for program, part in (("./there.uni", "hello x, 2 words, 1.250"), ("hello", "")):
+        done = subprocess.run([tools["exo"], "run", "-t", "30", program, "x"], cwd=work, env=env, check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        same(done.returncode, 0, "exit status (%s)" % done.stderr.decode("utf-8", "replace"))
+        has(done.stdout.decode("utf-8", "replace"), part, "console")
+
+
+if __name__ == "__main__":
+    tap.main(lambda: shutil.rmtree(work, ignore_errors=True))

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Shows how the first program reads configurations: on standard input each comes as its length (4 bytes, the
+ * machine's order) and its text; for each, a line is written, `error LINE` or the programs with their values.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "apps/init/conf.h"
+
+static char text[1 << 16], copy[1 << 16], words[1 << 16];
+static struct conf conf;
+static struct conf_error error;
+
+static void show(const struct conf_program *p)
+{
+	char *argv[CONF_ARGS_MAX];
+	int count;
+
+	strcpy(words, p->args);
+	count = conf_split(words, argv, CONF_ARGS_MAX, NULL);
+	printf("|%s,%s,%s,%llu,%u,%d,%u,%u,%d", p->name, p->image, p->libos, (unsigned long long)p->memory,
+	       p->slices, (int)p->net, p->port_count, p->volume_count, count);
+	for (int i = 0; i < count; i++)
+		printf(",%s", argv[i]);
+}
+
+int main(void)
+{
+	unsigned length;
+
+	while (fread(&length, sizeof(length), 1, stdin) == 1) {
+		if (length > sizeof(text) || fread(text, 1, length, stdin) != length)
+			return 1;
+		if (conf_read(&conf, text, length, copy, sizeof(copy), &error)) {
+			printf("error %u\n", error.line);
+			continue;
+		}
+		printf("main %u", conf.main);
+		for (unsigned i = 0; i < conf.count; i++)
+			show(&conf.program[i]);
+		putchar('\n');
+	}
+	return 0;
+}

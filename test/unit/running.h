@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * For tests of environments, slices and transfers: a fake machine whose first environment is made by kernel_main itself
+ * from a small program, children that it makes by calls, and a check of the invariants E1..E3, P1..P3, T1, T2.
+ */
+#ifndef TEST_UNIT_RUNNING_H
+#define TEST_UNIT_RUNNING_H
+
+#include <stdlib.h>
+#include "arch/null/null.h"
+#include "test/unit/tap.h"
+
+#define MACHINE_FRAMES	4096
+#define MODULE_FRAME	3000
+#define MODULE_BYTES	(5 * EXO_PAGE_SIZE)
+#define TEXT_BYTES	0x1234
+#define DATA_VA		(EXO_VA_IMAGE + 2 * EXO_PAGE_SIZE)
+#define DATA_FILE	0x100
+#define DATA_BYTES	0x2100
+#define SLICE		1000000ULL	/* ns */
+
+/* ELF, as far as the tests build and spoil it. */
+struct test_segment {
+	uint32_t type, flags;
+	uint64_t offset, va, pa, file_bytes, memory_bytes, align;
+};
+struct test_elf {
+	uint8_t ident[16];
+	uint16_t type, machine;
+	uint32_t version;
+	uint64_t entry, phoff, shoff;
+	uint32_t flags;
+	uint16_t ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
+	struct test_segment segment[3];
+};
+
+static struct test_elf *module_elf(void)
+{
+	return (struct test_elf *)pfn_to_virt(MODULE_FRAME);
+}
+
+/* A machine with a good module, not started yet. */
+static void machine_prepare(void)
+{
+	struct test_elf *elf;
+	unsigned i;
+	uint8_t *bytes;
+
+	null_boot(MACHINE_FRAMES);
+	null.quiet = true;
+	boot.module.start = (paddr_t)MODULE_FRAME << EXO_PAGE_SHIFT;
+	boot.module.end = boot.module.start + MODULE_BYTES;
+	boot.reserved[0] = boot.module;
+	boot.reserved_count = 1;
+	bytes = (uint8_t *)module_elf();
+	for (i = 0; i < MODULE_BYTES; i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 256);
+	elf = module_elf();
+	memset(elf, 0, sizeof(*elf));
+	memcpy(elf->ident, "\177ELF\2\1\1", 7);
+	elf->type = 2;
+	elf->machine = ARCH_ELF_MACHINE;
+	elf->version = 1;
+	elf->entry = EXO_VA_IMAGE + 0x200;
+	elf->phoff = offsetof(struct test_elf, segment);
+	elf->ehsize = 64;
+	elf->phentsize = sizeof(struct test_segment);
+	elf->phnum = 3;
+	elf->segment[0] = (struct test_segment){ 1, 5, 0, EXO_VA_IMAGE, 0, TEXT_BYTES, TEXT_BYTES, 4096 };
+	elf->segment[1] = (struct test_segment){ 1, 6, 0x2010, DATA_VA + 0x10, 0, DATA_FILE, DATA_BYTES, 4096 };
+	elf->segment[2] = (struct test_segment){ 0x6474e551, 6, 0, 0, 0, 0, 0, 16 };
+}
+
+static int64_t start_kernel(void *arg)
+{
+	(void)arg;
+	kernel_main();
+}
+
+static enum null_way machine_start(void)
+{
+	return null_enter(start_kernel, NULL);
+}
+
+static const struct exo_start *start_record(void)
+{
+	exo_pfn_t pfn = 0;
+	uint64_t pte;
+
+	(void)space_lookup(cpu.current->root, EXO_VA_START, &pfn, &pte);
+	return pfn_to_virt(pfn);
+}
+
+static inline exo_cap_t named(const char *name)
+{
+	const struct exo_start *start = start_record();
+	unsigned i;
+
+	for (i = 0; i < start->slots; i++)
+		if (!strcmp(start->slot[i].name, name))
+			return start->slot[i].cap;
+	return 0;
+}
+
+static inline int64_t call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	return null_call(nr, a0, a1, a2, a3, a4, a5) == NULL_RETURNED ? null.result : INT64_MIN;
+}
+#define CALL(name, ...)	call_padded(EXO_CALL_##name, (const uint64_t[6]){ __VA_ARGS__ })
+
+static inline int64_t call_padded(unsigned nr, const uint64_t a[6])
+{
+	return call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* A free slot of the current environment. */
+static inline unsigned free_slot(void)
+{
+	unsigned slot;
+
+	for (slot = 1; slot < EXO_CAPS_PER_FRAME; slot++)
+		if (cap_free_slot(cpu.current, slot))
+			return slot;
+	abort();
+}
+
+#define CHILD_ENTRY	0x500000
+#define CHILD_CALL	0x600000
+#define CHILD_OFF	0x700000
+
+struct child {
+	struct env *env;
+	exo_cap_t frames, space, cap;
+};
+
+/* The current environment makes another, with a space of its own; not started. */
+static inline struct child child_make(void)
+{
+	struct child child;
+	struct exo_env_params *params = (struct exo_env_params *)cpu.current->arg;
+
+	child.frames = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 5);
+	child.space = (exo_cap_t)CALL(space_create, free_slot(), child.frames, 4);
+	*params = (struct exo_env_params){ .run_entry = CHILD_ENTRY, .label = "child" };
+	child.cap = (exo_cap_t)CALL(env_create, free_slot(), child.space, 0, child.frames, 0, 0);
+	child.env = env_behind(cap_lookup(cpu.current, child.cap));
+	child.env->disp->call_entry = CHILD_CALL;
+	child.env->disp->call_sp = 0x7000;
+	child.env->disp->off_entry = CHILD_OFF;
+	child.env->disp->off_sp = 0x8000;
+	return child;
+}
+
+static inline struct child child_start(void)
+{
+	struct child child = child_make();
+
+	if (CALL(env_start, child.cap) != 0)
+		abort();
+	return child;
+}
+
+/* --- interrupts and exceptions as the entry code delivers them --- */
+
+static inline int64_t do_interrupt(void *arg)
+{
+	if (null.now >= null.timer) {
+		null.timer = EXO_NEVER;
+		cpu_timer();
+	}
+	cpu_interrupted(arg);
+}
+
+/* An interrupt while the current environment runs at `rip`, or the CPU idles. */
+static inline enum null_way interrupt_at(uint64_t rip)
+{
+	struct arch_frame frame = { .regs = { .rip = rip, .rax = 0x77 } };
+
+	return null_enter(do_interrupt, cpu.current ? &frame : NULL);
+}
+
+static uint64_t exception_vector, exception_address;
+
+static inline int64_t do_exception(void *arg)
+{
+	cpu_exception(arg, exception_vector, 6, exception_address);
+}
+
+static inline enum null_way exception_at(uint64_t rip, uint64_t vector, uint64_t address)
+{
+	struct arch_frame frame = { .regs = { .rip = rip } };
+
+	exception_vector = vector;
+	exception_address = address;
+	return null_enter(do_exception, &frame);
+}
+
+/* --- invariants --- */
+
+static inline bool in_ring(const struct env *env)
+{
+	const struct env *at = cpu.ready;
+
+	if (at)
+		do {
+			if (at == env)
+				return at->run_next->run_prev == at;
+			at = at->run_next;
+		} while (at != cpu.ready);
+	return false;
+}
+
+static inline bool in_timed(const struct env *env)
+{
+	const struct env *at;
+
+	for (at = cpu.timed; at; at = at->timed_next)
+		if (at == env)
+			return !at->timed_next || at->timed_next->timed_prev == at;
+	return false;
+}
+
+/* NULL, or which invariant is broken. */
+static inline const char *broken(void)
+{
+	unsigned index, depth;
+	struct env *env, *at;
+
+	for (index = 1; index < ENVS_MAX; index++) {
+		env = env_by_id(info_env[index].id);
+		if (!env != (info_env[index].state == EXO_ENV_NONE))
+			return "E1: table and environments differ";
+		if (!env)
+			continue;
+		if (info_env[index].state != env->state || info_frame[env->self].state != EXO_FRAME_ENV)
+			return "E1: state";
+		if (in_ring(env) != (env->state == EXO_ENV_READY))
+			return "E2: ring";
+		if (in_timed(env) != (env->timed_at != EXO_NEVER))
+			return "E2: list";
+		if (env->timed_at != (env->sleep_until < env->call_deadline ? env->sleep_until : env->call_deadline))
+			return "E2: timed_at";
+		if (env->timed_at < cpu.due)
+			return "P2";
+		if ((env->called != NULL) != (env->state == EXO_ENV_CALLING))
+			return "E3: calling";
+		if (env->called && env->called->caller != env)
+			return "E3: called";
+		if (env->caller && env->caller->called != env)
+			return "E3: caller";
+		if (env->resting && (!env->caller || env->state == EXO_ENV_ENDED))
+			return "resting without a caller";
+		for (depth = 0, at = env; at->called; at = at->called)
+			if (++depth > EXO_CHAIN_MAX)
+				return "T2";
+	}
+	if (cpu.current && !in_ring(cpu.current))
+		return "P1: current is not in the ring";
+	if (null.timer != cpu.timer || cpu.timer > cpu.due)
+		return "P3: deadline";
+	if (cpu.current && cpu.current->run_next != cpu.current && cpu.timer > cpu.slice_end)
+		return "P3: slice";
+	if (cpu.current && (null.loaded != cpu.current || null.space != cpu.current->root || cpu.space != null.space))
+		return "the CPU has not loaded what runs";
+	return NULL;
+}
+
+static inline bool sound(const char *where)
+{
+	const char *what = broken();
+
+	return ok(!what, "invariants hold: %s%s%s", where, what ? "; broken: " : "", what ? what : "");
+}
+
+#endif
