@@ -106,14 +106,12 @@ _Noreturn void arch_upcall(uint64_t entry, uint64_t sp, const struct arch_messag
 _Noreturn void arch_caller_resume(const struct arch_caller *caller, const struct arch_message *message);
 
 /*
- * The two ways of a transfer, from the environment that has the CPU to another: bases kept and loaded, the FPU cleared,
- * the space loaded if it is another. Call: enters call_entry of its dispatcher page with upcalls off, registers as
- * arch_upcall with { 1, badge, caller, w0, w1, w2, w3 }. Reply: as arch_caller_resume, with its kept registers.
+ * The two ways of a transfer, from the environment loaded last to another: bases kept and loaded, the FPU cleared, the
+ * space loaded if it is another. Call: enters call_entry of its dispatcher page with upcalls off, registers as
+ * arch_upcall with { 1, badge, its id, w0, w1, w2, w3 }. Reply: as arch_caller_resume, with its kept registers.
  */
-_Noreturn void arch_transfer_call(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
-    struct env *from, struct env *to);
-_Noreturn void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *from,
-    struct env *to);
+_Noreturn void arch_transfer_call(uint64_t badge, struct env *to, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3);
+_Noreturn void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *to);
 
 /* Resume a state saved in a dispatcher page: every field masked first (exo/disp.h). `fpu` may be NULL. */
 _Noreturn void arch_regs_resume(const struct exo_regs *regs, const uint8_t *fpu);

@@ -6,7 +6,7 @@
 #      exo_cold_src, arch_$(ARCH)_cold_src   those of them that are compiled for size: boot and last words
 #      libcore_src, libuni_src ...  sources of the libraries                                    -> libos/...
 #      uni_programs, NAME_src       programs linked with the libOS uni, and what NAME is made of -> apps/NAME/NAME.uni
-#      guest_tests                  test programs, of one source file each                       -> test/guest/NAME.uni
+#      guest_tests, guest_programs  test programs, of one source file each                       -> test/guest/NAME.uni
 #      LINT_FLAGS                   further warnings (from the command line)
 # Every image has .map (linker), .sym (addresses, sorted) and .dis (disassembly) beside it.
 # Objects depend on this file: a changed flag compiles everything again.
@@ -125,9 +125,9 @@ all_user_objects += $$(call u_objects,$(2))
 endef
 $(eval $(call program,apps/init/init.elf,$(init_src),$(core_libraries)))
 $(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src),$(uni_libraries))))
-$(foreach t,$(guest_tests),$(eval $(call program,$(t),$(t:.uni=.c),$(uni_libraries))))
+$(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni=.c),$(uni_libraries))))
 
-images = exo/exo.elf apps/init/init.elf $(uni_images) $(guest_tests)
+images = exo/exo.elf apps/init/init.elf $(uni_images) $(guest_tests) $(guest_programs)
 target_products = $(sort $(images) $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \
 	$(kernel_objects) $(all_user_objects))
 

@@ -107,13 +107,6 @@ static inline struct exo_cap *find(const struct env *env, exo_cap_t handle)
 	return cap;
 }
 
-struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle)
-{
-	struct exo_cap *cap = find(env, handle);
-
-	return likely(cap && !(cap->flags & CAP_DYING)) ? cap : NULL;
-}
-
 struct exo_cap *cap_need(const struct env *env, exo_cap_t handle, unsigned type, unsigned rights, int64_t *error)
 {
 	struct exo_cap *cap = cap_lookup(env, handle);

@@ -152,7 +152,7 @@ void cpu_ready(struct env *env)
 void cpu_wake(struct env *env, uint32_t reason)
 {
 	env->reasons |= reason;
-	env->resting = false;
+	env->resting = RESTING_NOT;
 	if (env->sleep_until != EXO_NEVER) {
 		env->sleep_until = EXO_NEVER;
 		cpu_timed(env);
@@ -167,6 +167,7 @@ void cpu_timer(void)
 	struct env *env;
 
 	cpu.timer = EXO_NEVER;
+	device_timer(now);
 	if (now < cpu.due)
 		return;
 	cpu.due = EXO_NEVER;
@@ -272,6 +273,7 @@ _Noreturn void cpu_dispatch(void)
 		cpu.loaded = cpu.current;
 	cpu.current = cpu.payer = NULL;
 	cpu_timer_need(cpu.due);
+	device_idle();
 	arch_idle();
 }
 
@@ -311,6 +313,8 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 		timer_arm(env);
 		arch_frame_resume(frame);
 	}
+	if (env->resting)
+		env->resting = RESTING_MORE;
 	disp = env->disp;
 	if (upcalls_on(disp, arch_frame_rip(frame))) {
 		save(frame, &disp->on, disp->on_fpu, VECTOR_INTERRUPTED, 0, 0);
@@ -383,7 +387,7 @@ void cpu_forget(struct env *env)
 			slice_set(i, NULL, 0);
 	if (env->state == EXO_ENV_READY)
 		cpu_unlink(env);
-	env->resting = false;
+	env->resting = RESTING_NOT;
 	env->sleep_until = env->call_deadline = EXO_NEVER;
 	cpu_timed(env);
 	env->info->entries = env->arch.entries;

@@ -37,7 +37,7 @@ static void deliver(struct flow *flow, const uint8_t *frame, uint32_t bytes, exo
 	}
 	slot = read_once(ring->rx_free[head & mask]) & mask;
 	__builtin_memcpy((char *)ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES, frame, (bytes + 7) & ~7u);
-	ring->rx[head & mask] = (struct exo_rx){ .bytes = bytes, .slot = (uint16_t)slot, .time = now };
+	ring->rx[head & mask] = (struct exo_rx){ .bytes = (uint16_t)bytes, .slot = (uint16_t)slot, .time = (uint32_t)now };
 	flow->rx_head = head + 1;
 	__atomic_store_n(&ring->rx_head, head + 1, __ATOMIC_RELEASE);
 	flow->info->rx_packets++;

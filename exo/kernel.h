@@ -190,7 +190,9 @@ static inline cap_ref_t cap_ref(const struct exo_cap *cap)
 /* Slot of env's table; NULL if the table has no such slot. */
 static inline struct exo_cap *cap_slot(const struct env *env, uint32_t slot);
 /* The env's capability; NULL if there is none of this generation, or it is being dropped. */
-struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle);
+static inline struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle);
+/* The same, of a given type; NULL also if it is another's. For hot ways, which ask cap_need what is wrong. */
+static inline struct exo_cap *cap_typed(const struct env *env, exo_cap_t handle, unsigned type);
 /* The same with type and rights checked; *error says what is wrong. */
 struct exo_cap *cap_need(const struct env *env, exo_cap_t handle, unsigned type, unsigned rights, int64_t *error);
 /* The same for a frame capability, with `count` frames from its frame `index` on: *pfn is the first. */
@@ -247,6 +249,11 @@ bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
 #define RESUME_OFF	1	/* by the state in area OFF */
 #define RESUME_CALLER	2	/* behind its call, with call_status */
 
+/* Whether an environment that serves a transfer was asleep before. */
+#define RESTING_NOT	0
+#define RESTING_PLAIN	1	/* ... and all else is as it was when the transfer came */
+#define RESTING_MORE	2	/* ... but there is a deadline, or it has been interrupted */
+
 struct env {			/* a frame of state ENV */
 	struct arch_env arch;	/* first: the entry code uses it */
 	exo_pfn_t self;		/* own frame */
@@ -277,7 +284,7 @@ struct env {			/* a frame of state ENV */
 	struct env *caller;	/* [c] whose transfer we serve; NULL: nobody */
 	int64_t call_status;	/* [c] for RESUME_CALLER */
 	uint32_t depth;		/* [c] transfers above us */
-	bool resting;		/* [c] was asleep when the transfer came; goes back to it */
+	uint8_t resting;	/* [c] RESTING_*: was asleep when the transfer came; goes back to it */
 	/* flow.c */
 	exo_pfn_t flows;	/* list of flows bound by it */
 };
@@ -293,6 +300,22 @@ static inline struct exo_cap *cap_slot(const struct env *env, uint32_t slot)
 }
 
 void env_init(void);
+static inline struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle)
+{
+	struct exo_cap *cap = cap_slot(env, exo_cap_slot(handle));
+
+	if (unlikely(!cap || cap->generation != handle >> 32 || cap->type == EXO_TYPE_NONE || cap->flags & CAP_DYING))
+		return NULL;
+	return cap;
+}
+
+static inline struct exo_cap *cap_typed(const struct env *env, exo_cap_t handle, unsigned type)
+{
+	struct exo_cap *cap = cap_slot(env, exo_cap_slot(handle));
+
+	return likely(cap && cap->generation == handle >> 32 && cap->type == type && !(cap->flags & CAP_DYING)) ? cap : NULL;
+}
+
 struct env *env_by_id(exo_env_id_t id);		/* NULL if it is no more */
 /* The environment behind a capability of type ENV or ENTRY; NULL if it is no more. */
 static inline struct env *env_behind(const struct exo_cap *cap)
@@ -394,12 +417,18 @@ static inline void cpu_unlink(struct env *env)
 /* One leaves the ring, another takes its place. */
 static inline void cpu_replace(struct env *out, struct env *in)
 {
-	if (out->run_next == out) {
+	struct env *next = out->run_next, *prev = out->run_prev;
+
+	if (next == out) {
 		cpu.ready = in->run_next = in->run_prev = in;
 		return;
 	}
-	cpu_unlink(out);
-	cpu_link(in);
+	in->run_next = next;
+	in->run_prev = prev;
+	next->run_prev = in;
+	prev->run_next = in;
+	if (cpu.ready == out)
+		cpu.ready = in;
 }
 
 /* Entered by the port: an interrupt came while `frame` was running in user mode (NULL: idle). After the handlers. */
@@ -423,6 +452,10 @@ void device_init(void);
 exo_pfn_t flow_root(unsigned device);
 /* Take back what devices have sent; pins of frames that no ring names any more go with it. */
 void device_reclaim(void);
+/* The timer came: devices that have more than one batch to deliver go on when their time has come. */
+void device_timer(exo_time_t now);
+/* Nothing can run: such devices go on at once. */
+void device_idle(void);
 
 /* A capability of type FLOW was filled in. */
 void flow_hold(exo_pfn_t pfn);

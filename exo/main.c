@@ -33,7 +33,7 @@ struct elf_header {
 
 struct elf_segment {
 	uint32_t type, flags;
-	uint64_t offset, va, pa, file_bytes, memory_bytes, align;
+	uint64_t offset, va, pa, image_bytes, memory_bytes, align;
 };
 
 #define ELF_TYPE_EXEC	2
@@ -162,9 +162,9 @@ static const char *segment_check(const struct elf_segment *s, uint64_t bytes, ui
 {
 	if (s->type == ELF_DYNAMIC || s->type == ELF_INTERPRETER)
 		return "the boot module's program is not statically linked";
-	if (s->offset > bytes || s->file_bytes > bytes - s->offset)
+	if (s->offset > bytes || s->image_bytes > bytes - s->offset)
 		return "the boot module's program is cut off";
-	if (s->file_bytes > s->memory_bytes)
+	if (s->image_bytes > s->memory_bytes)
 		return "the boot module's program has a segment larger than its memory";
 	if (s->va < EXO_VA_IMAGE || s->va >= IMAGE_END || s->memory_bytes > IMAGE_END - s->va)
 		return "the boot module's program lies outside the range for images";
@@ -318,7 +318,7 @@ static void first_load(const struct first *first, const struct image *image, con
 			flags |= EXO_MAP_WRITE;
 		if (s->flags & ELF_FLAG_X)
 			flags |= EXO_MAP_EXEC;
-		__builtin_memcpy((char *)pfn_to_virt(pfn) + (s->va - va), module + s->offset, s->file_bytes);
+		__builtin_memcpy((char *)pfn_to_virt(pfn) + (s->va - va), module + s->offset, s->image_bytes);
 		for (; va < end; va += EXO_PAGE_SIZE)
 			first_map(first, va, first->self, pfn++, flags);
 	}

@@ -23,7 +23,9 @@
 #define PREV		(2 * PT_ENTRIES)
 #define SPACE_PREV_CAP	(1ULL << 63)
 #define STALE_MAX	32
+#define LONG_WAY	3			/* pages that a descriptor costs more that is not done in a group */
 #define SCAN_SHIFT	5			/* entries looked through for one unit of budget, log2 */
+#define noinline	__attribute__((noinline))	/* ways that would spoil the registers of faster ones */
 #define MAP_RIGHTS	(EXO_MAP_READ | EXO_MAP_WRITE | EXO_MAP_EXEC)
 
 /* Entry for frame 0 with given flags; 0: not a legal combination. And the states a frame may have then. */
@@ -41,17 +43,12 @@ struct stale {
 	uint64_t va[STALE_MAX];
 };
 
-/* What a batch remembers from one descriptor to the next. */
-struct batch {
-	const struct env *env;
+/* The last leaf table that was looked up [c]: leaf tables go only with their space, which clears this. */
+static struct {
 	exo_pfn_t root;
-	uint64_t leaf_no;	/* address >> LEAF_SHIFT of the last leaf table ... */
-	uint64_t *leaf;		/* ... and the table */
-	exo_cap_t handle;	/* the last capability */
-	struct exo_cap *cap;
-	uint64_t through;	/* as a ring's first entry names it */
-	struct stale stale;
-};
+	uint64_t number;		/* address >> LEAF_SHIFT */
+	uint64_t *table;
+} recent;
 
 /* --- entries and rings ----------------------------------------------------------------------------------------- */
 
@@ -141,6 +138,24 @@ static uint64_t *walk(exo_pfn_t root, uint64_t va, unsigned level)
 	return table + table_index(va, level);
 }
 
+/* The leaf table of an address, unless it is one of the two with pages that are never mapped, or there is none. */
+static inline uint64_t *leaf_of(exo_pfn_t root, uint64_t va)
+{
+	uint64_t number = va >> LEAF_SHIFT, *entry;
+
+	if (likely(root == recent.root && number == recent.number))
+		return recent.table;
+	if (number == 0 || number >= EXO_USER_MAX >> LEAF_SHIFT)
+		return NULL;
+	entry = walk(root, va, 2);
+	if (!entry || !*entry)
+		return NULL;
+	recent.root = root;
+	recent.number = number;
+	recent.table = phys_to_virt(*entry & EXO_PTE_FRAME);
+	return recent.table;
+}
+
 /* --- spaces ---------------------------------------------------------------------------------------------------- */
 
 void space_make(exo_pfn_t root)
@@ -213,6 +228,7 @@ static bool space_destroy(exo_pfn_t root, unsigned *budget)
 		arch_space_load(0);
 		cpu.space = 0;
 	}
+	recent.root = 0;
 	while ((above = first_entry(root, PT_ENTRIES / 2, budget))) {
 		table = entry_frame(*above);
 		for (level = PT_LEVELS - 1; level > 1 && (entry = first_entry(table, PT_ENTRIES, budget)); level--) {
@@ -304,78 +320,105 @@ bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte)
 
 /* --- writing entries ------------------------------------------------------------------------------------------- */
 
-/* Pages [va, va + count), which may lie under two leaf tables. */
+/* Pages [va, va + count), which may lie under two leaf tables: their entries there. */
 struct stretch {
 	uint64_t va;
 	uint32_t count;
-	uint32_t split;		/* pages under the first */
-	uint64_t *first, *second;
+	struct part {
+		uint64_t *entry;
+		uint32_t count;
+	} part[2];
 };
 
 static inline uint64_t *stretch_entry(const struct stretch *s, uint32_t i)
 {
-	return i < s->split ? s->first + i : s->second + (i - s->split);
+	return i < s->part[0].count ? s->part[0].entry + i : s->part[1].entry + (i - s->part[0].count);
 }
 
 /* Bounds and tables; 0 or an error. */
 static int64_t stretch_find(struct stretch *s, exo_pfn_t root, uint64_t va, uint32_t count)
 {
-	s->va = va;
-	s->count = count;
+	uint32_t under = PT_ENTRIES - table_index(va, 1);
+
 	if (count == 0 || count > EXO_MAP_BATCH_MAX)
 		return ERR(INVAL);
 	if (va < EXO_USER_MIN || va >= EXO_USER_MAX || count > (EXO_USER_MAX - va) >> EXO_PAGE_SHIFT)
 		return ERR(INVAL);
-	s->split = PT_ENTRIES - table_index(va, 1);
-	s->first = walk(root, va, 1);
-	if (!s->first)
-		return ERR(NOTABLE);
-	if (s->split < count) {
-		s->second = walk(root, va + ((uint64_t)s->split << EXO_PAGE_SHIFT), 1);
-		if (!s->second)
-			return ERR(NOTABLE);
-	} else {
-		s->split = count;
-		s->second = NULL;
-	}
-	return 0;
+	if (under > count)
+		under = count;
+	s->va = va;
+	s->count = count;
+	s->part[0].entry = walk(root, va, 1);
+	s->part[0].count = under;
+	s->part[1].entry = NULL;
+	s->part[1].count = count - under;
+	if (under < count)
+		s->part[1].entry = walk(root, va + ((uint64_t)under << EXO_PAGE_SHIFT), 1);
+	return s->part[0].entry && (s->part[1].entry || under == count) ? 0 : ERR(NOTABLE);
 }
 
-static void unmap_stretch(const struct stretch *s, struct stale *stale, uint64_t *old)
+static void unmap_part(const struct part *part, uint64_t va, struct stale *stale, uint64_t *old)
 {
-	uint64_t *entry;
-	uint32_t i;
+	uint64_t *entry = part->entry, *end = entry + part->count;
 
-	for (i = 0; i < s->count; i++) {
-		entry = stretch_entry(s, i);
+	for (; entry != end; entry++, va += EXO_PAGE_SIZE) {
 		if (!*entry)
 			continue;
 		*old |= *entry;
-		stale_note(stale, *entry, s->va + ((uint64_t)i << EXO_PAGE_SHIFT));
+		stale_note(stale, *entry, va);
 		entry_remove(entry);
+	}
+}
+
+#define PTE_RIGHTS	(EXO_PTE_WRITE | EXO_PTE_NX)
+
+/* Would an entry with other rights allow more? Rights to read are the same in all. */
+static inline bool entry_gains(uint64_t entry, uint64_t bits)
+{
+	return ((entry ^ EXO_PTE_WRITE) & bits & EXO_PTE_WRITE) || (entry & ~bits & EXO_PTE_NX);
+}
+
+static inline void entry_protect(uint64_t *entry, uint64_t bits, struct stale *stale, uint64_t va)
+{
+	uint64_t old = *entry;
+
+	if ((old ^ bits) & PTE_RIGHTS) {
+		*entry = (old & ~PTE_RIGHTS) | (bits & PTE_RIGHTS);
+		stale_note(stale, old, va);
+	}
+}
+
+static bool part_gains(const struct part *part, uint64_t bits)
+{
+	const uint64_t *entry = part->entry, *end = entry + part->count;
+
+	for (; entry != end; entry++)
+		if (*entry && entry_gains(*entry, bits))
+			return true;
+	return false;
+}
+
+static void protect_part(const struct part *part, uint64_t va, uint64_t bits, struct stale *stale, uint64_t *old)
+{
+	uint64_t *entry = part->entry, *end = entry + part->count;
+
+	for (; entry != end; entry++, va += EXO_PAGE_SIZE) {
+		if (!*entry)
+			continue;
+		*old |= *entry;
+		entry_protect(entry, bits, stale, va);
 	}
 }
 
 /* Keep the frames, lower the rights; all entries' or none. */
 static int64_t protect_stretch(const struct stretch *s, unsigned flags, struct stale *stale, uint64_t *old)
 {
-	uint64_t bits = page_bits[flags], keep = EXO_PTE_FRAME | EXO_PTE_ACCESSED | EXO_PTE_DIRTY, *entry;
-	uint32_t i;
+	uint64_t bits = page_bits[flags];
 
-	for (i = 0; i < s->count; i++) {
-		entry = stretch_entry(s, i);
-		if (*entry && (((bits & ~*entry) & EXO_PTE_WRITE) || ((*entry & ~bits) & EXO_PTE_NX)))
-			return ERR(RIGHTS);
-	}
-	for (i = 0; i < s->count; i++) {
-		entry = stretch_entry(s, i);
-		if (!*entry)
-			continue;
-		*old |= *entry;
-		if ((*entry & (EXO_PTE_WRITE | EXO_PTE_NX)) != (bits & (EXO_PTE_WRITE | EXO_PTE_NX)))
-			stale_note(stale, *entry, s->va + ((uint64_t)i << EXO_PAGE_SHIFT));
-		*entry = bits | (*entry & keep);
-	}
+	if (part_gains(&s->part[0], bits) || part_gains(&s->part[1], bits))
+		return ERR(RIGHTS);
+	protect_part(&s->part[0], s->va, bits, stale, old);
+	protect_part(&s->part[1], s->va + ((uint64_t)s->part[0].count << EXO_PAGE_SHIFT), bits, stale, old);
 	return 0;
 }
 
@@ -416,9 +459,9 @@ static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flag
 	uint32_t states = page_states[flags], done, i;
 	uint64_t *entry;
 
-	done = map_fresh(s->first, s->split, pfn, flags, cap);
-	if (done == s->split && done < s->count)
-		done += map_fresh(s->second, s->count - done, pfn + done, flags, cap);
+	done = map_fresh(s->part[0].entry, s->part[0].count, pfn, flags, cap);
+	if (done == s->part[0].count && done < s->count)
+		done += map_fresh(s->part[1].entry, s->part[1].count, pfn + done, flags, cap);
 	if (likely(done == s->count))
 		return 0;
 	for (i = done; i < s->count; i++)
@@ -442,10 +485,10 @@ static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flag
 }
 
 /* One descriptor, whatever it asks for: 0 or an error. */
-static int64_t write_descriptor(struct batch *batch, uint64_t va, exo_cap_t handle, uint32_t first, uint32_t count,
-    uint64_t *old)
+static noinline int64_t write_descriptor(const struct env *env, exo_pfn_t root, const struct exo_map *map,
+    struct stale *stale, uint64_t *old)
 {
-	unsigned flags = va & EXO_MAP_FLAGS;
+	unsigned flags = map->va & EXO_MAP_FLAGS;
 	struct stretch s;
 	struct exo_cap *cap;
 	exo_pfn_t pfn;
@@ -453,75 +496,243 @@ static int64_t write_descriptor(struct batch *batch, uint64_t va, exo_cap_t hand
 
 	if (flags > MAP_RIGHTS || (flags && !page_bits[flags]))
 		return ERR(INVAL);
-	error = stretch_find(&s, batch->root, va - flags, count);
+	error = stretch_find(&s, root, map->va - flags, map->count);
 	if (error)
 		return error;
 	*old = 0;
 	if (!flags) {
-		unmap_stretch(&s, &batch->stale, old);
+		unmap_part(&s.part[0], s.va, stale, old);
+		unmap_part(&s.part[1], s.va + ((uint64_t)s.part[0].count << EXO_PAGE_SHIFT), stale, old);
 		return 0;
 	}
-	if (!handle)
-		return protect_stretch(&s, flags, &batch->stale, old);
-	cap = cap_need_frames(batch->env, handle, flags, first, count, &pfn, &error);
+	if (!map->cap)
+		return protect_stretch(&s, flags, stale, old);
+	cap = cap_need_frames(env, map->cap, flags, map->first, map->count, &pfn, &error);
 	if (!cap)
 		return error;
-	return map_stretch(&s, pfn, flags, cap, &batch->stale, old);
+	return map_stretch(&s, pfn, flags, cap, stale, old);
 }
 
-/* Remember the leaf table of an address, unless the table has pages that must not be mapped. */
-static inline bool batch_leaf(struct batch *batch, uint64_t va)
+/* first and count of a descriptor as one word, read once. */
+static inline uint64_t read_range(const struct exo_map *map)
 {
-	uint64_t *entry;
+	typedef uint64_t __attribute__((may_alias)) word;
 
-	if (va >> LEAF_SHIFT == 0 || va >> LEAF_SHIFT >= EXO_USER_MAX >> LEAF_SHIFT)
-		return false;
-	entry = walk(batch->root, va, 2);
-	if (!entry || !*entry)
-		return false;
-	batch->leaf_no = va >> LEAF_SHIFT;
-	batch->leaf = phys_to_virt(*entry & EXO_PTE_FRAME);
-	return true;
+	return *(const volatile word *)&map->first;
 }
+#define ONE_PAGE	(1ULL << 32)	/* first = 0 and count = 1, as one word */
 
-static inline bool batch_cap(struct batch *batch, exo_cap_t handle)
+/* The commonest of all: one page is mapped where nothing was. False: nothing is done, look closer. */
+static inline bool write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
 {
-	struct exo_cap *cap = cap_slot(batch->env, exo_cap_slot(handle));
-
-	if (!cap || cap->generation != handle >> 32 || cap->type != EXO_TYPE_FRAME || cap->flags & CAP_DYING)
-		return false;
-	batch->handle = handle;
-	batch->cap = cap;
-	batch->through = through_cap(cap);
-	return true;
-}
-
-/* The common descriptor: one page, not mapped so far, all in order. False: nothing is done, look closer. */
-static inline bool map_one(struct batch *batch, uint64_t va, exo_cap_t handle, uint32_t first)
-{
-	unsigned flags = va & EXO_MAP_FLAGS;
+	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, *leaf, *entry, bits;
 	struct exo_cap *cap;
-	uint64_t bits, *entry;
 	exo_pfn_t pfn;
 
-	if (unlikely(flags > MAP_RIGHTS))
+	if (unlikely(root != recent.root || va >> LEAF_SHIFT != recent.number || (va & EXO_MAP_FLAGS) > MAP_RIGHTS))
 		return false;
-	bits = page_bits[flags];
-	if (unlikely(va >> LEAF_SHIFT != batch->leaf_no) && !batch_leaf(batch, va))
+	leaf = recent.table;
+	bits = page_bits[va & MAP_RIGHTS];
+	cap = cap_typed(env, read_once(map->cap), EXO_TYPE_FRAME);
+	if (unlikely(!bits || !cap || (va & MAP_RIGHTS & ~cap->rights) || index >= cap->count))
 		return false;
-	if (unlikely(handle != batch->handle) && !batch_cap(batch, handle))
-		return false;
-	cap = batch->cap;
-	if (unlikely(!bits || first >= cap->count || flags & ~cap->rights))
-		return false;
-	pfn = (exo_pfn_t)cap->first + first;
-	entry = batch->leaf + table_index(va, 1);
-	if (unlikely(*entry || !(page_states[flags] >> info_frame[pfn].state & 1)))
+	pfn = (exo_pfn_t)(cap->first + index);
+	entry = leaf + table_index(va, 1);
+	if (unlikely(*entry || info_frame[pfn].state != EXO_FRAME_OWNED))
 		return false;
 	frame_table[pfn].maps++;
 	*entry = bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
-	ring_insert(cap, batch->through, entry);
+	ring_insert(cap, through_cap(cap), entry);
+	write_once(map->old, 0);
 	return true;
+}
+
+/*
+ * In a batch, descriptors of single pages are done in groups: under one leaf table, with the same flags. The group's
+ * first says where and which; what does not belong to it, or is wrong, ends the group and is left to write_descriptor.
+ * Entries made one after the other through one capability are chained as they come, and enter its ring together.
+ */
+#define GROUP_KEY	(~(uint64_t)((PT_ENTRIES - 1) << EXO_PAGE_SHIFT))	/* of an address: leaf table and flags */
+
+/* A chain of entries, from the place of the first to that of the last, becomes the head of a ring. */
+static inline void ring_insert_chain(struct exo_cap *cap, uint64_t first, uint64_t last)
+{
+	uint64_t head = cap->bound;
+
+	((uint64_t *)phys_to_virt(first))[PREV] = through_cap(cap);
+	((uint64_t *)phys_to_virt(last))[NEXT] = head;
+	if (head)
+		((uint64_t *)phys_to_virt(head))[PREV] = last;
+	cap->bound = first;
+}
+
+/* One page of a group where something was, or of a frame that is no ordinary memory. False: not allowed. */
+static noinline bool map_over(uint64_t *entry, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, struct exo_map *map,
+    struct stale *stale)
+{
+	uint64_t old = *entry;
+
+	if (!(page_states[va & MAP_RIGHTS] >> info_frame[pfn].state & 1))
+		return false;
+	if (old) {
+		stale_note(stale, old, va & ~(uint64_t)EXO_MAP_FLAGS);
+		entry_remove(entry);
+	}
+	frame_table[pfn].maps++;
+	*entry = page_bits[va & MAP_RIGHTS] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	ring_insert(cap, through_cap(cap), entry);
+	write_once(map->old, old);
+	return true;
+}
+
+/*
+ * Map what belongs to a group that begins at `map` under a leaf table, through capabilities; returns the first that
+ * does not.
+ */
+static noinline struct exo_map *group_map(const struct env *env, const uint64_t *table, struct exo_map *map,
+    struct exo_map *end, struct stale *stale)
+{
+	uint64_t key = read_once(map->va) & GROUP_KEY, bits = page_bits[key & MAP_RIGHTS], leaf = place_of(table);
+	uint64_t va, index, place, first = 0, last = 0, *entry;
+	exo_cap_t handle = 0, next;
+	struct exo_cap *cap = &no_cap;
+	exo_pfn_t pfn;
+
+	if (unlikely(!bits))
+		return map;
+	for (; map < end; map++) {
+		va = read_once(map->va);
+		if (unlikely((va & GROUP_KEY) != key))
+			break;
+		next = read_once(map->cap);
+		if (unlikely(next != handle)) {
+			if (last)
+				ring_insert_chain(cap, first, last);
+			last = 0;
+			handle = next;
+			cap = cap_typed(env, handle, EXO_TYPE_FRAME);
+			if (!cap || (key & MAP_RIGHTS & ~cap->rights))
+				break;
+		}
+		index = read_range(map) - ONE_PAGE;
+		if (unlikely(index >= cap->count))
+			break;
+		pfn = (exo_pfn_t)(cap->first + index);
+		place = leaf + (va >> 9 & (PT_ENTRIES - 1) << 3);
+		entry = phys_to_virt(place);
+		if (unlikely(*entry || info_frame[pfn].state != EXO_FRAME_OWNED)) {
+			if (last)
+				ring_insert_chain(cap, first, last);
+			last = 0;
+			if (!map_over(entry, va, cap, pfn, map, stale))
+				break;
+			continue;
+		}
+		frame_table[pfn].maps++;
+		*entry = bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
+		if (likely(last))
+			((uint64_t *)phys_to_virt(last))[NEXT] = place;
+		else
+			first = place;
+		entry[PREV] = last;
+		last = place;
+		write_once(map->old, 0);
+	}
+	if (last)
+		ring_insert_chain(cap, first, last);
+	return map;
+}
+
+/* The same for descriptors without a capability, which lower rights. */
+static noinline struct exo_map *group_protect(const uint64_t *table, struct exo_map *map, struct exo_map *end,
+    struct stale *stale)
+{
+	uint64_t key = read_once(map->va) & GROUP_KEY, bits = page_bits[key & MAP_RIGHTS], leaf = place_of(table);
+	uint64_t va, *entry, old;
+
+	for (; bits && map < end; map++) {
+		va = read_once(map->va);
+		if ((va & GROUP_KEY) != key || read_once(map->cap) || read_once(map->count) != 1)
+			break;
+		entry = phys_to_virt(leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
+		old = *entry;
+		if (old) {
+			if (entry_gains(old, bits))
+				break;
+			entry_protect(entry, bits, stale, va & ~(uint64_t)EXO_MAP_FLAGS);
+		}
+		write_once(map->old, old);
+	}
+	return map;
+}
+
+/* The same for descriptors that unmap. */
+static noinline struct exo_map *group_unmap(const uint64_t *table, struct exo_map *map, struct exo_map *end,
+    struct stale *stale)
+{
+	uint64_t key = read_once(map->va) & GROUP_KEY, leaf = place_of(table), va, *entry, old;
+
+	for (; map < end; map++) {
+		va = read_once(map->va);
+		if ((va & GROUP_KEY) != key || read_once(map->count) != 1)
+			break;
+		entry = phys_to_virt(leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
+		old = *entry;
+		if (old) {
+			stale_note(stale, old, va);
+			entry_remove(entry);
+		}
+		write_once(map->old, old);
+	}
+	return map;
+}
+
+/* Do the group that begins at `map`; returns the first descriptor that is not done, which may be `map` itself. */
+static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root, struct exo_map *map, struct exo_map *end,
+    struct stale *stale)
+{
+	uint64_t va = read_once(map->va), *leaf = leaf_of(root, va);
+
+	if (unlikely(!leaf || (va & EXO_MAP_FLAGS) > MAP_RIGHTS))
+		return map;
+	if (!(va & EXO_MAP_FLAGS))
+		return group_unmap(leaf, map, end, stale);
+	return read_once(map->cap) ? group_map(env, leaf, map, end, stale) : group_protect(leaf, map, end, stale);
+}
+
+/* All descriptors from `start` to `end`: how many are done, or the error of the first. */
+static noinline int64_t write_batch(const struct env *env, exo_pfn_t root, struct exo_map *start, struct exo_map *end)
+{
+	struct stale stale;
+	struct exo_map *map, *next, copy;
+	uint64_t pages = 0, old;
+	int64_t error = 0;
+
+	stale.count = 0;
+	stale.loaded = cpu.space == root;
+	for (map = start; map < end; ) {
+		next = group_write(env, root, map, end, &stale);
+		if (likely(next != map)) {
+			pages += (uint64_t)(next - map);
+			map = next;
+			continue;
+		}
+		copy.va = read_once(map->va);
+		copy.cap = read_once(map->cap);
+		copy.first = read_once(map->first);
+		copy.count = read_once(map->count);
+		pages += copy.count + LONG_WAY;
+		if (map != start && pages > EXO_MAP_BATCH_MAX)
+			break;
+		error = write_descriptor(env, root, &copy, &stale, &old);
+		if (error)
+			break;
+		write_once(map->old, old);
+		map++;
+	}
+	if (stale.count)
+		stale_settle(&stale);
+	return map == start ? error : map - start;
 }
 
 int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags, uint64_t *old)
@@ -599,7 +810,8 @@ int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
 /*
  * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the argument frame
  * say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each is done wholly or not at
- * all, and the first that cannot be done ends the call, as does the one that would pass EXO_MAP_BATCH_MAX pages in all.
+ * all, and the first that cannot be done ends the call, as does the one that would pass EXO_MAP_BATCH_MAX pages in all,
+ * where a descriptor of several pages counts 3 more.
  * Nothing is done if an error is returned.
  * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both; writable and
  * executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring; readable also if it is
@@ -610,47 +822,21 @@ int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
  */
 int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-	struct batch batch;
-	struct exo_map *map;
+	const struct env *env = current_env();
 	struct exo_cap *space;
-	uint64_t done, pages = 0, va, old;
-	uint32_t first, count;
-	exo_cap_t handle;
+	struct exo_map *map;
 	int64_t error = 0;
 
 	(void)a3, (void)a4, (void)a5;
-	batch.env = current_env();
-	space = cap_need(batch.env, a0, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
-	if (!space)
+	space = cap_typed(env, a0, EXO_TYPE_SPACE);
+	if (unlikely(!space || !(space->rights & EXO_RIGHT_WRITE))) {
+		(void)cap_need(env, a0, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
 		return error;
-	if (a2 > EXO_MAP_BATCH_MAX || a1 % 8)
-		return ERR(INVAL);
-	map = call_argument(a1, a2 * sizeof(*map));
-	if (!map)
-		return ERR(INVAL);
-	batch.root = space->object;
-	batch.leaf_no = ~0ULL;
-	batch.handle = 0;
-	batch.cap = &no_cap;
-	batch.stale.count = 0;
-	batch.stale.loaded = cpu.space == batch.root;
-	for (done = 0; done < a2; done++, map++) {
-		va = read_once(map->va);
-		handle = read_once(map->cap);
-		first = read_once(map->first);
-		count = read_once(map->count);
-		if (likely(count == 1) && map_one(&batch, va, handle, first)) {
-			write_once(map->old, 0);
-			continue;
-		}
-		pages += count - 1;
-		if (done && done + 1 + pages > EXO_MAP_BATCH_MAX)
-			break;
-		error = write_descriptor(&batch, va, handle, first, count, &old);
-		if (error)
-			break;
-		write_once(map->old, old);
 	}
-	stale_settle(&batch.stale);
-	return done ? (int64_t)done : error;
+	if (unlikely(a2 > EXO_MAP_BATCH_MAX || a1 % 8 || a1 > EXO_PAGE_SIZE - a2 * sizeof(*map)))
+		return ERR(INVAL);
+	map = (struct exo_map *)(env->arg + a1);
+	if (a2 == 1 && likely(write_one(env, space->object, map)))
+		return 1;
+	return write_batch(env, space->object, map, map + a2);
 }

@@ -15,96 +15,120 @@
  */
 #include "exo/kernel.h"
 
-/* May `self` enter `env` now? 0 or an error. */
-static inline int64_t admit(const struct env *self, const struct env *env)
-{
-	if (unlikely(!env))
-		return ERR(DEAD);
-	if (likely((env->state == EXO_ENV_ASLEEP || (env->state == EXO_ENV_READY && env->resume == RESUME_RUN &&
-	    env != self)) && !env->caller && env->disp->call_entry))
-		return 0;
-	if (env->state == EXO_ENV_ENDED)
-		return ERR(DEAD);
-	if (env == self || env->caller || env->resume != RESUME_RUN || env->state == EXO_ENV_CALLING)
-		return ERR(BUSY);
-	return ERR(STATE);
-}
-
 /* The CPU goes to another with all that is left of the slice: nothing to choose, no clock to read, nobody else to pay. */
-static inline void cpu_hand(struct env *to)
+static inline void hand(struct env *to)
 {
 	cpu.current = to;
 	cpu.space = to->root;
 	to->info->switches++;
 }
 
-/* An entry capability that may be called; NULL: cap_need says why not. */
-static inline struct exo_cap *entry_at(const struct env *self, exo_cap_t handle)
+/* The common case without a function call: who is behind an entry capability, if he sleeps and serves nobody; or NULL. */
+static inline struct env *sleeper_behind(const struct env *self, exo_cap_t handle, uint64_t *badge)
 {
 	uint32_t slot = exo_cap_slot(handle);
-	struct exo_cap *cap;
-
-	if (slot >= self->cap_frames * EXO_CAPS_PER_FRAME)
-		return NULL;
-	cap = (struct exo_cap *)pfn_to_virt(self->cap_frame[slot / EXO_CAPS_PER_FRAME]) + slot % EXO_CAPS_PER_FRAME;
-	return cap->generation == handle >> 32 && cap->type == EXO_TYPE_ENTRY && (cap->rights & EXO_RIGHT_EXEC) &&
-	    !(cap->flags & CAP_DYING) ? cap : NULL;
-}
-
-static inline struct env *callee_of(struct env *self, exo_cap_t handle, uint64_t *badge, int64_t *error)
-{
-	struct exo_cap *cap = entry_at(self, handle);
+	const struct exo_cap *cap;
 	struct env *env;
 
-	if (unlikely(!cap)) {
-		*error = ERR(CAP);
-		(void)cap_need(self, handle, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, error);
+	if (unlikely(slot >= self->cap_frames * EXO_CAPS_PER_FRAME))
 		return NULL;
-	}
-	env = env_behind(cap);
+	cap = (struct exo_cap *)pfn_to_virt(self->cap_frame[slot / EXO_CAPS_PER_FRAME]) + slot % EXO_CAPS_PER_FRAME;
+	if (unlikely(cap->generation != handle >> 32 || cap->type != EXO_TYPE_ENTRY || (cap->flags & CAP_DYING) ||
+	    !(cap->rights & EXO_RIGHT_EXEC)))
+		return NULL;
 	*badge = cap->first;
-	*error = admit(self, env);
-	return likely(!*error) ? env : NULL;
+	env = env_behind(cap);
+	return likely(env && env->state == EXO_ENV_ASLEEP && !env->caller && env->disp->call_entry) ? env : NULL;
 }
 
-static int64_t set_deadline(struct env *self, exo_time_t deadline)
+/* Who is behind an entry capability, if he can be entered now; or NULL and the error. */
+static struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t *badge, int64_t *error)
 {
-	if (deadline <= arch_now())
-		return ERR(TIME);
-	self->call_deadline = deadline;
-	cpu_timed(self);
-	cpu_timer_need(deadline);
-	return 0;
+	struct exo_cap *cap = cap_need(self, handle, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, error);
+	struct env *env;
+
+	if (!cap)
+		return NULL;
+	*badge = cap->first;
+	env = env_behind(cap);
+	if (!env || env->state == EXO_ENV_ENDED)
+		*error = ERR(DEAD);
+	else if (env == self || env->caller || env->resume != RESUME_RUN || env->state == EXO_ENV_CALLING)
+		*error = ERR(BUSY);
+	else if (env->state == EXO_ENV_MADE || !env->disp->call_entry)
+		*error = ERR(STATE);
+	else
+		return env;
+	return NULL;
 }
 
-int64_t sys_call(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+/* `self` calls, the callee serves. */
+static inline void join(struct env *self, struct env *callee, bool asleep)
+{
+	env_set_state(self, EXO_ENV_CALLING);
+	self->called = callee;
+	callee->caller = self;
+	callee->depth = self->depth + 1;
+	callee->info->upcalls++;
+	if (asleep) {
+		callee->resting = RESTING_PLAIN;
+		env_set_state(callee, EXO_ENV_READY);
+		cpu_replace(self, callee);
+	} else {
+		cpu_unlink(self);
+	}
+	hand(callee);
+}
+
+static __attribute__((noinline)) int64_t call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+    uint64_t a5)
 {
 	struct env *self = current_env(), *callee;
 	uint64_t badge;
 	int64_t error;
 
 	callee = callee_of(self, a0, &badge, &error);
-	if (unlikely(!callee))
+	if (!callee)
 		return error;
-	if (unlikely(self->depth >= EXO_CHAIN_MAX))
+	if (self->depth >= EXO_CHAIN_MAX)
 		return ERR(DEPTH);
-	if (unlikely(a1 != EXO_NEVER) && (error = set_deadline(self, a1)) != 0)
-		return error;
+	if (a1 <= arch_now())
+		return ERR(TIME);
 
-	env_set_state(self, EXO_ENV_CALLING);
-	self->called = callee;
-	callee->caller = self;
-	callee->depth = self->depth + 1;
-	if (likely(callee->state == EXO_ENV_ASLEEP)) {
-		callee->resting = true;
-		env_set_state(callee, EXO_ENV_READY);
-		cpu_replace(self, callee);
-	} else {
-		cpu_unlink(self);
+	join(self, callee, callee->state == EXO_ENV_ASLEEP);
+	if (a1 != EXO_NEVER) {
+		self->call_deadline = a1;
+		cpu_timed(self);
+		cpu_timer_need(a1);
+		if (callee->resting)
+			callee->resting = RESTING_MORE;
 	}
-	cpu_hand(callee);
-	callee->info->upcalls++;
-	arch_transfer_call(badge, self->id, a2, a3, a4, a5, self, callee);
+	arch_transfer_call(badge, callee, a2, a3, a4, a5);
+}
+
+int64_t sys_call(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *self = current_env(), *callee;
+	uint64_t badge;
+
+	if (unlikely(a1 != EXO_NEVER))
+		return call_slowly(a0, a1, a2, a3, a4, a5);
+	callee = sleeper_behind(self, a0, &badge);
+	if (unlikely(!callee || self->depth >= EXO_CHAIN_MAX))
+		return call_slowly(a0, EXO_NEVER, a2, a3, a4, a5);
+
+	join(self, callee, true);
+	arch_transfer_call(badge, callee, a2, a3, a4, a5);
+}
+
+/* The caller waits no more. */
+static void release(struct env *caller)
+{
+	caller->called = NULL;
+	if (caller->call_deadline != EXO_NEVER) {
+		caller->call_deadline = EXO_NEVER;
+		cpu_timed(caller);
+	}
 }
 
 int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
@@ -129,14 +153,37 @@ int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	arch_upcall(disp->call_entry, disp->call_sp, &message);
 }
 
-/* The caller waits no more. */
-static inline void release(struct env *caller)
+static inline void part(struct env *self, struct env *caller)
 {
-	caller->called = NULL;
-	if (caller->call_deadline != EXO_NEVER) {
-		caller->call_deadline = EXO_NEVER;
-		cpu_timed(caller);
+	self->caller = NULL;
+	self->depth = 0;
+	self->reasons |= EXO_RUN_REPLIED;
+	env_set_state(caller, EXO_ENV_READY);
+}
+
+/* More to do than put the caller in the place of a callee that goes back to sleep. */
+static __attribute__((noinline)) int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
+{
+	struct env *self = current_env(), *caller = self->caller;
+
+	if (!caller)
+		return ERR(STATE);
+	if ((int64_t)a0 < 0)
+		return ERR(INVAL);
+
+	part(self, caller);
+	release(caller);
+	if (self->resting) {
+		cpu_unlink(self);
+		env_set_state(self, EXO_ENV_ASLEEP);
+		self->resting = RESTING_NOT;
 	}
+	cpu_link(caller);
+	cpu_timer_need(cpu.slice_end);
+	if (cpu.payer == self)
+		cpu_pays(caller);
+	hand(caller);
+	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
 
 int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
@@ -144,28 +191,16 @@ int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 	struct env *self = current_env(), *caller = self->caller;
 
 	(void)a5;
-	if (unlikely(!caller))
-		return ERR(STATE);
-	if (unlikely((int64_t)a0 < 0))
-		return ERR(INVAL);
+	if (unlikely(self->resting != RESTING_PLAIN || (int64_t)a0 < 0))
+		return reply_slowly(a0, a1, a2, a3, a4);
 
-	self->caller = NULL;
-	self->depth = 0;
-	self->reasons |= EXO_RUN_REPLIED;
-	release(caller);
-	env_set_state(caller, EXO_ENV_READY);
-	if (likely(self->resting)) {
-		self->resting = false;
-		env_set_state(self, EXO_ENV_ASLEEP);
-		cpu_replace(self, caller);
-	} else {
-		cpu_link(caller);
-		cpu_timer_need(cpu.slice_end);
-	}
-	if (unlikely(cpu.payer == self))
-		cpu_pays(caller);
-	cpu_hand(caller);
-	arch_transfer_reply(a0, a1, a2, a3, a4, self, caller);
+	part(self, caller);
+	caller->called = NULL;
+	self->resting = RESTING_NOT;
+	env_set_state(self, EXO_ENV_ASLEEP);
+	cpu_replace(self, caller);
+	hand(caller);
+	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
 
 /* The link between a caller and whom it called is no more; the caller goes on with an error when its turn comes. */

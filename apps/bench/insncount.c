@@ -2,9 +2,9 @@
 /*
  * Emulator plugin: counts executed guest instructions into a file that the measuring program maps.
  *
- *   -plugin insncount.so,file=PATH[,longest=on]
+ *   -plugin insncount.so,counts=PATH[,longest=on]
  *
- * The file holds struct counts: 64-bit words in the host's order. A translated block adds its length when it is
+ * PATH holds struct counts: 64-bit words in the host's order. A translated block adds its length when it is
  * entered; blocks at addresses of the upper half are the kernel's. An idle (halted) guest executes nothing and counts
  * nothing, so a figure with a device in it does not depend on how long the host took. With longest=on each block also
  * calls back, and `longest` is the longest run of kernel instructions between two of user mode: a HLT, and everything
@@ -111,17 +111,17 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *mach
 
 	(void)machine;
 	for (int i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "file=", 5)) {
-			path = argv[i] + 5;
+		if (!strncmp(argv[i], "counts=", 7)) {
+			path = argv[i] + 7;
 		} else if (!strcmp(argv[i], "longest=on")) {
 			measure_longest = true;
 		} else {
-			fprintf(stderr, "insncount: %s: unknown argument; known are file=PATH and longest=on\n", argv[i]);
+			fprintf(stderr, "insncount: %s: unknown argument; known are counts=PATH and longest=on\n", argv[i]);
 			return -1;
 		}
 	}
 	if (!path) {
-		fprintf(stderr, "insncount: file=PATH is missing\n");
+		fprintf(stderr, "insncount: counts=PATH is missing\n");
 		return -1;
 	}
 	file = open(path, O_RDWR | O_CREAT, 0600);

@@ -45,7 +45,7 @@ class Counter:
     def __init__(self, folder, longest=False):
         self.path = os.path.join(folder, "counts")
         self.options = ["--qemu-arg=-plugin",
-                        "--qemu-arg=%s,file=%s%s" % (PLUGIN, self.path, ",longest=on" if longest else "")]
+                        "--qemu-arg=%s,counts=%s%s" % (PLUGIN, self.path, ",longest=on" if longest else "")]
 
     def read(self):
         """(all, kernel, longest)"""
@@ -190,13 +190,18 @@ def packets(figures, operations):
             guest.wait_line("^udp ready")
             address = ("127.0.0.1", guest.port(7, "udp"))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                client.settimeout(5)
+                client.settimeout(0.5)
 
                 def send(count):
                     for _ in range(count // UDP_BURST):
                         for _packet in range(UDP_BURST):
                             client.sendto(b"u" * UDP_BYTES, address)
-                        client.recv(100)
+                        for _attempt in range(UDP_BURST):       # some may be lost, above all before the first ARP
+                            try:
+                                client.recv(100)
+                                break
+                            except socket.timeout:
+                                client.sendto(b"u" * UDP_BYTES, address)
 
                 measure(figures, "rx_packet", counter, send, operations, kernel=False)
 

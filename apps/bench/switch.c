@@ -79,7 +79,7 @@ static void make_peer(void)
 		core_print("bench: %s\n", peer.error);
 		core_exit(1);
 	}
-	bench_need(spawn_start(peer.env) == 0, "start of the peer");
+	bench_need(spawn_start(&peer) == 0, "start of the peer");
 	core_yield(peer.env);
 }
 

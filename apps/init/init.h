@@ -43,6 +43,8 @@ const struct tar_node *archive_file(const struct boot_archive *archive, const ch
  */
 void net_make(struct child *children, const struct conf *conf);
 void net_grant(struct child *child);
+/* It has ended: drop its flows; returns how many frames that frees. */
+uint32_t net_drop(struct child *child);
 
 /* program.c: make, start, and take away again. */
 void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_t rights, uint64_t first, uint64_t count);

@@ -96,3 +96,15 @@ void net_grant(struct child *child)
 		program_grant(child, NETINFO_NAME, page_cap, child->program->net == CONF_NET_OWN ?
 			      EXO_RIGHT_READ | EXO_RIGHT_WRITE : EXO_RIGHT_READ, page_first, 1);
 }
+
+/* The address itself outlives its holder while others have ports of it: their flows lie below its. */
+uint32_t net_drop(struct child *child)
+{
+	uint32_t frames = frame_bag_count(&child->claims_bag);
+
+	if (page_cap && child->program->net == CONF_NET_OWN)
+		return 0;
+	claim_drop(&child->claims);
+	frame_bag_drop(&child->claims_bag);
+	return frames;
+}

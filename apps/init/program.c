@@ -68,10 +68,8 @@ void program_make(struct child *child, const struct conf_program *program, const
 	spawn->archive_cap = archive->module_cap;
 	spawn->archive_first = (uint32_t)(archive->at / EXO_PAGE_SIZE);
 	spawn->archive_bytes = archive->bytes;
-	if (program->memory) {
-		spawn->account = core_named(EXO_NAME_ACCOUNT);
-		spawn->limit_frames = program->memory / EXO_PAGE_SIZE;
-	}
+	spawn->account = core_named(EXO_NAME_ACCOUNT);
+	spawn->limit_frames = program->memory ? program->memory / EXO_PAGE_SIZE : core_info->frames_memory;
 	spawn->slices = program->slices;
 	spawn->grant = child->grant;
 	program_grant(child, EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_WRITE, 0, 0);
@@ -97,11 +95,9 @@ uint64_t program_end(struct child *child, const struct exo_env_info *info)
 
 	if (info->cause < 32 || info->cause == EXO_CAUSE_PROTOCOL)
 		report_fault(name, child->spawn.env, info, child->spawn.image, child->spawn.image_bytes);
-	uint64_t for_it = frame_bag_count(&child->spawn.bag) + frame_bag_count(&child->claims_bag);
-	uint64_t before = held_for_children();
+	uint64_t for_it = frame_bag_count(&child->spawn.bag), before = held_for_children();
 	spawn_destroy(&child->spawn);
-	claim_drop(&child->claims);
-	frame_bag_drop(&child->claims_bag);
+	for_it += net_drop(child);
 	child->running = false;
 	uint64_t theirs = info_env(index)->frames, ours = held_for_children() + for_it - before;
 	if (theirs || ours)

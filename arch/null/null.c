@@ -164,22 +164,20 @@ static void hand_over(struct env *from, struct env *to)
 		arch_space_load(to->root);
 }
 
-void arch_transfer_call(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
-    struct env *from, struct env *to)
+void arch_transfer_call(uint64_t badge, struct env *to, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
 {
-	struct arch_message message = { 1, badge, caller, w0, w1, w2, w3 };
+	struct arch_message message = { 1, badge, null.loaded->id, w0, w1, w2, w3 };
 
-	hand_over(from, to);
+	hand_over(null.loaded, to);
 	to->disp->off = EXO_OFF_YES;
 	arch_upcall(to->disp->call_entry, to->disp->call_sp, &message);
 }
 
-void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *from,
-    struct env *to)
+void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *to)
 {
 	struct arch_message message = { .rax = status, .rdx = w0, .r10 = w1, .r8 = w2, .r9 = w3 };
 
-	hand_over(from, to);
+	hand_over(null.loaded, to);
 	arch_caller_resume(&to->arch.caller, &message);
 }
 

@@ -166,10 +166,9 @@ static inline uint64_t canonical(uint64_t address)
 	return (uint64_t)((int64_t)(address << 16) >> 16);
 }
 
+/* The bases in `env` are canonical. */
 static void bases_load(struct arch_env *env)
 {
-	env->fs_base = canonical(env->fs_base);
-	env->gs_base = canonical(env->gs_base);
 	if (local.features & CPU_FSGSBASE)
 		__asm__ volatile("wrfsbase %0; swapgs; wrgsbase %1; swapgs" : : "r"(env->fs_base), "r"(env->gs_base));
 	else {
@@ -193,7 +192,7 @@ void arch_env_load(struct env *env)
 
 	if (self->fpu_owner == env->id) {	/* it is loaded: a new FS base is all there is */
 		bases_keep(&env->arch);
-		env->arch.fs_base = fs_base;
+		env->arch.fs_base = canonical(fs_base);
 		bases_load(&env->arch);
 		return;
 	}
@@ -251,8 +250,8 @@ _Noreturn void arch_regs_resume(const struct exo_regs *regs, const uint8_t *fpu)
 	frame.rflags = (read_once(regs->rflags) & RFLAGS_USER) | RFLAGS_IF | RFLAGS_ONE;
 	frame.rsp = read_once(regs->rsp) & USER_MASK;
 	frame.ss = SEL_USER_DATA;
-	self->env->fs_base = regs->fs_base;
-	self->env->gs_base = regs->gs_base;
+	self->env->fs_base = canonical(regs->fs_base);
+	self->env->gs_base = canonical(regs->gs_base);
 	bases_load(self->env);
 	if (fpu)
 		fpu_load(self, fpu);

@@ -111,10 +111,8 @@ no_call:
 
 	/* A transfer may come back after other environments have run: arch_caller_resume needs the registers. */
 keep_caller:
-	mov	8(%rsp), %rax
-	mov	%rax, ENV_CALLER + CALLER_RIP(%rcx)
-	mov	(%rsp), %rax
-	mov	%rax, ENV_CALLER + CALLER_RFLAGS(%rcx)
+	popq	ENV_CALLER + CALLER_RFLAGS(%rcx)
+	popq	ENV_CALLER + CALLER_RIP(%rcx)
 	mov	%gs:CPU_USER_RSP, %rax
 	mov	%rax, ENV_CALLER + CALLER_RSP(%rcx)
 	mov	%rbx, ENV_CALLER + CALLER_RBX(%rcx)
@@ -125,6 +123,9 @@ keep_caller:
 	mov	%r15, ENV_CALLER + CALLER_R15(%rcx)
 	mov	%r10, %rcx
 	call	*call_table + 8 * CALL_call
+	mov	%gs:CPU_ENV, %rcx
+	pushq	ENV_CALLER + CALLER_RIP(%rcx)
+	pushq	ENV_CALLER + CALLER_RFLAGS(%rcx)
 	jmp	leave
 
 /* --- back to user mode ------------------------------------------------------------------------------------------ */

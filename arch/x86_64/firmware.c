@@ -40,11 +40,11 @@ struct pvh_start {
 	uint64_t module_list, cmdline, rsdp;
 	uint64_t map;			/* from version 1 on */
 	uint32_t map_entries, reserved;
-};
+} __attribute__((packed));
 
 struct pvh_module {
 	uint64_t start, bytes, cmdline, reserved;
-};
+} __attribute__((packed));
 
 struct boot boot;
 paddr_t firmware_rsdp;

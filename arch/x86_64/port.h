@@ -57,7 +57,7 @@
 /* struct env, struct exo_info. */
 #define ENV_ID		120
 #define ENV_ROOT	160
-#define INFO_SWITCHES	1096
+#define INFO_SWITCHES	952
 
 /* struct arch_caller. */
 #define CALLER_RIP	0
@@ -74,6 +74,10 @@
 #define FRAME_VECTOR	120
 #define FRAME_ERROR	128
 #define FRAME_CS	144
+
+/* What the CPU has, of what is used when present (cpu_local.features; NX in boot_nx). */
+#define CPU_FSGSBASE	1
+#define CPU_RDRAND	2
 
 #ifndef __ASSEMBLER__
 #include "exo/kernel.h"
@@ -138,10 +142,6 @@ static inline struct cpu_local *this_cpu(void)
 	__asm__("mov %%gs:0, %0" : "=r"(self));
 	return self;
 }
-
-/* What the CPU has, of what is used when present (cpu_local.features; NX in boot_nx). */
-#define CPU_FSGSBASE	1
-#define CPU_RDRAND	2
 
 /* boot.S, entry.S, kernel.ld */
 extern uint64_t boot_pml4[PT_ENTRIES];

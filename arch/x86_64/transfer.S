@@ -11,8 +11,9 @@
 
 #define USER_MASK	0x00007fffffffffff
 
-	/* From rbx to rbp: all that is reached through the kernel's GS. Uses rax. */
+	/* The current one to rbx; rbp is the other: all that is reached through the kernel's GS. Uses rax. */
 .macro hand_over
+	mov	%gs:CPU_ENV, %rbx
 	mov	%rbp, %gs:CPU_ENV
 	mov	ENV_ID(%rbp), %rax
 	mov	%rax, %gs:CPU_FPU_OWNER
@@ -28,10 +29,10 @@
 1:
 .endm
 
-	/* The bases, and GS becomes the user's. Uses rax; without FSGSBASE also rcx and r11, and rdx for a moment. */
-.macro hand_bases
+	/* From rbx to rbp: the bases, and GS becomes the user's. Uses rax. `slow` is for CPUs without FSGSBASE. */
+.macro hand_bases slow
 	testb	$CPU_FSGSBASE, %gs:CPU_FEATURES
-	jz	2f
+	jz	\slow
 	rdfsbase %rax
 	mov	%rax, ENV_FS_BASE(%rbx)
 	mov	ENV_FS_BASE(%rbp), %rax
@@ -41,8 +42,11 @@
 	mov	%rax, ENV_GS_BASE(%rbx)
 	mov	ENV_GS_BASE(%rbp), %rax
 	wrgsbase %rax
-	jmp	3f
-2:	mov	%rdx, %r11
+.endm
+
+	/* The same by registers that only the kernel may write. Uses rax, rcx, r11. */
+.macro hand_bases_slowly
+	mov	%rdx, %r11
 	mov	$MSR_FS_BASE, %ecx
 	mov	ENV_FS_BASE(%rbp), %eax
 	mov	ENV_FS_BASE + 4(%rbp), %edx
@@ -53,21 +57,21 @@
 	wrmsr
 	mov	%r11, %rdx
 	swapgs
-3:
 .endm
 
 	.text
-	/* void arch_transfer_call(badge, caller, w0, w1, w2, w3, from, to): the last two on the stack */
+	/* void arch_transfer_call(badge, to, w0, w1, w2, w3) */
 	.globl	arch_transfer_call
 	.balign	16
 arch_transfer_call:
-	mov	8(%rsp), %rbx
-	mov	16(%rsp), %rbp
+	mov	%rsi, %rbp
 	mov	%rcx, %r10
 	hand_over
+	mov	ENV_ID(%rbx), %rsi
 	mov	ENV_DISP(%rbp), %r12
 	movl	$EXO_OFF_YES, EXO_DISP_OFF(%r12)
-	hand_bases
+	hand_bases slow_call
+enter_call:
 	movabs	$USER_MASK, %rax
 	mov	EXO_DISP_CALL_ENTRY(%r12), %rcx
 	mov	EXO_DISP_CALL_SP(%r12), %rsp
@@ -82,19 +86,22 @@ arch_transfer_call:
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
 	sysretq
+slow_call:
+	hand_bases_slowly
+	jmp	enter_call
 
-	/* void arch_transfer_reply(status, w0, w1, w2, w3, from, to): the last on the stack */
+	/* void arch_transfer_reply(status, w0, w1, w2, w3, to) */
 	.globl	arch_transfer_reply
 	.balign	16
 arch_transfer_reply:
-	mov	8(%rsp), %rbp
-	mov	%r9, %rbx
+	mov	%r9, %rbp
 	mov	%r8, %r9
 	mov	%rcx, %r8
 	mov	%rdx, %r10
 	mov	%rsi, %rdx
 	hand_over
-	hand_bases
+	hand_bases slow_reply
+enter_reply:
 	mov	%rdi, %rax
 	mov	ENV_CALLER + CALLER_RIP(%rbp), %rcx
 	mov	ENV_CALLER + CALLER_RFLAGS(%rbp), %r11
@@ -108,5 +115,8 @@ arch_transfer_reply:
 	xor	%edi, %edi
 	xor	%esi, %esi
 	sysretq
+slow_reply:
+	hand_bases_slowly
+	jmp	enter_reply
 
 	.section .note.GNU-stack, "", @progbits

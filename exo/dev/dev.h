@@ -39,6 +39,10 @@ struct device {
 	void (*notify)(struct device *device);
 	/* Interrupt when frames come back, until none is on its way. */
 	void (*watch)(struct device *device);
+	/* There was more than one batch, so interrupts are off: go on when `due` has come / at once. */
+	exo_time_t due;			/* EXO_NEVER: interrupts are on */
+	void (*resume)(struct device *device);
+	void (*hurry)(struct device *device);
 	/* The flow's binding ends: pin the frames that are still on their way until they come back, and forget it. */
 	void (*orphan)(struct device *device, struct flow *flow);
 };

@@ -21,6 +21,7 @@ struct device *device_add(struct device *device, const char *kind, const uint8_t
 	if (device_count == EXO_DEVICES_MAX)
 		return NULL;
 	device->index = device_count;
+	device->due = EXO_NEVER;
 	device->info = entry = &info->device[device_count];
 	__builtin_memcpy(entry->name, kind, 3);
 	entry->name[3] = (char)('0' + device_count);
@@ -40,6 +41,24 @@ void device_reclaim(void)
 {
 	for (unsigned i = 0; i < device_count; i++)
 		devices[i]->reclaim(devices[i]);
+}
+
+void device_timer(exo_time_t now)
+{
+	for (unsigned i = 0; i < device_count; i++) {
+		if (now >= devices[i]->due)
+			devices[i]->resume(devices[i]);
+		else if (devices[i]->due != EXO_NEVER)
+			cpu_timer_need(devices[i]->due);
+	}
+}
+
+void device_idle(void)
+{
+	for (unsigned i = 0; i < device_count; i++) {
+		if (devices[i]->due != EXO_NEVER)
+			devices[i]->hurry(devices[i]);
+	}
 }
 
 static void pci_found(uint32_t bdf, uint16_t vendor, uint16_t id)

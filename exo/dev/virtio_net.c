@@ -13,7 +13,8 @@
  * V2 free_slots and free_parts are stacks of the others
  * V3 a busy slot with a flow is counted in the flow's descriptors; one marked orphan holds pins of its own
  *
- * One stay in the kernel handles packets worth about BUDGET instructions; then the interrupt is raised once more.
+ * One stay in the kernel handles packets worth about BUDGET instructions; what is left waits for BATCH_PAUSE_NS, or until
+ * the CPU idles.
  */
 #include "exo/dev/virtio.h"
 
@@ -35,6 +36,7 @@
 
 #define BUDGET			6000	/* instructions */
 #define COST_BUFFER		50
+#define BATCH_PAUSE_NS		20000
 
 struct tx_slot {
 	bool busy, orphan;
@@ -215,6 +217,27 @@ static bool net_receive(struct net *net)
 	return virtqueue_pending(&net->rx);
 }
 
+/*
+ * Deliver one batch. If there is more, interrupts stay off and the rest waits a little, so that a flood leaves time to
+ * those who run; an idle CPU hurries.
+ */
+static void net_batch(struct device *device)
+{
+	struct net *net = net_of(device);
+	bool behind = net_receive(net);
+
+	if (!behind && device->due != EXO_NEVER) {
+		device->due = EXO_NEVER;
+		virtqueue_interrupts(&net->rx, true);
+		behind = virtqueue_pending(&net->rx);
+	}
+	if (!behind)
+		return;
+	virtqueue_interrupts(&net->rx, false);
+	device->due = arch_now() + BATCH_PAUSE_NS;
+	cpu_timer_need(device->due);
+}
+
 /* The message interrupt, and the one raised for work left. */
 static void net_interrupt(void *arg)
 {
@@ -222,8 +245,12 @@ static void net_interrupt(void *arg)
 
 	net->device.info->interrupts++;
 	net_reclaim(&net->device);
-	if (net_receive(net))
-		arch_irq_again(net->again);
+	net_batch(&net->device);
+}
+
+static void net_hurry(struct device *device)
+{
+	arch_irq_again(net_of(device)->again);
 }
 
 /* The interrupt line. */
@@ -320,6 +347,8 @@ static const char *net_start(struct net *net, uint64_t features)
 	net->device.notify = net_notify;
 	net->device.watch = net_watch;
 	net->device.orphan = net_orphan;
+	net->device.resume = net_batch;
+	net->device.hurry = net_hurry;
 	if (!queues_open(net, buffers))
 		return "it does not take a queue";
 	virtqueue_interrupts(&net->tx, false);

@@ -57,9 +57,9 @@ struct exo_claim {
 };
 
 #define EXO_RING_VERSION	1
-#define EXO_RX_FRAMES_MAX	32
+#define EXO_RX_FRAMES_MAX	128
 #define EXO_RX_SLOT_BYTES	2048
-#define EXO_RX_SLOTS_MAX	64
+#define EXO_RX_SLOTS_MAX	256
 #define EXO_TX_SLOTS		64
 #define EXO_TX_FRAMES_MAX	512
 #define EXO_TX_MORE		1	/* the frame goes on in the next descriptor; at most EXO_TX_PARTS_MAX */
@@ -67,10 +67,9 @@ struct exo_claim {
 #define EXO_KICK_MAX		16	/* frames that one exo_flow_kick takes */
 
 struct exo_rx {
-	uint32_t bytes;
+	uint16_t bytes;
 	uint16_t slot;		/* where the packet lies */
-	uint16_t flags;
-	uint64_t time;		/* when it was taken from the device: exo_time_t */
+	uint32_t time;		/* low half of exo_time_t when it was taken from the device */
 };
 
 struct exo_tx {
@@ -81,7 +80,7 @@ struct exo_tx {
 
 struct exo_ring {
 	uint32_t version, size;	/* EXO_RING_VERSION, sizeof */
-	uint32_t rx_frames;	/* set by the application before exo_flow_bind: 1..32, a power of two */
+	uint32_t rx_frames;	/* set by the application before exo_flow_bind: 1..128, a power of two */
 	uint32_t rx_head;	/* kernel: slots filled, ever */
 	uint32_t rx_posted;	/* application: empty slots posted in rx_free, ever */
 	uint32_t tx_head;	/* application: descriptors posted, ever */
@@ -91,7 +90,7 @@ struct exo_ring {
 	uint8_t spare[0x100 - 64];
 	struct exo_rx rx[EXO_RX_SLOTS_MAX];
 	struct exo_tx tx[EXO_TX_SLOTS];
-	uint8_t rx_free[EXO_RX_SLOTS_MAX];	/* numbers of empty slots, taken modulo 2 * rx_frames */
+	uint16_t rx_free[EXO_RX_SLOTS_MAX];	/* numbers of empty slots, taken modulo 2 * rx_frames */
 };
 
 #ifndef __ASSEMBLER__

@@ -78,8 +78,8 @@ struct elf_image {
 };
 
 /*
- * Check a static executable and list its segments. Addresses must lie in [low, high). On error *out is
- * undefined. Cost: at most ELF_HEADERS_MAX headers.
+ * Check a static executable and list its segments. Addresses must lie in [low, high), both page-aligned. On
+ * error *out is undefined. Cost: at most ELF_HEADERS_MAX headers.
  */
 enum elf_status elf_load(struct elf_image *out, const void *image, size_t size, uint64_t low, uint64_t high);
 

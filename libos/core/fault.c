@@ -59,20 +59,23 @@ void core_die(const struct exo_regs *regs, const char *why)
 		exo_env_exit(vector < VECTORS ? vector : PAGE_FAULT, address);
 }
 
+/* Not a page fault that a pager resolves. */
+static __attribute__((noinline)) void fault_other(const char *why)
+{
+	struct exo_regs *regs = &core_disp->on;
+
+	if (regs->vector < VECTORS && handlers[regs->vector] && handlers[regs->vector](regs))
+		return;
+	core_die(regs, why);
+}
+
 /* Entered by core_fault_entry: resolve the fault of area ON, or do not return. */
 void core_fault(uint64_t vector)
 {
-	struct exo_regs *regs = &core_disp->on;
 	const char *why = NULL;
 
-	if (vector == PAGE_FAULT) {
-		why = vm_fault(regs);
-		if (!why)
-			return;
-	}
-	if (vector < VECTORS && handlers[vector] && handlers[vector](regs))
-		return;
-	core_die(regs, why);
+	if (vector != PAGE_FAULT || (why = vm_fault(&core_disp->on)) != NULL)
+		fault_other(why);
 }
 
 /* Entered by core_off_entry: upcall code itself has failed. Its state is shown where reports look for it. */

@@ -22,6 +22,8 @@
 #define RUNS_STATIC	16
 #define RUNS_PER_PAGE	(EXO_PAGE_SIZE / sizeof(struct frame_run))
 #define RUNS_MAX	((META_MAP - META_RUNS) / sizeof(struct frame_run))
+#define PLACES		128	/* that are tried by number */
+#define RECYCLED_KEPT	16	/* recycled frames up to this many wait until fresh ones run out */
 #define TRIM_AT		64	/* unused recycled frames at which runs are given back */
 
 static struct frame_run runs_static[RUNS_STATIC];
@@ -109,35 +111,58 @@ static void retire_fresh(void)
 		frame_free(from);
 }
 
-/* A run elsewhere; it may be shorter than asked for. */
-static bool take_new_run(uint32_t count)
+/*
+ * A run where memory is in pieces: the kernel's own choice looks at the first few free runs only, so name places, from
+ * the top of memory down.
+ */
+static bool take_by_number(uint32_t slot, uint32_t count)
 {
-	uint32_t slot = spare_slot ? spare_slot : caps_slot();
+	uint32_t total = core_info->frames_total, step = total / PLACES > count ? total / PLACES : count;
+
+	for (uint32_t pfn = total; pfn > count + step; pfn -= step) {
+		int64_t error = exo_frame_take(slot, pfn - count, count);
+		if (error >= 0)
+			return true;
+		if (error != -EXO_EBUSY && error != -EXO_ERANGE)
+			return false;
+	}
+	return false;
+}
+
+/* A run elsewhere, of at least `least` frames and at most `count`. */
+static bool take_new_run(uint32_t count, uint32_t least)
+{
+	bool spare = spare_slot && caps_at(spare_slot)->type == EXO_TYPE_NONE;	/* others may have come round to it */
+	uint32_t slot = spare ? spare_slot : caps_slot();
 
 	if (!slot || !room_for_run())
 		return false;
 	if (exo_frame_take(slot, EXO_PFN_ANY, count) < 0)
 		return false;
+	if (caps_at(slot)->count < least) {
+		caps_delete(caps_handle(slot));
+		if (!take_by_number(slot, least))
+			return false;
+	}
 	spare_slot = 0;
 	const struct exo_cap *cap = caps_at(slot);
 	exo_pfn_t first = (exo_pfn_t)cap->first;
-	count = cap->count;
 	retire_fresh();
-	runs[run_count++] = (struct frame_run){ caps_handle(slot), first, count };
+	runs[run_count++] = (struct frame_run){ caps_handle(slot), first, cap->count };
 	fresh = first;
-	fresh_end = first + count;
-	held += count;
+	fresh_end = first + cap->count;
+	held += cap->count;
 	return true;
 }
 
 /* Behind the last run if possible; there, too, it may be fewer. */
-static bool take(uint32_t count)
+static bool take(uint32_t count, uint32_t least)
 {
 	struct frame_run *last = run_count ? &runs[run_count - 1] : NULL;
 	int64_t taken = last ? exo_frame_take(last->cap, last->first + last->count, count) : 0;
 
 	if (taken <= 0)
-		return take_new_run(count);
+		return take_new_run(count, least);
 	if (fresh == fresh_end)
 		fresh = last->first + last->count;
 	last->count += (uint32_t)taken;
@@ -160,12 +185,12 @@ static bool refill(uint32_t count)
 		want = EXO_TAKE_MAX;
 	if (want < count)
 		want = count;
-	while (!take(want)) {
+	while (!take(want, count)) {
 		if (want == count)
 			return false;
 		want = want / 2 > count ? want / 2 : count;
 	}
-	if (fresh_end - fresh < count && !take_new_run(count))
+	if (fresh_end - fresh < count && !take_new_run(count, count))
 		return false;
 	if (!spare_slot)
 		spare_slot = caps_slot();
@@ -198,17 +223,29 @@ static bool pop_recycled(struct frame *frame)
 	return false;
 }
 
-static bool alloc(struct frame *frame, uint32_t keep)
+static inline bool pop_fresh(struct frame *frame)
+{
+	describe(frame, &runs[run_count - 1], fresh++, false);
+	return true;
+}
+
+static __attribute__((noinline)) bool alloc_slowly(struct frame *frame, uint32_t keep)
 {
 	core_stack();
 	if (frame_unused() <= keep && !refill(1))
 		return false;
-	if (recycled && (recycled > 16 || fresh == fresh_end) && pop_recycled(frame))
+	if (recycled && (recycled > RECYCLED_KEPT || fresh == fresh_end) && pop_recycled(frame))
 		return true;
 	if (fresh == fresh_end && !refill(1))
 		return false;
-	describe(frame, &runs[run_count - 1], fresh++, false);
-	return true;
+	return pop_fresh(frame);
+}
+
+static inline bool alloc(struct frame *frame, uint32_t keep)
+{
+	if (__builtin_expect(fresh_end - fresh > keep && recycled <= RECYCLED_KEPT, 1))
+		return pop_fresh(frame);
+	return alloc_slowly(frame, keep);
 }
 
 bool frame_alloc(struct frame *frame)
@@ -357,7 +394,8 @@ int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *fram
 		return error;
 	if (caps_at(slot)->count < count) {
 		caps_delete(caps_handle(slot));
-		return -EXO_EFULL;
+		if (!take_by_number(slot, count))
+			return -EXO_EFULL;
 	}
 	last = &bag->run[bag->runs++];
 	*last = (struct frame_run){ caps_handle(slot), (exo_pfn_t)caps_at(slot)->first, count };

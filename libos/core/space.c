@@ -6,12 +6,15 @@
 
 #define BATCH	64	/* descriptors of single pages that one call is given */
 
+static exo_cap_t own;
+
+void space_start(void)
+{
+	own = core_named(EXO_NAME_SPACE);
+}
+
 exo_cap_t space_own(void)
 {
-	static exo_cap_t own;
-
-	if (!own)
-		own = core_named(EXO_NAME_SPACE);
 	return own;
 }
 
@@ -61,21 +64,31 @@ int64_t space_write_all(exo_cap_t space, struct frame_bag *bag, uint64_t offset,
 	return 0;
 }
 
+/* A page table is missing: link it, and do again what the descriptor says, which linking overwrites. */
+static __attribute__((noinline)) int64_t map_frame_slowly(int64_t error)
+{
+	struct exo_map *map = core_arg(CORE_ARG_FAULT);
+	struct exo_map wanted = *map;
+
+	if (error == -EXO_ENOTABLE)
+		error = link_tables(own, NULL, PAGE_DOWN(wanted.va));
+	if (error)
+		return error;
+	*map = wanted;
+	error = exo_space_write(own, CORE_ARG_FAULT, 1);
+	return error < 0 ? error : 0;
+}
+
 int64_t space_map_frame(exo_vaddr_t va, unsigned flags, const struct frame *frame)
 {
 	struct exo_map *map = core_arg(CORE_ARG_FAULT);
-	struct exo_map wanted = { va | flags, frame->cap, frame->first, 1, 0 };
 
-	*map = wanted;
-	int64_t done = exo_space_write(space_own(), CORE_ARG_FAULT, 1);
-	if (__builtin_expect(done == -EXO_ENOTABLE, 0)) {
-		int64_t error = link_tables(space_own(), NULL, va);
-		if (error)
-			return error;
-		*map = wanted;
-		done = exo_space_write(space_own(), CORE_ARG_FAULT, 1);
-	}
-	return done < 0 ? done : 0;
+	map->va = va | flags;
+	map->cap = frame->cap;
+	map->first = frame->first;
+	map->count = 1;
+	int64_t done = exo_space_write(own, CORE_ARG_FAULT, 1);
+	return __builtin_expect(done > 0, 1) ? 0 : map_frame_slowly(done);
 }
 
 /* Pages from va on that lie in the same 2 MiB, at most `limit`: a descriptor never crosses a page table. */
@@ -107,7 +120,7 @@ int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, uns
 
 int64_t space_map(exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t pages)
 {
-	return space_map_in(space_own(), NULL, va, flags, cap, first, pages);
+	return space_map_in(own, NULL, va, flags, cap, first, pages);
 }
 
 int64_t space_protect(exo_vaddr_t va, unsigned flags, uint32_t pages)
@@ -125,7 +138,7 @@ int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages)
 		uint32_t part = same_table(va, pages < BATCH ? pages : BATCH);
 		for (uint32_t i = 0; i < part; i++)
 			map[i] = (struct exo_map){ va + (exo_vaddr_t)i * EXO_PAGE_SIZE, EXO_CAP_NONE, 0, 1, 0 };
-		int64_t done = exo_space_write(space_own(), 0, part);
+		int64_t done = exo_space_write(own, 0, part);
 		if (done < 0 && done != -EXO_ENOTABLE)
 			return done;
 		uint32_t step = done > 0 ? (uint32_t)done : part;	/* no table: nothing was mapped there */

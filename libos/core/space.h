@@ -34,6 +34,8 @@ int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages);
  * done when 0 is returned. The bag is NULL for the own space.
  */
 int64_t space_write_all(exo_cap_t space, struct frame_bag *bag, uint64_t offset, uint32_t count);
+/* Called once by core_start. */
+void space_start(void);
 /* The own space's capability. */
 exo_cap_t space_own(void);
 

@@ -114,6 +114,7 @@ void core_start(uint64_t reasons)
 	if (core_info->abi_major != EXO_ABI_MAJOR)
 		core_fail("built for kernel interface %d, this kernel has %u", EXO_ABI_MAJOR, core_info->abi_major);
 	core_fsgsbase = core_info->cpu_features & EXO_CPU_FSGSBASE;
+	space_start();
 	vm_start();
 	core_parked = thread_start(first);
 	uint64_t base = thread_current->fs_base;

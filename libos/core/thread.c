@@ -33,7 +33,7 @@ static const struct sched *policy = &sched_rr;
 static struct thread_poller *pollers;
 static struct thread *timeouts, *timeouts_last;
 static uint64_t seen_events;
-static uint32_t switches;
+static uint32_t switches_left;
 static struct vm_region main_stack, stacks;
 static uint64_t slots_used[THREADS_MAX / 64];
 static struct thread *cached, *ended;
@@ -183,9 +183,10 @@ static void switch_away(void)
 
 	for (;;) {
 		uint64_t events = *(volatile uint64_t *)&core_disp->events;
-		if (events == seen_events && ++switches % POLL_EVERY && (next = pick()))
+		if (events == seen_events && switches_left && --switches_left && (next = pick()))
 			break;
 		seen_events = events;
+		switches_left = POLL_EVERY;
 		exo_time_t until = poll();
 		if ((next = pick()))
 			break;
@@ -197,11 +198,26 @@ static void switch_away(void)
 	thread_swap(&self->sp, next->sp, next->fs_base);
 }
 
-void thread_yield(void)
+static __attribute__((noinline)) void yield_slowly(void)
 {
 	core_stack();
+	switches_left = 0;
 	make_ready(thread_current);
 	switch_away();
+}
+
+void thread_yield(void)
+{
+	struct thread *self = thread_current, *next;
+
+	if (*(volatile uint64_t *)&core_disp->events != seen_events || --switches_left == 0) {
+		yield_slowly();
+		return;
+	}
+	next = policy->turn(self);
+	thread_current = next;
+	if (next != self)
+		thread_swap(&self->sp, next->sp, next->fs_base);
 }
 
 bool thread_wait(struct thread_queue *queue, exo_time_t deadline)

@@ -43,11 +43,15 @@ struct thread {
 	void *local;			/* for the libOS variant */
 };
 
-/* The policy: `ready` takes a thread that can run, `pick` returns and removes the next one, NULL if there is none. */
+/*
+ * The policy: `ready` takes a thread that can run, `pick` returns and removes the next one, NULL if there is none, and
+ * `turn` is both at once for a thread that yields (it may return that one).
+ */
 struct sched {
 	const char *name;
 	void (*ready)(struct thread *thread);
 	struct thread *(*pick)(void);
+	struct thread *(*turn)(struct thread *thread);
 };
 extern const struct sched sched_rr;		/* libos/sched/rr.c: first come, first served */
 /* Change the policy; threads that are ready move over. */

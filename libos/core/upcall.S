@@ -47,7 +47,6 @@ _start:
 	.globl	core_fault_entry
 	.type	core_fault_entry, @function
 core_fault_entry:
-	cld
 	call	core_fault
 	jmp	core_critical
 	.size	core_fault_entry, . - core_fault_entry
@@ -55,7 +54,6 @@ core_fault_entry:
 	.globl	core_run_entry
 	.type	core_run_entry, @function
 core_run_entry:
-	cld
 	xorl	%ebp, %ebp
 	cmpq	$0, core_run_hook
 	jne	3f
@@ -100,7 +98,6 @@ core_critical_end:
 	.globl	core_off_entry
 	.type	core_off_entry, @function
 core_off_entry:
-	cld
 	movl	$EXO_OFF_FAULT, DISP + EXO_DISP_OFF
 	xorl	%ebp, %ebp
 	call	core_fault_off
@@ -111,7 +108,6 @@ core_off_entry:
 	.globl	core_call_entry
 	.type	core_call_entry, @function
 core_call_entry:
-	cld
 	xorl	%ebp, %ebp
 	movq	%r10, %rcx
 	pushq	$0
@@ -173,7 +169,16 @@ thread_swap:
 	cmpb	$0, core_fsgsbase
 	je	1f
 	wrfsbase %rdx
-	jmp	core_unpark
+	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	addq	$8, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	ret
 1:	movq	%rdx, %rdi
 	movl	$EXO_CALL_env_fsbase, %eax
 	syscall

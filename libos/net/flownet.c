@@ -22,7 +22,7 @@
 
 #define FLOWS_MAX	16
 #define SMALL_RX_FRAMES	2
-#define RX_BUDGET	64	/* packets of one flow that one poll takes */
+#define RX_BUDGET	256	/* packets of one flow that one poll takes */
 #define QUEUE_MAX	16	/* packets that wait for a kick */
 
 #define ETH_TYPE	12
@@ -42,7 +42,7 @@ struct flow;
 struct rx_buffer {
 	struct pbuf_custom custom;	/* first */
 	struct flow *flow;
-	uint8_t slot;
+	uint16_t slot;
 };
 
 struct flow {
@@ -72,7 +72,7 @@ static char *slot_address(const struct flow *flow, unsigned slot)
 	return (char *)flow->ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES;
 }
 
-static void slot_post(struct flow *flow, uint8_t slot)
+static void slot_post(struct flow *flow, uint16_t slot)
 {
 	flow->ring->rx_free[flow->posted++ & (flow->slots - 1)] = slot;
 	__atomic_store_n(&flow->ring->rx_posted, flow->posted, __ATOMIC_RELEASE);
@@ -87,7 +87,7 @@ static void buffer_freed(struct pbuf *pbuf)
 }
 
 /* The packet in a slot as a pbuf; NULL: there is no memory for a copy. The slot is posted again by then, or held. */
-static struct pbuf *slot_packet(struct flow *flow, uint8_t slot, uint16_t bytes)
+static struct pbuf *slot_packet(struct flow *flow, uint16_t slot, uint16_t bytes)
 {
 	struct rx_buffer *buffer = &flow->buffers[slot];
 	struct pbuf *packet;
@@ -124,7 +124,7 @@ static unsigned flow_receive(struct flow *flow, struct netif *netif)
 
 	while (flow->seen != head && taken < RX_BUDGET) {
 		const struct exo_rx *rx = &flow->ring->rx[flow->seen++ & (flow->slots - 1)];
-		uint8_t slot = (uint8_t)(rx->slot & (flow->slots - 1));
+		uint16_t slot = (uint16_t)(rx->slot & (flow->slots - 1));
 		uint16_t bytes = rx->bytes > EXO_FRAME_BYTES_MAX ? EXO_FRAME_BYTES_MAX : (uint16_t)rx->bytes;
 		struct pbuf *packet;
 
@@ -319,8 +319,8 @@ static const char *flow_bind(struct flow *flow, const struct net_run *memory, ui
 	for (unsigned i = 0; i < flow->slots; i++) {
 		flow->buffers[i].custom.custom_free_function = buffer_freed;
 		flow->buffers[i].flow = flow;
-		flow->buffers[i].slot = (uint8_t)i;
-		slot_post(flow, (uint8_t)i);
+		flow->buffers[i].slot = (uint16_t)i;
+		slot_post(flow, (uint16_t)i);
 	}
 	if (exo_flow_bind(flow->cap, run.cap, 0, memory->cap, 0, memory->frames) < 0)
 		return "the kernel does not bind a flow: is another program using it?";

@@ -30,9 +30,8 @@
 #define MS		(CORE_SECOND / 1000)
 #define MEMORY_LEAST	24	/* frames */
 #define MEMORY_SHARE	8	/* of the free frames, one in so many */
-#define RX_FRAMES	16
-#define RX_FRAMES_SMALL	4
-#define SMALL_MACHINE	4096	/* frames free, below which rings are small */
+#define RX_FRAMES_LEAST	4
+#define RX_SHARE	64	/* of the free frames, one in so many for a ring */
 #define PRUNE_EVERY	32	/* polls */
 #define SHARE_POLL	(20 * MS)
 
@@ -268,6 +267,16 @@ static const char *page_map(void)
 	return NULL;
 }
 
+/* A power of two that suits the memory there is. */
+static uint32_t ring_frames(void)
+{
+	uint32_t frames = RX_FRAMES_LEAST;
+
+	while (frames < EXO_RX_FRAMES_MAX && 2 * frames <= core_info->frames_free / RX_SHARE)
+		frames *= 2;
+	return frames;
+}
+
 static err_t loop_output(struct netif *loop, struct pbuf *packet, const ip4_addr_t *address)
 {
 	(void)address;
@@ -311,7 +320,7 @@ const char *net_start(void)
 	if (!net_run_take(&memory, MEMORY_LEAST, most))
 		return wrong = "no memory for the network";
 	net_memory_start(&memory);
-	wrong = flownet_bind(&memory, core_info->frames_free < SMALL_MACHINE ? RX_FRAMES_SMALL : RX_FRAMES);
+	wrong = flownet_bind(&memory, ring_frames());
 	if (!wrong)
 		wrong = page_map();
 	if (wrong)

@@ -25,4 +25,17 @@ static struct thread *rr_pick(void)
 	return thread;
 }
 
-const struct sched sched_rr = { "round robin", rr_ready, rr_pick };
+static struct thread *rr_turn(struct thread *thread)
+{
+	struct thread *next = head;
+
+	if (!next)
+		return thread;
+	thread->next = NULL;
+	tail->next = thread;
+	tail = thread;
+	head = next->next;
+	return next;
+}
+
+const struct sched sched_rr = { "round robin", rr_ready, rr_pick, rr_turn };

@@ -10,6 +10,7 @@
 #define ERROR_PRESENT	1	/* page-fault error code */
 #define ERROR_WRITE	2
 #define ERROR_EXEC	16
+#define NO_TABLE	"out of memory: no frame for a page table"
 
 static struct vm_region *regions;
 static struct vm_region *hint;
@@ -67,41 +68,58 @@ void vm_remove(struct vm_region *region)
 		hint = NULL;
 }
 
-struct vm_region *vm_find(exo_vaddr_t va)
+static __attribute__((noinline)) struct vm_region *find_in_list(exo_vaddr_t va)
 {
-	struct vm_region *region = hint;
+	struct vm_region *region = regions;
 
-	if (region && va - region->start < region->end - region->start)
-		return region;
-	for (region = regions; region && region->end <= va; region = region->next)
-		;
+	while (region && region->end <= va)
+		region = region->next;
 	if (!region || va < region->start)
 		return NULL;
 	hint = region;
 	return region;
 }
 
+static inline struct vm_region *find(exo_vaddr_t va)
+{
+	struct vm_region *region = hint;
+
+	return region && va - region->start < region->end - region->start ? region : find_in_list(va);
+}
+
+struct vm_region *vm_find(exo_vaddr_t va)
+{
+	return find(va);
+}
+
+_Static_assert(VM_READ == EXO_MAP_READ && VM_WRITE == EXO_MAP_WRITE && VM_EXEC == EXO_MAP_EXEC, "the same bits");
+
+/* The frame holds old contents: writable until it is cleared. */
+static __attribute__((noinline)) const char *map_dirty(const struct vm_region *region, exo_vaddr_t va, struct frame *frame)
+{
+	uint64_t count = EXO_PAGE_SIZE / 8;
+	void *to = (void *)va;
+
+	if (space_map_frame(va, EXO_MAP_READ | EXO_MAP_WRITE, frame) < 0)
+		return NO_TABLE;
+	__asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0ULL) : "memory");
+	if (region->flags != (EXO_MAP_READ | EXO_MAP_WRITE) && space_map_frame(va, region->flags, frame) < 0)
+		return NO_TABLE;
+	return NULL;
+}
+
 const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	struct frame frame;
 
-	if (present || (access == VM_WRITE && !(region->flags & EXO_MAP_WRITE)) ||
-	    (access == VM_EXEC && !(region->flags & EXO_MAP_EXEC)))
+	/* VM_* and EXO_MAP_* are the same bits. */
+	if (present || (access & ~region->flags))
 		return "access against the page's rights";
 	if (!(region->reserved ? frame_alloc_reserved(&frame) : frame_alloc(&frame)))
 		return "out of memory: no frame for a first touch";
-	va = PAGE_DOWN(va);
-	unsigned flags = frame.dirty ? EXO_MAP_READ | EXO_MAP_WRITE : region->flags;
-	if (space_map_frame(va, flags, &frame) < 0)
-		return "out of memory: no frame for a page table";
-	if (frame.dirty) {
-		uint64_t count = EXO_PAGE_SIZE / 8;
-		void *to = (void *)va;
-		__asm__ volatile("rep stosq" : "+D"(to), "+c"(count) : "a"(0ULL) : "memory");
-		if (flags != region->flags && space_map_frame(va, region->flags, &frame) < 0)
-			return "out of memory";
-	}
-	return NULL;
+	if (frame.dirty)
+		return map_dirty(region, PAGE_DOWN(va), &frame);
+	return space_map_frame(PAGE_DOWN(va), region->flags, &frame) < 0 ? NO_TABLE : NULL;
 }
 
 const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
@@ -129,15 +147,20 @@ bool vm_touch(exo_vaddr_t va, uint64_t bytes)
 	return true;
 }
 
+static __attribute__((noinline)) const char *no_region(const struct exo_regs *regs)
+{
+	return regs->error & ERROR_PRESENT ? "against the page's rights" :
+		regs->address < EXO_PAGE_SIZE ? "NULL pointer" : "nothing is mapped there";
+}
+
 const char *vm_fault(const struct exo_regs *regs)
 {
-	struct vm_region *region = vm_find(regs->address);
+	struct vm_region *region = find(regs->address);
+	uint64_t error = regs->error;
 
 	if (!region)
-		return regs->address < EXO_PAGE_SIZE ? "NULL pointer" : "nothing is mapped there";
-	unsigned access = regs->error & ERROR_EXEC ? VM_EXEC : regs->error & ERROR_WRITE ? VM_WRITE : VM_READ;
-	const char *why = region->pager(region, regs->address, access, regs->error & ERROR_PRESENT);
-	if (!why)
-		region->faults++;
-	return why;
+		return no_region(regs);
+	region->faults++;
+	return region->pager(region, regs->address, error & ERROR_EXEC ? VM_EXEC : VM_READ << (error / ERROR_WRITE & 1),
+			     error & ERROR_PRESENT);
 }

@@ -35,7 +35,7 @@ struct vm_region {
 	bool reserved;			/* frames come from those that frame_reserve has put aside */
 	uint64_t slot_bytes;		/* vm_stack_pager: one stack with its guard page */
 	void *arg;			/* the pager's own */
-	uint64_t faults;		/* resolved so far */
+	uint64_t faults;		/* so far */
 	struct vm_region *next, *prev;
 };
 

@@ -209,7 +209,8 @@ def test_escape():
     with Server(root=tree + "/sub///") as server:
         for path in ("/../index.html", "/%2e%2e/index.html", "/.%2E/index.html", "/a/../../index.html",
                      "//../x", "/..", "/./.././index.html", "/%2e%2e%2findex.html", "/..%5cindex.html",
-                     "/..%00/", "/%c0%ae%c0%ae/x", "/%252e%252e/index.html", "/../../" + secret, "/....//index.html", "/..;/index.html",
+                     "/..%00/", "/%c0%ae%c0%ae/x", "/%252e%252e/index.html",
+                     "/../../" + secret, "/....//index.html", "/..;/index.html",
                      "/%uff0e%uff0e/x"):
             r = get(server.port, path)
             check(r.status in (400, 403, 404), "%s gives %d" % (path, r.status))

@@ -189,6 +189,12 @@ static struct thread *lifo_pick(void)
 	return thread;
 }
 
+static struct thread *lifo_turn(struct thread *thread)
+{
+	lifo_ready(thread);
+	return lifo_pick();
+}
+
 static void one_letter(void *arg)
 {
 	note(*(char *)arg);
@@ -196,7 +202,7 @@ static void one_letter(void *arg)
 
 static void own_scheduler(void)
 {
-	static const struct sched lifo = { "last in first out", lifo_ready, lifo_pick };
+	static const struct sched lifo = { "last in first out", lifo_ready, lifo_pick, lifo_turn };
 	struct thread *threads[3];
 
 	memset(trace, 0, sizeof(trace));
