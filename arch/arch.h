@@ -106,11 +106,13 @@ _Noreturn void arch_upcall(uint64_t entry, uint64_t sp, const struct arch_messag
 _Noreturn void arch_caller_resume(const struct arch_caller *caller, const struct arch_message *message);
 
 /*
- * The two ways of a transfer, from the environment loaded last to another: bases kept and loaded, the FPU cleared, the
+ * The ways from the environment that is loaded to another: bases kept and loaded, the FPU cleared, the
  * space loaded if it is another. Call: enters call_entry of its dispatcher page with upcalls off, registers as
- * arch_upcall with { 1, badge, its id, w0, w1, w2, w3 }. Reply: as arch_caller_resume, with its kept registers.
+ * arch_upcall with { 1, badge, its id, w0, w1, w2, w3 }. Run: likewise run_entry, with the reasons in rdi. Reply: as
+ * arch_caller_resume, with its kept registers.
  */
 _Noreturn void arch_transfer_call(uint64_t badge, struct env *to, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3);
+_Noreturn void arch_transfer_run(uint64_t reasons, struct env *to);
 _Noreturn void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *to);
 
 /* Resume a state saved in a dispatcher page: every field masked first (exo/disp.h). `fpu` may be NULL. */

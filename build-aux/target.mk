@@ -3,6 +3,7 @@
 # How code for the guest is compiled and linked. GNU make reads this file as it stands; Automake does not see it.
 #
 # In:  exo_src, arch_$(ARCH)_src    sources of the kernel                                       -> exo/exo.elf
+#      exo_leaf_src                  those of them in which a backtrace is never begun: no frame pointer
 #      exo_cold_src, arch_$(ARCH)_cold_src   those of them that are compiled for size: boot and last words
 #      libcore_src, libuni_src ...  sources of the libraries                                    -> libos/...
 #      uni_programs, NAME_src       programs linked with the libOS uni, and what NAME is made of -> apps/NAME/NAME.uni
@@ -23,14 +24,16 @@ V_TAR = $(V_TAR_$(V))
 V_TAR_ = $(V_TAR_$(AM_DEFAULT_VERBOSITY))
 V_TAR_0 = @printf '  %-8s %s\n' TAR $@;
 
-common_flags = -std=gnu11 -O2 -g -fno-pic -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+common_flags = -std=gnu11 -g -fno-pic -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-strict-aliasing -fno-common -Wall -Wextra $(WERROR) -ffile-prefix-map=$(srcdir)/= -MMD -MP
 
-kernel_flags = $(common_flags) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+# Padding inside functions is code that is fetched and run for nothing; what runs at boot or in a panic is made small.
+kernel_optimize = -O2 -falign-functions=8 -falign-jumps=1 -falign-loops=1 -falign-labels=1
+kernel_flags = $(common_flags) $(kernel_optimize) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
 	-falign-functions=1 -falign-loops=1 -nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir)/include -I$(srcdir) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(LINT_FLAGS) $(TARGET_CFLAGS)
 
-user_flags = $(common_flags) -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
+user_flags = $(common_flags) -O2 -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
 	-nostdinc -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/libos/uni/include -I$(srcdir)/libos/net \
 	-I$(THIRD)/lwip/src/include -isystem $(THIRD)/prefix/include -isystem $(TARGET_INCLUDE) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(TARGET_CFLAGS)
@@ -65,11 +68,13 @@ endef
 kernel_ld = $(srcdir)/arch/$(ARCH)/kernel.ld
 kernel_objects = $(call k_objects,$(exo_src) $(arch_$(ARCH)_src))
 $(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_flags += -Os
+$(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer
 kernel_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 
 # Linked twice: the first link gives the names and addresses that the kernel prints in a backtrace. They lie behind the
 # code, so they do not move it.
+$(call k_objects,$(exo_cold) $(arch_$(ARCH)_cold)): kernel_optimize = -Os
 exo/exo.elf: $(kernel_objects) $(kernel_ld)
 	@$(TARGET_CC) $(kernel_ldflags) -Wl,-T,$(kernel_ld) -o exo/names.elf $(kernel_objects)
 	@{ echo '.section .symbols, "a"'; $(TARGET_NM) -n exo/names.elf | \

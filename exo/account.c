@@ -71,11 +71,15 @@ exo_pfn_t account_root(void)
 	return pfn;
 }
 
-bool account_room(const struct account *account, uint32_t frames)
+bool account_take(struct account *account, uint32_t frames)
 {
-	for (; account; account = account_at(account->parent))
-		if (frames > account->limit - account->used)
+	struct account *one;
+
+	for (one = account; one; one = account_at(one->parent))
+		if (frames > one->limit - one->used)
 			return false;
+	for (one = account; one; one = account_at(one->parent))
+		one->used += frames;
 	return true;
 }
 

@@ -370,7 +370,7 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		if (!cap)
 			return error;
 		target = env_behind(cap);
-		if (!target || target->state == EXO_ENV_ENDED)
+		if (!target || env_state(target) == EXO_ENV_ENDED)
 			return ERR(DEAD);
 	}
 	if (a3 & ~(uint64_t)source->rights)

@@ -100,9 +100,9 @@ static struct env *slice_claimant(void)
 {
 	struct env *env = cpu.slice_owner;
 
-	while (env && env->state == EXO_ENV_CALLING)
+	while (env && env_state(env) == EXO_ENV_CALLING)
 		env = env->called;
-	return env && env->state == EXO_ENV_READY ? env : NULL;
+	return env && env_state(env) == EXO_ENV_READY ? env : NULL;
 }
 
 /* --- deadlines --------------------------------------------------------------------------------------------------- */
@@ -152,12 +152,12 @@ void cpu_ready(struct env *env)
 void cpu_wake(struct env *env, uint32_t reason)
 {
 	env->reasons |= reason;
-	env->resting = RESTING_NOT;
+	env->serving &= (uint8_t)~SERVING_RESTING;
 	if (env->sleep_until != EXO_NEVER) {
 		env->sleep_until = EXO_NEVER;
 		cpu_timed(env);
 	}
-	if (env->state == EXO_ENV_ASLEEP)
+	if (env_state(env) == EXO_ENV_ASLEEP)
 		cpu_ready(env);
 }
 
@@ -184,7 +184,8 @@ void cpu_timer(void)
 
 /* --- switching --------------------------------------------------------------------------------------------------- */
 
-static inline void switch_at(struct env *env, exo_time_t now)
+/* `env` is the one that runs from now on; the CPU has not loaded it yet. Returns whom it has loaded; NULL: nobody. */
+static inline struct env *choose(struct env *env, exo_time_t now)
 {
 	struct env *was = cpu.current;
 
@@ -192,7 +193,7 @@ static inline void switch_at(struct env *env, exo_time_t now)
 		was = cpu.loaded;
 		cpu.loaded = NULL;
 	}
-	if (now >= cpu.slice_end) {
+	if (unlikely(now >= cpu.slice_end)) {
 		slice_pass(now);
 		if (another_ready(env))
 			cpu_timer_need(now);
@@ -200,10 +201,18 @@ static inline void switch_at(struct env *env, exo_time_t now)
 		cpu_account(now);
 	}
 	cpu.current = cpu.payer = env;
+	env->serving &= (uint8_t)~SERVING_PLAIN;
 	if (was) {
 		was->info->entries = was->arch.entries;
 		was->info->exceptions = was->arch.exceptions;
 	}
+	env->disp->slice_end = cpu.slice_end;
+	timer_arm(env);
+	return was;
+}
+
+static void load(struct env *was, struct env *env)
+{
 	if (was != env) {
 		if (was)
 			arch_env_unload(was);
@@ -214,35 +223,48 @@ static inline void switch_at(struct env *env, exo_time_t now)
 		cpu.space = env->root;
 		arch_space_load(env->root);
 	}
-	env->disp->slice_end = cpu.slice_end;
-	timer_arm(env);
 }
 
 void cpu_switch(struct env *env)
 {
-	switch_at(env, arch_now());
+	load(choose(env, arch_now()), env);
+}
+
+static _Noreturn void run(struct env *was, struct env *env)
+{
+	uint64_t reasons = env->reasons ? env->reasons : EXO_RUN_SLICE;
+	struct exo_disp *disp = env->disp;
+	struct arch_message message;
+
+	env->reasons = 0;
+	env->info->upcalls++;
+	disp->pending |= reasons;
+	if (likely(was && was != env && cpu.space == was->root)) {
+		cpu.space = env->root;
+		env->info->switches++;
+		arch_transfer_run(reasons, env);
+	}
+	load(was, env);
+	disp->off = EXO_OFF_YES;
+	message = (struct arch_message){ .rdi = reasons };
+	arch_upcall(disp->run_entry, disp->upcall_sp, &message);
 }
 
 static _Noreturn void enter_at(struct env *env, exo_time_t now)
 {
+	struct env *was = choose(env, now);
 	struct exo_disp *disp = env->disp;
-	struct arch_message message = { 0 };
+	struct arch_message message;
 	unsigned resume = env->resume;
 
-	switch_at(env, now);
+	if (likely(resume == RESUME_RUN))
+		run(was, env);
 	env->resume = RESUME_RUN;
-	if (unlikely(resume == RESUME_OFF))
+	load(was, env);
+	if (resume == RESUME_OFF)
 		arch_regs_resume(&disp->offa, disp->offa_fpu);
-	if (unlikely(resume == RESUME_CALLER)) {
-		message.rax = (uint64_t)env->call_status;
-		arch_caller_resume(&env->arch.caller, &message);
-	}
-	message.rdi = env->reasons ? env->reasons : EXO_RUN_SLICE;
-	env->reasons = 0;
-	env->info->upcalls++;
-	disp->pending |= message.rdi;
-	disp->off = EXO_OFF_YES;
-	arch_upcall(disp->run_entry, disp->upcall_sp, &message);
+	message = (struct arch_message){ .rax = (uint64_t)env->call_status };
+	arch_caller_resume(&env->arch.caller, &message);
 }
 
 _Noreturn void cpu_enter(struct env *env)
@@ -313,8 +335,6 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 		timer_arm(env);
 		arch_frame_resume(frame);
 	}
-	if (env->resting)
-		env->resting = RESTING_MORE;
 	disp = env->disp;
 	if (upcalls_on(disp, arch_frame_rip(frame))) {
 		save(frame, &disp->on, disp->on_fpu, VECTOR_INTERRUPTED, 0, 0);
@@ -385,9 +405,9 @@ void cpu_forget(struct env *env)
 	for (i = 0; i < EXO_SLICES; i++)
 		if (cpu.slices[i] == env)
 			slice_set(i, NULL, 0);
-	if (env->state == EXO_ENV_READY)
+	if (env_state(env) == EXO_ENV_READY)
 		cpu_unlink(env);
-	env->resting = RESTING_NOT;
+	env->serving = 0;
 	env->sleep_until = env->call_deadline = EXO_NEVER;
 	cpu_timed(env);
 	env->info->entries = env->arch.entries;
@@ -429,15 +449,15 @@ int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 		if (!cap)
 			return error;
 		env = env_behind(cap);
-		if (!env || env->state == EXO_ENV_ENDED)
+		if (!env || env_state(env) == EXO_ENV_ENDED)
 			return ERR(DEAD);
-		if (env->state != EXO_ENV_READY && env->state != EXO_ENV_ASLEEP)
+		if (env_state(env) != EXO_ENV_READY && env_state(env) != EXO_ENV_ASLEEP)
 			return ERR(STATE);
 	}
 	cpu.slice_owner = NULL;
 	if (!env)
 		cpu_dispatch();
-	if (env->state == EXO_ENV_ASLEEP)
+	if (env_state(env) == EXO_ENV_ASLEEP)
 		cpu_wake(env, EXO_RUN_SLICE);
 	cpu_enter(env);
 }
@@ -492,7 +512,7 @@ int64_t sys_slice_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		if (!cap)
 			return error;
 		env = env_behind(cap);
-		if (!env || env->state == EXO_ENV_ENDED)
+		if (!env || env_state(env) == EXO_ENV_ENDED)
 			return ERR(DEAD);
 	}
 	first = (uint32_t)slices->first;

@@ -104,7 +104,7 @@ void env_event(struct env *env, uint64_t event)
 
 	disp->events++;
 	disp->pending |= event;
-	if (env->state == EXO_ENV_ASLEEP || env->resting)
+	if (env_state(env) == EXO_ENV_ASLEEP || (env->serving & SERVING_RESTING))
 		cpu_wake(env, EXO_RUN_EVENT);
 	else if (env != cpu.current)
 		env->reasons |= EXO_RUN_EVENT;
@@ -115,7 +115,7 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
 	bool current = env == cpu.current;
 	struct env *creator;
 
-	if (env->state == EXO_ENV_ENDED)
+	if (env_state(env) == EXO_ENV_ENDED)
 		return;
 	env->info->cause = cause;
 	env->info->status = status;
@@ -125,7 +125,7 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
 	cpu_forget(env);
 	env_set_state(env, EXO_ENV_ENDED);
 	creator = env_by_id(env->creator);
-	if (creator && creator->state != EXO_ENV_ENDED)
+	if (creator && env_state(creator) != EXO_ENV_ENDED)
 		env_event(creator, EXO_EVENT_CHILD);
 	if (current)
 		cpu_dispatch();
@@ -223,7 +223,7 @@ int64_t sys_env_start(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	env = env_need(a0, EXO_RIGHT_CONTROL, &error);
 	if (!env)
 		return error;
-	if (env->state != EXO_ENV_MADE)
+	if (env_state(env) != EXO_ENV_MADE)
 		return ERR(STATE);
 	env->reasons |= EXO_RUN_START;
 	cpu_ready(env);

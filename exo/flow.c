@@ -13,7 +13,7 @@
  */
 #include "exo/dev/dev.h"
 
-#define CUT_MAX	2	/* bindings that one flow_cut() ends */
+#define CUT_MAX	1	/* bindings that one flow_cut() ends */
 
 static struct flow *flow_of(exo_pfn_t pfn)
 {

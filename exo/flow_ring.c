@@ -229,7 +229,8 @@ int64_t flow_kick(struct flow *flow)
 	flow->ring->tx_taken = flow->tx_taken;
 	flow->ring->tx_packets = flow->info->tx_packets;
 	flow->ring->tx_refused = flow->info->tx_refused;
-	if (flow->tx_taken - flow->tx_done == EXO_TX_SLOTS)
+	/* So little room is left that the next frame may not fit. */
+	if (flow->tx_taken - flow->tx_done > EXO_TX_SLOTS - EXO_TX_PARTS_MAX)
 		flow->tx_wait = true;
 	if (flow->tx_wait)
 		device->watch(device);

@@ -42,13 +42,30 @@ static void map_set(uint64_t i)
 	}
 }
 
-static void map_clear(uint64_t i)
+/* A word of the lowest level has become 0. */
+static __attribute__((noinline)) void map_clear_above(uint64_t i)
 {
 	unsigned level;
 
-	for (level = 0; level < map_levels; level++, i >>= 6)
+	for (level = 1; level < map_levels; level++, i >>= 6)
 		if ((map[level][i >> 6] &= ~(1ULL << (i & 63))) != 0)
 			return;
+}
+
+static inline void map_clear_run(uint64_t i, uint32_t count)
+{
+	unsigned at, n;
+	uint64_t left;
+
+	do {
+		at = i & 63;
+		n = count < 64 - at ? count : 64 - at;
+		left = map[0][i >> 6] &= ~(~0ULL >> (64 - n) << at);
+		if (unlikely(!left))
+			map_clear_above(i >> 6);
+		i += n;
+		count -= n;
+	} while (count);
 }
 
 static inline bool map_test(uint64_t i)
@@ -180,18 +197,23 @@ static exo_pfn_t place(uint64_t count, uint8_t state)
 /* Frames [start, end), clipped to the table, get a state; the map's lowest level says whether it is FREE. */
 static void fill(uint64_t start, uint64_t end, uint8_t state)
 {
-	struct exo_frame_info value = { .state = state }, *entry = info_frame;
+	typedef uint64_t __attribute__((may_alias)) word;
+	const struct exo_frame_info value = { .state = state };
+	word one = *(const word *)&value, *entry = (word *)info_frame, *last;
 	uint64_t i;
 
 	start += start == 0;
 	if (end > info->frames_total)
 		end = info->frames_total;
-	for (i = start; i + 8 <= end; i += 8) {
-		entry[i] = entry[i + 1] = entry[i + 2] = entry[i + 3] = value;
-		entry[i + 4] = entry[i + 5] = entry[i + 6] = entry[i + 7] = value;
+	if (start >= end)
+		return;
+	last = entry + end;
+	for (entry += start; last - entry >= 8; entry += 8) {
+		entry[0] = one, entry[1] = one, entry[2] = one, entry[3] = one;
+		entry[4] = one, entry[5] = one, entry[6] = one, entry[7] = one;
 	}
-	for (; i < end; i++)
-		entry[i] = value;
+	while (entry < last)
+		*entry++ = one;
 	for (i = start; i < end; ) {
 		if ((i & 63) == 0 && i + 64 <= end) {
 			map[0][i >> 6] = state == EXO_FRAME_FREE ? ~0ULL : 0;
@@ -306,43 +328,58 @@ exo_pfn_t frame_find(uint32_t count)
 	return map_find(count, FRAME_RUNS_MAX, &first) == count ? first : EXO_PFN_ANY;
 }
 
-static void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env)
+static inline void claim_one(exo_pfn_t pfn, const struct exo_frame_info *state, exo_pfn_t account)
 {
-	struct exo_frame_info state = { .state = EXO_FRAME_OWNED, .owner = env ? env->index : 0 };
-	struct frame frame = { .account = env ? env->account : 0 };
-	exo_pfn_t end = pfn + count;
+	info_frame[pfn] = *state;
+	frame_table[pfn] = (struct frame){ .account = account };
+	arch_zero_frame(pfn);
+}
 
-	if (frame.account) {
-		account_charge(pfn_to_virt(frame.account), (int32_t)count);
+/* The account is charged already. */
+static inline void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env, uint16_t holds)
+{
+	const struct exo_frame_info state = {
+		.state = EXO_FRAME_OWNED, .holds = holds, .owner = env ? env->index : 0
+	};
+	exo_pfn_t account = env ? env->account : 0, end = pfn + count;
+
+	if (env)
 		env->info->frames += count;
-	}
 	info->frames_free -= count;
-	for (; pfn < end; pfn++) {
-		map_clear(pfn);
-		info_frame[pfn] = state;
-		frame_table[pfn] = frame;
-		arch_zero_frame(pfn);
+	if (count == 1) {
+		map_clear_run(pfn, 1);
+		claim_one(pfn, &state, account);
+		return;
 	}
+	map_clear_run(pfn, count);
+	for (; pfn < end; pfn++)
+		claim_one(pfn, &state, account);
 }
 
 void frame_claim(exo_pfn_t pfn, struct env *env)
 {
-	claim_run(pfn, 1, env);
+	if (env)
+		account_charge(pfn_to_virt(env->account), 1);
+	claim_run(pfn, 1, env, 0);
+}
+
+/* To the free map; the caller discharges. */
+static inline void release_one(exo_pfn_t pfn)
+{
+	kassert(info_frame[pfn].state == EXO_FRAME_OWNED && frame_table[pfn].maps == 0);
+	if (frame_table[pfn].account)
+		info_env[info_frame[pfn].owner].frames--;
+	frame_table[pfn].account = 0;
+	info_frame[pfn] = (struct exo_frame_info){ .state = EXO_FRAME_FREE };
+	map_set(pfn);
 }
 
 void frame_release(exo_pfn_t pfn)
 {
-	struct exo_frame_info *state = &info_frame[pfn];
 	exo_pfn_t account = frame_table[pfn].account;
 
-	kassert(state->state == EXO_FRAME_OWNED && state->holds == 0);
-	kassert(frame_table[pfn].maps == 0 && frame_table[pfn].pins == 0);
-	if (account) {
-		info_env[state->owner].frames--;
-		frame_table[pfn].account = 0;
-	}
-	*state = (struct exo_frame_info){ .state = EXO_FRAME_FREE };
-	map_set(pfn);
+	kassert(info_frame[pfn].holds == 0 && frame_table[pfn].pins == 0);
+	release_one(pfn);
 	info->frames_free++;
 	if (account)
 		account_charge(pfn_to_virt(account), -1);
@@ -391,11 +428,28 @@ void frame_hold(exo_pfn_t first, uint32_t count)
 		info_frame[first].holds++;
 }
 
+/* Frames charged to one account are discharged together. */
 void frame_unhold(exo_pfn_t first, uint32_t count)
 {
-	for (; count; count--, first++)
-		if (--info_frame[first].holds == 0 && info_frame[first].state == EXO_FRAME_OWNED && !frame_table[first].pins)
-			frame_release(first);
+	exo_pfn_t account = 0, end = first + count;
+	int32_t freed = 0;
+
+	for (; first < end; first++) {
+		if (--info_frame[first].holds || info_frame[first].state != EXO_FRAME_OWNED || frame_table[first].pins)
+			continue;
+		if (unlikely(frame_table[first].account != account)) {
+			if (account)
+				account_charge(pfn_to_virt(account), -freed);
+			account = frame_table[first].account;
+			info->frames_free += (uint32_t)freed;
+			freed = 0;
+		}
+		release_one(first);
+		freed++;
+	}
+	info->frames_free += (uint32_t)freed;
+	if (account)
+		account_charge(pfn_to_virt(account), -freed);
 }
 
 bool frame_busy(exo_pfn_t first, uint32_t count)
@@ -409,29 +463,30 @@ bool frame_busy(exo_pfn_t first, uint32_t count)
 /* --- calls ----------------------------------------------------------------------------------------------------- */
 
 /* Behind the end of an own capability. */
-static int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
+static __attribute__((noinline)) int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
 {
 	struct exo_cap *cap;
-	int64_t error;
+	int64_t error = 0;
 	uint64_t next;
 	uint32_t run;
 
-	cap = cap_need(env, handle, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
-	if (!cap)
+	cap = cap_typed(env, handle, EXO_TYPE_FRAME);
+	if (unlikely(!cap || !(cap->rights & EXO_RIGHT_WRITE))) {
+		(void)cap_need(env, handle, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
 		return error;
+	}
 	next = cap->first + cap->count;
-	run = map_run(next, count);
 	if (pfn != EXO_PFN_ANY && pfn != next)
 		return ERR(INVAL);
 	if (cap->parent)
 		return ERR(STATE);
-	if (!run)
+	if (!frame_is_free((exo_pfn_t)next))
 		return ERR(BUSY);
-	if (!account_room(pfn_to_virt(env->account), run))
+	run = count == 1 ? 1 : map_run(next, count);
+	if (!account_take(pfn_to_virt(env->account), run))
 		return ERR(QUOTA);
 
-	claim_run((exo_pfn_t)next, run, env);
-	frame_hold((exo_pfn_t)next, run);
+	claim_run((exo_pfn_t)next, run, env, 1);
 	cap->count += run;
 	return run;
 }
@@ -472,10 +527,10 @@ int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		if (map_run(a1, count) < count)
 			return ERR(BUSY);
 	}
-	if (!account_room(pfn_to_virt(env->account), count))
+	if (!account_take(pfn_to_virt(env->account), count))
 		return ERR(QUOTA);
 
-	claim_run(first, count, env);
+	claim_run(first, count, env, 0);
 	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, first, count, 0,
 	    NULL, (uint32_t)a0);
 }

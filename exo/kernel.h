@@ -150,8 +150,9 @@ struct account {		/* a frame of state ACCOUNT */
 };
 /* Boot: make the root account, without a limit; returns its frame. */
 exo_pfn_t account_root(void);
-bool account_room(const struct account *account, uint32_t frames);
-void account_charge(struct account *account, int32_t frames);	/* and all above */
+/* Charge it and all above, if no limit is passed. */
+bool account_take(struct account *account, uint32_t frames);
+void account_charge(struct account *account, int32_t frames);	/* and all above, whatever the limits */
 /* An environment names it from now on / no more. With the last user, hold and charge its frame goes back. */
 void account_use(exo_pfn_t pfn);
 void account_unuse(exo_pfn_t pfn);
@@ -249,10 +250,9 @@ bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
 #define RESUME_OFF	1	/* by the state in area OFF */
 #define RESUME_CALLER	2	/* behind its call, with call_status */
 
-/* Whether an environment that serves a transfer was asleep before. */
-#define RESTING_NOT	0
-#define RESTING_PLAIN	1	/* ... and all else is as it was when the transfer came */
-#define RESTING_MORE	2	/* ... but there is a deadline, or it has been interrupted */
+/* What is known of an environment that serves a transfer. */
+#define SERVING_RESTING	1	/* it was asleep when the transfer came, and goes back to it */
+#define SERVING_PLAIN	2	/* it runs on its caller's time, and there is no deadline */
 
 struct env {			/* a frame of state ENV */
 	struct arch_env arch;	/* first: the entry code uses it */
@@ -266,7 +266,6 @@ struct env {			/* a frame of state ENV */
 	exo_pfn_t root;		/* the space */
 	exo_pfn_t account;
 	exo_env_id_t creator;	/* told when it ends */
-	uint32_t state;		/* EXO_ENV_*; info->state is its copy */
 	uint32_t reasons;	/* EXO_RUN_* for the next RUN upcall */
 	bool cleared;		/* env_destroy has emptied its table */
 	uint32_t cap_frames;
@@ -284,7 +283,7 @@ struct env {			/* a frame of state ENV */
 	struct env *caller;	/* [c] whose transfer we serve; NULL: nobody */
 	int64_t call_status;	/* [c] for RESUME_CALLER */
 	uint32_t depth;		/* [c] transfers above us */
-	uint8_t resting;	/* [c] RESTING_*: was asleep when the transfer came; goes back to it */
+	uint8_t serving;	/* [c] SERVING_* */
 	/* flow.c */
 	exo_pfn_t flows;	/* list of flows bound by it */
 };
@@ -299,7 +298,19 @@ static inline struct exo_cap *cap_slot(const struct env *env, uint32_t slot)
 	return (struct exo_cap *)pfn_to_virt(env->cap_frame[frame]) + slot % EXO_CAPS_PER_FRAME;
 }
 
-void env_init(void);
+static inline struct exo_cap *cap_typed(const struct env *env, exo_cap_t handle, unsigned type)
+{
+	uint32_t slot = exo_cap_slot(handle), frame = slot / EXO_CAPS_PER_FRAME;
+	struct exo_cap *cap;
+
+	if (unlikely(frame >= env->cap_frames))
+		return NULL;
+	cap = (struct exo_cap *)pfn_to_virt(env->cap_frame[frame]) + slot % EXO_CAPS_PER_FRAME;
+	if (unlikely(cap->generation != handle >> 32 || cap->type != type || cap->flags & CAP_DYING))
+		return NULL;
+	return cap;
+}
+
 static inline struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle)
 {
 	struct exo_cap *cap = cap_slot(env, exo_cap_slot(handle));
@@ -309,13 +320,7 @@ static inline struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle
 	return cap;
 }
 
-static inline struct exo_cap *cap_typed(const struct env *env, exo_cap_t handle, unsigned type)
-{
-	struct exo_cap *cap = cap_slot(env, exo_cap_slot(handle));
-
-	return likely(cap && cap->generation == handle >> 32 && cap->type == type && !(cap->flags & CAP_DYING)) ? cap : NULL;
-}
-
+void env_init(void);
 struct env *env_by_id(exo_env_id_t id);		/* NULL if it is no more */
 /* The environment behind a capability of type ENV or ENTRY; NULL if it is no more. */
 static inline struct env *env_behind(const struct exo_cap *cap)
@@ -379,39 +384,53 @@ void cpu_forget(struct env *env);
 void slice_hold(const struct exo_cap *cap);
 void slice_drop(const struct exo_cap *cap);
 
+/* Its state, EXO_ENV_*, stands only where all can read it. */
+static inline uint32_t env_state(const struct env *env)
+{
+	return env->info->state;
+}
+
 static inline void env_set_state(struct env *env, uint32_t state)
 {
-	env->state = state;
 	env->info->state = state;
+}
+
+/* Into the ring, right before one that is in it. */
+static inline void cpu_link_before(struct env *env, struct env *next)
+{
+	struct env *prev = next->run_prev;
+
+	env->run_next = next;
+	env->run_prev = prev;
+	prev->run_next = env;
+	next->run_prev = env;
 }
 
 /* Into the ring of ready ones, last; out of it. */
 static inline void cpu_link(struct env *env)
 {
-	struct env *next = cpu.ready;
-
-	if (!next) {
+	if (cpu.ready)
+		cpu_link_before(env, cpu.ready);
+	else
 		cpu.ready = env->run_next = env->run_prev = env;
-		return;
-	}
-	env->run_next = next;
-	env->run_prev = next->run_prev;
-	next->run_prev->run_next = env;
-	next->run_prev = env;
 }
 
-static inline void cpu_unlink(struct env *env)
+static inline void cpu_unlink_from_others(struct env *env)
 {
 	struct env *next = env->run_next;
 
-	if (next == env) {
-		cpu.ready = NULL;
-		return;
-	}
 	next->run_prev = env->run_prev;
 	env->run_prev->run_next = next;
 	if (cpu.ready == env)
 		cpu.ready = next;
+}
+
+static inline void cpu_unlink(struct env *env)
+{
+	if (env->run_next == env)
+		cpu.ready = NULL;
+	else
+		cpu_unlink_from_others(env);
 }
 
 /* One leaves the ring, another takes its place. */

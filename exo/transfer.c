@@ -5,7 +5,7 @@
  * Whoever holds an entry capability may run the environment behind it, at the entry that its dispatcher page names,
  * on its own time. The callee sees the capability's badge and the caller's id, both unforgeable. It need be neither
  * asleep nor ready: while it serves it is READY, so that it goes on after a preemption, and with the reply it goes back
- * to what it was (`resting`), unless an event came meanwhile. Nothing queues: a callee that serves, calls, or was
+ * to what it was (SERVING_RESTING), unless an event came meanwhile. Nothing queues: a callee that serves, calls, or was
  * interrupted with upcalls off is BUSY.
  *
  * T1 a.called == b iff b.caller == a; a is CALLING then, and in no ring (E3)
@@ -23,9 +23,21 @@ static inline void hand(struct env *to)
 	to->info->switches++;
 }
 
-/* The common case without a function call: who is behind an entry capability, if he sleeps and serves nobody; or NULL. */
-static inline struct env *sleeper_behind(const struct env *self, exo_cap_t handle, uint64_t *badge)
+/* Type, flags and rights of a capability in one word. */
+static inline uint32_t head(const struct exo_cap *cap)
 {
+	uint32_t word;
+
+	_Static_assert(offsetof(struct exo_cap, generation) == sizeof(word), "type, flags, rights");
+	__builtin_memcpy(&word, cap, sizeof(word));
+	return word;
+}
+
+/* The common case without a function call: who is behind an entry capability, if he can be entered now; or NULL. */
+static inline struct env *server_behind(const struct env *self, exo_cap_t handle, uint64_t *badge)
+{
+	const struct exo_cap mask = { .type = 0xff, .flags = CAP_DYING, .rights = EXO_RIGHT_EXEC };
+	const struct exo_cap wanted = { .type = EXO_TYPE_ENTRY, .rights = EXO_RIGHT_EXEC };
 	uint32_t slot = exo_cap_slot(handle);
 	const struct exo_cap *cap;
 	struct env *env;
@@ -33,15 +45,15 @@ static inline struct env *sleeper_behind(const struct env *self, exo_cap_t handl
 	if (unlikely(slot >= self->cap_frames * EXO_CAPS_PER_FRAME))
 		return NULL;
 	cap = (struct exo_cap *)pfn_to_virt(self->cap_frame[slot / EXO_CAPS_PER_FRAME]) + slot % EXO_CAPS_PER_FRAME;
-	if (unlikely(cap->generation != handle >> 32 || cap->type != EXO_TYPE_ENTRY || (cap->flags & CAP_DYING) ||
-	    !(cap->rights & EXO_RIGHT_EXEC)))
+	if (unlikely(cap->generation != handle >> 32 || (head(cap) & head(&mask)) != head(&wanted)))
 		return NULL;
 	*badge = cap->first;
 	env = env_behind(cap);
-	return likely(env && env->state == EXO_ENV_ASLEEP && !env->caller && env->disp->call_entry) ? env : NULL;
+	return likely(env && !env->caller && env->disp->call_entry && (env_state(env) == EXO_ENV_ASLEEP ||
+	    (env_state(env) == EXO_ENV_READY && env->resume == RESUME_RUN && env != self))) ? env : NULL;
 }
 
-/* Who is behind an entry capability, if he can be entered now; or NULL and the error. */
+/* The same, with the error. */
 static struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t *badge, int64_t *error)
 {
 	struct exo_cap *cap = cap_need(self, handle, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, error);
@@ -51,11 +63,11 @@ static struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t 
 		return NULL;
 	*badge = cap->first;
 	env = env_behind(cap);
-	if (!env || env->state == EXO_ENV_ENDED)
+	if (!env || env_state(env) == EXO_ENV_ENDED)
 		*error = ERR(DEAD);
-	else if (env == self || env->caller || env->resume != RESUME_RUN || env->state == EXO_ENV_CALLING)
+	else if (env == self || env->caller || env->resume != RESUME_RUN || env_state(env) == EXO_ENV_CALLING)
 		*error = ERR(BUSY);
-	else if (env->state == EXO_ENV_MADE || !env->disp->call_entry)
+	else if (env_state(env) == EXO_ENV_MADE || !env->disp->call_entry)
 		*error = ERR(STATE);
 	else
 		return env;
@@ -63,19 +75,22 @@ static struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t 
 }
 
 /* `self` calls, the callee serves. */
-static inline void join(struct env *self, struct env *callee, bool asleep)
+static inline void join(struct env *self, struct env *callee)
 {
+	bool asleep = env_state(callee) == EXO_ENV_ASLEEP;
+
 	env_set_state(self, EXO_ENV_CALLING);
 	self->called = callee;
 	callee->caller = self;
 	callee->depth = self->depth + 1;
 	callee->info->upcalls++;
 	if (asleep) {
-		callee->resting = RESTING_PLAIN;
+		callee->serving = SERVING_RESTING | SERVING_PLAIN;
 		env_set_state(callee, EXO_ENV_READY);
 		cpu_replace(self, callee);
 	} else {
-		cpu_unlink(self);
+		callee->serving = SERVING_PLAIN;
+		cpu_unlink_from_others(self);
 	}
 	hand(callee);
 }
@@ -95,13 +110,12 @@ static __attribute__((noinline)) int64_t call_slowly(uint64_t a0, uint64_t a1, u
 	if (a1 <= arch_now())
 		return ERR(TIME);
 
-	join(self, callee, callee->state == EXO_ENV_ASLEEP);
+	join(self, callee);
 	if (a1 != EXO_NEVER) {
 		self->call_deadline = a1;
 		cpu_timed(self);
 		cpu_timer_need(a1);
-		if (callee->resting)
-			callee->resting = RESTING_MORE;
+		callee->serving &= (uint8_t)~SERVING_PLAIN;
 	}
 	arch_transfer_call(badge, callee, a2, a3, a4, a5);
 }
@@ -113,11 +127,11 @@ int64_t sys_call(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 
 	if (unlikely(a1 != EXO_NEVER))
 		return call_slowly(a0, a1, a2, a3, a4, a5);
-	callee = sleeper_behind(self, a0, &badge);
+	callee = server_behind(self, a0, &badge);
 	if (unlikely(!callee || self->depth >= EXO_CHAIN_MAX))
 		return call_slowly(a0, EXO_NEVER, a2, a3, a4, a5);
 
-	join(self, callee, true);
+	join(self, callee);
 	arch_transfer_call(badge, callee, a2, a3, a4, a5);
 }
 
@@ -143,7 +157,7 @@ int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	if (!callee)
 		return error;
 
-	if (callee->state == EXO_ENV_ASLEEP)
+	if (env_state(callee) == EXO_ENV_ASLEEP)
 		cpu_wake(callee, 0);
 	cpu.slice_owner = NULL;
 	cpu_switch(callee);
@@ -157,11 +171,12 @@ static inline void part(struct env *self, struct env *caller)
 {
 	self->caller = NULL;
 	self->depth = 0;
+	self->serving = 0;
 	self->reasons |= EXO_RUN_REPLIED;
 	env_set_state(caller, EXO_ENV_READY);
 }
 
-/* More to do than put the caller in the place of a callee that goes back to sleep. */
+/* There is a deadline to forget, a timer to set, somebody else to pay, or an error. */
 static __attribute__((noinline)) int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
 {
 	struct env *self = current_env(), *caller = self->caller;
@@ -171,13 +186,12 @@ static __attribute__((noinline)) int64_t reply_slowly(uint64_t a0, uint64_t a1, 
 	if ((int64_t)a0 < 0)
 		return ERR(INVAL);
 
-	part(self, caller);
-	release(caller);
-	if (self->resting) {
+	if (self->serving & SERVING_RESTING) {
 		cpu_unlink(self);
 		env_set_state(self, EXO_ENV_ASLEEP);
-		self->resting = RESTING_NOT;
 	}
+	part(self, caller);
+	release(caller);
 	cpu_link(caller);
 	cpu_timer_need(cpu.slice_end);
 	if (cpu.payer == self)
@@ -189,16 +203,21 @@ static __attribute__((noinline)) int64_t reply_slowly(uint64_t a0, uint64_t a1, 
 int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *self = current_env(), *caller = self->caller;
+	unsigned serving = self->serving;
 
 	(void)a5;
-	if (unlikely(self->resting != RESTING_PLAIN || (int64_t)a0 < 0))
+	if (unlikely(!(serving & SERVING_PLAIN) || (int64_t)a0 < 0 ||
+	    (!(serving & SERVING_RESTING) && cpu.timer > cpu.slice_end)))
 		return reply_slowly(a0, a1, a2, a3, a4);
 
 	part(self, caller);
 	caller->called = NULL;
-	self->resting = RESTING_NOT;
-	env_set_state(self, EXO_ENV_ASLEEP);
-	cpu_replace(self, caller);
+	if (serving & SERVING_RESTING) {
+		env_set_state(self, EXO_ENV_ASLEEP);
+		cpu_replace(self, caller);
+	} else {
+		cpu_link_before(caller, self);
+	}
 	hand(caller);
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
@@ -213,6 +232,7 @@ static void sever(struct env *caller, int64_t status)
 	caller->call_status = status;
 	callee->caller = NULL;
 	callee->depth = 0;
+	callee->serving = 0;
 }
 
 void transfer_expire(struct env *caller)

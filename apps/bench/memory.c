@@ -50,14 +50,14 @@ static void ambient(void)
 /* --- exceptions ---------------------------------------------------------------------------------------------------- */
 
 /* Step over the store that faulted: `movb $0, (%rax)` is 3 bytes. */
-static const char *step_over(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *step_over(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	(void)region, (void)va, (void)access, (void)present;
 	core_disp->on.rip += 3;
 	return NULL;
 }
 
-static const char *make_writable(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *make_writable(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	(void)region, (void)access, (void)present;
 	return space_map_frame(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE, &trap_frame) ? "no mapping" : NULL;
@@ -103,7 +103,7 @@ static void exceptions(void)
 
 /* --- page faults --------------------------------------------------------------------------------------------------- */
 
-static const char *fresh_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *fresh_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	struct frame frame = { .cap = fresh_cap, .first = fresh_count };
 
@@ -114,7 +114,7 @@ static const char *fresh_pager(struct vm_region *region, exo_vaddr_t va, unsigne
 	return space_map_frame(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE, &frame) ? "no mapping" : NULL;
 }
 
-static const char *pool_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *pool_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	struct frame frame = { .cap = fresh_cap, .first = (uint32_t)((va - region->start) / EXO_PAGE_SIZE) };
 

@@ -43,9 +43,10 @@ static void threads(void)
 }
 
 /* Answer in place, with the words as they came. */
-static void answer(const struct core_message *message)
+static CORE_UPCALL void answer(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, bool reply)
 {
-	exo_reply(0, message->word[0], message->word[1], message->word[2], message->word[3]);
+	(void)badge, (void)caller, (void)reply;
+	exo_reply(0, w0, w1, w2, w3);
 }
 
 void bench_peer(void)

@@ -173,6 +173,15 @@ void arch_transfer_call(uint64_t badge, struct env *to, uint64_t w0, uint64_t w1
 	arch_upcall(to->disp->call_entry, to->disp->call_sp, &message);
 }
 
+void arch_transfer_run(uint64_t reasons, struct env *to)
+{
+	struct arch_message message = { .rdi = reasons };
+
+	hand_over(null.loaded, to);
+	to->disp->off = EXO_OFF_YES;
+	arch_upcall(to->disp->run_entry, to->disp->upcall_sp, &message);
+}
+
 void arch_transfer_reply(uint64_t status, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, struct env *to)
 {
 	struct arch_message message = { .rax = status, .rdx = w0, .r10 = w1, .r8 = w2, .r9 = w3 };

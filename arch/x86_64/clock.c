@@ -32,8 +32,6 @@
 #define PIT_COMMAND	0x43
 #define PIT_COUNTER	0x40
 
-#define cold		__attribute__((cold, noinline))	/* compiled for size, beside the path that is taken always */
-
 struct pair {
 	uint64_t tsc, ns;		/* ns: of the reference, since the first pair */
 };
@@ -80,7 +78,7 @@ static uint64_t pit_read(void)
 	return -count & 0xffff;			/* it counts down */
 }
 
-static cold bool hpet_start(void)
+static bool hpet_start(void)
 {
 	uint32_t period;
 
@@ -98,7 +96,7 @@ static cold bool hpet_start(void)
 	return true;
 }
 
-static cold bool pm_start(void)
+static bool pm_start(void)
 {
 	if (!machine.pm_timer || inl(machine.pm_timer) == ~0u)
 		return false;
@@ -109,7 +107,7 @@ static cold bool pm_start(void)
 	return true;
 }
 
-static cold bool pit_start(void)
+static bool pit_start(void)
 {
 	outb(PIT_COMMAND, 0x34);		/* counter 0, both bytes, rate generator */
 	outb(PIT_COUNTER, 0);
@@ -125,7 +123,7 @@ static cold bool pit_start(void)
 }
 
 /* The rate itself, as VMware began it and others followed. */
-static cold bool hypervisor_start(void)
+static bool hypervisor_start(void)
 {
 	uint32_t khz;
 
@@ -143,7 +141,7 @@ static cold bool hypervisor_start(void)
 }
 
 /* Both counters at one moment: the narrower of two tries. Returns the raw value. */
-static cold uint64_t read_both(uint64_t *tsc, uint64_t *width)
+static uint64_t read_both(uint64_t *tsc, uint64_t *width)
 {
 	uint64_t before, after, raw, best = 0;
 	unsigned tries;
@@ -164,7 +162,7 @@ static cold uint64_t read_both(uint64_t *tsc, uint64_t *width)
 
 /* --- the battery clock ------------------------------------------------------------------------------------------------ */
 
-static cold unsigned rtc_byte(unsigned index, bool binary)
+static unsigned rtc_byte(unsigned index, bool binary)
 {
 	unsigned value;
 
@@ -182,7 +180,7 @@ static uint64_t days(unsigned year, unsigned month, unsigned day)
 }
 
 /* Set wall_s, if the clock is there and not being updated just now; else some later time. */
-static cold void rtc_read(uint64_t now)
+static void rtc_read(uint64_t now)
 {
 	unsigned status, second, minute, hour, day, month, year, century = 20;
 	bool binary;
@@ -231,7 +229,7 @@ static void publish(void)
 	write_once(clock->sequence, (clock->sequence | 1) + 1);
 }
 
-static inline uint64_t line_at(uint64_t tsc)
+static inline __attribute__((always_inline)) uint64_t line_at(uint64_t tsc)
 {
 	uint64_t delta = tsc - line.tsc;
 
@@ -239,7 +237,7 @@ static inline uint64_t line_at(uint64_t tsc)
 }
 
 /* Ticks of the reference since the last reading; false: it may have wrapped any number of times. */
-static cold bool ticks_since(uint64_t raw, uint64_t tsc, uint64_t *ticks)
+static bool ticks_since(uint64_t raw, uint64_t tsc, uint64_t *ticks)
 {
 	uint64_t wrap = ref.mask + 1, passed, expected;
 
@@ -258,7 +256,7 @@ static cold bool ticks_since(uint64_t raw, uint64_t tsc, uint64_t *ticks)
 }
 
 /* Slope of the next piece: the rate, and the way back to the reference. `passed` since the first pair. */
-static cold uint64_t slope(const struct pair *now, uint64_t at, uint64_t passed, uint64_t since)
+static uint64_t slope(const struct pair *now, uint64_t at, uint64_t passed, uint64_t since)
 {
 	uint64_t rate = mul_div(now->ns - line.older.ns, ONE, now->tsc - line.older.tsc);
 	uint64_t horizon = passed < REFINE_NS ? passed : REFINE_NS, off;
@@ -273,7 +271,7 @@ static cold uint64_t slope(const struct pair *now, uint64_t at, uint64_t passed,
 	return behind ? rate + off : rate - off;
 }
 
-static cold void refine(void)
+static __attribute__((noinline)) void refine(void)
 {
 	uint64_t tsc, width, raw = read_both(&tsc, &width), ticks, at, since, passed;
 	struct pair now;
@@ -320,7 +318,7 @@ exo_time_t arch_now(void)
 	return line_at(tsc);
 }
 
-cold void clock_start(void)
+void clock_start(void)
 {
 	uint64_t width;
 

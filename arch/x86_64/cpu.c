@@ -74,6 +74,7 @@ static void tables_load(void)
 
 	for (i = 0; i < VECTOR_END; i++)
 		gate_set(i, entry_stubs + i * ENTRY_STUB_BYTES, 0, GATE_INTERRUPT);
+	gate_set(VECTOR_PAGE_FAULT, entry_page_fault, 0, GATE_INTERRUPT);
 	idt[2].ist = IST_NMI;
 	idt[8].ist = idt[18].ist = IST_FATAL;
 	idt[3].type |= USER_GATE;

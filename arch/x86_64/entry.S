@@ -200,6 +200,73 @@ arch_idle:
 
 /* --- exceptions ------------------------------------------------------------------------------------------------- */
 
+/*
+ * An exception's way: `vector` is a number, or `any` when the stub has pushed it. Stack: (vector,) error, IRETQ's words.
+ * The page fault, which matters most, has a copy of its own.
+ */
+.macro deliver vector, at_cs, slow, in_kernel
+	testb	$3, \at_cs(%rsp)
+	jz	\in_kernel
+	swapgs
+	push	%rax
+	push	%rcx
+	mov	%gs:CPU_ENV, %rax
+	incq	ENV_EXCEPTIONS(%rax)
+	mov	ENV_DISP(%rax), %rax
+	cmpl	$EXO_OFF_NO, EXO_DISP_OFF(%rax)
+	jne	\slow
+	mov	\at_cs + 8(%rsp), %rcx		/* rip, two words up by now */
+	cmp	EXO_DISP_CRITICAL(%rax), %rcx
+	jb	1f
+	cmp	EXO_DISP_CRITICAL_END(%rax), %rcx
+	jb	\slow
+1:	mov	%rbx, ON(1)(%rax)
+	mov	%rdx, ON(3)(%rax)
+	mov	%rsi, ON(4)(%rax)
+	mov	%rdi, ON(5)(%rax)
+	mov	%rbp, ON(6)(%rax)
+	mov	%r8, ON(7)(%rax)
+	mov	%r9, ON(8)(%rax)
+	mov	%r10, ON(9)(%rax)
+	mov	%r11, ON(10)(%rax)
+	mov	%r12, ON(11)(%rax)
+	mov	%r13, ON(12)(%rax)
+	mov	%r14, ON(13)(%rax)
+	mov	%r15, ON(14)(%rax)
+	popq	ON(2)(%rax)			/* rcx */
+	popq	ON(0)(%rax)			/* rax */
+	.ifc	\vector, any
+	movl	(%rsp), %edi
+	popq	ON(15)(%rax)			/* vector */
+	xor	%ecx, %ecx			/* no address */
+	.else
+	mov	$\vector, %edi
+	movq	$\vector, ON(15)(%rax)
+	mov	%cr2, %rcx
+	.endif
+	popq	ON(16)(%rax)			/* error */
+	mov	%rcx, ON(17)(%rax)		/* address */
+	popq	ON(18)(%rax)			/* rip, cs, rflags, rsp, ss */
+	popq	ON(19)(%rax)
+	popq	ON(20)(%rax)
+	popq	ON(21)(%rax)
+	popq	ON(22)(%rax)
+	movl	$EXO_OFF_YES, EXO_DISP_OFF(%rax)
+	push	$SEL_USER_DATA
+	movabs	$USER_MASK, %rcx
+	push	%rcx
+	and	EXO_DISP_FAULT_ENTRY(%rax), %rcx
+	push	$RFLAGS_IF | RFLAGS_ONE
+	push	$SEL_USER_CODE
+	push	%rcx
+	mov	EXO_DISP_UPCALL_SP(%rax), %rcx
+	and	%rcx, 24(%rsp)
+	mov	ON(2)(%rax), %rcx
+	mov	ON(0)(%rax), %rax
+	swapgs
+	iretq
+.endm
+
 	/* One stub of ENTRY_STUB_BYTES for each vector below VECTOR_END. */
 	.globl	entry_stubs
 	.balign	16
@@ -225,68 +292,27 @@ entry_stubs:
 
 	.balign	16
 exception:
-	testb	$3, 24(%rsp)
-	jz	exception_in_kernel
-	swapgs
-	push	%rax
-	push	%rcx
-	mov	%gs:CPU_ENV, %rax
-	incq	ENV_EXCEPTIONS(%rax)
-	mov	ENV_DISP(%rax), %rax
-	cmpl	$EXO_OFF_NO, EXO_DISP_OFF(%rax)
-	jne	exception_slow
-	mov	32(%rsp), %rcx
-	cmp	EXO_DISP_CRITICAL(%rax), %rcx
-	jb	1f
-	cmp	EXO_DISP_CRITICAL_END(%rax), %rcx
-	jb	exception_slow
-1:	mov	%rbx, ON(1)(%rax)
-	mov	%rdx, ON(3)(%rax)
-	mov	%rsi, ON(4)(%rax)
-	mov	%rdi, ON(5)(%rax)
-	mov	%rbp, ON(6)(%rax)
-	mov	%r8, ON(7)(%rax)
-	mov	%r9, ON(8)(%rax)
-	mov	%r10, ON(9)(%rax)
-	mov	%r11, ON(10)(%rax)
-	mov	%r12, ON(11)(%rax)
-	mov	%r13, ON(12)(%rax)
-	mov	%r14, ON(13)(%rax)
-	mov	%r15, ON(14)(%rax)
-	popq	ON(2)(%rax)			/* rcx */
-	popq	ON(0)(%rax)			/* rax */
-	xor	%ecx, %ecx
-	cmpl	$VECTOR_PAGE_FAULT, (%rsp)
-	popq	ON(15)(%rax)			/* vector */
-	popq	ON(16)(%rax)			/* error */
-	jne	2f
-	mov	%cr2, %rcx
-2:	mov	%rcx, ON(17)(%rax)		/* address */
-	popq	ON(18)(%rax)			/* rip, cs, rflags, rsp, ss */
-	popq	ON(19)(%rax)
-	popq	ON(20)(%rax)
-	popq	ON(21)(%rax)
-	popq	ON(22)(%rax)
-	movl	$EXO_OFF_YES, EXO_DISP_OFF(%rax)
-	movabs	$USER_MASK, %rcx
-	mov	%rcx, %rdi
-	and	EXO_DISP_UPCALL_SP(%rax), %rdi
-	and	EXO_DISP_FAULT_ENTRY(%rax), %rcx
-	push	$SEL_USER_DATA
-	push	%rdi
-	push	$RFLAGS_IF | RFLAGS_ONE
-	push	$SEL_USER_CODE
-	push	%rcx
-	mov	ON(15)(%rax), %rdi
-	mov	ON(2)(%rax), %rcx
-	mov	ON(0)(%rax), %rax
-	swapgs
-	iretq
+	deliver	any, 24, exception_slow, exception_in_kernel
 
+	.globl	entry_page_fault
+	.balign	16
+entry_page_fault:
+	deliver	VECTOR_PAGE_FAULT, 16, page_fault_slow, page_fault_in_kernel
+
+page_fault_in_kernel:
+	push	$VECTOR_PAGE_FAULT
+	jmp	exception_in_kernel
+
+	/* As if a stub had come here: the vector goes below the error code. */
+page_fault_slow:
+	pop	%rcx
+	pop	%rax
+	push	$VECTOR_PAGE_FAULT
+	jmp	1f
 exception_slow:
 	pop	%rcx
 	pop	%rax
-	push_all
+1:	push_all
 	enter_c
 	xor	%ebp, %ebp
 	mov	FRAME_VECTOR(%rdi), %rsi

@@ -149,7 +149,7 @@ extern uint64_t boot_nx;		/* the no-execute bit of a page-table entry, or 0 */
 extern uint64_t gdt[];
 extern char image_start[], text_end[], rodata_end[], pool_start[], image_end[];
 extern char stack_start[], stack_top[], ist_top[];
-extern const char entry_stubs[], entry_spurious[];
+extern const char entry_stubs[], entry_page_fault[], entry_spurious[];
 #define ENTRY_STUB_BYTES	16
 void entry_syscall(void);
 

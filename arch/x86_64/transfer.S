@@ -4,7 +4,8 @@
  *
  * The generic part has checked and noted everything (exo/transfer.c); here the CPU's state changes hands: bases, FPU
  * (cleared), space, dispatcher page, then user mode. It is arch_env_unload, arch_env_load, arch_space_load and
- * arch_upcall or arch_caller_resume in one, without going through memory. As there, SYSRET gets a masked address.
+ * arch_upcall or arch_caller_resume in one, without going through memory. As there, SYSRET gets a masked address; what
+ * is wrong with a stack pointer is found by who uses it.
  */
 #include <exo/disp.h>
 #include "arch/x86_64/port.h"
@@ -76,8 +77,8 @@ enter_call:
 	mov	EXO_DISP_CALL_ENTRY(%r12), %rcx
 	mov	EXO_DISP_CALL_SP(%r12), %rsp
 	and	%rax, %rcx
-	and	%rax, %rsp
 	mov	$1, %eax
+enter_clear:
 	mov	$RFLAGS_IF | RFLAGS_ONE, %r11d
 	xor	%ebx, %ebx
 	xor	%ebp, %ebp
@@ -89,6 +90,31 @@ enter_call:
 slow_call:
 	hand_bases_slowly
 	jmp	enter_call
+
+	/* void arch_transfer_run(reasons, to) */
+	.globl	arch_transfer_run
+	.balign	16
+arch_transfer_run:
+	mov	%rsi, %rbp
+	hand_over
+	mov	ENV_DISP(%rbp), %r12
+	movl	$EXO_OFF_YES, EXO_DISP_OFF(%r12)
+	hand_bases slow_run
+enter_run:
+	movabs	$USER_MASK, %rax
+	mov	EXO_DISP_RUN_ENTRY(%r12), %rcx
+	mov	EXO_DISP_UPCALL_SP(%r12), %rsp
+	and	%rax, %rcx
+	xor	%eax, %eax
+	xor	%edx, %edx
+	xor	%esi, %esi
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	xor	%r10d, %r10d
+	jmp	enter_clear
+slow_run:
+	hand_bases_slowly
+	jmp	enter_run
 
 	/* void arch_transfer_reply(status, w0, w1, w2, w3, to) */
 	.globl	arch_transfer_reply
@@ -112,9 +138,7 @@ enter_reply:
 	mov	ENV_CALLER + CALLER_R14(%rbp), %r14
 	mov	ENV_CALLER + CALLER_R15(%rbp), %r15
 	mov	ENV_CALLER + CALLER_RBP(%rbp), %rbp
-	xor	%edi, %edi
-	xor	%esi, %esi
-	sysretq
+	sysretq					/* rdi and rsi hold words of the reply */
 slow_reply:
 	hand_bases_slowly
 	jmp	enter_reply

@@ -61,7 +61,7 @@ struct exo_claim {
 #define EXO_RX_SLOT_BYTES	2048
 #define EXO_RX_SLOTS_MAX	256
 #define EXO_TX_SLOTS		64
-#define EXO_TX_FRAMES_MAX	512
+#define EXO_TX_FRAMES_MAX	1024
 #define EXO_TX_MORE		1	/* the frame goes on in the next descriptor; at most EXO_TX_PARTS_MAX */
 #define EXO_TX_PARTS_MAX	8
 #define EXO_KICK_MAX		16	/* frames that one exo_flow_kick takes */

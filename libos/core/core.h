@@ -46,6 +46,13 @@ static inline void core_stack(void)
 	__asm__ volatile("testb $0, -2048(%%rsp)" ::: "cc");
 }
 
+/* Marks a function of a program that runs as upcall code, a pager or handler: it must not use FPU registers. */
+#ifdef __clang__
+#define CORE_UPCALL
+#else
+#define CORE_UPCALL	__attribute__((target("general-regs-only")))
+#endif
+
 /* --- start.c --------------------------------------------------------------------------------------------------- */
 
 /* Supplied by the libOS variant or the program: the first thread runs it. Returning is core_exit(0). */
@@ -83,21 +90,19 @@ core_exception_fn core_exception(unsigned vector, core_exception_fn handler);
  */
 bool core_fault_defer(struct exo_regs *regs, void (*fn)(void *arg, struct exo_regs *regs), void *arg);
 
-/* A transfer came in (EXO_RUN upcalls stay off). Must end by exo_reply or return. [upcall] */
-struct core_message {
-	uint64_t badge;
-	exo_env_id_t caller;
-	uint64_t word[4];
-	bool reply;		/* a reply is wanted */
-};
-typedef void (*core_call_fn)(const struct core_message *message);
-extern core_call_fn core_call_handler;	/* NULL: replies EXO_ESTATE */
+/*
+ * [upcall] A transfer came in. The handler ends by exo_reply, which does not return when it succeeds, or returns (and
+ * must, if no reply is wanted). Until one is set, transfers are answered with the status EXO_ESTATE.
+ */
+typedef void (*core_call_fn)(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
+			     bool reply);
+extern core_call_fn core_call_handler;
 
 /*
- * [upcall] When set: called at each RUN upcall with the reasons, before the interrupted state is resumed; `regs` is
- * that state (its FPU part in core_disp->on_fpu), or NULL if the environment slept.
+ * Have `hook` called at each RUN upcall, as upcall code, before the interrupted state is resumed: `regs` is that state
+ * (its FPU part in core_disp->on_fpu), or NULL if the environment slept. NULL: no hook.
  */
-extern void (*core_run_hook)(uint64_t reasons, struct exo_regs *regs);
+void core_on_run(void (*hook)(uint64_t reasons, struct exo_regs *regs));
 
 /* Sleep until a time, or until the event counter (core_disp->events) is no longer `events`. Returns early at will. */
 void core_sleep(exo_time_t until, uint64_t events);

@@ -13,11 +13,10 @@
 #define FLAG_DIRECTION	0x400
 
 static core_exception_fn handlers[VECTORS];
-core_call_fn core_call_handler;
-void (*core_run_hook)(uint64_t reasons, struct exo_regs *regs);
+static void (*run_hook)(uint64_t reasons, struct exo_regs *regs);
 
-void core_park(uint64_t number, uint64_t a0, uint64_t a1);
 void core_deferred(void);
+void core_run_entry(void), core_run_entry_hooked(void);
 
 static const char *const vector_names[VECTORS] = {
 	[0] = "division error", [1] = "debug trap", [3] = "breakpoint", [4] = "overflow", [5] = "bound exceeded",
@@ -59,7 +58,6 @@ void core_die(const struct exo_regs *regs, const char *why)
 		exo_env_exit(vector < VECTORS ? vector : PAGE_FAULT, address);
 }
 
-/* Not a page fault that a pager resolves. */
 static __attribute__((noinline)) void fault_other(const char *why)
 {
 	struct exo_regs *regs = &core_disp->on;
@@ -69,12 +67,28 @@ static __attribute__((noinline)) void fault_other(const char *why)
 	core_die(regs, why);
 }
 
-/* Entered by core_fault_entry: resolve the fault of area ON, or do not return. */
-void core_fault(uint64_t vector)
+/* Another exception, or a page fault in another region than the last one. */
+static __attribute__((noinline)) void fault_slowly(uint64_t vector)
 {
 	const char *why = NULL;
 
 	if (vector != PAGE_FAULT || (why = vm_fault(&core_disp->on)) != NULL)
+		fault_other(why);
+}
+
+/* Entered by core_fault_entry: resolve the fault of area ON, or do not return. */
+void core_fault(uint64_t vector)
+{
+	const struct exo_regs *regs = &core_disp->on;
+	struct vm_region *region = vm_hint;
+	const char *why;
+
+	if (__builtin_expect(vector != PAGE_FAULT || !vm_inside(region, regs->address), 0)) {
+		fault_slowly(vector);
+		return;
+	}
+	why = vm_ask(region, regs);
+	if (__builtin_expect(why != NULL, 0))
 		fault_other(why);
 }
 
@@ -85,34 +99,26 @@ void core_fault_off(void)
 	core_die(&core_disp->on, "in a fault handler, or with upcalls off");
 }
 
-/* Entered by core_run_entry when a hook is set. */
+/* Entered by core_run_entry_hooked. */
 void core_run(uint64_t reasons)
 {
-	core_run_hook(reasons, core_disp->saved & EXO_SAVED_ON ? &core_disp->on : NULL);
+	run_hook(reasons, core_disp->saved & EXO_SAVED_ON ? &core_disp->on : NULL);
 }
 
-/* Entered by core_call_entry. */
-void core_call(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t reply)
+void core_on_run(void (*hook)(uint64_t reasons, struct exo_regs *regs))
 {
-	struct core_message message = { badge, caller, { w0, w1, w2, w3 }, reply & 1 };
+	run_hook = hook;
+	core_disp->run_entry = (uint64_t)(hook ? core_run_entry_hooked : core_run_entry);
+}
 
-	if (core_call_handler)
-		core_call_handler(&message);
-	else if (message.reply)
+static void refuse(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, bool reply)
+{
+	(void)badge, (void)caller, (void)w0, (void)w1, (void)w2, (void)w3;
+	if (reply)
 		exo_reply(EXO_ESTATE, 0, 0, 0, 0);
 }
 
-void core_sleep(exo_time_t until, uint64_t events)
-{
-	core_stack();
-	core_park(EXO_CALL_sleep, until, events);
-}
-
-void core_yield(exo_cap_t env)
-{
-	core_stack();
-	core_park(EXO_CALL_yield, env, 0);
-}
+core_call_fn core_call_handler = refuse;
 
 /* --- deferring ----------------------------------------------------------------------------------------------------- */
 

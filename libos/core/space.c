@@ -132,6 +132,7 @@ int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages)
 {
 	struct exo_map *map = core_arg(0);
 	exo_pfn_t freed[BATCH];
+	int64_t unmapped = 0;
 
 	core_stack();
 	while (pages) {
@@ -146,10 +147,11 @@ int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages)
 		for (uint32_t i = 0; done > 0 && i < step; i++)
 			if (map[i].old & EXO_PTE_PRESENT)
 				freed[count++] = (exo_pfn_t)((map[i].old & EXO_PTE_FRAME) >> EXO_PAGE_SHIFT);
+		unmapped += count;
 		while (count)
 			frame_free(freed[--count]);
 		va += (exo_vaddr_t)step * EXO_PAGE_SIZE;
 		pages -= step;
 	}
-	return 0;
+	return unmapped;
 }

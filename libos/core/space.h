@@ -27,7 +27,7 @@ int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, uns
 		     uint32_t pages);
 /* Lower the rights of mapped pages of the own space (never raise them). */
 int64_t space_protect(exo_vaddr_t va, unsigned flags, uint32_t pages);
-/* Unmap pages of the own space and put the frames that the allocator knows back. */
+/* Unmap pages of the own space and put the frames that the allocator knows back. Returns how many were mapped. */
 int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages);
 /*
  * Give descriptors (in the argument frame, from offset on) to the kernel, linking tables as needed; all of them are

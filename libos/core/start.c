@@ -102,7 +102,7 @@ void core_start(uint64_t reasons)
 	(void)reasons;
 	disp->upcall_sp = (uint64_t)core_upcall_stack_end;
 	disp->off_sp = (uint64_t)(core_stacks.off + OFF_STACK);
-	disp->call_sp = (uint64_t)(core_stacks.call + CALL_STACK);
+	disp->call_sp = (uint64_t)(core_stacks.call + CALL_STACK - 8);
 	disp->critical = (uint64_t)core_critical;
 	disp->critical_end = (uint64_t)core_critical_end;
 	disp->run_entry = (uint64_t)core_run_entry;

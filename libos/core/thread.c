@@ -15,6 +15,8 @@
 
 #define CACHED_MAX	8
 #define POLL_EVERY	64	/* switches without an event after which pollers and timeouts are looked at */
+#define STACK_READY	(14 * 1024)	/* bytes of a stack that are there from the start: most threads need no more, and
+					 * one that was made does not end for want of memory */
 #define MXCSR_START	0x1f80
 #define FCW_START	0x037f
 
@@ -300,7 +302,7 @@ uint64_t thread_start(void (*entry)(void *arg))
 	main_stack = (struct vm_region){ .start = at, .end = at + THREAD_MAIN_BYTES, .pager = vm_stack_pager,
 		.flags = EXO_MAP_READ | EXO_MAP_WRITE, .slot_bytes = THREAD_MAIN_BYTES };
 	uint64_t top = main_stack.end;
-	uint64_t need = (uint64_t)__tls_size + (uint64_t)__tls_align + 512;
+	uint64_t need = (uint64_t)__tls_size + (uint64_t)__tls_align + STACK_READY;
 	if (!at || !vm_add(&main_stack) || !vm_touch(top - need, need))
 		core_fail("no memory for the first stack");
 	first_thread.name = "main";
@@ -364,7 +366,7 @@ static struct thread *slot_take(void)
 			continue;
 		uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(~slots_used[i]);
 		struct thread *thread = (struct thread *)((slot_top(slot) - sizeof(struct thread)) & ~63ULL);
-		uint64_t need = sizeof(struct thread) + (uint64_t)__tls_size + (uint64_t)__tls_align + 512;
+		uint64_t need = sizeof(struct thread) + (uint64_t)__tls_size + (uint64_t)__tls_align + STACK_READY;
 		if (!vm_touch(slot_top(slot) - need, need))
 			return NULL;
 		slots_used[i] |= 1ULL << slot % 64;

@@ -7,8 +7,8 @@
  *
  *   FAULT  area ON holds all registers: call C, load the fifteen registers, IRETQ from the area itself.
  *   RUN    an interrupted state in area ON: FXRSTOR and the same way out. Otherwise the environment slept or yielded
- *          by core_park, whose registers lie on the stack that core_parked names.
- *   CALL   message registers to C arguments; afterwards as RUN.
+ *          by core_sleep or core_yield, whose registers lie on the stack that core_parked names.
+ *   CALL   message registers are the handler's C arguments; afterwards as RUN.
  *   OFF    a fault in upcall code itself: C reports it and ends the environment.
  *
  * From core_critical to core_critical_end an interruption is saved in area OFF and resumed by the kernel. The sequence
@@ -44,32 +44,34 @@ _start:
 	jmp	core_run_entry
 	.size	_start, . - _start
 
+	.globl	core_run_entry
+	.type	core_run_entry, @function
+core_run_entry:
+	testl	$EXO_SAVED_ON, DISP + EXO_DISP_SAVED
+	jnz	1f
+	movq	core_parked, %rsp
+	movl	$EXO_OFF_NO, DISP + EXO_DISP_OFF
+	jmp	core_unpark
+1:	fxrstor64 DISP + EXO_DISP_ON_FPU
+	movl	$0, DISP + EXO_DISP_SAVED
+	jmp	core_critical
+	.size	core_run_entry, . - core_run_entry
+
+/* In its place while core_on_run has set a hook. */
+	.globl	core_run_entry_hooked
+	.type	core_run_entry_hooked, @function
+core_run_entry_hooked:
+	call	core_run
+	jmp	core_run_entry
+	.size	core_run_entry_hooked, . - core_run_entry_hooked
+
 	.globl	core_fault_entry
 	.type	core_fault_entry, @function
 core_fault_entry:
 	call	core_fault
-	jmp	core_critical
 	.size	core_fault_entry, . - core_fault_entry
 
-	.globl	core_run_entry
-	.type	core_run_entry, @function
-core_run_entry:
-	xorl	%ebp, %ebp
-	cmpq	$0, core_run_hook
-	jne	3f
-1:	testl	$EXO_SAVED_ON, DISP + EXO_DISP_SAVED
-	jz	2f
-	fxrstor64 DISP + EXO_DISP_ON_FPU
-	movl	$0, DISP + EXO_DISP_SAVED
-	jmp	core_critical
-2:	movq	core_parked, %rsp
-	movl	$0, DISP + EXO_DISP_OFF
-	jmp	core_unpark
-3:	call	core_run
-	jmp	1b
-	.size	core_run_entry, . - core_run_entry
-
-/* Resume the state in area ON with upcalls on. FPU and bases are live already. */
+/* Resume the state in area ON with upcalls on. FPU and bases are live already. The fault entry falls in here. */
 	.globl	core_critical
 	.type	core_critical, @function
 core_critical:
@@ -104,24 +106,32 @@ core_off_entry:
 	ud2
 	.size	core_off_entry, . - core_off_entry
 
-/* rdi = badge, rsi = caller, rdx, r10, r8, r9 = words, rax = reply wanted. */
+/* rdi = badge, rsi = caller, rdx, r10, r8, r9 = words, rax = reply wanted. call_sp leaves room for the alignment. */
 	.globl	core_call_entry
 	.type	core_call_entry, @function
 core_call_entry:
-	xorl	%ebp, %ebp
 	movq	%r10, %rcx
-	pushq	$0
 	pushq	%rax
-	call	core_call
-	xorl	%edi, %edi
+	call	*core_call_handler
 	jmp	core_run_entry
 	.size	core_call_entry, . - core_call_entry
 
-/* void core_park(number, a0, a1): a call that comes back as a RUN upcall; what is kept over it lies on the stack. */
-	.globl	core_park
-	.type	core_park, @function
-core_park:
-	pushq	%rbp
+/*
+ * void core_sleep(until, events), void core_yield(env): calls that come back as a RUN upcall (or at once, with an
+ * error); what is kept over them lies on the stack.
+ */
+	.globl	core_sleep
+	.type	core_sleep, @function
+core_sleep:
+	movl	$EXO_CALL_sleep, %eax
+	jmp	1f
+	.size	core_sleep, . - core_sleep
+
+	.globl	core_yield
+	.type	core_yield, @function
+core_yield:
+	movl	$EXO_CALL_yield, %eax
+1:	pushq	%rbp
 	pushq	%rbx
 	pushq	%r12
 	pushq	%r13
@@ -131,9 +141,6 @@ core_park:
 	stmxcsr	(%rsp)
 	fnstcw	4(%rsp)
 	movq	%rsp, core_parked
-	movl	%edi, %eax
-	movq	%rsi, %rdi
-	movq	%rdx, %rsi
 	syscall
 core_unpark:
 	ldmxcsr	(%rsp)
@@ -146,7 +153,7 @@ core_unpark:
 	popq	%rbx
 	popq	%rbp
 	ret
-	.size	core_park, . - core_park
+	.size	core_yield, . - core_yield
 
 /*
  * void thread_swap(uint64_t *save_sp, uint64_t sp, uint64_t fs_base): leave one thread, go on with another. The control

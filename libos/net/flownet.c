@@ -6,10 +6,12 @@
  * Received packets are not copied here: a pbuf refers to the ring's slot, and freeing it posts the slot again, in any
  * order. So that slow readers cannot starve a ring, a packet is copied once half of its slots are held.
  * Sent packets are not copied either, as all of lwIP's memory lies in the transmit frames: a chain of pbufs becomes
- * descriptors, and is kept until the kernel says that the device is done. Memory from elsewhere is copied first.
+ * descriptors, and is kept until the kernel says that the device is done. Memory from elsewhere is copied first. What
+ * finds no room in the ring waits in a backlog: so lwIP need not try again, and all connections get their turn.
  *
  * Q1 slots are either posted, reported and not yet taken, or held by a pbuf; `held` counts the last
  * Q2 tx_pbuf[i % EXO_TX_SLOTS] for i in [tx_freed, tx_head) is the packet that ends with descriptor i, or NULL
+ * Q3 while packets wait in the backlog, later ones go behind them
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +25,9 @@
 #define FLOWS_MAX	16
 #define SMALL_RX_FRAMES	2
 #define RX_BUDGET	256	/* packets of one flow that one poll takes */
-#define QUEUE_MAX	16	/* packets that wait for a kick */
+#define COPY_RESERVE	4	/* of the memory, one part in so many is not for received packets */
+#define KICK_AT		16	/* packets in a ring that are worth a kick at once */
+#define BACKLOG		2048	/* packets that wait for room in a ring; a power of two */
 
 #define ETH_TYPE	12
 #define ETH_HEADER	14
@@ -55,15 +59,17 @@ struct flow {
 	uint32_t slots, seen, posted, held;
 	struct rx_buffer *buffers;
 	uint32_t tx_head, tx_freed;
-	bool queued;			/* posted and not kicked */
+	uint32_t posted_frames;		/* posted and not kicked */
 	struct pbuf *tx_pbuf[EXO_TX_SLOTS];
+	struct pbuf **backlog;		/* BACKLOG of them, made when first needed */
+	uint32_t backlog_head, backlog_tail;
 };
 
 struct flownet_counts flownet_counts;
 static struct flow flows[FLOWS_MAX];
 static unsigned flow_count;
-static unsigned queued;
 static const struct netinfo *given;
+static bool refused;		/* a packet found no room in a backlog */
 
 /* --- receiving --- */
 
@@ -90,6 +96,7 @@ static void buffer_freed(struct pbuf *pbuf)
 static struct pbuf *slot_packet(struct flow *flow, uint16_t slot, uint16_t bytes)
 {
 	struct rx_buffer *buffer = &flow->buffers[slot];
+	struct net_memory_use use;
 	struct pbuf *packet;
 
 	if (flow->held < flow->slots / 2) {
@@ -97,7 +104,8 @@ static struct pbuf *slot_packet(struct flow *flow, uint16_t slot, uint16_t bytes
 		return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_REF, &buffer->custom, slot_address(flow, slot),
 		    EXO_RX_SLOT_BYTES);
 	}
-	packet = pbuf_alloc(PBUF_RAW, bytes, PBUF_RAM);
+	use = net_memory_use();
+	packet = use.pages_free > use.pages / COPY_RESERVE ? pbuf_alloc(PBUF_RAW, bytes, PBUF_RAM) : NULL;
 	if (packet)
 		memcpy(packet->payload, slot_address(flow, slot), bytes);
 	flownet_counts.by_copy++;
@@ -156,29 +164,6 @@ static void flow_reclaim(struct flow *flow)
 	}
 }
 
-static void flow_kick(struct flow *flow)
-{
-	flow->queued = false;
-	do
-		flownet_counts.kicks++;
-	while (exo_flow_kick(flow->cap) == EXO_KICK_MAX && flow->ring->tx_taken != flow->tx_head);
-	flow_reclaim(flow);
-}
-
-void flownet_flush(void)
-{
-	for (unsigned i = 0; i < flow_count && queued; i++) {
-		if (flows[i].queued)
-			flow_kick(&flows[i]);
-	}
-	queued = 0;
-}
-
-bool flownet_queued(void)
-{
-	return queued > 0;
-}
-
 /* Descriptors that a packet takes; 0: it must be copied first. */
 static unsigned parts_of(const struct pbuf *packet)
 {
@@ -194,28 +179,14 @@ static unsigned parts_of(const struct pbuf *packet)
 	return parts;
 }
 
-static err_t flow_send(struct flow *flow, struct pbuf *packet)
+/* Put a packet, which is ours to free now, into the ring. False: there is no room. */
+static bool ring_post(struct flow *flow, struct pbuf *packet)
 {
-	unsigned parts = parts_of(packet);
 	uint32_t head = flow->tx_head;
 	struct exo_tx *tx = NULL;
 
-	if (parts == 0) {
-		packet = pbuf_clone(PBUF_RAW, PBUF_RAM, packet);
-		if (!packet)
-			return ERR_MEM;
-		parts = 1;
-		flownet_counts.sent_by_copy++;
-	} else {
-		pbuf_ref(packet);
-	}
-	if (head + parts - flow->tx_freed > EXO_TX_SLOTS)
-		flow_kick(flow);
-	if (head + parts - flow->tx_freed > EXO_TX_SLOTS) {
-		pbuf_free(packet);
-		flownet_counts.unsent++;
-		return ERR_MEM;
-	}
+	if (head + parts_of(packet) - flow->tx_freed > EXO_TX_SLOTS)
+		return false;
 	for (const struct pbuf *part = packet; part; part = part->next) {
 		uint32_t offset;
 
@@ -230,11 +201,83 @@ static err_t flow_send(struct flow *flow, struct pbuf *packet)
 	flow->tx_pbuf[(head - 1) % EXO_TX_SLOTS] = packet;
 	flow->tx_head = head;
 	__atomic_store_n(&flow->ring->tx_head, head, __ATOMIC_RELEASE);
-	flow->queued = true;
+	flow->posted_frames++;
 	flownet_counts.sent++;
-	if (++queued >= QUEUE_MAX)
-		flownet_flush();
-	return ERR_OK;
+	return true;
+}
+
+/* Move waiting packets into the ring. */
+static void backlog_drain(struct flow *flow)
+{
+	while (flow->backlog_tail != flow->backlog_head &&
+	    ring_post(flow, flow->backlog[flow->backlog_tail % BACKLOG]))
+		flow->backlog_tail++;
+}
+
+static bool backlog_add(struct flow *flow, struct pbuf *packet)
+{
+	if (!flow->backlog)
+		flow->backlog = calloc(BACKLOG, sizeof(*flow->backlog));
+	if (!flow->backlog || flow->backlog_head - flow->backlog_tail == BACKLOG)
+		return false;
+	flow->backlog[flow->backlog_head++ % BACKLOG] = packet;
+	return true;
+}
+
+static void flow_kick(struct flow *flow)
+{
+	while (flow->posted_frames) {
+		int64_t taken = exo_flow_kick(flow->cap);
+
+		flownet_counts.kicks++;
+		if (taken < 0)
+			core_fail("the kernel refuses a kick: %s", exo_error_text(taken));
+		flow->posted_frames -= (uint32_t)taken;
+		flow_reclaim(flow);
+		backlog_drain(flow);
+		if (taken < EXO_KICK_MAX)
+			break;
+	}
+}
+
+void flownet_flush(void)
+{
+	for (unsigned i = 0; i < flow_count; i++) {
+		if (flows[i].posted_frames)
+			flow_kick(&flows[i]);
+	}
+}
+
+bool flownet_queued(void)
+{
+	for (unsigned i = 0; i < flow_count; i++) {
+		if (flows[i].posted_frames)
+			return true;
+	}
+	return false;
+}
+
+static err_t flow_send(struct flow *flow, struct pbuf *packet)
+{
+	if (parts_of(packet)) {
+		pbuf_ref(packet);
+	} else {
+		packet = pbuf_clone(PBUF_RAW, PBUF_RAM, packet);
+		if (!packet)
+			return ERR_MEM;
+		flownet_counts.sent_by_copy++;
+	}
+	if (flow->backlog_head == flow->backlog_tail && ring_post(flow, packet)) {
+		if (flow->posted_frames >= KICK_AT)
+			flow_kick(flow);
+		return ERR_OK;
+	}
+	if (backlog_add(flow, packet))
+		return ERR_OK;
+	refused = true;
+	pbuf_free(packet);
+	flownet_counts.unsent++;
+	return ERR_MEM;
 }
 
 static struct flow *port_flow(uint8_t protocol, uint16_t port)
@@ -393,6 +436,18 @@ err_t flownet_init(struct netif *netif)
 	return ERR_OK;
 }
 
+bool flownet_room(void)
+{
+	bool was = refused;
+
+	for (unsigned i = 0; i < flow_count && refused; i++) {
+		if (flows[i].backlog_head - flows[i].backlog_tail > BACKLOG / 2)
+			return false;
+	}
+	refused = false;
+	return was;
+}
+
 unsigned flownet_poll(struct netif *netif)
 {
 	unsigned taken = 0;
@@ -400,6 +455,7 @@ unsigned flownet_poll(struct netif *netif)
 	for (unsigned i = 0; i < flow_count; i++) {
 		taken += flow_receive(&flows[i], netif);
 		flow_reclaim(&flows[i]);
+		backlog_drain(&flows[i]);
 	}
 	return taken;
 }

@@ -22,9 +22,12 @@ void flownet_given(const struct netinfo *info);
 err_t flownet_init(struct netif *netif);
 /* Hand to lwIP what has come, give back what was sent. Returns packets received. */
 unsigned flownet_poll(struct netif *netif);
-/* Send what has been queued, now / if there is much of it. */
+/* Send what has been posted / has anything been posted since? */
 void flownet_flush(void);
 bool flownet_queued(void);
+
+/* Was a packet refused for want of room, and is there room again? Says so once. */
+bool flownet_room(void);
 
 struct flownet_counts {
 	uint64_t received, by_copy, sent, sent_by_copy, kicks, unsent;

@@ -72,7 +72,7 @@ void net_free(void *block);
 #define TCP_WND				(24 * TCP_MSS)
 #define TCP_SND_BUF			(24 * TCP_MSS)
 #define TCP_SND_QUEUELEN		96
-#define TCP_SNDLOWAT			(8 * TCP_MSS)
+#define TCP_SNDLOWAT			(2 * TCP_MSS)	/* below what net_send_credit leaves a connection */
 #define TCP_LISTEN_BACKLOG		1
 #define TCP_DEFAULT_LISTEN_BACKLOG	255
 #define TCP_QUEUE_OOSEQ			1

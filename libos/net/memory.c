@@ -222,14 +222,13 @@ static exo_cap_t take_some(uint32_t most, uint32_t *frames)
 		return EXO_CAP_NONE;
 	cap = caps_handle(slot);
 	first = (exo_pfn_t)caps_at(slot)->first;
-	*frames = step;
+	*frames = caps_at(slot)->count;		/* may be fewer than asked for, here and below */
 	while (*frames < most) {
 		step = most - *frames < EXO_TAKE_MAX ? most - *frames : EXO_TAKE_MAX;
-		while (step && exo_frame_take(cap, first + *frames, step) < 0)
-			step /= 2;
-		if (!step)
+		int64_t taken = exo_frame_take(cap, first + *frames, step);
+		if (taken <= 0)
 			break;
-		*frames += step;
+		*frames += (uint32_t)taken;
 	}
 	return cap;
 }

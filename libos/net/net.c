@@ -8,7 +8,8 @@
  *
  * lwIP searches its connections one by one, those that have ended (TIME-WAIT) included. So that short connections in a
  * row cost the same for ever, the oldest ended ones beyond NET_TIME_WAIT_MAX are dropped, as lwIP itself does when it
- * runs out of memory; half-open ones beyond NET_HALF_OPEN_MAX likewise, so that a flood of them locks nobody out.
+ * runs out of memory; half-open ones beyond NET_HALF_OPEN_MAX likewise after two seconds, so that a flood of them locks
+ * nobody out for long.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,11 @@
 #define MEMORY_SHARE	8	/* of the free frames, one in so many */
 #define RX_FRAMES_LEAST	4
 #define RX_SHARE	64	/* of the free frames, one in so many for a ring */
-#define PRUNE_EVERY	32	/* polls */
+#define HALF_OPEN_TICKS	4	/* of 500 ms, that every connection has to be opened */
+#define CREDIT_SHARE	6	/* of the memory, one in so many is given out as credit ... */
+#define CREDIT_SPARE	8	/* ... as if there were so many more connections */
+#define CREDIT_LEAST	(4 * TCP_MSS)
+#define PRUNE_EVERY	8	/* polls */
 #define SHARE_POLL	(20 * MS)
 
 void (*net_wakeup)(void);
@@ -44,6 +49,7 @@ static struct thread_queue waiters;
 static struct thread_poller poller;
 static unsigned polls;
 static uint64_t secret[2];
+static uint64_t failures_seen;
 
 /* --- what lwIP calls --- */
 
@@ -100,18 +106,43 @@ static void prune_ended(void)
 
 static void prune_half_open(void)
 {
-	struct tcp_pcb *pcb, *oldest = NULL;
+	struct tcp_pcb *pcb, *next;
 	unsigned count = 0;
 
-	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
-		if (pcb->state != SYN_RCVD)
+	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
+		count += pcb->state == SYN_RCVD;
+	for (pcb = tcp_active_pcbs; pcb && count > NET_HALF_OPEN_MAX; pcb = next) {
+		next = pcb->next;
+		if (pcb->state != SYN_RCVD || (u32_t)(tcp_ticks - pcb->tmr) < HALF_OPEN_TICKS)
 			continue;
-		count++;
-		if (!oldest || (u32_t)(tcp_ticks - pcb->tmr) > (u32_t)(tcp_ticks - oldest->tmr))
-			oldest = pcb;
+		tcp_abandon(pcb, 0);
+		count--;
 	}
-	if (count > NET_HALF_OPEN_MAX)
-		tcp_abandon(oldest, 0);
+}
+
+/* Who found no memory to send goes on when there is some: lwIP itself would look again only after a second. */
+static void retry_writers(void)
+{
+	struct net_memory_use use = net_memory_use();
+	struct tcp_pcb *pcb, *next;
+
+	if (use.failures == failures_seen || use.pages_free < use.pages / 16)
+		return;
+	failures_seen = use.failures;
+	for (pcb = tcp_active_pcbs; pcb; pcb = next) {
+		next = pcb->next;
+		if (pcb->poll)
+			pcb->poll(pcb->callback_arg, pcb);
+	}
+}
+
+uint32_t net_send_credit(unsigned connections)
+{
+	uint32_t share = net_memory_use().pages * (EXO_PAGE_SIZE / CREDIT_SHARE) / (connections + CREDIT_SPARE);
+
+	if (share > TCP_SND_BUF)
+		return TCP_SND_BUF;
+	return share < CREDIT_LEAST ? CREDIT_LEAST : share;
 }
 
 static void share_address(void)
@@ -177,8 +208,9 @@ static exo_time_t drive(void *arg)
 		follow_address();
 	netif_poll_all();
 	sys_check_timeouts();
-	if (received)
+	if (flownet_room())
 		tcp_txnow();
+	retry_writers();
 	if (++polls % PRUNE_EVERY == 0) {
 		prune_ended();
 		prune_half_open();

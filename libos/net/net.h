@@ -12,7 +12,7 @@
 #include "libos/core/core.h"
 
 #define NET_TIME_WAIT_MAX	64	/* ended connections that are remembered */
-#define NET_HALF_OPEN_MAX	192	/* connections that have not been opened to the end */
+#define NET_HALF_OPEN_MAX	128	/* connections that may take long to be opened */
 
 /* Start it, once. NULL, or a sentence that says why there is no network. Does not wait for an address. */
 const char *net_start(void);
@@ -22,6 +22,8 @@ bool net_started(void);
 bool net_wait(exo_time_t deadline);
 /* The address, network byte order; 0: none yet. */
 uint32_t net_address(void);
+/* Bytes that one of so many connections may have on its way: a fair share of the memory. */
+uint32_t net_send_credit(unsigned connections);
 /* Called after input was handled, while no thread runs in the stack: for those who wait for readiness. */
 extern void (*net_wakeup)(void);
 

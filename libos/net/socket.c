@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <netdb.h>
 #include "lwip/api.h"
+#include "lwip/tcp.h"
 #include "lwip/priv/sockets_priv.h"
 #include "libos/net/net.h"
 #include "libos/uni/fd.h"
@@ -20,6 +21,7 @@
 #define ADDRESS_WAIT	(10 * CORE_SECOND)
 
 static const struct fd_ops socket_ops;
+static unsigned sockets;	/* open now */
 
 static int number_of(const struct fd *fd)
 {
@@ -91,6 +93,7 @@ static int socket_stat(struct fd *fd, struct stat *st)
 
 static int socket_close(struct fd *fd)
 {
+	sockets--;
 	return lwip_close(number_of(fd));
 }
 
@@ -139,8 +142,19 @@ static int descriptor(int s, int flags)
 
 		lwip_close(s);
 		errno = error;
+		return -1;
 	}
+	sockets++;
 	return number;
+}
+
+/* The more connections there are, the less each may have on its way. */
+static void credit(int s)
+{
+	struct tcp_pcb *pcb = lwip_socket_dbg_get_socket(s)->conn->pcb.tcp;
+
+	if (pcb)
+		pcb->snd_buf -= TCP_SND_BUF - net_send_credit(sockets);
 }
 
 /* --- making and naming -------------------------------------------------------------------------------------------- */
@@ -200,7 +214,10 @@ int accept(int number, struct sockaddr *address, socklen_t *bytes)
 		return -1;
 	result = lwip_accept(s, address, bytes);
 	fd_put(fd);
-	return result < 0 ? -1 : descriptor(result, 0);
+	if (result < 0)
+		return -1;
+	credit(result);
+	return descriptor(result, 0);
 }
 
 int connect(int number, const struct sockaddr *address, socklen_t bytes)

@@ -32,20 +32,48 @@ static enum { UNKNOWN, OPEN, BROKEN } archive_state;
 
 /* --- pages --------------------------------------------------------------------------------------------------------- */
 
+/* Address ranges that were mapped once and are free now: used again first, since their page tables are there. */
+static struct vm_region *free_ranges;
+
+static struct vm_region *take_range(uint64_t bytes)
+{
+	struct vm_region **link = &free_ranges, *range;
+
+	for (; (range = *link); link = &range->next) {
+		if (range->end - range->start < bytes)
+			continue;
+		*link = range->next;
+		range->end = range->start + bytes;	/* what is left over is not used again */
+		return range;
+	}
+	range = malloc(sizeof(*range));
+	if (range) {
+		range->start = vm_addresses(bytes);
+		range->end = range->start + bytes;
+	}
+	return range;
+}
+
 void *uni_pages(size_t bytes)
 {
-	struct vm_region *region = malloc(sizeof(*region));
+	struct vm_region *region = take_range(PAGE_UP(bytes));
 
 	if (!region)
 		return NULL;
-	*region = (struct vm_region){ .start = vm_addresses(bytes), .pager = vm_zero_pager,
+	*region = (struct vm_region){ .start = region->start, .end = region->end, .pager = vm_zero_pager,
 		.flags = EXO_MAP_READ | EXO_MAP_WRITE };
-	region->end = region->start + PAGE_UP(bytes);
 	if (region->start && vm_add(region))
 		return (void *)region->start;
 	free(region);
 	errno = ENOMEM;
 	return NULL;
+}
+
+static void uni_pages_free(struct vm_region *region)
+{
+	vm_remove(region);
+	region->next = free_ranges;
+	free_ranges = region;
 }
 
 /* --- paths --------------------------------------------------------------------------------------------------------- */
@@ -284,7 +312,6 @@ int munmap(void *address, size_t bytes)
 		errno = EINVAL;
 		return -1;
 	}
-	vm_remove(region);
-	free(region);
+	uni_pages_free(region);
 	return 0;
 }

@@ -45,12 +45,9 @@ void *sbrk(ptrdiff_t change)
 		return (void *)-1;
 	}
 	if (pages_new < pages_old) {
-		uint32_t before = frame_unused();
-		space_unmap_free(pages_new * EXO_PAGE_SIZE, (uint32_t)(pages_old - pages_new));
 		/* Pages never touched still have their reservation. */
-		uint32_t touched = frame_unused() > before ? frame_unused() - before : 0;
-		if (pages_old - pages_new > touched)
-			frame_unreserve((uint32_t)(pages_old - pages_new) - touched);
+		int64_t touched = space_unmap_free(pages_new * EXO_PAGE_SIZE, (uint32_t)(pages_old - pages_new));
+		frame_unreserve((uint32_t)((int64_t)(pages_old - pages_new) - (touched > 0 ? touched : 0)));
 	}
 	end = wanted;
 	return (void *)old;

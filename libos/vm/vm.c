@@ -7,13 +7,11 @@
  */
 #include "libos/vm/vm.h"
 
-#define ERROR_PRESENT	1	/* page-fault error code */
-#define ERROR_WRITE	2
-#define ERROR_EXEC	16
 #define NO_TABLE	"out of memory: no frame for a page table"
 
 static struct vm_region *regions;
-static struct vm_region *hint;
+static struct vm_region nowhere;	/* empty: no address is in it */
+struct vm_region *vm_hint = &nowhere;
 static exo_vaddr_t free_address;
 
 void vm_start(void)
@@ -64,32 +62,21 @@ void vm_remove(struct vm_region *region)
 		regions = region->next;
 	if (region->next)
 		region->next->prev = region->prev;
-	if (hint == region)
-		hint = NULL;
-}
-
-static __attribute__((noinline)) struct vm_region *find_in_list(exo_vaddr_t va)
-{
-	struct vm_region *region = regions;
-
-	while (region && region->end <= va)
-		region = region->next;
-	if (!region || va < region->start)
-		return NULL;
-	hint = region;
-	return region;
-}
-
-static inline struct vm_region *find(exo_vaddr_t va)
-{
-	struct vm_region *region = hint;
-
-	return region && va - region->start < region->end - region->start ? region : find_in_list(va);
+	if (vm_hint == region)
+		vm_hint = &nowhere;
 }
 
 struct vm_region *vm_find(exo_vaddr_t va)
 {
-	return find(va);
+	struct vm_region *region = vm_hint;
+
+	if (vm_inside(region, va))
+		return region;
+	for (region = regions; region && region->end <= va; region = region->next)
+		;
+	if (!region || va < region->start)
+		return NULL;
+	return vm_hint = region;
 }
 
 _Static_assert(VM_READ == EXO_MAP_READ && VM_WRITE == EXO_MAP_WRITE && VM_EXEC == EXO_MAP_EXEC, "the same bits");
@@ -132,7 +119,7 @@ const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned ac
 bool vm_touch(exo_vaddr_t va, uint64_t bytes)
 {
 	for (exo_vaddr_t at = PAGE_DOWN(va); at < va + bytes; at += EXO_PAGE_SIZE) {
-		struct exo_regs regs = { .address = at, .error = ERROR_WRITE };
+		struct exo_regs regs = { .address = at, .error = VM_ERROR_WRITE };
 		struct vm_region *region = vm_find(at);
 		if (!region)
 			continue;
@@ -147,20 +134,12 @@ bool vm_touch(exo_vaddr_t va, uint64_t bytes)
 	return true;
 }
 
-static __attribute__((noinline)) const char *no_region(const struct exo_regs *regs)
-{
-	return regs->error & ERROR_PRESENT ? "against the page's rights" :
-		regs->address < EXO_PAGE_SIZE ? "NULL pointer" : "nothing is mapped there";
-}
-
 const char *vm_fault(const struct exo_regs *regs)
 {
-	struct vm_region *region = find(regs->address);
-	uint64_t error = regs->error;
+	struct vm_region *region = vm_find(regs->address);
 
-	if (!region)
-		return no_region(regs);
-	region->faults++;
-	return region->pager(region, regs->address, error & ERROR_EXEC ? VM_EXEC : VM_READ << (error / ERROR_WRITE & 1),
-			     error & ERROR_PRESENT);
+	if (region)
+		return vm_ask(region, regs);
+	return regs->error & VM_ERROR_PRESENT ? "against the page's rights" :
+		regs->address < EXO_PAGE_SIZE ? "NULL pointer" : "nothing is mapped there";
 }

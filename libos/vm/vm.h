@@ -24,7 +24,7 @@ struct vm_region;
 /*
  * [upcall] Called for a fault at `va` (not rounded) in the region; `access` is VM_*, `present` says that the page was
  * mapped and the access against its rights. NULL: resolved, the access is made again. Else a sentence: the program
- * ends with it.
+ * ends with it. Mark it CORE_UPCALL.
  */
 typedef const char *(*vm_pager)(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present);
 
@@ -60,5 +60,28 @@ const char *vm_fault(const struct exo_regs *regs);
 
 /* Called once by core_start. */
 void vm_start(void);
+
+/* --- for the fault path ------------------------------------------------------------------------------------------- */
+
+#define VM_ERROR_PRESENT	1	/* page-fault error code */
+#define VM_ERROR_WRITE		2
+#define VM_ERROR_EXEC		16
+
+extern struct vm_region *vm_hint;	/* where the last fault was; never NULL */
+
+static inline bool vm_inside(const struct vm_region *region, exo_vaddr_t va)
+{
+	return va - region->start < region->end - region->start;
+}
+
+/* Let the region's pager resolve a fault in it. */
+static inline const char *vm_ask(struct vm_region *region, const struct exo_regs *regs)
+{
+	uint64_t error = regs->error;
+
+	region->faults++;
+	return region->pager(region, regs->address, error & VM_ERROR_EXEC ? VM_EXEC :
+			     VM_READ << (error / VM_ERROR_WRITE & 1), error & VM_ERROR_PRESENT);
+}
 
 #endif

@@ -19,6 +19,7 @@ from tap import check, has, same
 work = tempfile.mkdtemp(prefix="exo-cc-")
 
 PROGRAM = r"""
+#include <exo/call.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -22,7 +22,7 @@ static __attribute__((noinline)) void wild_store(uint64_t address)
 	*(volatile uint64_t *)address = 1;
 }
 
-static const char *bad_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *bad_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	(void)region, (void)va, (void)access, (void)present;
 	wild_store(8);
@@ -74,6 +74,8 @@ static void die(const char *how)
 		abort();
 	else if (!strcmp(how, "jump"))
 		((void (*)(void))0x123456)();
+	else if (!strcmp(how, "pause"))
+		thread_sleep(core_now() + CORE_SECOND), printf("die: paused\n"), exit(5);
 	else if (!strcmp(how, "loop"))
 		for (;;)
 			__asm__ volatile("");

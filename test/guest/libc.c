@@ -140,6 +140,24 @@ static void files(void)
 		close(fds[--opened]);
 }
 
+/* Memory by mmap: zero, and given back for good. */
+static void mappings(void)
+{
+	uint32_t before = frame_held();
+	bool good = true;
+
+	for (int i = 0; i < 300 && good; i++) {
+		unsigned char *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		good = at != MAP_FAILED && at[0] == 0 && at[999999] == 0;
+		if (good) {
+			at[0] = at[999999] = 1;
+			good = !munmap(at, 1 << 20);
+		}
+	}
+	ok(good && frame_held() <= before + 24, "300 MiB of mmap and munmap (%u frames more)", frame_held() - before);
+	ok(munmap(&good, 4096) == -1 && errno == EINVAL, "munmap of something else");
+}
+
 static void directories(void)
 {
 	DIR *dir = opendir("/");
@@ -245,6 +263,7 @@ int main(int argc, char **argv)
 	output();
 	allocation();
 	files();
+	mappings();
 	directories();
 	waiting();
 	memory_functions();

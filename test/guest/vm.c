@@ -60,7 +60,7 @@ static void demand_zero(void)
 static unsigned write_attempts;
 static struct frame shared;
 
-static const char *sharing_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *sharing_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	if (access == VM_WRITE) {
 		write_attempts++;
@@ -144,7 +144,7 @@ static void kept(void)
 
 /* --- exceptions ------------------------------------------------------------------------------------------------------------ */
 
-static bool skip_ud2(struct exo_regs *regs)
+static CORE_UPCALL bool skip_ud2(struct exo_regs *regs)
 {
 	regs->rip += 2;
 	regs->rax = regs->vector;
@@ -164,7 +164,7 @@ static void in_thread(void *arg, struct exo_regs *regs)
 	regs->rip += 2;
 }
 
-static bool defer_ud2(struct exo_regs *regs)
+static CORE_UPCALL bool defer_ud2(struct exo_regs *regs)
 {
 	static unsigned one = 1;
 

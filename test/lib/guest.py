@@ -24,8 +24,11 @@ SOURCE = os.environ.get("EXO_SOURCE") or os.path.dirname(os.path.dirname(HERE))
 TEST = os.path.splitext(os.path.basename(sys.argv[0]))[0]
 
 
+os.environ.setdefault("EXO_BUILD", os.getcwd())        # a test run by hand is run in the build directory
+
+
 def build_dir():
-    return os.environ.get("EXO_BUILD") or os.getcwd()
+    return os.environ["EXO_BUILD"]
 
 
 def log_dir():

@@ -187,7 +187,7 @@ static void test_sleep(void)
 	ok(cpu.current == first, "first again");
 	null.now = 130 * SLICE;
 	(void)interrupt_at(0x400000);
-	ok(a.env->state == EXO_ENV_READY && b.env->state == EXO_ENV_READY, "two deadlines in one look");
+	ok(env_state(a.env) == EXO_ENV_READY && env_state(b.env) == EXO_ENV_READY, "two deadlines in one look");
 	ok(!cpu.timed && cpu.due == EXO_NEVER, "no deadline is left");
 	sound("sleep");
 }
@@ -230,7 +230,7 @@ static void test_scribbled(void)
 	env_event(a.env, EXO_EVENT_RECEIVE);
 	ok(yield_to(a.cap) == NULL_REGS || null.left == NULL_UPCALL, "it goes on somehow");
 	(void)exception_at(UINT64_MAX, 14, UINT64_MAX);
-	ok(a.env->state == EXO_ENV_ENDED && cpu.current == first, "its first fault ends it");
+	ok(env_state(a.env) == EXO_ENV_ENDED && cpu.current == first, "its first fault ends it");
 	sound("scribbled");
 }
 

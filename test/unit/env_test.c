@@ -328,7 +328,7 @@ static void test_orphan(void)
 	(void)null_call(EXO_CALL_yield, handle, 0, 0, 0, 0, 0);
 	ok(cpu.current == first, "the first runs again");
 	is_int(destroy(middle.cap), 0, "the middle one is destroyed, with the leaf's frames in its table");
-	ok(leaf.env->state == EXO_ENV_READY && env_by_id(leaf.env->id) == leaf.env, "the leaf lives on");
+	ok(env_state(leaf.env) == EXO_ENV_READY && env_by_id(leaf.env->id) == leaf.env, "the leaf lives on");
 	handle = exo_cap_make(40, cap_at(cap_ref(pfn_to_virt(first->cap_frame[0])) + 40)->generation);
 	is_int(destroy(handle), 0, "the leaf is destroyed");
 	is_int(CALL(cap_delete, middle.space), 0, "the middle's space");
@@ -380,7 +380,7 @@ static void test_exceptions(void)
 	(void)CALL(yield, child.cap);
 	child.env->disp->off = EXO_OFF_NO;
 	(void)exception_at(0x404000, 3, 0);
-	ok(child.env->state == EXO_ENV_ENDED, "with upcalls on the fast path would have delivered: its entry is bad");
+	ok(env_state(child.env) == EXO_ENV_ENDED, "with upcalls on the fast path would have delivered: its entry is bad");
 	child = child_start();
 	(void)CALL(yield, child.cap);
 	child.env->disp->off = EXO_OFF_NO;

@@ -500,7 +500,7 @@ static void test_bind_errors(void)
 	ring_of(0, SLOT_RING)->rx_frames = 8;
 	is_int(bind(0, SLOT_FIRST, SLOT_RING, SLOT_TX, 4), ERR(RANGE), "bind: more frames than there are");
 	ring_of(0, SLOT_RING)->rx_frames = 4;
-	is_int(bind(0, SLOT_FIRST, SLOT_RING, SLOT_TX, 513), ERR(INVAL), "bind: too many transmit frames");
+	is_int(bind(0, SLOT_FIRST, SLOT_RING, SLOT_TX, EXO_TX_FRAMES_MAX + 1), ERR(INVAL), "bind: too many transmit frames");
 	is_int(bind(0, SLOT_FIRST, SLOT_RING, SLOT_TX, 100), ERR(RANGE), "bind: transmit frames outside");
 	is_int(bind(0, SLOT_FIRST, SLOT_FIRST, SLOT_TX, 4), ERR(TYPE), "bind: ring is no frame");
 	is_int(bind(0, SLOT_RING, SLOT_RING, SLOT_TX, 4), ERR(TYPE), "bind: no flow");

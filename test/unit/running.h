@@ -232,9 +232,9 @@ static inline const char *broken(void)
 			return "E1: table and environments differ";
 		if (!env)
 			continue;
-		if (info_env[index].state != env->state || info_frame[env->self].state != EXO_FRAME_ENV)
+		if (info_env[index].state != env_state(env) || info_frame[env->self].state != EXO_FRAME_ENV)
 			return "E1: state";
-		if (in_ring(env) != (env->state == EXO_ENV_READY))
+		if (in_ring(env) != (env_state(env) == EXO_ENV_READY))
 			return "E2: ring";
 		if (in_timed(env) != (env->timed_at != EXO_NEVER))
 			return "E2: list";
@@ -242,14 +242,14 @@ static inline const char *broken(void)
 			return "E2: timed_at";
 		if (env->timed_at < cpu.due)
 			return "P2";
-		if ((env->called != NULL) != (env->state == EXO_ENV_CALLING))
+		if ((env->called != NULL) != (env_state(env) == EXO_ENV_CALLING))
 			return "E3: calling";
 		if (env->called && env->called->caller != env)
 			return "E3: called";
 		if (env->caller && env->caller->called != env)
 			return "E3: caller";
-		if (env->resting && (!env->caller || env->state == EXO_ENV_ENDED))
-			return "resting without a caller";
+		if (env->serving && (!env->caller || env_state(env) == EXO_ENV_ENDED))
+			return "serving without a caller";
 		for (depth = 0, at = env; at->called; at = at->called)
 			if (++depth > EXO_CHAIN_MAX)
 				return "T2";

@@ -196,6 +196,25 @@ static void test_destroy(void)
 	is_int(info->frames_free, before, "all are free");
 }
 
+/* A space that is made anew from the same frames has nothing of the old one. */
+static void test_anew(void)
+{
+	exo_cap_t a = (exo_cap_t)CALL(0, frame_take, 10, EXO_PFN_ANY, 8), space;
+	unsigned round;
+
+	for (round = 0; round < 2; round++) {
+		space = (exo_cap_t)CALL(0, space_create, 11, a, 0);
+		*descriptors(0) = (struct exo_map){ WORLD_VA | R | W, a, 7, 1, 0 };
+		is_int(CALL(0, space_write, space, 0, 1), ERR(NOTABLE), "a new space has no tables");
+		is_int(CALL(0, space_table, space, WORLD_VA, 3, a, 1), 0, "level 3");
+		is_int(CALL(0, space_table, space, WORLD_VA, 2, a, 2), 0, "level 2");
+		is_int(CALL(0, space_table, space, WORLD_VA, 1, a, 3), 0, "level 1");
+		is_int(CALL(0, space_write, space, 0, 1), 1, "a page");
+		is_int(world_finish(0, EXO_CALL_cap_delete, space, 0), 0, "it is deleted");
+	}
+	is_int(CALL(0, frame_give, a, 8), 8, "its frames are free");
+}
+
 /* --- the naive model -------------------------------------------------------------------------------------------- */
 
 struct page {
@@ -445,6 +464,7 @@ int main(void)
 	test_write_errors();
 	test_batch();
 	test_destroy();
+	test_anew();
 	test_checker();
 	test_random(world_steps(4000));
 	return done();

@@ -77,7 +77,7 @@ static void test_errors(void)
 	is_int(CALL(call, to_b, EXO_NEVER), ERR(STATE), "STATE: not started");
 	null.now = 500;
 	is_int(CALL(call, entry, 500), ERR(TIME), "TIME");
-	ok(first->call_deadline == EXO_NEVER && first->state == EXO_ENV_READY, "nothing has changed");
+	ok(first->call_deadline == EXO_NEVER && env_state(first) == EXO_ENV_READY, "nothing has changed");
 	is_int(CALL(env_start, b.cap), 0, "started");
 	(void)CALL(yield, b.cap);
 	null.now = null.timer;
@@ -133,7 +133,7 @@ static void test_preempted(void)
 
 	(void)CALL(yield, b.cap);
 	(void)CALL(yield, 0);
-	ok(cpu.current == first && b.env->state == EXO_ENV_READY, "another is ready");
+	ok(cpu.current == first && env_state(b.env) == EXO_ENV_READY, "another is ready");
 	(void)CALL(call, entry, EXO_NEVER);
 	null.now = null.timer;
 	ok(interrupt_at(0x1234) == NULL_UPCALL && cpu.current == b.env, "while it serves the slice ends");
@@ -141,11 +141,11 @@ static void test_preempted(void)
 	null.now = null.timer;
 	ok(interrupt_at(0x5678) == NULL_REGS && cpu.current == a.env && null.regs.rip == 0x1234, "it goes on in its turn");
 	ok(reply(3) == NULL_CALLER && cpu.current == first && null.message.rax == 3, "and replies");
-	ok(a.env->state == EXO_ENV_ASLEEP, "and sleeps again");
+	ok(env_state(a.env) == EXO_ENV_ASLEEP, "and sleeps again");
 	(void)CALL(call, entry, EXO_NEVER);
 	env_event(a.env, EXO_EVENT_RECEIVE);
 	(void)reply(3);
-	ok(a.env->state == EXO_ENV_READY && cpu.current == first, "an event meanwhile: it is ready then");
+	ok(env_state(a.env) == EXO_ENV_READY && cpu.current == first, "an event meanwhile: it is ready then");
 	sound("event while it serves");
 	(void)CALL(yield, a.cap);
 	ok((null.message.rdi & (EXO_RUN_EVENT | EXO_RUN_REPLIED)) == (EXO_RUN_EVENT | EXO_RUN_REPLIED), "and told so");
@@ -160,7 +160,7 @@ static void test_slice_goes_along(void)
 	(void)CALL(yield, b.cap);
 	null.now += SLICE;
 	(void)interrupt_at(0x100);
-	ok(cpu.current == first && b.env->state == EXO_ENV_READY, "the first owns all slices");
+	ok(cpu.current == first && env_state(b.env) == EXO_ENV_READY, "the first owns all slices");
 	(void)CALL(call, entry, EXO_NEVER);
 	null.now += SLICE;
 	ok(interrupt_at(0x200) == NULL_FRAME && cpu.current == a.env, "they are the callee's while it waits");
@@ -181,14 +181,14 @@ static void test_deadline(void)
 	(void)CALL(call, entry, 6000);
 	null.now = 6000;
 	(void)interrupt_at(0x100);
-	ok(cpu.current == a.env && first->state == EXO_ENV_READY && (a.env->disp->pending & EXO_EVENT_CUT),
+	ok(cpu.current == a.env && env_state(first) == EXO_ENV_READY && (a.env->disp->pending & EXO_EVENT_CUT),
 	    "it passes: the callee is told");
 	is_int(CALL(reply, 0), ERR(STATE), "a late reply is an error");
 	sound("cut");
 	null.now = null.timer;
 	ok(interrupt_at(0x104) == NULL_CALLER && cpu.current == first && (int64_t)null.message.rax == ERR(TIME),
 	    "the caller goes on with TIME");
-	ok(a.env->state == EXO_ENV_READY, "the callee stays ready");
+	ok(env_state(a.env) == EXO_ENV_READY, "the callee stays ready");
 	sound("after the deadline");
 }
 
@@ -230,7 +230,7 @@ static void test_send(void)
 	ok(null_call(EXO_CALL_send, entry, 1, 2, 3, 4, 0) == NULL_UPCALL && cpu.current == a.env, "send");
 	ok(null.entry == CHILD_CALL && null.message.rax == 0 && null.message.rdi == 0x55 && null.message.rsi == first->id &&
 	    null.message.rdx == 1 && null.message.r9 == 4, "rax 0, badge, words");
-	ok(first->state == EXO_ENV_READY && !a.env->caller, "nobody waits");
+	ok(env_state(first) == EXO_ENV_READY && !a.env->caller, "nobody waits");
 	sound("send");
 	is_int(CALL(reply, 0), ERR(STATE), "nothing to reply to");
 	(void)CALL(sleep, EXO_NEVER, a.env->disp->events);
@@ -271,7 +271,7 @@ static void cast(void)
 
 static bool alive(const struct env *env)
 {
-	return info_frame[env->self].state == EXO_FRAME_ENV && env->state != EXO_ENV_ENDED;
+	return info_frame[env->self].state == EXO_FRAME_ENV && env_state(env) != EXO_ENV_ENDED;
 }
 
 static void one_operation(void)
@@ -348,9 +348,9 @@ static void test_checker(void)
 {
 	struct child a = server();
 
-	a.env->state = EXO_ENV_READY;
+	env_set_state(a.env, EXO_ENV_READY);
 	ok(broken() != NULL, "the check finds a state that is wrong");
-	a.env->state = EXO_ENV_ASLEEP;
+	env_set_state(a.env, EXO_ENV_ASLEEP);
 	ok(!broken(), "and nothing else");
 	cpu.timer = 5;
 	ok(broken() != NULL, "the check finds a timer that is wrong");

@@ -193,6 +193,8 @@ class Module:
                 raise ExoError(source, "cannot be read: %s" % error.strerror,
                                "make it readable, or leave it out") from None
             info.mode, info.mtime = stat.S_IMODE(state.st_mode), int(state.st_mtime)
+        if name.startswith("bin/"):
+            _align(archive)
         archive.format = _format_for(info)
         try:
             if data is None:
@@ -204,6 +206,17 @@ class Module:
             if error.errno is None:             # tarfile's word for a file that ended early
                 raise ExoError(str(source), "became shorter while it was read", "try again") from None
             raise
+
+
+def _align(archive):
+    """Let the next entry's data begin on a page, so that a program's text can be used where it lies: a pax record
+    that is only a comment fills the room before its header."""
+    room = -(archive.offset + 512) % PAGE
+    if room:
+        fill = room - 512 or PAGE
+        pad = tarfile.TarInfo("././@PaxHeader")
+        pad.type, pad.size = b"x", fill
+        archive.addfile(pad, io.BytesIO(b"%d comment=%s\n" % (fill, b" " * (fill - len("%d comment=\n" % fill)))))
 
 
 def _format_for(info):

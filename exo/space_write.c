@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Writing page-table entries: exo_space_write, and the same for the kernel's own start.
+ *
+ * A descriptor is read once and done wholly or not at all; what it may map is checked against its capability here and
+ * nowhere again. The three ways, from the fastest: one page in a call (write_one); groups of single pages that have
+ * leaf table and flags in common (group_*); everything else, runs of pages above all (write_descriptor). They differ in
+ * cost only: each leaves to the next what is not its case. Invalidations are gathered over a call and done at its end.
+ */
+#include "exo/spaces.h"
+
+#define LONG_WAY	3	/* pages that a descriptor costs more that is not done in a group */
+
+/* Pages [va, va + count), which may lie under two leaf tables: their entries there. */
+struct stretch {
+	uint64_t va;
+	uint32_t count;
+	struct part {
+		uint64_t *entry;
+		uint32_t count;
+	} part[2];
+};
+
+static inline uint64_t *stretch_entry(const struct stretch *s, uint32_t i)
+{
+	return i < s->part[0].count ? s->part[0].entry + i : s->part[1].entry + (i - s->part[0].count);
+}
+
+/* Bounds and tables; 0 or an error. */
+static int64_t stretch_find(struct stretch *s, exo_pfn_t root, uint64_t va, uint32_t count)
+{
+	uint32_t under = PT_ENTRIES - table_index(va, 1);
+
+	if (count == 0 || count > EXO_MAP_BATCH_MAX)
+		return ERR(INVAL);
+	if (va < EXO_USER_MIN || va >= EXO_USER_MAX || count > (EXO_USER_MAX - va) >> EXO_PAGE_SHIFT)
+		return ERR(INVAL);
+	if (under > count)
+		under = count;
+	s->va = va;
+	s->count = count;
+	s->part[0].entry = space_walk(root, va, 1);
+	s->part[0].count = under;
+	s->part[1].entry = NULL;
+	s->part[1].count = count - under;
+	if (under < count)
+		s->part[1].entry = space_walk(root, va + ((uint64_t)under << EXO_PAGE_SHIFT), 1);
+	return s->part[0].entry && (s->part[1].entry || under == count) ? 0 : ERR(NOTABLE);
+}
+
+static void unmap_part(const struct part *part, uint64_t va, struct stale *stale, uint64_t *old)
+{
+	uint64_t *entry = part->entry, *end = entry + part->count;
+
+	for (; entry != end; entry++, va += EXO_PAGE_SIZE) {
+		if (!*entry)
+			continue;
+		*old |= *entry;
+		stale_note(stale, *entry, va);
+		entry_remove(entry);
+	}
+}
+
+#define PTE_RIGHTS	(EXO_PTE_WRITE | EXO_PTE_NX)
+
+/* Would an entry with other rights allow more? Rights to read are the same in all. */
+static inline bool entry_gains(uint64_t entry, uint64_t bits)
+{
+	return ((entry ^ EXO_PTE_WRITE) & bits & EXO_PTE_WRITE) || (entry & ~bits & EXO_PTE_NX);
+}
+
+static inline void entry_protect(uint64_t *entry, uint64_t bits, struct stale *stale, uint64_t va)
+{
+	uint64_t old = *entry;
+
+	if ((old ^ bits) & PTE_RIGHTS) {
+		*entry = (old & ~PTE_RIGHTS) | (bits & PTE_RIGHTS);
+		stale_note(stale, old, va);
+	}
+}
+
+static bool part_gains(const struct part *part, uint64_t bits)
+{
+	const uint64_t *entry = part->entry, *end = entry + part->count;
+
+	for (; entry != end; entry++)
+		if (*entry && entry_gains(*entry, bits))
+			return true;
+	return false;
+}
+
+static void protect_part(const struct part *part, uint64_t va, uint64_t bits, struct stale *stale, uint64_t *old)
+{
+	uint64_t *entry = part->entry, *end = entry + part->count;
+
+	for (; entry != end; entry++, va += EXO_PAGE_SIZE) {
+		if (!*entry)
+			continue;
+		*old |= *entry;
+		entry_protect(entry, bits, stale, va);
+	}
+}
+
+/* Keep the frames, lower the rights; all entries' or none. */
+static int64_t protect_stretch(const struct stretch *s, unsigned flags, struct stale *stale, uint64_t *old)
+{
+	uint64_t bits = space_bits[flags];
+
+	if (part_gains(&s->part[0], bits) || part_gains(&s->part[1], bits))
+		return ERR(RIGHTS);
+	protect_part(&s->part[0], s->va, bits, stale, old);
+	protect_part(&s->part[1], s->va + ((uint64_t)s->part[0].count << EXO_PAGE_SHIFT), bits, stale, old);
+	return 0;
+}
+
+/*
+ * Absent entries from `entry` on map frames from pfn on, in one new stretch at the head of the capability's ring. Stops
+ * at a present entry or a frame in another state; returns how many.
+ */
+static uint32_t map_fresh(uint64_t *entry, uint32_t count, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap)
+{
+	uint64_t bits = space_bits[flags] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	uint64_t head = cap->bound, place = place_of(entry), *at = entry, *end = entry + count;
+	const struct exo_frame_info *state = &info_frame[pfn];
+	struct frame *frame = &frame_table[pfn];
+	uint32_t states = space_states[flags];
+
+	for (; at != end && !*at && states >> state->state & 1; at++, state++, frame++) {
+		frame->maps++;
+		*at = bits;
+		at[PREV] = place - sizeof(*at);
+		place += sizeof(*at);
+		at[NEXT] = place;
+		bits += EXO_PAGE_SIZE;
+	}
+	if (at == entry)
+		return 0;
+	at[NEXT - 1] = head;
+	if (head)
+		((uint64_t *)phys_to_virt(head))[PREV] = place - sizeof(*at);
+	entry[PREV] = through_cap(cap);
+	cap->bound = place_of(entry);
+	return (uint32_t)(at - entry);
+}
+
+/* All pages of a stretch map frames from pfn on; none does after an error. */
+static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap,
+    struct stale *stale, uint64_t *old)
+{
+	uint32_t states = space_states[flags], done, i;
+	uint64_t *entry;
+
+	done = map_fresh(s->part[0].entry, s->part[0].count, pfn, flags, cap);
+	if (done == s->part[0].count && done < s->count)
+		done += map_fresh(s->part[1].entry, s->part[1].count, pfn + done, flags, cap);
+	if (likely(done == s->count))
+		return 0;
+	for (i = done; i < s->count; i++)
+		if (!(states >> info_frame[pfn + i].state & 1)) {
+			while (done)
+				entry_remove(stretch_entry(s, --done));
+			return ERR(STATE);
+		}
+	for (i = done; i < s->count; i++) {
+		entry = stretch_entry(s, i);
+		if (*entry) {
+			*old |= *entry;
+			stale_note(stale, *entry, s->va + ((uint64_t)i << EXO_PAGE_SHIFT));
+			entry_remove(entry);
+		}
+		frame_table[pfn + i].maps++;
+		*entry = space_bits[flags] | (uint64_t)(pfn + i) << EXO_PAGE_SHIFT;
+		ring_insert(cap, through_cap(cap), entry);
+	}
+	return 0;
+}
+
+/* One descriptor, whatever it asks for: 0 or an error. */
+static noinline int64_t write_descriptor(const struct env *env, exo_pfn_t root, const struct exo_map *map,
+    struct stale *stale, uint64_t *old)
+{
+	unsigned flags = map->va & EXO_MAP_FLAGS;
+	struct stretch s;
+	struct exo_cap *cap;
+	exo_pfn_t pfn;
+	int64_t error;
+
+	if (flags > MAP_RIGHTS || (flags && !space_bits[flags]))
+		return ERR(INVAL);
+	error = stretch_find(&s, root, map->va - flags, map->count);
+	if (error)
+		return error;
+	*old = 0;
+	if (!flags) {
+		unmap_part(&s.part[0], s.va, stale, old);
+		unmap_part(&s.part[1], s.va + ((uint64_t)s.part[0].count << EXO_PAGE_SHIFT), stale, old);
+		return 0;
+	}
+	if (!map->cap)
+		return protect_stretch(&s, flags, stale, old);
+	cap = cap_need_frames(env, map->cap, flags, map->first, map->count, &pfn, &error);
+	if (!cap)
+		return error;
+	return map_stretch(&s, pfn, flags, cap, stale, old);
+}
+
+/* first and count of a descriptor as one word, read once. */
+static inline uint64_t read_range(const struct exo_map *map)
+{
+	typedef uint64_t __attribute__((may_alias)) word;
+
+	return *(const volatile word *)&map->first;
+}
+#define ONE_PAGE	(1ULL << 32)	/* first = 0 and count = 1, as one word */
+
+/* The one descriptor of a call unmaps one page. */
+static noinline int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va)
+{
+	uint64_t old = *entry;
+
+	if (old)
+		entry_remove(entry);
+	write_once(map->old, old);
+	if (old & EXO_PTE_ACCESSED && cpu.space == root)
+		arch_tlb_page(va);
+	return 1;
+}
+
+/* It maps one where something was. The same frame through the capability bound last: only the rights change. */
+static noinline int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va, struct exo_cap *cap,
+    exo_pfn_t pfn)
+{
+	uint64_t old = *entry;
+
+	if (entry_frame(old) != pfn || cap->bound != place_of(entry)) {
+		entry_remove(entry);
+		frame_table[pfn].maps++;
+		ring_insert(cap, through_cap(cap), entry);
+	}
+	*entry = space_bits[va & MAP_RIGHTS] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	write_once(map->old, old);
+	if (old & EXO_PTE_ACCESSED && cpu.space == root)
+		arch_tlb_page(va & ~(uint64_t)EXO_MAP_FLAGS);
+	return 1;
+}
+
+/* The one descriptor of a call, under a known leaf table; 0: nothing is done, look closer. */
+static inline int64_t write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
+{
+	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, *leaf = leaf_known(root, va), *entry, bits;
+	unsigned flags = va & EXO_MAP_FLAGS;
+	struct exo_cap *cap;
+	exo_pfn_t pfn;
+
+	if (unlikely(!leaf || flags > MAP_RIGHTS))
+		return 0;
+	entry = leaf + table_index(va, 1);
+	if (!flags)
+		return index < ONE_PAGE ? unmap_one(root, map, entry, va) : 0;
+	bits = space_bits[flags];
+	cap = cap_typed(env, read_once(map->cap), EXO_TYPE_FRAME);
+	if (unlikely(!bits || !cap || (flags & ~cap->rights) || index >= cap->count))
+		return 0;
+	pfn = (exo_pfn_t)(cap->first + index);
+	if (unlikely(info_frame[pfn].state != EXO_FRAME_OWNED))
+		return 0;
+	if (unlikely(*entry))
+		return map_one_over(root, map, entry, va, cap, pfn);
+	frame_table[pfn].maps++;
+	*entry = bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	ring_insert(cap, through_cap(cap), entry);
+	write_once(map->old, 0);
+	return 1;
+}
+
+/*
+ * In a batch, descriptors of single pages are done in groups: under one leaf table, with the same flags. The group's
+ * first says where and which; what does not belong to it, or is wrong, ends the group and is left to write_descriptor.
+ * Entries made one after the other through one capability are chained as they come, and enter its ring together.
+ */
+#define GROUP_KEY	(~(uint64_t)((PT_ENTRIES - 1) << EXO_PAGE_SHIFT))	/* of an address: leaf table and flags */
+
+/* A chain of entries, from the place of the first to that of the last, becomes the head of a ring. */
+static inline void ring_insert_chain(struct exo_cap *cap, uint64_t first, uint64_t last)
+{
+	uint64_t head = cap->bound;
+
+	((uint64_t *)phys_to_virt(first))[PREV] = through_cap(cap);
+	((uint64_t *)phys_to_virt(last))[NEXT] = head;
+	if (head)
+		((uint64_t *)phys_to_virt(head))[PREV] = last;
+	cap->bound = first;
+}
+
+/* What descriptors of a group have in common. */
+struct group {
+	uint64_t key;			/* address & GROUP_KEY */
+	uint64_t leaf;			/* place of the leaf table */
+	uint64_t bits;			/* space_bits */
+	exo_cap_t handle;
+	struct exo_cap *cap;
+};
+
+/* Map pages through one capability where nothing was, until something else comes; returns that. */
+static inline struct exo_map *group_chain(const struct group *group, struct exo_map *map, struct exo_map *end)
+{
+	const struct exo_frame_info *state = info_frame;
+	uint64_t va, index, place, first = 0, last = 0, *entry;
+	struct exo_cap *cap = group->cap;
+	struct frame *frame = frame_table;
+	exo_pfn_t pfn;
+
+	for (; map < end; map++) {
+		va = read_once(map->va);
+		index = read_range(map) - ONE_PAGE;
+		if ((va & GROUP_KEY) != group->key || read_once(map->cap) != group->handle || index >= cap->count)
+			break;
+		pfn = (exo_pfn_t)(cap->first + index);
+		place = group->leaf + (va >> 9 & (PT_ENTRIES - 1) << 3);
+		entry = phys_to_virt(place);
+		if (*entry || state[pfn].state != EXO_FRAME_OWNED)
+			break;
+		frame[pfn].maps++;
+		*entry = group->bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
+		if (likely(last))
+			((uint64_t *)phys_to_virt(last))[NEXT] = place;
+		else
+			first = place;
+		entry[PREV] = last;
+		last = place;
+		write_once(map->old, 0);
+	}
+	if (last)
+		ring_insert_chain(cap, first, last);
+	return map;
+}
+
+/* One page of a group where something was, or of a frame that is no ordinary memory. False: it is none of these. */
+static noinline bool group_over(const struct group *group, struct exo_map *map, struct stale *stale)
+{
+	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, old, *entry;
+	struct exo_cap *cap = group->cap;
+	exo_pfn_t pfn;
+
+	if ((va & GROUP_KEY) != group->key || read_once(map->cap) != group->handle || index >= cap->count)
+		return false;
+	pfn = (exo_pfn_t)(cap->first + index);
+	entry = phys_to_virt(group->leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
+	if (!(space_states[va & MAP_RIGHTS] >> info_frame[pfn].state & 1))
+		return false;
+	old = *entry;
+	if (old) {
+		stale_note(stale, old, va & ~(uint64_t)EXO_MAP_FLAGS);
+		entry_remove(entry);
+	}
+	frame_table[pfn].maps++;
+	*entry = group->bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	ring_insert(cap, through_cap(cap), entry);
+	write_once(map->old, old);
+	return true;
+}
+
+/* Map what belongs to a group that begins at `map` under a leaf table, through capabilities. */
+static noinline struct exo_map *group_map(const struct env *env, const uint64_t *table, struct exo_map *map,
+    struct exo_map *end, struct stale *stale)
+{
+	struct group group;
+	struct exo_map *next;
+
+	group.key = read_once(map->va) & GROUP_KEY;
+	group.leaf = place_of(table);
+	group.bits = space_bits[group.key & MAP_RIGHTS];
+	while (group.bits && map < end) {
+		group.handle = read_once(map->cap);
+		group.cap = cap_typed(env, group.handle, EXO_TYPE_FRAME);
+		if (!group.cap || (group.key & MAP_RIGHTS & ~group.cap->rights))
+			break;
+		next = group_chain(&group, map, end);
+		if (next == map)
+			while (next < end && group_over(&group, next, stale))
+				next++;
+		if (next == map)
+			break;
+		map = next;
+	}
+	return map;
+}
+
+/* The same for descriptors without a capability, which lower rights. */
+static noinline struct exo_map *group_protect(const uint64_t *table, struct exo_map *map, struct exo_map *end,
+    struct stale *stale)
+{
+	uint64_t key = read_once(map->va) & GROUP_KEY, bits = space_bits[key & MAP_RIGHTS], leaf = place_of(table);
+	uint64_t va, *entry, old;
+
+	for (; bits && map < end; map++) {
+		va = read_once(map->va);
+		if ((va & GROUP_KEY) != key || read_once(map->cap) || read_once(map->count) != 1)
+			break;
+		entry = phys_to_virt(leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
+		old = *entry;
+		if (old) {
+			if (entry_gains(old, bits))
+				break;
+			entry_protect(entry, bits, stale, va & ~(uint64_t)EXO_MAP_FLAGS);
+		}
+		write_once(map->old, old);
+	}
+	return map;
+}
+
+/* The same for descriptors that unmap. */
+static noinline struct exo_map *group_unmap(const uint64_t *table, struct exo_map *map, struct exo_map *end,
+    struct stale *stale)
+{
+	uint64_t key = read_once(map->va) & GROUP_KEY, leaf = place_of(table), va, *entry, old;
+
+	for (; map < end; map++) {
+		va = read_once(map->va);
+		if ((va & GROUP_KEY) != key || read_once(map->count) != 1)
+			break;
+		entry = phys_to_virt(leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
+		old = *entry;
+		if (old) {
+			stale_note(stale, old, va);
+			entry_remove(entry);
+		}
+		write_once(map->old, old);
+	}
+	return map;
+}
+
+/* Do the group that begins at `map`; returns the first descriptor that is not done, which may be `map` itself. */
+static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root, struct exo_map *map, struct exo_map *end,
+    struct stale *stale)
+{
+	uint64_t va = read_once(map->va), *leaf = leaf_of(root, va);
+
+	if (unlikely(!leaf || (va & EXO_MAP_FLAGS) > MAP_RIGHTS))
+		return map;
+	if (!(va & EXO_MAP_FLAGS))
+		return group_unmap(leaf, map, end, stale);
+	return read_once(map->cap) ? group_map(env, leaf, map, end, stale) : group_protect(leaf, map, end, stale);
+}
+
+/* All descriptors from `start` to `end`: how many are done, or the error of the first. */
+static noinline int64_t write_batch(const struct env *env, exo_pfn_t root, struct exo_map *start, struct exo_map *end)
+{
+	struct stale stale;
+	struct exo_map *map, *next, copy;
+	uint64_t pages = 0, old;
+	int64_t error = 0;
+
+	stale.count = 0;
+	stale.loaded = cpu.space == root;
+	for (map = start; map < end; ) {
+		next = group_write(env, root, map, end, &stale);
+		if (likely(next != map)) {
+			pages += (uint64_t)(next - map) + 1;
+			map = next;
+			if (pages >= EXO_MAP_BATCH_MAX)
+				break;
+			continue;
+		}
+		copy.va = read_once(map->va);
+		copy.cap = read_once(map->cap);
+		copy.first = read_once(map->first);
+		copy.count = read_once(map->count);
+		pages += copy.count + LONG_WAY;
+		if (map != start && pages > EXO_MAP_BATCH_MAX)
+			break;
+		error = write_descriptor(env, root, &copy, &stale, &old);
+		if (error)
+			break;
+		write_once(map->old, old);
+		map++;
+	}
+	if (stale.count)
+		space_settle(&stale);
+	return map == start ? error : map - start;
+}
+
+/* The call from its start, for any number of descriptors. */
+static noinline int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t count)
+{
+	const struct env *env = current_env();
+	struct exo_cap *space;
+	struct exo_map *map;
+	int64_t error;
+
+	space = cap_need(env, handle, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
+	if (!space)
+		return error;
+	if (count > EXO_MAP_BATCH_MAX || offset % 8 || offset > EXO_PAGE_SIZE - count * sizeof(*map))
+		return ERR(INVAL);
+	map = (struct exo_map *)(env->arg + offset);
+	return write_batch(env, space->object, map, map + count);
+}
+
+int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags, uint64_t *old)
+{
+	struct stale stale = { .loaded = root == cpu.space };
+	struct stretch s;
+	uint64_t before = 0;
+	int64_t error;
+
+	if (flags > MAP_RIGHTS || !space_bits[flags])
+		return ERR(INVAL);
+	error = stretch_find(&s, root, va, 1);
+	if (error)
+		return error;
+	error = map_stretch(&s, pfn, flags, cap, &stale, &before);
+	space_settle(&stale);
+	if (old)
+		*old = before;
+	return error;
+}
+
+/*
+ * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the argument frame
+ * say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each is done wholly or not at
+ * all, and the first that cannot be done ends the call, as does the one that would pass EXO_MAP_BATCH_MAX pages in all,
+ * where a descriptor of several pages counts 3 more, and one under another leaf table than the last one more.
+ * Nothing is done if an error is returned.
+ * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both; writable and
+ * executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring; readable also if it is
+ * a page table, capability table or exposed page. An entry that is present is replaced.
+ * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain it; INVAL offset, count, flags,
+ * address, or pages of a descriptor; NOTABLE no leaf table for an address; RANGE outside the capability; STATE a frame
+ * may not be mapped so. Cost: about 45 a descriptor, 20 a page of a run.
+ */
+int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	const struct env *env = current_env();
+	struct exo_cap *space;
+	int64_t done;
+
+	(void)a3, (void)a4, (void)a5;
+	if (a2 == 1 && a1 % 8 == 0 && a1 <= EXO_PAGE_SIZE - sizeof(struct exo_map)) {
+		space = cap_typed(env, a0, EXO_TYPE_SPACE);
+		if (likely(space && space->rights & EXO_RIGHT_WRITE)) {
+			done = write_one(env, space->object, (struct exo_map *)(env->arg + a1));
+			if (likely(done))
+				return done;
+		}
+	}
+	return write_all(a0, a1, a2);
+}
