@@ -28,9 +28,10 @@ common_flags = -std=gnu11 -g -fno-pic -fno-stack-protector -fcf-protection=none 
 	-fno-omit-frame-pointer -fno-strict-aliasing -fno-common -Wall -Wextra $(WERROR) -ffile-prefix-map=$(srcdir)/= -MMD -MP
 
 # Padding inside functions is code that is fetched and run for nothing; what runs at boot or in a panic is made small.
-kernel_optimize = -O2 -falign-functions=8 -falign-jumps=1 -falign-loops=1 -falign-labels=1
+kernel_optimize = -O2 -falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1 \
+	-Wno-ignored-optimization-argument
 kernel_flags = $(common_flags) $(kernel_optimize) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
-	-falign-functions=1 -falign-loops=1 -nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir)/include -I$(srcdir) \
+	-nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir)/include -I$(srcdir) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(LINT_FLAGS) $(TARGET_CFLAGS)
 
 user_flags = $(common_flags) -O2 -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
@@ -67,19 +68,18 @@ endef
 # The kernel.
 kernel_ld = $(srcdir)/arch/$(ARCH)/kernel.ld
 kernel_objects = $(call k_objects,$(exo_src) $(arch_$(ARCH)_src))
-$(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_flags += -Os
+$(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_optimize = -Os
 $(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer
 kernel_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 
 # Linked twice: the first link gives the names and addresses that the kernel prints in a backtrace. They lie behind the
 # code, so they do not move it.
-$(call k_objects,$(exo_cold) $(arch_$(ARCH)_cold)): kernel_optimize = -Os
 exo/exo.elf: $(kernel_objects) $(kernel_ld)
 	@$(TARGET_CC) $(kernel_ldflags) -Wl,-T,$(kernel_ld) -o exo/names.elf $(kernel_objects)
 	@{ echo '.section .symbols, "a"'; $(TARGET_NM) -n exo/names.elf | \
 		sed -n 's/^.*\(.\{8\}\) [tT] \([^ ]*\)$$/.long 0x\1; .asciz "\2"/p'; } >exo/names.s
-	@$(TARGET_CC) $(kernel_flags) -c -o exo/names.o exo/names.s
+	@$(TARGET_CC) -c -o exo/names.o exo/names.s
 	$(V_TLD)$(TARGET_CC) $(kernel_ldflags) -Wl,-Map=$@.map -Wl,-T,$(kernel_ld) -o $@ $(kernel_objects) exo/names.o
 	@rm -f exo/names.elf
 	$(call beside,$@)

@@ -2,15 +2,16 @@
 /*
  * Capabilities: what an environment may name. The invariants C1..C5 stand in kernel.h.
  *
- * A table is up to EXO_CAP_FRAMES_MAX frames of the environment's own, 64 slots each. A slot names an object or a range
- * of one, says which rights, and is linked into the tree of derivation by places in the tables themselves, so there is
- * no allocation, and deriving or dropping one costs O(1) plus what it covers. A slot's generation grows when it is
- * emptied; a slot whose generations are used up stays empty for good, so a stale handle never names anything new.
+ * A table is up to EXO_CAP_FRAMES_MAX frames of the environment's own, 64 slots each. A slot names an object or a
+ * range of one, says which rights, and is linked into the tree of derivation by places in the tables themselves, so
+ * there is no allocation, and deriving or dropping one costs O(1) plus what it covers. A slot's generation grows
+ * when it is emptied; a slot whose generations are used up stays empty for good, so a stale handle never names
+ * anything new.
  *
  * Dropping cuts what was bound through the capability, moves what was derived from it up to its parent and lets its
- * object go. It is restartable: from its first step on the capability is marked as dying and names nothing any more, so
- * that nobody can add to the work. Revoking drops descendants, leaves first; meanwhile nothing new is derived below,
- * which a walk up of at most CAP_DEPTH_MAX steps sees, so revocation ends whatever the others do.
+ * object go. It is restartable: from its first step on the capability is marked as dying and names nothing any more,
+ * so that nobody can add to the work. Revoking drops descendants, leaves first; meanwhile nothing new is derived
+ * below, which a walk up of at most CAP_DEPTH_MAX steps sees, so revocation ends whatever the others do.
  *
  * The idea is seL4's capability derivation tree (there a list in depth-first order; here parent, child and siblings,
  * because deleting must not scan). All that depends on the type of an object stands in one table below.
@@ -134,7 +135,8 @@ bool cap_frames(const struct exo_cap *cap, uint64_t index, uint64_t count, exo_p
 	return true;
 }
 
-struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigned rights, uint64_t index, uint64_t count,
+struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigned rights, uint64_t index,
+    uint64_t count,
     exo_pfn_t *pfn, int64_t *error)
 {
 	struct exo_cap *cap = cap_need(env, handle, EXO_TYPE_FRAME, rights, error);
@@ -212,7 +214,8 @@ int64_t cap_derivable(const struct exo_cap *parent)
 	return 0;
 }
 
-exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t first, uint32_t count, exo_pfn_t object,
+exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t first, uint32_t count,
+    exo_pfn_t object,
     struct exo_cap *parent, uint32_t slot)
 {
 	cap->type = (uint8_t)type;
@@ -322,7 +325,8 @@ static int64_t derive_range(const struct exo_cap *source, uint64_t first, uint64
 }
 
 /* More frames behind the end of a child that an earlier call made. */
-static int64_t derive_extend(const struct exo_cap *source, const struct env *target, exo_cap_t handle, uint64_t rights,
+static int64_t derive_extend(const struct exo_cap *source, const struct env *target, exo_cap_t handle,
+    uint64_t rights,
     uint64_t first, uint32_t count)
 {
 	struct exo_cap *child;
@@ -345,15 +349,16 @@ static int64_t derive_extend(const struct exo_cap *source, const struct env *tar
 
 /*
  * exo_cap_derive(source, env, slot, rights, first, count): a capability to what `source` names, derived from it, in
- * free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT). rights: a subset.
+ * free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT). rights: a
+ * subset.
  * Frames and slices: the part [first, first + count) of source's range; count 0: all from first on, at most
  * EXO_RANGE_MAX. Other types: first and count are 0. Returns the handle, in the table where it lies.
  * Of frames one call covers EXO_RANGE_MAX at most, from the front. To go on, call again with the returned handle as
  * `slot`, the same rights, first + done, count - done: that returns how many frames the child got at its end.
- * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL first or count
- * of a type without ranges, or the child to extend has other rights or another parent; FULL 65535 capabilities cover a
- * frame, or as many name a space; STATE source or one above it is being revoked; DEPTH CAP_DEPTH_MAX derivations.
- * Nothing has changed then. Cost: about 10 a frame.
+ * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL first or
+ * count of a type without ranges, or the child to extend has other rights or another parent; FULL 65535 capabilities
+ * cover a frame, or as many name a space; STATE source or one above it is being revoked; DEPTH CAP_DEPTH_MAX
+ * derivations. Nothing has changed then. Cost: about 10 a frame.
  */
 int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -397,18 +402,20 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	if (source->type == EXO_TYPE_SPACE && !space_holdable(source->object))
 		return ERR(FULL);
 
-	return (int64_t)cap_fill(cap, source->type, (unsigned)a3, source->first + first, (uint32_t)count, source->object,
+	return (int64_t)cap_fill(cap, source->type, (unsigned)a3, source->first + first, (uint32_t)count,
+	    source->object,
 	    source, (uint32_t)a2);
 }
 
 /*
- * exo_cap_delete(cap): drop a capability: page-table entries and rings bound through it are cut, what was derived from
- * it is derived from its parent from now on, and its object goes if nothing else names it: frames become free, a space
- * is taken apart. An environment does not end with its capabilities. Returns 0; EXO_EAGAIN: call again; from the first
- * call on it names nothing any more. A frame that a device still uses is free once the device has returned it.
- * Errors: CAP; BUSY it is the last one of a frame in which a kernel object lies: destroy that first (of a larger range,
- * frames before the last EXO_RANGE_MAX are looked at when their turn comes; it is usable again then, shorter and with
- * its bindings cut). Cost: EXO_UNWIND_MAX links, EXO_RANGE_MAX frames.
+ * exo_cap_delete(cap): drop a capability: page-table entries and rings bound through it are cut, what was derived
+ * from it is derived from its parent from now on, and its object goes if nothing else names it: frames become free,
+ * a space is taken apart. An environment does not end with its capabilities. Returns 0; EXO_EAGAIN: call again; from
+ * the first call on it names nothing any more. A frame that a device still uses is free once the device has returned
+ * it.
+ * Errors: CAP; BUSY it is the last one of a frame in which a kernel object lies: destroy that first (of a larger
+ * range, frames before the last EXO_RANGE_MAX are looked at when their turn comes; it is usable again then, shorter
+ * and with its bindings cut). Cost: EXO_UNWIND_MAX links, EXO_RANGE_MAX frames.
  */
 int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -456,8 +463,8 @@ int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 }
 
 /*
- * exo_cap_table(frames, first): frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor
- * pinned, is cleared and becomes the next EXO_CAPS_PER_FRAME slots of the own table. Returns the first of them.
+ * exo_cap_table(frames, first): frame `first` of the capability `frames` (with WRITE), which must be neither mapped
+ * nor pinned, is cleared and becomes the next EXO_CAPS_PER_FRAME slots of the own table. Returns the first of them.
  * Errors: CAP, TYPE, RIGHTS; RANGE; FULL the table has EXO_CAP_FRAMES_MAX frames; BUSY. Nothing has changed then.
  */
 int64_t sys_cap_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)

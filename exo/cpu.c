@@ -367,7 +367,7 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 
 /* --- slices ------------------------------------------------------------------------------------------------------ */
 
-static void slice_set(unsigned i, struct env *env, cap_ref_t through)
+static __attribute__((cold)) void slice_set(unsigned i, struct env *env, cap_ref_t through)
 {
 	cpu.slices[i] = env;
 	cpu.slice_through[i] = through;

@@ -2,13 +2,13 @@
 /*
  * Physical frames: who holds which, what lies in them, which are free. The invariants F1..F4 stand in kernel.h.
  *
- * Two arrays by frame number, info_frame (readable by all) and frame_table (the kernel's), and the free map: a bitmap
- * with summaries, each level one bit for a word of the level below that is not zero. So taking a frame by number costs
- * a few instructions, and the next free one is found in a step per level. Nothing is linked frame by frame: at boot
- * the arrays are cleared and filled by words (about five instructions a frame).
+ * Two arrays by frame number, info_frame (readable by all) and frame_table (the kernel's), and the free map: a
+ * bitmap with summaries, each level one bit for a word of the level below that is not zero. So taking a frame by
+ * number costs a few instructions, and the next free one is found in a step per level. Nothing is linked frame by
+ * frame: at boot the arrays are cleared and filled by words (about five instructions a frame).
  *
- * The application chooses frames by number; that ANY gives the lowest is a default and no policy. Memory is zeroed when
- * it is taken, because then the one who pays for it is known. Frame 0 is never used: 0 means "none" elsewhere.
+ * The application chooses frames by number; that ANY gives the lowest is a default and no policy. Memory is zeroed
+ * when it is taken, because then the one who pays for it is known. Frame 0 is never used: 0 means "none" elsewhere.
  */
 #include "exo/kernel.h"
 
@@ -43,7 +43,7 @@ static void map_set(uint64_t i)
 }
 
 /* A word of the lowest level has become 0. */
-static __attribute__((noinline)) void map_clear_above(uint64_t i)
+static out_of_line void map_clear_above(uint64_t i)
 {
 	unsigned level;
 
@@ -183,7 +183,8 @@ static exo_pfn_t place(uint64_t count, uint8_t state)
 			break;
 	}
 	if (range == boot.memory_count) {
-		kprintf("exo: memory is too small: no %u KiB in one piece for the kernel's tables\n", (unsigned)count * 4);
+		kprintf("exo: memory is too small: no %u KiB in one piece for the kernel's tables\n",
+		    (unsigned)count * 4);
 		arch_stop();
 	}
 	for (i = start; i < start + count; i++)
@@ -287,7 +288,8 @@ void frame_init(void)
 	}
 	for (i = 0; i < boot.reserved_count; i++)
 		if (boot.reserved[i].start < boot.reserved[i].end)
-			fill(boot.reserved[i].start >> EXO_PAGE_SHIFT, frames_up(boot.reserved[i].end), EXO_FRAME_KERNEL);
+			fill(boot.reserved[i].start >> EXO_PAGE_SHIFT, frames_up(boot.reserved[i].end),
+			    EXO_FRAME_KERNEL);
 	for (i = 0; i < placed_count; i++)
 		fill(placed[i].start, placed[i].end, placed[i].state);
 	map_finish();
@@ -299,7 +301,8 @@ exo_pfn_t frame_boot_take(uint32_t count, uint8_t state)
 	uint32_t i;
 
 	if (map_find(count, ~0U, &first) < count) {
-		kprintf("exo: memory is too small: no %u free frames in one piece, %u free at all\n", count, info->frames_free);
+		kprintf("exo: memory is too small: no %u free frames in one piece, %u free at all\n", count,
+		    info->frames_free);
 		arch_stop();
 	}
 	for (i = 0; i < count; i++) {
@@ -335,22 +338,20 @@ static inline void claim_one(exo_pfn_t pfn, const struct exo_frame_info *state, 
 	arch_zero_frame(pfn);
 }
 
-/* The account is charged already. */
-static inline void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env, uint16_t holds)
+static inline struct exo_frame_info owned_by(const struct env *env, uint16_t holds)
 {
-	const struct exo_frame_info state = {
-		.state = EXO_FRAME_OWNED, .holds = holds, .owner = env ? env->index : 0
-	};
+	return (struct exo_frame_info){ .state = EXO_FRAME_OWNED, .holds = holds, .owner = env ? env->index : 0 };
+}
+
+/* The account is charged already. */
+static out_of_line void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env, uint16_t holds)
+{
+	const struct exo_frame_info state = owned_by(env, holds);
 	exo_pfn_t account = env ? env->account : 0, end = pfn + count;
 
 	if (env)
 		env->info->frames += count;
 	info->frames_free -= count;
-	if (count == 1) {
-		map_clear_run(pfn, 1);
-		claim_one(pfn, &state, account);
-		return;
-	}
 	map_clear_run(pfn, count);
 	for (; pfn < end; pfn++)
 		claim_one(pfn, &state, account);
@@ -435,7 +436,8 @@ void frame_unhold(exo_pfn_t first, uint32_t count)
 	int32_t freed = 0;
 
 	for (; first < end; first++) {
-		if (--info_frame[first].holds || info_frame[first].state != EXO_FRAME_OWNED || frame_table[first].pins)
+		if (--info_frame[first].holds || info_frame[first].state != EXO_FRAME_OWNED ||
+		    frame_table[first].pins)
 			continue;
 		if (unlikely(frame_table[first].account != account)) {
 			if (account)
@@ -463,8 +465,9 @@ bool frame_busy(exo_pfn_t first, uint32_t count)
 /* --- calls ----------------------------------------------------------------------------------------------------- */
 
 /* Behind the end of an own capability. */
-static __attribute__((noinline)) int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
+static out_of_line int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
 {
+	struct exo_frame_info state;
 	struct exo_cap *cap;
 	int64_t error = 0;
 	uint64_t next;
@@ -486,53 +489,65 @@ static __attribute__((noinline)) int64_t take_append(struct env *env, exo_cap_t 
 	if (!account_take(pfn_to_virt(env->account), run))
 		return ERR(QUOTA);
 
-	claim_run((exo_pfn_t)next, run, env, 1);
 	cap->count += run;
-	return run;
+	if (run > 1) {
+		claim_run((exo_pfn_t)next, run, env, 1);
+		return run;
+	}
+	state = owned_by(env, 1);
+	env->info->frames++;
+	info->frames_free--;
+	map_clear_run(next, 1);
+	claim_one((exo_pfn_t)next, &state, env->account);
+	return 1;
 }
 
-/*
- * exo_frame_take(slot or frames, pfn, count): free frames, zeroed and charged to the caller's account.
- *
- * With a slot number: a new capability there with all rights over frames pfn..pfn+count-1, all of which must be free;
- * for pfn EXO_PFN_ANY over a free run of `count`, or over the longest of the first FRAME_RUNS_MAX free runs if none is
- * that long: its length is the capability's `count`. Returns the handle.
- * With the handle of an own, underived frame capability with WRITE: frames directly behind its end, as many as are free
- * of `count`; pfn is ANY or that frame's number. Returns how many.
- * count: 1..EXO_TAKE_MAX. Errors: INVAL count, or pfn is not the next; RANGE no memory there; BUSY not free; SLOT; FULL
- * nothing is free; QUOTA; CAP, TYPE, RIGHTS; STATE the capability is derived. Nothing has changed then.
- */
-int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+/* Into a new capability. */
+static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn, uint32_t count)
 {
-	struct env *env = current_env();
-	struct exo_cap *cap;
-	exo_pfn_t first = (exo_pfn_t)a1;
-	uint32_t count = (uint32_t)a2;
+	struct exo_cap *cap = cap_free_slot(env, slot);
+	exo_pfn_t first = (exo_pfn_t)pfn;
 
-	(void)a3, (void)a4, (void)a5;
-	if (a2 == 0 || a2 > EXO_TAKE_MAX)
-		return ERR(INVAL);
-	if (a0 >> 32)
-		return take_append(env, a0, a1, count);
-	cap = cap_free_slot(env, a0);
 	if (!cap)
 		return ERR(SLOT);
-	if (a1 == EXO_PFN_ANY) {
+	if (pfn == EXO_PFN_ANY) {
 		count = map_find(count, FRAME_RUNS_MAX, &first);
 		if (!count)
 			return ERR(FULL);
 	} else {
-		if (!frame_valid(a1) || !frame_valid(a1 + count - 1))
+		if (!frame_valid(pfn) || !frame_valid(pfn + count - 1))
 			return ERR(RANGE);
-		if (map_run(a1, count) < count)
+		if (map_run(pfn, count) < count)
 			return ERR(BUSY);
 	}
 	if (!account_take(pfn_to_virt(env->account), count))
 		return ERR(QUOTA);
 
 	claim_run(first, count, env, 0);
-	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, first, count, 0,
-	    NULL, (uint32_t)a0);
+	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, first,
+	    count, 0,
+	    NULL, (uint32_t)slot);
+}
+
+/*
+ * exo_frame_take(slot or frames, pfn, count): free frames, zeroed and charged to the caller's account.
+ *
+ * With a slot number: a new capability there with all rights over frames pfn..pfn+count-1, all of which must be
+ * free; for pfn EXO_PFN_ANY over a free run of `count`, or over the longest of the first FRAME_RUNS_MAX free runs if
+ * none is that long: its length is the capability's `count`. Returns the handle.
+ * With the handle of an own, underived frame capability with WRITE: frames directly behind its end, as many as are
+ * free of `count`; pfn is ANY or that frame's number. Returns how many.
+ * count: 1..EXO_TAKE_MAX. Errors: INVAL count, or pfn is not the next; RANGE no memory there; BUSY not free; SLOT;
+ * FULL nothing is free; QUOTA; CAP, TYPE, RIGHTS; STATE the capability is derived. Nothing has changed then.
+ */
+int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env();
+
+	(void)a3, (void)a4, (void)a5;
+	if (a2 == 0 || a2 > EXO_TAKE_MAX)
+		return ERR(INVAL);
+	return a0 >> 32 ? take_append(env, a0, a1, (uint32_t)a2) : take_new(env, a0, a1, (uint32_t)a2);
 }
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The exposed pages: their layout, and the fields that never change after boot. All others are written where what they
- * tell happens: frames by frame.c, environments by env.c, slices by cpu.c, flows by flow.c, the clock by the port.
+ * The exposed pages: their layout, and the fields that never change after boot. All others are written where what
+ * they tell happens: frames by frame.c, environments by env.c, slices by cpu.c, flows by flow.c, the clock by the
+ * port.
  *
  * The run is: struct exo_info, slices, flows, environments, packed; then, from a frame of its own on, the table of
  * frames, which is by far the largest. frame_init asks for the size, places the run and calls info_place. Until then
@@ -26,7 +27,8 @@ static uint32_t align_up(uint32_t value, uint32_t align)
 }
 
 /* A table at or behind `offset`; returns where it ends. */
-static uint32_t layout(struct exo_table_info *table, uint32_t offset, uint32_t align, uint32_t stride, uint32_t entries)
+static uint32_t layout(struct exo_table_info *table, uint32_t offset, uint32_t align, uint32_t stride,
+    uint32_t entries)
 {
 	table->offset = align_up(offset, align);
 	table->stride = stride;

@@ -31,6 +31,7 @@
 #define COUNT_OF(array)	(sizeof(array) / sizeof((array)[0]))
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
+#define out_of_line	__attribute__((noinline))	/* a way that would spoil the registers of a faster one */
 
 /* Read a word that others may write at the same time, once. */
 #define read_once(lvalue)		(*(const volatile __typeof__(lvalue) *)&(lvalue))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Address spaces: page tables in frames that applications gave up. The structure and its invariants stand in spaces.h;
- * space_write.c writes the entries.
+ * Address spaces: page tables in frames that applications gave up. The structure and its invariants stand in
+ * spaces.h; space_write.c writes the entries.
  *
  * A space has no record of its own: the root table is the space, its frame's `pins` counts who holds it. The last one
  * takes it apart, entry by entry and table by table from the front, so that it can stop anywhere and go on.
@@ -252,15 +252,16 @@ int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 		return ERR(BUSY);
 
 	space_make(pfn);
-	return (int64_t)cap_fill(slot, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, pfn, NULL, (uint32_t)a0);
+	return (int64_t)cap_fill(slot, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, pfn, NULL,
+	    (uint32_t)a0);
 }
 
 /*
  * exo_space_table(space, address, level, frames, first): link an empty table for an address into a space (a SPACE
- * capability with WRITE). It is made of frame `first` of `frames` (with WRITE), at EXO_LEVEL_PAGES of three from there
- * on, which must be neither mapped nor pinned. Tables can be mapped to read, never to write. Returns 0.
- * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL level or address; NOTABLE the table above is missing; BUSY a table is there
- * already, or a frame is in use. Nothing has changed then.
+ * capability with WRITE). It is made of frame `first` of `frames` (with WRITE), at EXO_LEVEL_PAGES of three from
+ * there on, which must be neither mapped nor pinned. Tables can be mapped to read, never to write. Returns 0.
+ * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL level or address; NOTABLE the table above is missing; BUSY a table is
+ * there already, or a frame is in use. Nothing has changed then.
  */
 int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

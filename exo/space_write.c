@@ -2,10 +2,11 @@
 /*
  * Writing page-table entries: exo_space_write, and the same for the kernel's own start.
  *
- * A descriptor is read once and done wholly or not at all; what it may map is checked against its capability here and
- * nowhere again. The three ways, from the fastest: one page in a call (write_one); groups of single pages that have
- * leaf table and flags in common (group_*); everything else, runs of pages above all (write_descriptor). They differ in
- * cost only: each leaves to the next what is not its case. Invalidations are gathered over a call and done at its end.
+ * A descriptor is read once and done wholly or not at all; what it may map is checked against its capability here
+ * and nowhere again. The three ways, from the fastest: one page in a call (write_one); groups of single pages that
+ * have leaf table and flags in common (group_*); everything else, runs of pages above all (write_descriptor). They
+ * differ in cost only: each leaves to the next what is not its case. Invalidations are gathered over a call and done
+ * at its end.
  */
 #include "exo/spaces.h"
 
@@ -114,8 +115,8 @@ static int64_t protect_stretch(const struct stretch *s, unsigned flags, struct s
 }
 
 /*
- * Absent entries from `entry` on map frames from pfn on, in one new stretch at the head of the capability's ring. Stops
- * at a present entry or a frame in another state; returns how many.
+ * Absent entries from `entry` on map frames from pfn on, in one new stretch at the head of the capability's ring.
+ * Stops at a present entry or a frame in another state; returns how many.
  */
 static uint32_t map_fresh(uint64_t *entry, uint32_t count, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap)
 {
@@ -176,7 +177,7 @@ static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flag
 }
 
 /* One descriptor, whatever it asks for: 0 or an error. */
-static noinline int64_t write_descriptor(const struct env *env, exo_pfn_t root, const struct exo_map *map,
+static out_of_line int64_t write_descriptor(const struct env *env, exo_pfn_t root, const struct exo_map *map,
     struct stale *stale, uint64_t *old)
 {
 	unsigned flags = map->va & EXO_MAP_FLAGS;
@@ -214,7 +215,7 @@ static inline uint64_t read_range(const struct exo_map *map)
 #define ONE_PAGE	(1ULL << 32)	/* first = 0 and count = 1, as one word */
 
 /* The one descriptor of a call unmaps one page. */
-static noinline int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va)
+static out_of_line int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va)
 {
 	uint64_t old = *entry;
 
@@ -227,7 +228,8 @@ static noinline int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64_t 
 }
 
 /* It maps one where something was. The same frame through the capability bound last: only the rights change. */
-static noinline int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va, struct exo_cap *cap,
+static out_of_line int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va,
+    struct exo_cap *cap,
     exo_pfn_t pfn)
 {
 	uint64_t old = *entry;
@@ -247,7 +249,8 @@ static noinline int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64
 /* The one descriptor of a call, under a known leaf table; 0: nothing is done, look closer. */
 static inline int64_t write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
 {
-	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, *leaf = leaf_known(root, va), *entry, bits;
+	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, *leaf = leaf_known(root, va), *entry,
+	    bits;
 	unsigned flags = va & EXO_MAP_FLAGS;
 	struct exo_cap *cap;
 	exo_pfn_t pfn;
@@ -275,8 +278,9 @@ static inline int64_t write_one(const struct env *env, exo_pfn_t root, struct ex
 
 /*
  * In a batch, descriptors of single pages are done in groups: under one leaf table, with the same flags. The group's
- * first says where and which; what does not belong to it, or is wrong, ends the group and is left to write_descriptor.
- * Entries made one after the other through one capability are chained as they come, and enter its ring together.
+ * first says where and which; what does not belong to it, or is wrong, ends the group and is left to
+ * write_descriptor. Entries made one after the other through one capability are chained as they come, and enter its
+ * ring together.
  */
 #define GROUP_KEY	(~(uint64_t)((PT_ENTRIES - 1) << EXO_PAGE_SHIFT))	/* of an address: leaf table and flags */
 
@@ -336,7 +340,7 @@ static inline struct exo_map *group_chain(const struct group *group, struct exo_
 }
 
 /* One page of a group where something was, or of a frame that is no ordinary memory. False: it is none of these. */
-static noinline bool group_over(const struct group *group, struct exo_map *map, struct stale *stale)
+static out_of_line bool group_over(const struct group *group, struct exo_map *map, struct stale *stale)
 {
 	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, old, *entry;
 	struct exo_cap *cap = group->cap;
@@ -361,7 +365,7 @@ static noinline bool group_over(const struct group *group, struct exo_map *map, 
 }
 
 /* Map what belongs to a group that begins at `map` under a leaf table, through capabilities. */
-static noinline struct exo_map *group_map(const struct env *env, const uint64_t *table, struct exo_map *map,
+static out_of_line struct exo_map *group_map(const struct env *env, const uint64_t *table, struct exo_map *map,
     struct exo_map *end, struct stale *stale)
 {
 	struct group group;
@@ -387,7 +391,7 @@ static noinline struct exo_map *group_map(const struct env *env, const uint64_t 
 }
 
 /* The same for descriptors without a capability, which lower rights. */
-static noinline struct exo_map *group_protect(const uint64_t *table, struct exo_map *map, struct exo_map *end,
+static out_of_line struct exo_map *group_protect(const uint64_t *table, struct exo_map *map, struct exo_map *end,
     struct stale *stale)
 {
 	uint64_t key = read_once(map->va) & GROUP_KEY, bits = space_bits[key & MAP_RIGHTS], leaf = place_of(table);
@@ -410,7 +414,7 @@ static noinline struct exo_map *group_protect(const uint64_t *table, struct exo_
 }
 
 /* The same for descriptors that unmap. */
-static noinline struct exo_map *group_unmap(const uint64_t *table, struct exo_map *map, struct exo_map *end,
+static out_of_line struct exo_map *group_unmap(const uint64_t *table, struct exo_map *map, struct exo_map *end,
     struct stale *stale)
 {
 	uint64_t key = read_once(map->va) & GROUP_KEY, leaf = place_of(table), va, *entry, old;
@@ -431,7 +435,8 @@ static noinline struct exo_map *group_unmap(const uint64_t *table, struct exo_ma
 }
 
 /* Do the group that begins at `map`; returns the first descriptor that is not done, which may be `map` itself. */
-static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root, struct exo_map *map, struct exo_map *end,
+static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root, struct exo_map *map,
+    struct exo_map *end,
     struct stale *stale)
 {
 	uint64_t va = read_once(map->va), *leaf = leaf_of(root, va);
@@ -444,7 +449,8 @@ static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root,
 }
 
 /* All descriptors from `start` to `end`: how many are done, or the error of the first. */
-static noinline int64_t write_batch(const struct env *env, exo_pfn_t root, struct exo_map *start, struct exo_map *end)
+static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, struct exo_map *start,
+    struct exo_map *end)
 {
 	struct stale stale;
 	struct exo_map *map, *next, copy;
@@ -481,7 +487,7 @@ static noinline int64_t write_batch(const struct env *env, exo_pfn_t root, struc
 }
 
 /* The call from its start, for any number of descriptors. */
-static noinline int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t count)
+static out_of_line int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t count)
 {
 	const struct env *env = current_env();
 	struct exo_cap *space;
@@ -517,17 +523,17 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
 }
 
 /*
- * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the argument frame
- * say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each is done wholly or not at
- * all, and the first that cannot be done ends the call, as does the one that would pass EXO_MAP_BATCH_MAX pages in all,
- * where a descriptor of several pages counts 3 more, and one under another leaf table than the last one more.
- * Nothing is done if an error is returned.
- * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both; writable and
- * executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring; readable also if it is
- * a page table, capability table or exposed page. An entry that is present is replaced.
- * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain it; INVAL offset, count, flags,
- * address, or pages of a descriptor; NOTABLE no leaf table for an address; RANGE outside the capability; STATE a frame
- * may not be mapped so. Cost: about 45 a descriptor, 20 a page of a run.
+ * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the argument
+ * frame say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each is done wholly or
+ * not at all, and the first that cannot be done ends the call, as does the one that would pass EXO_MAP_BATCH_MAX
+ * pages in all, where a descriptor of several pages counts 3 more, and one under another leaf table than the last
+ * one more. Nothing is done if an error is returned.
+ * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both; writable
+ * and executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring; readable also
+ * if it is a page table, capability table or exposed page. An entry that is present is replaced.
+ * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain it; INVAL offset, count,
+ * flags, address, or pages of a descriptor; NOTABLE no leaf table for an address; RANGE outside the capability;
+ * STATE a frame may not be mapped so. Cost: about 45 a descriptor, 20 a page of a run.
  */
 int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

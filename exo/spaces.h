@@ -2,10 +2,11 @@
 /*
  * What the two files of the space resource share: entries, their links, and the invalidations that a call gathers.
  *
- * A leaf table T is followed by two LINKS frames, T + 1 and T + 2, which hold for each entry the next and the previous
- * entry of the ring made through one capability. An entry's place is its physical address, so its links lie 1 and 2
- * frames behind it and map and unmap cost O(1); what was bound through a capability is found without a search. prev of
- * a ring's first entry is the capability's physical address with SPACE_PREV_CAP set, its head is cap->bound.
+ * A leaf table T is followed by two LINKS frames, T + 1 and T + 2, which hold for each entry the next and the
+ * previous entry of the ring made through one capability. An entry's place is its physical address, so its links lie
+ * 1 and 2 frames behind it and map and unmap cost O(1); what was bound through a capability is found without a
+ * search. prev of a ring's first entry is the capability's physical address with SPACE_PREV_CAP set, its head is
+ * cap->bound.
  *
  * S1 a present leaf entry is in exactly one capability's ring; links of an absent one mean nothing
  * S2 frame.maps of a frame == present leaf entries that map it, in all spaces
@@ -25,7 +26,6 @@
 #define SPACE_PREV_CAP	(1ULL << 63)
 #define STALE_MAX	32			/* invalidations page by page; beyond that, of everything */
 #define MAP_RIGHTS	(EXO_MAP_READ | EXO_MAP_WRITE | EXO_MAP_EXEC)
-#define noinline	__attribute__((noinline))	/* ways that would spoil the registers of faster ones */
 
 /* Entry for frame 0 with given flags; 0: not a legal combination. And the states a frame may have then. */
 extern uint64_t space_bits[MAP_RIGHTS + 1];

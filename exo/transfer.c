@@ -16,11 +16,13 @@
 #include "exo/kernel.h"
 
 /* The CPU goes to another with all that is left of the slice: nothing to choose, no clock to read, nobody else to pay. */
-static inline void hand(struct env *to)
+static inline void hand(struct env *to, struct exo_env_info *row)
 {
+	exo_pfn_t root = to->root;
+
+	row->switches++;
 	cpu.current = to;
-	cpu.space = to->root;
-	to->info->switches++;
+	cpu.space = root;
 }
 
 /* Type, flags and rights of a capability in one word. */
@@ -54,7 +56,7 @@ static inline struct env *server_behind(const struct env *self, exo_cap_t handle
 }
 
 /* The same, with the error. */
-static struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t *badge, int64_t *error)
+static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t *badge, int64_t *error)
 {
 	struct exo_cap *cap = cap_need(self, handle, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, error);
 	struct env *env;
@@ -74,28 +76,29 @@ static struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t 
 	return NULL;
 }
 
-/* `self` calls, the callee serves. */
+/* `self` calls, the callee serves. What is read is read before anything is written: the compiler cannot know. */
 static inline void join(struct env *self, struct env *callee)
 {
-	bool asleep = env_state(callee) == EXO_ENV_ASLEEP;
+	struct exo_env_info *mine = self->info, *theirs = callee->info;
+	uint32_t depth = self->depth;
 
-	env_set_state(self, EXO_ENV_CALLING);
-	self->called = callee;
-	callee->caller = self;
-	callee->depth = self->depth + 1;
-	callee->info->upcalls++;
-	if (asleep) {
+	if (theirs->state == EXO_ENV_ASLEEP) {
 		callee->serving = SERVING_RESTING | SERVING_PLAIN;
-		env_set_state(callee, EXO_ENV_READY);
+		theirs->state = EXO_ENV_READY;
 		cpu_replace(self, callee);
 	} else {
 		callee->serving = SERVING_PLAIN;
 		cpu_unlink_from_others(self);
 	}
-	hand(callee);
+	mine->state = EXO_ENV_CALLING;
+	self->called = callee;
+	callee->caller = self;
+	callee->depth = depth + 1;
+	theirs->upcalls++;
+	hand(callee, theirs);
 }
 
-static __attribute__((noinline)) int64_t call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+static out_of_line int64_t call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
     uint64_t a5)
 {
 	struct env *self = current_env(), *callee;
@@ -167,17 +170,22 @@ int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	arch_upcall(disp->call_entry, disp->call_sp, &message);
 }
 
+/* `self` serves the caller no more, who is READY and runs. */
 static inline void part(struct env *self, struct env *caller)
 {
+	struct exo_env_info *theirs = caller->info;
+
 	self->caller = NULL;
 	self->depth = 0;
 	self->serving = 0;
 	self->reasons |= EXO_RUN_REPLIED;
-	env_set_state(caller, EXO_ENV_READY);
+	theirs->state = EXO_ENV_READY;
+	caller->called = NULL;
+	hand(caller, theirs);
 }
 
 /* There is a deadline to forget, a timer to set, somebody else to pay, or an error. */
-static __attribute__((noinline)) int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
+static out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
 {
 	struct env *self = current_env(), *caller = self->caller;
 
@@ -223,7 +231,7 @@ int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 }
 
 /* The link between a caller and whom it called is no more; the caller goes on with an error when its turn comes. */
-static void sever(struct env *caller, int64_t status)
+static __attribute__((cold)) void sever(struct env *caller, int64_t status)
 {
 	struct env *callee = caller->called;
 

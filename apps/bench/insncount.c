@@ -49,6 +49,7 @@ struct counts {
 	uint64_t all;		/* guest instructions executed */
 	uint64_t kernel;	/* of them at addresses of the upper half */
 	uint64_t longest;	/* longest stay in the kernel so far */
+	uint64_t entries;	/* stays in the kernel: from user mode, or from HLT */
 };
 
 static struct counts *counts;
@@ -72,6 +73,8 @@ static void block_executed(unsigned cpu, void *data)
 		return;
 	}
 	kernel_seen = true;
+	if (!stay)
+		counts->entries++;
 	if (user_seen)
 		stay += block >> BLOCK_LENGTH_SHIFT;
 	if (stay > counts->longest)

@@ -48,9 +48,9 @@ class Counter:
                         "--qemu-arg=%s,counts=%s%s" % (PLUGIN, self.path, ",longest=on" if longest else "")]
 
     def read(self):
-        """(all, kernel, longest)"""
-        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 24, access=mmap.ACCESS_READ) as counts:
-            return struct.unpack("3Q", counts[:24])
+        """(all, kernel, longest, entries); the last two only with longest"""
+        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 32, access=mmap.ACCESS_READ) as counts:
+            return struct.unpack("4Q", counts[:32])
 
 
 class Figures:
@@ -120,8 +120,11 @@ def measure(figures, name, counter, operation, operations, kernel=True):
         total = after[0] - before[0] - (0 if kernel else after[1] - before[1])
         found.append(total / operations)
     middle = statistics.median(found)
-    figures.add(name, round(middle), note="spread %.1f%%, kernel share %.0f%%" % (
-        100.0 * (max(found) - min(found)) / middle, 100.0 * (after[1] - before[1]) / (after[0] - before[0])))
+    note = "spread %.1f%%, kernel share %.0f%%" % (
+        100.0 * (max(found) - min(found)) / middle, 100.0 * (after[1] - before[1]) / (after[0] - before[0]))
+    if after[3] > before[3]:
+        note += ", %.1f kernel entries" % ((after[3] - before[3]) / operations)
+    figures.add(name, round(middle), note=note)
 
 
 def read_reply(connection, size):
@@ -139,7 +142,7 @@ def http(figures, operations):
         with open(os.path.join(folder, "short.txt"), "w", encoding="ascii") as file:
             file.write("x" * REPLY_BYTES)
         with tempfile.TemporaryDirectory() as private:
-            counter = Counter(private)
+            counter = Counter(private, longest=True)
             with Guest("-m", "64M", "-p", "0:80", "-v", folder + ":/", *counter.options, "httpd", name="http",
                        timeout=1800, pcap=False) as guest:
                 address = ("127.0.0.1", guest.port(80))

@@ -38,8 +38,8 @@ void archive_open(struct boot_archive *archive);
 const struct tar_node *archive_file(const struct boot_archive *archive, const char *path);
 
 /*
- * net.c: make the flows of the configured programs; children[i] is for program i. Then, for each child, what it is to
- * be granted.
+ * net.c: make the flows of the configured programs; children[i] is for program i. Then, for each child, what
+ * it is to be granted.
  */
 void net_make(struct child *children, const struct conf *conf);
 void net_grant(struct child *child);
@@ -47,10 +47,15 @@ void net_grant(struct child *child);
 uint32_t net_drop(struct child *child);
 
 /* program.c: make, start, and take away again. */
-void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_t rights, uint64_t first, uint64_t count);
-void program_make(struct child *child, const struct conf_program *program, const struct boot_archive *archive);
+void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_t rights, uint64_t first,
+		   uint64_t count);
+void program_make(struct child *child, const struct conf_program *program,
+		  const struct boot_archive *archive);
 void program_start(struct child *child);
-/* It has ended: say why, free all that it held, check that. Returns the status of the machine if it was the main one. */
+/*
+ * It has ended: say why, free all that it held, check that. Returns the status of the machine if it was the
+ * main one.
+ */
 uint64_t program_end(struct child *child, const struct exo_env_info *info);
 
 #endif

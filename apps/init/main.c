@@ -2,9 +2,9 @@
 /*
  * The first environment: reads the configuration from the boot archive, starts the programs, waits for them.
  *
- * It holds everything there is and gives each program its part; nothing depends on it once they run but what it does
- * when one ends: the report of a fault, freeing what it held, and stopping the machine with the status of the main one.
- * Every mistake in what it is given is one line and the machine's status INIT_STATUS.
+ * It holds everything there is and gives each program its part; nothing depends on it once they run but what
+ * it does when one ends: the report of a fault, freeing what it held, and stopping the machine with the
+ * status of the main one. Every mistake in what it is given is one line and the machine's status INIT_STATUS.
  */
 #include <string.h>
 #include "apps/init/init.h"

@@ -44,7 +44,8 @@ void archive_open(struct boot_archive *archive)
 	void *index = need ? memory(need) : NULL;
 	if (need && !index)
 		init_fail("no memory for the archive's index of %lu bytes", need);
-	if (!need || tar_open(&archive->tar, archive->module + archive->at, archive->bytes, index, need, &wrong) != TAR_OK)
+	if (!need || tar_open(&archive->tar, archive->module + archive->at, archive->bytes, index, need,
+			      &wrong) != TAR_OK)
 		init_fail("boot archive, at byte %lu: %s", wrong.offset, wrong.text);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who gets which packets: the program with net = own holds the machine's address and all that nobody else has, those
- * with net = share have their ports. When there are any, one page tells all of them the address that the holder gets.
+ * Who gets which packets: the program with net = own holds the machine's address and all that nobody else
+ * has, those with net = share have their ports. When there are any, one page tells all of them the address
+ * that the holder gets.
  */
 #include <string.h>
 #include "apps/init/init.h"
@@ -42,7 +43,8 @@ static void make_page(const struct conf *conf)
 	for (unsigned i = 0; i < conf->count; i++)
 		if (conf->program[i].net == CONF_NET_SHARE)
 			count += ports_of(&conf->program[i], given + count, NETINFO_GIVEN_MAX - count);
-	if (!va || !frame_alloc_run(1, &frame) || space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, frame.cap, frame.first, 1))
+	if (!va || !frame_alloc_run(1, &frame) ||
+	    space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, frame.cap, frame.first, 1))
 		init_fail("no memory for the page that programs with net = share read");
 	netinfo_make((struct netinfo *)va, given, count);
 	page_cap = frame.cap;
@@ -83,7 +85,8 @@ void net_make(struct child *children, const struct conf *conf)
 		if (!holder)
 			init_fail("program %s: net = share, but no program has net = own", program->name);
 		claim_failed(program, claim_make_ports(&children[i].claims, &holder->claims, ports,
-						       ports_of(program, ports, CONF_PORTS_MAX), &children[i].claims_bag));
+						       ports_of(program, ports, CONF_PORTS_MAX),
+						       &children[i].claims_bag));
 	}
 }
 

@@ -7,7 +7,10 @@
 
 #define FILES_VARIABLE	"EXO_FILES="	/* tells the libOS which directory of the archive is "/" */
 
-/* Frames of the machine that init holds and that are not in its own allocator: its children's, and fixed ones. */
+/*
+ * Frames of the machine that init holds and that are not in its own allocator: its children's, and fixed
+ * ones.
+ */
 static uint64_t held_for_children(void)
 {
 	const struct exo_env_info *own = info_env((uint32_t)core_disp->self);
@@ -32,7 +35,8 @@ static const struct tar_node *find_image(struct child *child, const struct boot_
 	return node;
 }
 
-void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_t rights, uint64_t first, uint64_t count)
+void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_t rights, uint64_t first,
+		   uint64_t count)
 {
 	if (cap)
 		child->grant[child->spawn.grants++] = (struct spawn_grant){ name, cap, rights, first, count };
@@ -53,7 +57,8 @@ void program_make(struct child *child, const struct conf_program *program, const
 	argv[0] = (char *)program->name;
 	int words = conf_split((char *)program->args, argv + 1, CONF_ARGS_MAX, &column);
 	if (words < 0)
-		init_fail("program %s: args: %s", program->name, words == -1 ? "a quote is not closed" : "too many words");
+		init_fail("program %s: args: %s", program->name,
+			  words == -1 ? "a quote is not closed" : "too many words");
 	core_format(files, sizeof(files), FILES_VARIABLE "%s", program->files);
 
 	spawn->name = program->name;
@@ -101,6 +106,7 @@ uint64_t program_end(struct child *child, const struct exo_env_info *info)
 	child->running = false;
 	uint64_t theirs = info_env(index)->frames, ours = held_for_children() + for_it - before;
 	if (theirs || ours)
-		core_print("exo: %s left %lu frames of its own and %lu of init's behind\n", name, theirs, ours);
+		core_print("exo: %s left %lu frames of its own and %lu of init's behind\n", name, theirs,
+			   ours);
 	return status;
 }

@@ -2,9 +2,10 @@
 /*
  * ps: environments, frames, slices and flows of the machine, from the pages that the kernel exposes.
  *
- * Between the first line and the last it makes no kernel entry but one console write for each line: the tables are
- * mapped before, and a line is put together in a buffer that is there already. With --entries it measures just that,
- * by its own entry in the table, which the kernel brings up to date when another environment has run.
+ * Between the first line and the last it makes no kernel entry but one console write for each line: the
+ * tables are mapped before, and a line is put together in a buffer that is there already. With --entries it
+ * measures just that, by its own entry in the table, which the kernel brings up to date when another
+ * environment has run.
  *
  * Usage: ps [--entries]
  */
@@ -37,8 +38,8 @@ static void list_environments(void)
 {
 	static const char *const states[] = { "none", "made", "ready", "asleep", "calling", "ended" };
 
-	line("%-5s %-15s %-8s %8s %10s %10s %9s %9s %9s %8s \n", "env", "label", "state", "frames", "cpu us", "calls",
-	     "faults", "upcalls", "switches", "slices");
+	line("%-5s %-15s %-8s %8s %10s %10s %9s %9s %9s %8s \n", "env", "label", "state", "frames", "cpu us",
+	     "calls", "faults", "upcalls", "switches", "slices");
 	for (uint32_t i = 1; i < core_info->envs.entries; i++) {
 		const struct exo_env_info *env = info_env(i);
 		unsigned slices = 0;
@@ -54,8 +55,8 @@ static void list_environments(void)
 
 static void list_frames(void)
 {
-	static const char *const states[] = { "absent", "free", "owned", "table", "links", "caps", "disp", "arg", "env",
-		"flow", "ring", "account", "kernel", "info" };
+	static const char *const states[] = { "absent", "free", "owned", "table", "links", "caps", "disp",
+		"arg", "env", "flow", "ring", "account", "kernel", "info" };
 	uint32_t counts[sizeof(states) / sizeof(states[0])] = { 0 };
 	char text[EXO_CONSOLE_MAX];
 	size_t used = 0;
@@ -92,9 +93,9 @@ static void list_flows(void)
 		const struct exo_flow_info *flow = info_flow(i);
 		if (!flow->state)
 			continue;
-		line("flow %-3u %-15.15s %s env %u  in %lu (%lu bytes, %lu dropped)  out %lu (%lu bytes, %lu refused) \n", i,
-		     flow->label, flow->state == 2 ? "bound" : "made ", flow->env, flow->rx_packets, flow->rx_bytes,
-		     flow->rx_dropped, flow->tx_packets, flow->tx_bytes, flow->tx_refused);
+		line("flow %-3u %-15.15s %s env %u  in %lu (%lu bytes, %lu dropped)  "
+		     "out %lu (%lu bytes, %lu refused) \n", i, flow->label, flow->state == 2 ? "bound" : "made ", flow->env, flow->rx_packets,
+		     flow->rx_bytes, flow->rx_dropped, flow->tx_packets, flow->tx_bytes, flow->tx_refused);
 	}
 }
 

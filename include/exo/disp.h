@@ -89,7 +89,7 @@ struct exo_disp {
 	uint64_t upcall_sp, off_sp, call_sp;
 	uint64_t events;	/* grows with each event; exo_sleep compares it */
 	uint64_t pending;	/* EXO_EVENT_* not yet taken */
-	uint64_t slice_end;	/* when the CPU may be taken away: exo_time_t */
+	uint64_t slice_end;	/* when the CPU may be taken away, as of the last RUN upcall: exo_time_t */
 	exo_env_id_t self;	/* own environment id */
 	uint64_t lost_events;
 	uint64_t spare[16];

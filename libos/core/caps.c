@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The own capability table: which slots are free is read from the table itself, which the kernel keeps and the creator
- * has mapped at EXO_VA_CAPS; frames are added when it is full, and mapped behind it.
+ * The own capability table: which slots are free is read from the table itself, which the kernel keeps and
+ * the creator has mapped at EXO_VA_CAPS; frames are added when it is full, and mapped behind it.
  *
- * Slots are handed out in turn, so that one that was asked for and not used yet is not given out again at once.
+ * Slots are handed out in turn, so that one that was asked for and not used yet is not given out again at
+ * once.
  */
 #include "libos/core/frame.h"
 #include "libos/core/space.h"

@@ -2,8 +2,8 @@
 /*
  * Time, read from the exposed clock page without a call.
  *
- * The kernel rewrites the clock's words now and then (rate correction); a reader that saw an odd or a changed sequence
- * number reads again. One environment's reads never run back: the kernel keeps the line continuous.
+ * The kernel rewrites the clock's words now and then (rate correction); a reader that saw an odd or a changed
+ * sequence number reads again. One environment's reads never run back: the kernel keeps the line continuous.
  */
 #include "libos/core/core.h"
 

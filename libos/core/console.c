@@ -6,7 +6,9 @@
 
 static exo_cap_t console;
 
-/* Usable from threads and from fault handlers: the latter have their own, smaller part of the argument frame. */
+/*
+ * Usable from threads and from fault handlers: the latter have their own, smaller part of the argument frame.
+ */
 static void write_from(uint64_t offset, size_t room, const char *bytes, size_t count)
 {
 	if (!console)

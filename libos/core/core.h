@@ -2,19 +2,19 @@
 /*
  * What every libOS starts from: the shared pages, upcalls, console, clock, randomness.
  *
- * A program begins at _start (upcall.S), in a RUN upcall without a stack; core_start prepares the dispatcher page, the
- * frame allocator, the region table and the first thread, and that thread calls core_main, which the libOS variant or
- * the program supplies. Code runs in one of two ways:
+ * A program begins at _start (upcall.S), in a RUN upcall without a stack; core_start prepares the dispatcher
+ * page, the frame allocator, the region table and the first thread, and that thread calls core_main, which
+ * the libOS variant or the program supplies. Code runs in one of two ways:
  *
  *   thread   upcalls on, on a demand-paged stack, TLS usable, everything allowed.
- *   upcall   upcalls off, on the small upcall stack, no TLS, no FPU register, no blocking, no page fault. Fault
- *            handlers run so, and only the functions marked [upcall] may be called.
+ *   upcall   upcalls off, on the small upcall stack, no TLS, no FPU register, no blocking, no page fault.
+ *            Fault handlers run so, and only the functions marked [upcall] may be called.
  *
- * core itself is compiled without FPU registers and touches demand-paged memory only through its caller's pointers; a
- * stack page that is missing is faulted in before a structure is touched (core_stack).
+ * core itself is compiled without FPU registers and touches demand-paged memory only through its caller's
+ * pointers; a stack page that is missing is faulted in before a structure is touched (core_stack).
  *
- * The argument frame is shared out: [0, CORE_ARG_FAULT) belongs to the thread that runs, for one call at a time;
- * [CORE_ARG_FAULT, 4096) to fault handlers.
+ * The argument frame is shared out: [0, CORE_ARG_FAULT) belongs to the thread that runs, for one call at a
+ * time; [CORE_ARG_FAULT, 4096) to fault handlers.
  */
 #ifndef LIBOS_CORE_CORE_H
 #define LIBOS_CORE_CORE_H
@@ -46,14 +46,16 @@ static inline void core_stack(void)
 	__asm__ volatile("testb $0, -2048(%%rsp)" ::: "cc");
 }
 
-/* Marks a function of a program that runs as upcall code, a pager or handler: it must not use FPU registers. */
+/*
+ * Marks a function of a program that runs as upcall code, a pager or handler: it must not use FPU registers.
+ */
 #ifdef __clang__
 #define CORE_UPCALL
 #else
 #define CORE_UPCALL	__attribute__((target("general-regs-only")))
 #endif
 
-/* --- start.c --------------------------------------------------------------------------------------------------- */
+/* --- start.c -------------------------------------------------------------------------------------------- */
 
 /* Supplied by the libOS variant or the program: the first thread runs it. Returning is core_exit(0). */
 void core_main(void);
@@ -73,7 +75,7 @@ _Noreturn void core_exit(uint64_t status);
 /* One line to the console, then end with status 125: for what cannot go on before the program proper runs. */
 _Noreturn void core_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* --- upcall.S, fault.c ------------------------------------------------------------------------------------------ */
+/* --- upcall.S, fault.c ---------------------------------------------------------------------------------- */
 
 /*
  * An exception with upcalls on; `regs` is the state, which the handler may change; returning true resumes it.
@@ -84,27 +86,31 @@ typedef bool (*core_exception_fn)(struct exo_regs *regs);
 core_exception_fn core_exception(unsigned vector, core_exception_fn handler);
 
 /*
- * [upcall] Inside an exception handler: leave the upcall and run fn(arg, regs) as the faulting thread, with upcalls on
- * and blocking allowed, on its own stack; when fn returns, `regs` (its to change) is resumed. The handler must return
- * true right after. False: the thread's stack has no room that is mapped.
+ * [upcall] Inside an exception handler: leave the upcall and run fn(arg, regs) as the faulting thread, with
+ * upcalls on and blocking allowed, on its own stack; when fn returns, `regs` (its to change) is resumed. The
+ * handler must return true right after. False: the thread's stack has no room that is mapped.
  */
 bool core_fault_defer(struct exo_regs *regs, void (*fn)(void *arg, struct exo_regs *regs), void *arg);
 
 /*
- * [upcall] A transfer came in. The handler ends by exo_reply, which does not return when it succeeds, or returns (and
- * must, if no reply is wanted). Until one is set, transfers are answered with the status EXO_ESTATE.
+ * [upcall] A transfer came in. The handler ends by exo_reply, which does not return when it succeeds, or
+ * returns (and must, if no reply is wanted). Until one is set, transfers are answered with the status
+ * EXO_ESTATE.
  */
-typedef void (*core_call_fn)(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
-			     bool reply);
+typedef void (*core_call_fn)(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2,
+			     uint64_t w3, bool reply);
 extern core_call_fn core_call_handler;
 
 /*
- * Have `hook` called at each RUN upcall, as upcall code, before the interrupted state is resumed: `regs` is that state
- * (its FPU part in core_disp->on_fpu), or NULL if the environment slept. NULL: no hook.
+ * Have `hook` called at each RUN upcall, as upcall code, before the interrupted state is resumed: `regs` is
+ * that state (its FPU part in core_disp->on_fpu), or NULL if the environment slept. NULL: no hook.
  */
 void core_on_run(void (*hook)(uint64_t reasons, struct exo_regs *regs));
 
-/* Sleep until a time, or until the event counter (core_disp->events) is no longer `events`. Returns early at will. */
+/*
+ * Sleep until a time, or until the event counter (core_disp->events) is no longer `events`. Returns early at
+ * will.
+ */
 void core_sleep(exo_time_t until, uint64_t events);
 /* Give the rest of the slice to another environment (EXO_CAP_NONE: to whoever is next). */
 void core_yield(exo_cap_t env);
@@ -112,20 +118,21 @@ void core_yield(exo_cap_t env);
 /* Describe what ended the program, on one line, then end it with its exception as the cause. [upcall] */
 _Noreturn void core_die(const struct exo_regs *regs, const char *why);
 
-/* --- console.c, print.c ------------------------------------------------------------------------------------------- */
+/* --- console.c, print.c --------------------------------------------------------------------------------- */
 
 /* Write bytes to the console, all of them; nothing without a console capability. */
 void core_write(const char *bytes, size_t count);
 /*
  * Format to the console / to a buffer (always terminated when size > 0; returns the full length). Understood:
- * %s %.*s %c %d %u %x %p %% with l, z, width, 0 and -. No buffer of its own beyond 256 bytes at a time. [upcall]
+ * %s %.*s %c %d %u %x %p %% with l, z, width, 0 and -. No buffer of its own beyond 256 bytes at a time.
+ * [upcall]
  */
 void core_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void core_vprint(const char *format, va_list arguments);
 size_t core_format(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 size_t core_vformat(char *buffer, size_t size, const char *format, va_list arguments);
 
-/* --- clock.c ------------------------------------------------------------------------------------------------------ */
+/* --- clock.c -------------------------------------------------------------------------------------------- */
 
 #define CORE_SECOND	1000000000ULL	/* exo_time_t of one second */
 
@@ -134,14 +141,17 @@ exo_time_t core_now(void);
 /* Unix time in nanoseconds; 0 if the machine has no calendar clock. [upcall] */
 uint64_t core_wall(void);
 
-/* --- random.c ------------------------------------------------------------------------------------------------------ */
+/* --- random.c ------------------------------------------------------------------------------------------- */
 
 /* Bytes of a generator seeded from the start record (ChaCha20, key replaced after each use). */
 void core_random(void *buffer, size_t bytes);
 
-/* --- caps.c -------------------------------------------------------------------------------------------------------- */
+/* --- caps.c --------------------------------------------------------------------------------------------- */
 
-/* A free slot of the own capability table, which grows as needed; 0: none is left. It stays free until it is used. */
+/*
+ * A free slot of the own capability table, which grows as needed; 0: none is left. It stays free until it is
+ * used.
+ */
 uint32_t caps_slot(void);
 /* What a slot holds, as the kernel's table shows it; NULL if there is no such slot. */
 const struct exo_cap *caps_at(uint32_t slot);

@@ -19,15 +19,21 @@ void core_deferred(void);
 void core_run_entry(void), core_run_entry_hooked(void);
 
 static const char *const vector_names[VECTORS] = {
-	[0] = "division error", [1] = "debug trap", [3] = "breakpoint", [4] = "overflow", [5] = "bound exceeded",
-	[6] = "illegal instruction", [7] = "FPU not available", [10] = "bad task segment", [11] = "segment not present",
-	[12] = "stack segment fault", [13] = "general protection fault", [14] = "page fault", [16] = "x87 error",
+	[0] = "division error", [1] = "debug trap", [3] = "breakpoint", [4] = "overflow",
+	[5] = "bound exceeded", [6] = "illegal instruction", [7] = "FPU not available",
+	[10] = "bad task segment", [11] = "segment not present", [12] = "stack segment fault",
+	[13] = "general protection fault", [14] = "page fault", [16] = "x87 error",
 	[17] = "misaligned access", [19] = "SIMD floating-point error",
 };
 
 const char *core_vector_name(uint64_t vector)
 {
 	return vector < VECTORS && vector_names[vector] ? vector_names[vector] : "exception";
+}
+
+const char *core_access_name(uint64_t error)
+{
+	return error & VM_ERROR_EXEC ? "execution" : error & VM_ERROR_WRITE ? "write" : "read";
 }
 
 core_exception_fn core_exception(unsigned vector, core_exception_fn handler)
@@ -48,8 +54,7 @@ void core_die(const struct exo_regs *regs, const char *why)
 
 	core_print("%s: %s", core_name(), core_vector_name(vector));
 	if (vector == PAGE_FAULT)
-		core_print(": %s of address 0x%lx", regs->error & 16 ? "execution" : regs->error & 2 ? "write" : "read",
-			   address);
+		core_print(": %s of address 0x%lx", core_access_name(regs->error), address);
 	core_print(" at 0x%lx", regs->rip);
 	if (thread_current && thread_current->name)
 		core_print(", thread %s", thread_current->name);
@@ -111,7 +116,8 @@ void core_on_run(void (*hook)(uint64_t reasons, struct exo_regs *regs))
 	core_disp->run_entry = (uint64_t)(hook ? core_run_entry_hooked : core_run_entry);
 }
 
-static void refuse(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, bool reply)
+static void refuse(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
+		   bool reply)
 {
 	(void)badge, (void)caller, (void)w0, (void)w1, (void)w2, (void)w3;
 	if (reply)
@@ -120,7 +126,7 @@ static void refuse(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1
 
 core_call_fn core_call_handler = refuse;
 
-/* --- deferring ----------------------------------------------------------------------------------------------------- */
+/* --- deferring ------------------------------------------------------------------------------------------ */
 
 struct deferred {
 	uint8_t fpu[512] __attribute__((aligned(16)));

@@ -7,9 +7,9 @@
  * F3 a set bit of the map means: in one of the runs, handed out once, put back since; `recycled` counts them
  * F4 reserved <= frame_unused()
  *
- * The tables lie in the low 2 MiB, whose page tables every creator links: runs beyond RUNS_STATIC at META_RUNS, the map
- * (a bit per frame of the machine) at META_MAP. Their pages are mapped when first needed, with frames of the allocator
- * itself; the map's by the very frame that is put back.
+ * The tables lie in the low 2 MiB, whose page tables every creator links: runs beyond RUNS_STATIC at
+ * META_RUNS, the map (a bit per frame of the machine) at META_MAP. Their pages are mapped when first needed,
+ * with frames of the allocator itself; the map's by the very frame that is put back.
  */
 #include "libos/core/frame.h"
 #include "libos/core/space.h"
@@ -32,7 +32,8 @@ static uint32_t run_count, run_max = RUNS_STATIC;
 static exo_pfn_t fresh, fresh_end;
 static uint32_t held, recycled, reserved;
 static uint32_t spare_slot;
-static uint64_t map_pages[(META_END - META_MAP) / EXO_PAGE_SIZE / 64 + 1];	/* which pages of the map are there */
+/* Which pages of the map are there. */
+static uint64_t map_pages[(META_END - META_MAP) / EXO_PAGE_SIZE / 64 + 1];
 static exo_pfn_t map_hint;
 
 static uint64_t *map_word(exo_pfn_t pfn)
@@ -112,8 +113,8 @@ static void retire_fresh(void)
 }
 
 /*
- * A run where memory is in pieces: the kernel's own choice looks at the first few free runs only, so name places, from
- * the top of memory down.
+ * A run where memory is in pieces: the kernel's own choice looks at the first few free runs only, so name
+ * places, from the top of memory down.
  */
 static bool take_by_number(uint32_t slot, uint32_t count)
 {
@@ -132,7 +133,8 @@ static bool take_by_number(uint32_t slot, uint32_t count)
 /* A run elsewhere, of at least `least` frames and at most `count`. */
 static bool take_new_run(uint32_t count, uint32_t least)
 {
-	bool spare = spare_slot && caps_at(spare_slot)->type == EXO_TYPE_NONE;	/* others may have come round to it */
+	/* Others may have come round to the spare slot. */
+	bool spare = spare_slot && caps_at(spare_slot)->type == EXO_TYPE_NONE;
 	uint32_t slot = spare ? spare_slot : caps_slot();
 
 	if (!slot || !room_for_run())
@@ -172,8 +174,8 @@ static bool take(uint32_t count, uint32_t least)
 }
 
 /*
- * At least `count` fresh frames in a row. More are taken at once the more the program has; fewer when memory is short.
- * False: not that many in a row; what came is kept.
+ * At least `count` fresh frames in a row. More are taken at once the more the program has; fewer when memory
+ * is short. False: not that many in a row; what came is kept.
  */
 static bool refill(uint32_t count)
 {
@@ -369,7 +371,7 @@ uint32_t frame_unused(void)
 	return recycled + (fresh_end - fresh);
 }
 
-/* --- bags ------------------------------------------------------------------------------------------------------ */
+/* --- bags ----------------------------------------------------------------------------------------------- */
 
 int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *frame)
 {

@@ -2,12 +2,12 @@
 /*
  * The program's own physical frames: taken from the kernel in runs, handed out singly, recycled, given back.
  *
- * Frames are named by number, as everywhere in Exo. A capability of the program covers a run of them; runs grow at
- * their end as long as the next frame is free, so that few capability slots are used. A frame comes either *fresh*
- * (zeroed by the kernel) or *recycled* (dirty: whoever needs zeros clears it).
+ * Frames are named by number, as everywhere in Exo. A capability of the program covers a run of them; runs
+ * grow at their end as long as the next frame is free, so that few capability slots are used. A frame comes
+ * either *fresh* (zeroed by the kernel) or *recycled* (dirty: whoever needs zeros clears it).
  *
- * Reservation: frame_reserve takes frames ahead of use, so that a promise of memory (sbrk) is kept at the page fault.
- * All but the printing of figures is [upcall]: page-fault handlers take frames.
+ * Reservation: frame_reserve takes frames ahead of use, so that a promise of memory (sbrk) is kept at the
+ * page fault. All but the printing of figures is [upcall]: page-fault handlers take frames.
  */
 #ifndef LIBOS_CORE_FRAME_H
 #define LIBOS_CORE_FRAME_H
@@ -21,12 +21,17 @@ struct frame {
 	bool dirty;		/* holds old contents */
 };
 
-/* One frame, or `count` consecutive ones under one capability (at most EXO_TAKE_MAX). False: there are none left. */
+/*
+ * One frame, or `count` consecutive ones under one capability (at most EXO_TAKE_MAX). False: there are none
+ * left.
+ */
 bool frame_alloc(struct frame *frame);
 bool frame_alloc_run(uint32_t count, struct frame *frame);
 /* One of those that were reserved. */
 bool frame_alloc_reserved(struct frame *frame);
-/* Make sure that `count` more frames are at hand than before; false (and nothing changed) if that cannot be. */
+/*
+ * Make sure that `count` more frames are at hand than before; false (and nothing changed) if that cannot be.
+ */
 bool frame_reserve(uint32_t count);
 void frame_unreserve(uint32_t count);
 

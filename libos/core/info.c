@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The exposed tables behind frame 0 of the info run: mapped when first asked for, then read by plain loads. An entry is
- * found by the table's own stride, so that a program goes on working when the kernel appends fields.
+ * The exposed tables behind frame 0 of the info run: mapped when first asked for, then read by plain loads.
+ * An entry is found by the table's own stride, so that a program goes on working when the kernel appends
+ * fields.
  */
 #include "libos/core/spawn.h"
 #include "libos/vm/vm.h"
@@ -15,7 +16,8 @@ static const void *table_entry(const char **table, const struct exo_table_info *
 		uint64_t bytes = where->offset % EXO_PAGE_SIZE + (uint64_t)where->stride * where->entries;
 		exo_cap_t cap = core_named(EXO_NAME_INFO);
 		exo_vaddr_t va = cap ? vm_addresses(bytes) : 0;
-		if (!va || space_map(va, EXO_MAP_READ, cap, first, (uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)))
+		if (!va ||
+		    space_map(va, EXO_MAP_READ, cap, first, (uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)))
 			return NULL;
 		*table = (const char *)va + where->offset % EXO_PAGE_SIZE;
 	}

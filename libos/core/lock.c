@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mutex, condition, semaphore on top of the waiting queues of thread.c. Threads are cooperative: between two switches
- * nothing else runs, so plain fields are enough. What is released is handed to the first waiter: no barging.
+ * Mutex, condition, semaphore on top of the waiting queues of thread.c. Threads are cooperative: between two
+ * switches nothing else runs, so plain fields are enough. What is released is handed to the first waiter: no
+ * barging.
  */
 #include "libos/core/thread.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A small formatter for messages of core and of programs without a C library. Never allocates, never recurses; each
- * conversion goes to a sink, which is a buffer or the console by pieces.
+ * A small formatter for messages of core and of programs without a C library. Never allocates, never
+ * recurses; each conversion goes to a sink, which is a buffer or the console by pieces.
  */
 #include "libos/core/core.h"
 
@@ -40,7 +40,8 @@ static void put_padded(struct sink *sink, const struct spec *spec, const char *t
 		put(sink, ' ');
 }
 
-static void put_number(struct sink *sink, const struct spec *spec, uint64_t value, unsigned base, bool negative)
+static void put_number(struct sink *sink, const struct spec *spec, uint64_t value, unsigned base,
+		       bool negative)
 {
 	char digits[24];
 	int at = sizeof(digits);
@@ -121,7 +122,8 @@ static void format(struct sink *sink, const char *at, va_list *arguments)
 			break;
 		case 'd':
 			number = spec.is_long ? va_arg(*arguments, int64_t) : va_arg(*arguments, int);
-			put_number(sink, &spec, number < 0 ? -(uint64_t)number : (uint64_t)number, 10, number < 0);
+			put_number(sink, &spec, number < 0 ? -(uint64_t)number : (uint64_t)number, 10,
+				   number < 0);
 			break;
 		case 'p':
 			spec.is_long = true;

@@ -2,15 +2,17 @@
 /*
  * What ended an environment, told by whoever holds a READ capability for it: nothing is asked of the dead.
  *
- * A libOS that gives up ends its environment with the exception's vector as the cause and leaves the registers in area
- * ON; when the kernel ends it (a fault while its fault handler ran), they are in area FAULT and its entry names where.
+ * A libOS that gives up ends its environment with the exception's vector as the cause and leaves the
+ * registers in area ON; when the kernel ends it (a fault while its fault handler ran), they are in area FAULT
+ * and its entry names where.
  */
 #include <string.h>
 #include "libos/core/spawn.h"
 
 #define FRAMES_MAX	16	/* of a backtrace */
 
-static void print_place(const char *before, uint64_t address, uint64_t look_up, const void *image, size_t bytes)
+static void print_place(const char *before, uint64_t address, uint64_t look_up, const void *image,
+			size_t bytes)
 {
 	struct elf_symbol symbol;
 
@@ -23,10 +25,14 @@ static void print_place(const char *before, uint64_t address, uint64_t look_up, 
 
 static void print_registers(const struct exo_regs *regs)
 {
-	core_print("  rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", regs->rax, regs->rbx, regs->rcx, regs->rdx);
-	core_print("  rsi %016lx  rdi %016lx  rbp %016lx  rsp %016lx\n", regs->rsi, regs->rdi, regs->rbp, regs->rsp);
-	core_print("  r8  %016lx  r9  %016lx  r10 %016lx  r11 %016lx\n", regs->r8, regs->r9, regs->r10, regs->r11);
-	core_print("  r12 %016lx  r13 %016lx  r14 %016lx  r15 %016lx\n", regs->r12, regs->r13, regs->r14, regs->r15);
+	core_print("  rax %016lx  rbx %016lx  rcx %016lx  rdx %016lx\n", regs->rax, regs->rbx, regs->rcx,
+		   regs->rdx);
+	core_print("  rsi %016lx  rdi %016lx  rbp %016lx  rsp %016lx\n", regs->rsi, regs->rdi, regs->rbp,
+		   regs->rsp);
+	core_print("  r8  %016lx  r9  %016lx  r10 %016lx  r11 %016lx\n", regs->r8, regs->r9, regs->r10,
+		   regs->r11);
+	core_print("  r12 %016lx  r13 %016lx  r14 %016lx  r15 %016lx\n", regs->r12, regs->r13, regs->r14,
+		   regs->r15);
 }
 
 /* Frame pointers must rise and be readable; else the chain ends. */
@@ -47,7 +53,8 @@ static void print_backtrace(exo_cap_t env, const struct exo_regs *regs, const vo
 	}
 }
 
-void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *info, const void *image, size_t bytes)
+void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *info, const void *image,
+		  size_t bytes)
 {
 	uint64_t area = EXO_VA_DISP + (info->rip ? EXO_DISP_FAULT : EXO_DISP_ON);
 	struct exo_regs regs;
@@ -59,8 +66,7 @@ void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *in
 		return;
 	}
 	if (info->cause == 14)
-		core_print(": %s of address 0x%lx", regs.error & 16 ? "execution" : regs.error & 2 ? "write" : "read",
-			   regs.address);
+		core_print(": %s of address 0x%lx", core_access_name(regs.error), regs.address);
 	print_place(" at ", regs.rip, regs.rip, image, bytes);
 	print_registers(&regs);
 	print_backtrace(env, &regs, image, bytes);

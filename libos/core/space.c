@@ -99,8 +99,8 @@ static uint32_t same_table(exo_vaddr_t va, uint32_t limit)
 	return left < limit ? left : limit;
 }
 
-int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first,
-		     uint32_t pages)
+int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, unsigned flags, exo_cap_t cap,
+		     uint32_t first, uint32_t pages)
 {
 	struct exo_map *map = core_arg(0);
 
@@ -138,11 +138,12 @@ int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages)
 	while (pages) {
 		uint32_t part = same_table(va, pages < BATCH ? pages : BATCH);
 		for (uint32_t i = 0; i < part; i++)
-			map[i] = (struct exo_map){ va + (exo_vaddr_t)i * EXO_PAGE_SIZE, EXO_CAP_NONE, 0, 1, 0 };
+			map[i] = (struct exo_map){ va + (exo_vaddr_t)i * EXO_PAGE_SIZE, EXO_CAP_NONE, 0, 1,
+						   0 };
 		int64_t done = exo_space_write(own, 0, part);
 		if (done < 0 && done != -EXO_ENOTABLE)
 			return done;
-		uint32_t step = done > 0 ? (uint32_t)done : part;	/* no table: nothing was mapped there */
+		uint32_t step = done > 0 ? (uint32_t)done : part; /* no table: nothing was mapped there */
 		uint32_t count = 0;
 		for (uint32_t i = 0; done > 0 && i < step; i++)
 			if (map[i].old & EXO_PTE_PRESENT)

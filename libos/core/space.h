@@ -2,8 +2,9 @@
 /*
  * Address spaces: mapping frames at pages, in the own space and in a child's.
  *
- * Page tables are linked when an address first needs one; their frames come from the frame allocator (own space) or
- * from the caller's bag (a child's). Nothing here keeps track of what is mapped where: that is vm.h's.
+ * Page tables are linked when an address first needs one; their frames come from the frame allocator (own
+ * space) or from the caller's bag (a child's). Nothing here keeps track of what is mapped where: that is
+ * vm.h's.
  */
 #ifndef LIBOS_CORE_SPACE_H
 #define LIBOS_CORE_SPACE_H
@@ -23,15 +24,18 @@ int64_t space_map_frame(exo_vaddr_t va, unsigned flags, const struct frame *fram
 /* Map `pages` consecutive frames of a capability, from frame `first` on; flags 0 unmaps. 0 or an error. */
 int64_t space_map(exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t pages);
 /* The same in another space, whose tables come from `bag`. */
-int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first,
-		     uint32_t pages);
+int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, unsigned flags, exo_cap_t cap,
+		     uint32_t first, uint32_t pages);
 /* Lower the rights of mapped pages of the own space (never raise them). */
 int64_t space_protect(exo_vaddr_t va, unsigned flags, uint32_t pages);
-/* Unmap pages of the own space and put the frames that the allocator knows back. Returns how many were mapped. */
+/*
+ * Unmap pages of the own space and put the frames that the allocator knows back. Returns how many were
+ * mapped.
+ */
 int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages);
 /*
- * Give descriptors (in the argument frame, from offset on) to the kernel, linking tables as needed; all of them are
- * done when 0 is returned. The bag is NULL for the own space.
+ * Give descriptors (in the argument frame, from offset on) to the kernel, linking tables as needed; all of
+ * them are done when 0 is returned. The bag is NULL for the own space.
  */
 int64_t space_write_all(exo_cap_t space, struct frame_bag *bag, uint64_t offset, uint32_t count);
 /* Called once by core_start. */

@@ -2,8 +2,9 @@
 /*
  * Environments made from an ELF image. See spawn.h.
  *
- * Order: check the image; account; space; environment (its frames must not be mapped before); fixed pages; image;
- * archive; capabilities; start record, whose text names all of it. A failure anywhere goes through spawn_destroy.
+ * Order: check the image; account; space; environment (its frames must not be mapped before); fixed pages;
+ * image; archive; capabilities; start record, whose text names all of it. A failure anywhere goes through
+ * spawn_destroy.
  */
 #include <string.h>
 #include "libos/core/spawn.h"
@@ -14,7 +15,7 @@
 #define HEAP_END	0x7f0000000000ULL
 #define WINDOW		EXO_TAKE_MAX	/* frames that are filled at a time */
 #define TABLE_BYTES	(2ULL << 20)	/* what a table of pages maps */
-#define OBJECT_FRAMES	9		/* account, root, environment (4), two tables above those of pages, start record */
+#define OBJECT_FRAMES 9 /* account, root, environment (4), two tables above those of pages, start record */
 #define FRAMES_LEAST	8		/* that a program must be able to take itself */
 
 static exo_vaddr_t window;	/* WINDOW pages of own addresses through which child frames are filled */
@@ -38,8 +39,10 @@ static int check_image(struct spawn *spawn, struct elf_image *elf)
 	if (status != ELF_OK)
 		return fail(spawn, elf_text(status), 0);
 	if (abi.major != EXO_ABI_MAJOR || abi.minor > EXO_ABI_MINOR || abi.features) {
-		core_format(spawn->error, sizeof(spawn->error), "built for kernel interface %u.%u, features 0x%lx; this "
-			    "is %d.%d", abi.major, abi.minor, abi.features, EXO_ABI_MAJOR, EXO_ABI_MINOR);
+		core_format(spawn->error, sizeof(spawn->error),
+			    "built for kernel interface %u.%u, features 0x%lx; this "
+			    "is %d.%d",
+			    abi.major, abi.minor, abi.features, EXO_ABI_MAJOR, EXO_ABI_MINOR);
 		return -1;
 	}
 	return 0;
@@ -50,13 +53,16 @@ static uint32_t direct_pages(const struct spawn *spawn, const struct elf_segment
 {
 	uint64_t skew = segment->vaddr % EXO_PAGE_SIZE;
 
-	if (!spawn->image_cap || (segment->flags & ELF_W) || (spawn->image_at + segment->offset - skew) % EXO_PAGE_SIZE)
+	if (!spawn->image_cap || (segment->flags & ELF_W) ||
+	    (spawn->image_at + segment->offset - skew) % EXO_PAGE_SIZE)
 		return 0;
-	uint64_t whole = (skew + segment->filesz) / EXO_PAGE_SIZE;	/* the last page is copied, for its tail */
+	uint64_t whole = (skew + segment->filesz) / EXO_PAGE_SIZE; /* the last page is copied, for its tail */
 	return whole > from ? (uint32_t)(whole - from) : 0;
 }
 
-/* Frames that the creator will give the child: pages that cannot be mapped from the image, tables, objects. */
+/*
+ * Frames that the creator will give the child: pages that cannot be mapped from the image, tables, objects.
+ */
 static uint64_t frames_needed(const struct spawn *spawn, const struct elf_image *elf)
 {
 	uint64_t end = elf->high + PAGE_UP(spawn->archive_bytes);
@@ -81,12 +87,13 @@ static int take(struct spawn *spawn, uint32_t count, struct frame *frame)
 	return error ? fail(spawn, "taking frames", error) : 0;
 }
 
-static int64_t map(struct spawn *spawn, exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t pages)
+static int64_t map(struct spawn *spawn, exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first,
+		   uint32_t pages)
 {
 	return space_map_in(spawn->space, &spawn->bag, va, flags, cap, first, pages);
 }
 
-/* --- parts --------------------------------------------------------------------------------------------------------- */
+/* --- parts ---------------------------------------------------------------------------------------------- */
 
 /* Its limit is what is left of the program's when the creator's part is taken off. */
 static int make_account(struct spawn *spawn, const struct elf_image *elf)
@@ -96,13 +103,15 @@ static int make_account(struct spawn *spawn, const struct elf_image *elf)
 	uint32_t slot = caps_slot();
 
 	if (spawn->limit_frames < own + FRAMES_LEAST) {
-		core_format(spawn->error, sizeof(spawn->error), "a limit of %lu KiB is too small, it needs at least %lu KiB",
+		core_format(spawn->error, sizeof(spawn->error),
+			    "a limit of %lu KiB is too small, it needs at least %lu KiB",
 			    spawn->limit_frames * 4, (own + FRAMES_LEAST) * 4);
 		return -1;
 	}
 	if (!slot || take(spawn, 1, &frame))
 		return fail(spawn, "no slot or frame for its account", 0);
-	int64_t handle = exo_account_make(slot, spawn->account, frame.cap, frame.first, spawn->limit_frames - own);
+	int64_t handle =
+		exo_account_make(slot, spawn->account, frame.cap, frame.first, spawn->limit_frames - own);
 	if (handle < 0)
 		return fail(spawn, "making its account", handle);
 	spawn->child_account = caps_handle(slot);
@@ -152,8 +161,8 @@ static void fill(const struct spawn *spawn, const struct elf_segment *segment, u
 	uint64_t high = end < skew + segment->filesz ? end : skew + segment->filesz;
 
 	if (low < high)
-		memcpy((char *)window + (low - start), (const char *)spawn->image + segment->offset + (low - skew),
-		       high - low);
+		memcpy((char *)window + (low - start),
+		       (const char *)spawn->image + segment->offset + (low - skew), high - low);
 }
 
 static int load_segment(struct spawn *spawn, const struct elf_segment *segment)
@@ -185,17 +194,18 @@ static int load_segment(struct spawn *spawn, const struct elf_segment *segment)
 				error = space_map(window, 0, EXO_CAP_NONE, 0, part);
 			}
 			if (!error)
-				error = map(spawn, va + at * EXO_PAGE_SIZE, flags, frame.cap, frame.first, part);
+				error = map(spawn, va + at * EXO_PAGE_SIZE, flags, frame.cap, frame.first,
+					    part);
 		}
 		at += part;
 	}
 	return error ? fail(spawn, "mapping its image", error) : 0;
 }
 
-/* --- start record ---------------------------------------------------------------------------------------------------- */
+/* --- start record --------------------------------------------------------------------------------------- */
 
-static int grant(struct spawn *spawn, struct exo_start *start, const char *name, exo_cap_t source, uint64_t rights,
-		 uint64_t first, uint64_t count)
+static int grant(struct spawn *spawn, struct exo_start *start, const char *name, exo_cap_t source,
+		 uint64_t rights, uint64_t first, uint64_t count)
 {
 	uint32_t number = start->slots;
 	struct exo_start_slot *slot = &start->slot[number];
@@ -208,7 +218,8 @@ static int grant(struct spawn *spawn, struct exo_start *start, const char *name,
 		return fail(spawn, name, handle);
 	while (done < count) {
 		uint64_t part = count - done < EXO_RANGE_MAX ? count - done : EXO_RANGE_MAX;
-		int64_t more = exo_cap_derive(source, spawn->env, (uint64_t)handle, rights, first + done, part);
+		int64_t more =
+			exo_cap_derive(source, spawn->env, (uint64_t)handle, rights, first + done, part);
 		if (more <= 0)
 			return fail(spawn, name, more);
 		done += (uint64_t)more;
@@ -223,12 +234,13 @@ static int grant_all(struct spawn *spawn, struct exo_start *start)
 {
 	const struct exo_cap *info = caps_at(exo_cap_slot(core_named(EXO_NAME_INFO)));
 
-	if (grant(spawn, start, EXO_NAME_ENV, spawn->env, EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL, 0, 0) ||
+	if (grant(spawn, start, EXO_NAME_ENV, spawn->env,
+		  EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL, 0, 0) ||
 	    grant(spawn, start, EXO_NAME_SPACE, spawn->space, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0) ||
 	    grant(spawn, start, EXO_NAME_INFO, core_named(EXO_NAME_INFO), EXO_RIGHT_READ, 0, info->count))
 		return -1;
-	if (spawn->child_account &&
-	    grant(spawn, start, EXO_NAME_ACCOUNT, spawn->child_account, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0))
+	if (spawn->child_account && grant(spawn, start, EXO_NAME_ACCOUNT, spawn->child_account,
+					  EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0))
 		return -1;
 	for (unsigned i = 0; i < spawn->grants; i++) {
 		const struct spawn_grant *one = &spawn->grant[i];
@@ -318,7 +330,7 @@ static int take_slices(struct spawn *spawn)
 	return error < 0 ? fail(spawn, "binding its slices", error) : 0;
 }
 
-/* --- whole ----------------------------------------------------------------------------------------------------------- */
+/* --- whole ---------------------------------------------------------------------------------------------- */
 
 int spawn_make(struct spawn *spawn)
 {

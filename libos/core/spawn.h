@@ -2,9 +2,9 @@
 /*
  * Making, starting, looking into and destroying other environments.
  *
- * The creator's side of what start.c does in the child: space, image, dispatcher page, capabilities and start record
- * as include/exo/start.h says. All frames that the creator gives a child come from one bag, so that what it took can
- * be dropped together.
+ * The creator's side of what start.c does in the child: space, image, dispatcher page, capabilities and start
+ * record as include/exo/start.h says. All frames that the creator gives a child come from one bag, so that
+ * what it took can be dropped together.
  */
 #ifndef LIBOS_CORE_SPAWN_H
 #define LIBOS_CORE_SPAWN_H
@@ -24,7 +24,7 @@ struct spawn {
 	const char *name;		/* label in the exposed table and argument 0 of reports */
 	const void *image;		/* an ELF executable in memory ... */
 	size_t image_bytes;
-	exo_cap_t image_cap;		/* ... and the frames in which it lies: pages that are congruent and never */
+	exo_cap_t image_cap;		/* ... and the frames in which it lies: congruent pages that are never */
 	uint64_t image_at;		/* written are mapped from there (byte offset in them), not copied */
 	unsigned argc, envc;
 	const char *const *argv, *const *envv;
@@ -32,7 +32,7 @@ struct spawn {
 	uint32_t archive_first;
 	uint64_t archive_bytes;
 	exo_cap_t account;		/* parent of the child's account ... */
-	uint64_t limit_frames;		/* ... of this many frames, those that the creator gives it included */
+	uint64_t limit_frames;		/* ... of so many frames, those that the creator gives it included */
 	unsigned slices;		/* of CPU 0 */
 	const struct spawn_grant *grant;
 	unsigned grants;
@@ -50,21 +50,23 @@ int64_t spawn_start(struct spawn *spawn);
 void spawn_destroy(struct spawn *spawn);
 
 /*
- * Copy another environment's memory (needs its capability with READ). Returns how many bytes could be read from the
- * beginning on.
+ * Copy another environment's memory (needs its capability with READ). Returns how many bytes could be read
+ * from the beginning on.
  */
 size_t spawn_read(exo_cap_t env, exo_vaddr_t address, void *to, size_t bytes);
 
 /*
- * Print what ended an environment by an exception: name, cause, address, registers, and a backtrace by frame pointers,
- * with names from `image`'s symbols (may be NULL). `info` is its entry in the exposed table.
+ * Print what ended an environment by an exception: name, cause, address, registers, and a backtrace by frame
+ * pointers, with names from `image`'s symbols (may be NULL). `info` is its entry in the exposed table.
  */
-void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *info, const void *image, size_t bytes);
+void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *info, const void *image,
+		  size_t bytes);
 
-/* What a vector is called; never NULL. (fault.c) */
+/* What a vector is called, and what an access was by its page-fault error code; never NULL. (fault.c) */
+const char *core_access_name(uint64_t error);
 const char *core_vector_name(uint64_t vector);
 
-/* --- info.c: the exposed tables, mapped at first use; NULL: no capability or no memory ------------------------------- */
+/* --- info.c: the exposed tables, mapped at first use; NULL: no capability or no memory ------------------ */
 
 const struct exo_env_info *info_env(uint32_t index);
 const struct exo_slice_info *info_slice(uint32_t index);

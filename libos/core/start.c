@@ -2,9 +2,9 @@
 /*
  * From the first upcall to the first thread.
  *
- * core_start runs on the upcall stack with upcalls off; when it returns, _start goes on as a RUN upcall whose state to
- * resume is the first thread's. The stacks of the three kinds of upcall are plain memory of the image: they must be
- * there when nothing else is.
+ * core_start runs on the upcall stack with upcalls off; when it returns, _start goes on as a RUN upcall whose
+ * state to resume is the first thread's. The stacks of the three kinds of upcall are plain memory of the
+ * image: they must be there when nothing else is.
  */
 #include <string.h>
 #include "libos/core/thread.h"
@@ -112,7 +112,8 @@ void core_start(uint64_t reasons)
 	if (core_begin->magic != EXO_START_MAGIC || core_info->magic != EXO_INFO_MAGIC)
 		core_exit(125);		/* no console is known either */
 	if (core_info->abi_major != EXO_ABI_MAJOR)
-		core_fail("built for kernel interface %d, this kernel has %u", EXO_ABI_MAJOR, core_info->abi_major);
+		core_fail("built for kernel interface %d, this kernel has %u", EXO_ABI_MAJOR,
+			  core_info->abi_major);
 	core_fsgsbase = core_info->cpu_features & EXO_CPU_FSGSBASE;
 	space_start();
 	vm_start();

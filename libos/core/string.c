@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Copying, filling and comparing memory, for core (which has no C library) and, by link order, for whole programs.
+ * Copying, filling and comparing memory, for core (which has no C library) and, by link order, for whole
+ * programs.
  *
- * Made for a machine whose string instructions are emulated one step at a time: eight bytes a step, and never the byte
- * forms; short ones by overlapping words, without a loop. The empty asm statements keep the compiler from turning a
- * loop back into a call of the function that it is in.
+ * Made for a machine whose string instructions are emulated one step at a time: eight bytes a step, and never
+ * the byte forms; short ones by overlapping words, without a loop. The empty asm statements keep the compiler
+ * from turning a loop back into a call of the function that it is in.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -63,7 +64,9 @@ void *memmove(void *destination, const void *source, size_t bytes)
 	const uint8_t *from = source;
 
 	if ((uintptr_t)to - (uintptr_t)from >= bytes) {
-		/* Forward is safe; memcpy's early read of the last word is not, so the words go one by one. */
+		/*
+		 * Forward is safe; memcpy's early read of the last word is not, so the words go one by one.
+		 */
 		for (; bytes >= 8; to += 8, from += 8, bytes -= 8) {
 			*(word *)to = *(const word *)from;
 			__asm__ volatile("" ::: "memory");

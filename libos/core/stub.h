@@ -2,12 +2,14 @@
 /*
  * The kernel's calls as inline functions: exo_NAME(arguments), one for each line of include/exo/call.h.
  *
- * Result: what the call returns, or the negative of an error of include/exo/error.h (exo_error_text says it). A call
- * loses rcx, r11 and all six argument registers, whatever its arity. C types come from the table's argument letters;
- * the compiler checks that every line of the table has its function here, and of the same arity.
+ * Result: what the call returns, or the negative of an error of include/exo/error.h (exo_error_text says it).
+ * A call loses rcx, r11 and all six argument registers, whatever its arity. C types come from the table's
+ * argument letters; the compiler checks that every line of the table has its function here, and of the same
+ * arity.
  *
- * Bulk arguments lie in the argument frame: write them to core_arg(offset), then call (see core.h for who may use
- * which part of it). exo_yield and exo_sleep come back as a RUN upcall only: programs use core_yield and core_sleep.
+ * Bulk arguments lie in the argument frame: write them to core_arg(offset), then call (see core.h for who may
+ * use which part of it). exo_yield and exo_sleep come back as a RUN upcall only: programs use core_yield and
+ * core_sleep.
  */
 #ifndef LIBOS_CORE_STUB_H
 #define LIBOS_CORE_STUB_H
@@ -20,8 +22,8 @@
 enum { EXO_CALLS(EXO_ARITY) };
 #undef EXO_ARITY
 
-static inline int64_t exo_invoke(uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
-				 uint64_t a5)
+static inline int64_t exo_invoke(uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+				 uint64_t a4, uint64_t a5)
 {
 	register uint64_t r10 __asm__("r10") = a3;
 	register uint64_t r8 __asm__("r8") = a4;
@@ -56,9 +58,12 @@ static inline int64_t exo_invoke3(uint64_t number, uint64_t a0, uint64_t a1, uin
 #define EXO_STUB2(name, t0, p0, t1, p1) \
 	enum { EXO_STUB_##name = 2 }; \
 	static inline int64_t exo_##name(t0 p0, t1 p1) { return exo_invoke3(EXO_CALL_##name, p0, p1, 0); }
-#define EXO_STUB3(name, t0, p0, t1, p1, t2, p2) \
-	enum { EXO_STUB_##name = 3 }; \
-	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2) { return exo_invoke3(EXO_CALL_##name, p0, p1, p2); }
+#define EXO_STUB3(name, t0, p0, t1, p1, t2, p2)                                                              \
+	enum { EXO_STUB_##name = 3 };                                                                        \
+	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2)                                                \
+	{                                                                                                    \
+		return exo_invoke3(EXO_CALL_##name, p0, p1, p2);                                             \
+	}
 #define EXO_STUB4(name, t0, p0, t1, p1, t2, p2, t3, p3) \
 	enum { EXO_STUB_##name = 4 }; \
 	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2, t3 p3) \
@@ -75,16 +80,19 @@ static inline int64_t exo_invoke3(uint64_t number, uint64_t a0, uint64_t a1, uin
 EXO_STUB0(null)
 EXO_STUB3(console_write, exo_cap_t, console, uint64_t, offset, uint64_t, bytes)
 EXO_STUB2(machine_halt, exo_cap_t, machine, uint64_t, status)
-EXO_STUB6(cap_derive, exo_cap_t, source, exo_cap_t, env, uint64_t, slot, uint64_t, rights, uint64_t, first, uint64_t, count)
+EXO_STUB6(cap_derive, exo_cap_t, source, exo_cap_t, env, uint64_t, slot, uint64_t, rights, uint64_t, first,
+	  uint64_t, count)
 EXO_STUB1(cap_delete, exo_cap_t, cap)
 EXO_STUB1(cap_revoke, exo_cap_t, cap)
 EXO_STUB2(cap_table, exo_cap_t, frames, uint64_t, first)
 EXO_STUB3(frame_take, uint64_t, slot_or_frames, uint64_t, pfn, uint64_t, count)
 EXO_STUB2(frame_give, exo_cap_t, frames, uint64_t, count)
 EXO_STUB3(space_create, uint64_t, slot, exo_cap_t, frames, uint64_t, first)
-EXO_STUB5(space_table, exo_cap_t, space, exo_vaddr_t, address, uint64_t, level, exo_cap_t, frames, uint64_t, first)
+EXO_STUB5(space_table, exo_cap_t, space, exo_vaddr_t, address, uint64_t, level, exo_cap_t, frames, uint64_t,
+	  first)
 EXO_STUB3(space_write, exo_cap_t, space, uint64_t, offset, uint64_t, count)
-EXO_STUB6(env_create, uint64_t, slot, exo_cap_t, space, exo_cap_t, account, exo_cap_t, frames, uint64_t, first, uint64_t, offset)
+EXO_STUB6(env_create, uint64_t, slot, exo_cap_t, space, exo_cap_t, account, exo_cap_t, frames, uint64_t,
+	  first, uint64_t, offset)
 EXO_STUB1(env_start, exo_cap_t, env)
 EXO_STUB4(env_read, exo_cap_t, env, exo_vaddr_t, address, uint64_t, offset, uint64_t, bytes)
 EXO_STUB2(env_exit, uint64_t, cause, uint64_t, status)
@@ -98,10 +106,11 @@ EXO_STUB3(entry_make, uint64_t, slot, exo_cap_t, env, uint64_t, badge)
 EXO_STUB5(reply, uint64_t, status, uint64_t, w0, uint64_t, w1, uint64_t, w2, uint64_t, w3)
 EXO_STUB5(send, exo_cap_t, entry, uint64_t, w0, uint64_t, w1, uint64_t, w2, uint64_t, w3)
 EXO_STUB5(flow_make, uint64_t, slot, exo_cap_t, parent, exo_cap_t, frames, uint64_t, first, uint64_t, offset)
-EXO_STUB6(flow_bind, exo_cap_t, flow, exo_cap_t, ring_frames, uint64_t, first, exo_cap_t, tx_frames, uint64_t, tx_first,
-	  uint64_t, tx_count)
+EXO_STUB6(flow_bind, exo_cap_t, flow, exo_cap_t, ring_frames, uint64_t, first, exo_cap_t, tx_frames, uint64_t,
+	  tx_first, uint64_t, tx_count)
 EXO_STUB1(flow_kick, exo_cap_t, flow)
-EXO_STUB5(account_make, uint64_t, slot, exo_cap_t, parent, exo_cap_t, frames, uint64_t, first, uint64_t, limit)
+EXO_STUB5(account_make, uint64_t, slot, exo_cap_t, parent, exo_cap_t, frames, uint64_t, first, uint64_t,
+	  limit)
 
 /* The transfer: message words go in and the reply's come back in the same place. */
 enum { EXO_STUB_call = 6 };

@@ -6,8 +6,9 @@
  * T2 a timed thread is in the list of timeouts, which is sorted by deadline
  * T3 an ENDED thread is unmapped or reused only while another runs
  *
- * A stack slot, from its top down: struct thread, thread control block (%fs:0, a pointer to itself), TLS block, stack;
- * its lowest page is the guard. Slots of ended threads are kept mapped up to CACHED_MAX and used again first.
+ * A stack slot, from its top down: struct thread, thread control block (%fs:0, a pointer to itself), TLS
+ * block, stack; its lowest page is the guard. Slots of ended threads are kept mapped up to CACHED_MAX and
+ * used again first.
  */
 #include <string.h>
 #include "libos/core/thread.h"
@@ -15,8 +16,8 @@
 
 #define CACHED_MAX	8
 #define POLL_EVERY	64	/* switches without an event after which pollers and timeouts are looked at */
-#define STACK_READY	(14 * 1024)	/* bytes of a stack that are there from the start: most threads need no more, and
-					 * one that was made does not end for want of memory */
+/* Bytes of a stack that are there from the start: most threads need no more. */
+#define STACK_READY	(14 * 1024)
 #define MXCSR_START	0x1f80
 #define FCW_START	0x037f
 
@@ -41,7 +42,7 @@ static uint64_t slots_used[THREADS_MAX / 64];
 static struct thread *cached, *ended;
 static uint32_t cached_count, ready_count;
 
-/* --- timeouts ---------------------------------------------------------------------------------------------------- */
+/* --- timeouts ------------------------------------------------------------------------------------------- */
 
 static void timeout_set(struct thread *thread, exo_time_t deadline)
 {
@@ -78,7 +79,7 @@ static void timeout_clear(struct thread *thread)
 		timeouts_last = thread->earlier;
 }
 
-/* --- queues and waking ------------------------------------------------------------------------------------------- */
+/* --- queues and waking ---------------------------------------------------------------------------------- */
 
 static void queue_remove(struct thread *thread)
 {
@@ -153,7 +154,7 @@ void thread_wake_all(struct thread_queue *queue)
 		;
 }
 
-/* --- switching ---------------------------------------------------------------------------------------------------- */
+/* --- switching ------------------------------------------------------------------------------------------ */
 
 /* Pollers and timeouts; returns when they want to be looked at again. */
 static exo_time_t poll(void)
@@ -258,12 +259,15 @@ void thread_schedule_by(const struct sched *sched)
 	policy = sched;
 }
 
-/* --- making and ending -------------------------------------------------------------------------------------------- */
+/* --- making and ending ---------------------------------------------------------------------------------- */
 
 /* Lay out TLS and the first frame below `top`, which is mapped or can be faulted in. */
 static void lay_out(struct thread *thread, uint64_t top, void (*entry)(void *), void *arg)
 {
-	/* Offsets of the ABI count from a thread pointer behind the block, whose size is rounded to its alignment. */
+	/*
+	 * Offsets of the ABI count from a thread pointer behind the block, whose size is rounded to its
+	 * alignment.
+	 */
 	uint64_t align = (uint64_t)__tls_align;
 	uint64_t tp = (top - sizeof(struct control_block)) & -(align < 16 ? 16 : align);
 	uint64_t block = tp - (((uint64_t)__tls_size + align - 1) & -align);
@@ -328,7 +332,8 @@ static void slot_release(struct thread *thread)
 		cached = thread;
 		return;
 	}
-	space_unmap_free(slot_top(slot) - THREAD_STACK_BYTES + EXO_PAGE_SIZE, THREAD_STACK_BYTES / EXO_PAGE_SIZE - 1);
+	space_unmap_free(slot_top(slot) - THREAD_STACK_BYTES + EXO_PAGE_SIZE,
+			 THREAD_STACK_BYTES / EXO_PAGE_SIZE - 1);
 	slots_used[slot / 64] &= ~(1ULL << slot % 64);
 }
 
@@ -366,7 +371,8 @@ static struct thread *slot_take(void)
 			continue;
 		uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(~slots_used[i]);
 		struct thread *thread = (struct thread *)((slot_top(slot) - sizeof(struct thread)) & ~63ULL);
-		uint64_t need = sizeof(struct thread) + (uint64_t)__tls_size + (uint64_t)__tls_align + STACK_READY;
+		uint64_t need =
+			sizeof(struct thread) + (uint64_t)__tls_size + (uint64_t)__tls_align + STACK_READY;
 		if (!vm_touch(slot_top(slot) - need, need))
 			return NULL;
 		slots_used[i] |= 1ULL << slot % 64;

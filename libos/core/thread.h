@@ -2,19 +2,21 @@
 /*
  * User-level threads: cooperative, one kernel-visible thread of control, switched in user mode.
  *
- * A thread runs until it blocks, yields or ends; an interruption by the kernel (end of slice) is resumed where it was.
- * So code between two such points needs no lock. Each thread has a demand-paged stack with a guard page, a TLS block,
- * and its own FPU and SSE control words. Which ready thread runs next is the scheduler's: two functions, replaceable.
+ * A thread runs until it blocks, yields or ends; an interruption by the kernel (end of slice) is resumed
+ * where it was. So code between two such points needs no lock. Each thread has a demand-paged stack with a
+ * guard page, a TLS block, and its own FPU and SSE control words. Which ready thread runs next is the
+ * scheduler's: two functions, replaceable.
  *
- * When no thread is ready, the one that has just blocked runs the pollers and the timeouts on its own stack and puts
- * the environment to sleep until the next deadline or event; there is no idle thread and no busy waiting.
+ * When no thread is ready, the one that has just blocked runs the pollers and the timeouts on its own stack
+ * and puts the environment to sleep until the next deadline or event; there is no idle thread and no busy
+ * waiting.
  */
 #ifndef LIBOS_CORE_THREAD_H
 #define LIBOS_CORE_THREAD_H
 
 #include "libos/core/core.h"
 
-#define THREAD_STACK_BYTES	(64 * 1024)	/* address space of a thread's stack, its guard page included */
+#define THREAD_STACK_BYTES	(64 * 1024)	/* addresses of a thread's stack, its guard page included */
 #define THREAD_MAIN_BYTES	(256 * 1024)	/* of the first thread's */
 #define THREADS_MAX		4096
 
@@ -44,8 +46,8 @@ struct thread {
 };
 
 /*
- * The policy: `ready` takes a thread that can run, `pick` returns and removes the next one, NULL if there is none, and
- * `turn` is both at once for a thread that yields (it may return that one).
+ * The policy: `ready` takes a thread that can run, `pick` returns and removes the next one, NULL if there is
+ * none, and `turn` is both at once for a thread that yields (it may return that one).
  */
 struct sched {
 	const char *name;
@@ -58,8 +60,9 @@ extern const struct sched sched_rr;		/* libos/sched/rr.c: first come, first serv
 void thread_schedule_by(const struct sched *sched);
 
 /*
- * Called when nothing is ready, after events, and now and then at switches: looks for work (a ring), wakes threads,
- * and returns the time at which it wants to be called again at the latest. Must not block. Memory is the caller's.
+ * Called when nothing is ready, after events, and now and then at switches: looks for work (a ring), wakes
+ * threads, and returns the time at which it wants to be called again at the latest. Must not block. Memory is
+ * the caller's.
  */
 struct thread_poller {
 	exo_time_t (*poll)(void *arg);

@@ -6,13 +6,13 @@
  * (include/exo/disp.h). The dispatcher page is at a fixed address, so it is reached without a register.
  *
  *   FAULT  area ON holds all registers: call C, load the fifteen registers, IRETQ from the area itself.
- *   RUN    an interrupted state in area ON: FXRSTOR and the same way out. Otherwise the environment slept or yielded
- *          by core_sleep or core_yield, whose registers lie on the stack that core_parked names.
+ *   RUN    an interrupted state in area ON: FXRSTOR and the same way out. Otherwise the environment slept or
+ *          yielded by core_sleep or core_yield, whose registers lie on the stack that core_parked names.
  *   CALL   message registers are the handler's C arguments; afterwards as RUN.
  *   OFF    a fault in upcall code itself: C reports it and ends the environment.
  *
- * From core_critical to core_critical_end an interruption is saved in area OFF and resumed by the kernel. The sequence
- * only pops from the area: the interrupted stack, red zone included, is never written.
+ * From core_critical to core_critical_end an interruption is saved in area OFF and resumed by the kernel. The
+ * sequence only pops from the area: the interrupted stack, red zone included, is never written.
  */
 #include <exo/call.h>
 #include <exo/disp.h>
@@ -24,7 +24,10 @@
 #define CALL_NUMBER(nr, name, args, names, rights, meaning)	.set EXO_CALL_##name, nr;
 	EXO_CALLS(CALL_NUMBER)
 
-/* The ABI note: the interface version that the program was built for, and the kernel features it cannot do without. */
+/*
+ * The ABI note: the interface version that the program was built for, and the kernel features it cannot do
+ * without.
+ */
 	.section .note.exo, "a", @note
 	.balign	4
 	.long	4, 16, 1
@@ -71,7 +74,9 @@ core_fault_entry:
 	call	core_fault
 	.size	core_fault_entry, . - core_fault_entry
 
-/* Resume the state in area ON with upcalls on. FPU and bases are live already. The fault entry falls in here. */
+/*
+ * Resume the state in area ON with upcalls on. FPU and bases are live already. The fault entry falls in here.
+ */
 	.globl	core_critical
 	.type	core_critical, @function
 core_critical:
@@ -106,7 +111,10 @@ core_off_entry:
 	ud2
 	.size	core_off_entry, . - core_off_entry
 
-/* rdi = badge, rsi = caller, rdx, r10, r8, r9 = words, rax = reply wanted. call_sp leaves room for the alignment. */
+/*
+ * rdi = badge, rsi = caller, rdx, r10, r8, r9 = words, rax = reply wanted. call_sp leaves room for the
+ * alignment.
+ */
 	.globl	core_call_entry
 	.type	core_call_entry, @function
 core_call_entry:
@@ -117,8 +125,8 @@ core_call_entry:
 	.size	core_call_entry, . - core_call_entry
 
 /*
- * void core_sleep(until, events), void core_yield(env): calls that come back as a RUN upcall (or at once, with an
- * error); what is kept over them lies on the stack.
+ * void core_sleep(until, events), void core_yield(env): calls that come back as a RUN upcall (or at once,
+ * with an error); what is kept over them lies on the stack.
  */
 	.globl	core_sleep
 	.type	core_sleep, @function
@@ -156,8 +164,8 @@ core_unpark:
 	.size	core_yield, . - core_yield
 
 /*
- * void thread_swap(uint64_t *save_sp, uint64_t sp, uint64_t fs_base): leave one thread, go on with another. The control
- * words of FPU and SSE are kept for each thread; the other FPU registers are dead at a call.
+ * void thread_swap(uint64_t *save_sp, uint64_t sp, uint64_t fs_base): leave one thread, go on with another.
+ * The control words of FPU and SSE are kept for each thread; the other FPU registers are dead at a call.
  */
 	.globl	thread_swap
 	.type	thread_swap, @function
@@ -192,7 +200,10 @@ thread_swap:
 	jmp	core_unpark
 	.size	thread_swap, . - thread_swap
 
-/* A new thread's first instruction, reached by core_unpark's ret: rbx = the function to run, r12 = its argument. */
+/*
+ * A new thread's first instruction, reached by core_unpark's ret: rbx = the function to run, r12 = its
+ * argument.
+ */
 	.globl	thread_begin
 	.type	thread_begin, @function
 thread_begin:
@@ -202,7 +213,10 @@ thread_begin:
 	ud2
 	.size	thread_begin, . - thread_begin
 
-/* A deferred fault's first instruction as the thread: rbx = the C function, rdi = its argument; stack aligned. */
+/*
+ * A deferred fault's first instruction as the thread: rbx = the C function, rdi = its argument; stack
+ * aligned.
+ */
 	.globl	core_deferred
 	.type	core_deferred, @function
 core_deferred:

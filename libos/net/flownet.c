@@ -23,7 +23,8 @@
 #include <exo/flow.h>
 
 #define FLOWS_MAX	16
-#define SMALL_RX_FRAMES	2
+#define ARP_RX_FRAMES	2
+#define FRAGMENT_RX_FRAMES 8
 #define RX_BUDGET	256	/* packets of one flow that one poll takes */
 #define COPY_RESERVE	4	/* of the memory, one part in so many is not for received packets */
 #define KICK_AT		16	/* packets in a ring that are worth a kick at once */
@@ -404,8 +405,9 @@ const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
 		flow_count++;
 	}
 	for (unsigned i = 0; i < flow_count; i++) {
-		bool main_ring = flows[i].kind == KIND_ALL || flows[i].kind == KIND_PORT;
-		const char *wrong = flow_bind(&flows[i], memory, main_ring ? rx_frames : SMALL_RX_FRAMES);
+		uint32_t frames = flows[i].kind == KIND_ARP ? ARP_RX_FRAMES :
+		    flows[i].kind == KIND_FRAGMENTS ? FRAGMENT_RX_FRAMES : rx_frames;
+		const char *wrong = flow_bind(&flows[i], memory, frames);
 
 		if (wrong)
 			return wrong;

@@ -60,7 +60,7 @@ void net_free(void *block);
 #define LWIP_DNS			1
 #define IP_REASSEMBLY			1
 #define IP_FRAG				1
-#define IP_REASS_MAX_PBUFS		24
+#define IP_REASS_MAX_PBUFS		64
 #define MEMP_NUM_REASSDATA		8
 #define IP_FORWARD			0
 #define IP_OPTIONS_ALLOWED		1

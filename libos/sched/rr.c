@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Round robin: the thread that has been ready longest runs next. A queue with two ends; both operations cost O(1).
+ * Round robin: the thread that has been ready longest runs next. A queue with two ends; both operations cost
+ * O(1).
  */
 #include "libos/core/thread.h"
 

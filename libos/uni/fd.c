@@ -19,7 +19,9 @@ static ssize_t console_read(struct fd *fd, void *buffer, size_t bytes);
 static ssize_t console_write(struct fd *fd, const void *buffer, size_t bytes);
 static int console_stat(struct fd *fd, struct stat *st);
 
-static const struct fd_ops console_ops = { .read = console_read, .write = console_write, .stat = console_stat };
+static const struct fd_ops console_ops = {
+	.read = console_read, .write = console_write, .stat = console_stat,
+};
 static struct fd console[CONSOLE_FDS] = {
 	{ .ops = &console_ops, .flags = O_RDONLY, .users = 1 },
 	{ .ops = &console_ops, .flags = O_WRONLY, .users = 1 },
@@ -29,7 +31,7 @@ static struct fd *first_table[CONSOLE_FDS] = { &console[0], &console[1], &consol
 static struct fd **table = first_table;
 static int table_size = CONSOLE_FDS;
 
-/* --- console ------------------------------------------------------------------------------------------------------- */
+/* --- console -------------------------------------------------------------------------------------------- */
 
 /* Nothing can be typed yet: the end of input. */
 static ssize_t console_read(struct fd *fd, void *buffer, size_t bytes)
@@ -54,7 +56,7 @@ static int console_stat(struct fd *fd, struct stat *st)
 	return 0;
 }
 
-/* --- table --------------------------------------------------------------------------------------------------------- */
+/* --- table ---------------------------------------------------------------------------------------------- */
 
 static int grow(void)
 {
@@ -152,7 +154,7 @@ int dup(int number)
 	return copy;
 }
 
-/* --- calls --------------------------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------------- */
 
 ssize_t read(int number, void *buffer, size_t bytes)
 {

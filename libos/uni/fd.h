@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptors: what a small number stands for. Each kind of object is a table of functions; what a kind does not offer
- * is NULL and fails with a fitting errno. Functions return -1 with errno set, as POSIX has it.
+ * Descriptors: what a small number stands for. Each kind of object is a table of functions; what a kind does
+ * not offer is NULL and fails with a fitting errno. Functions return -1 with errno set, as POSIX has it.
  *
- * A descriptor that is closed while a thread is inside one of its functions stays in memory until that returns.
+ * A descriptor that is closed while a thread is inside one of its functions stays in memory until that
+ * returns.
  */
 #ifndef LIBOS_UNI_FD_H
 #define LIBOS_UNI_FD_H
@@ -20,11 +21,12 @@ struct iovec;
 struct fd_ops {
 	ssize_t (*read)(struct fd *fd, void *buffer, size_t bytes);
 	ssize_t (*write)(struct fd *fd, const void *buffer, size_t bytes);
-	ssize_t (*writev)(struct fd *fd, const struct iovec *pieces, int count);	/* NULL: piece by piece */
+	ssize_t (*writev)(struct fd *fd, const struct iovec *pieces, int count); /* NULL: piece by piece */
 	off_t (*lseek)(struct fd *fd, off_t offset, int whence);
 	int (*stat)(struct fd *fd, struct stat *st);
 	int (*close)(struct fd *fd);		/* the object's last descriptor goes */
-	short (*poll)(struct fd *fd, short events);	/* which of POLLIN, POLLOUT hold now; also POLLHUP, POLLERR */
+	/* Which of POLLIN, POLLOUT hold now; also POLLHUP, POLLERR. */
+	short (*poll)(struct fd *fd, short events);
 	int (*option)(struct fd *fd, int request, void *value);	/* ioctl */
 };
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files and directories of the boot archive, read-only: open, stat, read, seek, opendir, and mmap, which returns the
- * place in the archive itself.
+ * Files and directories of the boot archive, read-only: open, stat, read, seek, opendir, and mmap, which
+ * returns the place in the archive itself.
  *
- * The archive lies in the program's space already, mapped by its creator; it is checked and indexed when a path is
- * first looked up. The environment variable EXO_FILES names the directory of it that is the program's "/".
+ * The archive lies in the program's space already, mapped by its creator; it is checked and indexed when a
+ * path is first looked up. The environment variable EXO_FILES names the directory of it that is the program's
+ * "/".
  */
 #include <dirent.h>
 #include <errno.h>
@@ -30,9 +31,11 @@ static struct tar archive;
 static const struct tar_node *root;
 static enum { UNKNOWN, OPEN, BROKEN } archive_state;
 
-/* --- pages --------------------------------------------------------------------------------------------------------- */
+/* --- pages ---------------------------------------------------------------------------------------------- */
 
-/* Address ranges that were mapped once and are free now: used again first, since their page tables are there. */
+/*
+ * Address ranges that were mapped once and are free now: used again first, since their page tables are there.
+ */
 static struct vm_region *free_ranges;
 
 static struct vm_region *take_range(uint64_t bytes)
@@ -76,7 +79,7 @@ static void uni_pages_free(struct vm_region *region)
 	free_ranges = region;
 }
 
-/* --- paths --------------------------------------------------------------------------------------------------------- */
+/* --- paths ---------------------------------------------------------------------------------------------- */
 
 static void open_archive(void)
 {
@@ -158,7 +161,7 @@ char *getcwd(char *buffer, size_t bytes)
 	return strcpy(buffer, "/");
 }
 
-/* --- open files ---------------------------------------------------------------------------------------------------- */
+/* --- open files ----------------------------------------------------------------------------------------- */
 
 static ssize_t file_read(struct fd *fd, void *buffer, size_t bytes)
 {
@@ -215,7 +218,7 @@ int open(const char *path, int flags, ...)
 	return fd_open(&file_ops, (void *)node, flags);
 }
 
-/* --- directories ---------------------------------------------------------------------------------------------------- */
+/* --- directories ---------------------------------------------------------------------------------------- */
 
 DIR *opendir(const char *path)
 {
@@ -242,7 +245,8 @@ struct dirent *readdir(DIR *dir)
 	const struct tar_node *node = dir->next;
 
 	if (dir->position < 2) {
-		node = dir->position == 0 || dir->directory == root ? dir->directory : &archive.nodes[dir->directory->parent];
+		node = dir->position == 0 || dir->directory == root ? dir->directory
+								    : &archive.nodes[dir->directory->parent];
 		strcpy(entry->d_name, dir->position++ ? ".." : ".");
 	} else if (node) {
 		memcpy(entry->d_name, node->name, node->name_len);
@@ -268,7 +272,7 @@ int closedir(DIR *dir)
 	return 0;
 }
 
-/* --- mmap ----------------------------------------------------------------------------------------------------------- */
+/* --- mmap ----------------------------------------------------------------------------------------------- */
 
 /* Files: their place in the archive, whatever its alignment. Memory: demand-zero pages. */
 void *mmap(void *address, size_t bytes, int protection, int flags, int number, off_t offset)
@@ -308,7 +312,8 @@ int munmap(void *address, size_t bytes)
 	if (at - core_begin->archive < core_begin->archive_bytes)
 		return 0;
 	struct vm_region *region = vm_find(at);
-	if (!region || region->start != at || region->end != at + PAGE_UP(bytes) || region->pager != vm_zero_pager) {
+	if (!region || region->start != at || region->end != at + PAGE_UP(bytes) ||
+	    region->pager != vm_zero_pager) {
 		errno = EINVAL;
 		return -1;
 	}

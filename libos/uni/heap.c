@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sbrk: what malloc grows by. The heap is one region of addresses, as large as the machine's memory; its pages get
- * their frames at first touch, from those that were reserved when the heap grew, so malloc fails and the touch does not.
+ * sbrk: what malloc grows by. The heap is one region of addresses, as large as the machine's memory; its
+ * pages get their frames at first touch, from those that were reserved when the heap grew, so malloc fails
+ * and the touch does not.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -9,7 +10,9 @@
 
 #define LEAST_BYTES	(16ULL << 20)
 
-static struct vm_region heap = { .pager = vm_zero_pager, .flags = EXO_MAP_READ | EXO_MAP_WRITE, .reserved = true };
+static struct vm_region heap = {
+	.pager = vm_zero_pager, .flags = EXO_MAP_READ | EXO_MAP_WRITE, .reserved = true,
+};
 static uint64_t end;
 
 static int begin(void)
@@ -46,7 +49,8 @@ void *sbrk(ptrdiff_t change)
 	}
 	if (pages_new < pages_old) {
 		/* Pages never touched still have their reservation. */
-		int64_t touched = space_unmap_free(pages_new * EXO_PAGE_SIZE, (uint32_t)(pages_old - pages_new));
+		int64_t touched =
+			space_unmap_free(pages_new * EXO_PAGE_SIZE, (uint32_t)(pages_old - pages_new));
 		frame_unreserve((uint32_t)((int64_t)(pages_old - pages_new) - (touched > 0 ? touched : 0)));
 	}
 	end = wanted;

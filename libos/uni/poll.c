@@ -2,8 +2,8 @@
 /*
  * poll and select: ask every descriptor, and sleep until something anywhere changes.
  *
- * All waiters share one queue: with cooperative threads asking again costs less than keeping lists per descriptor, and
- * programs with many connections here use a thread each.
+ * All waiters share one queue: with cooperative threads asking again costs less than keeping lists per
+ * descriptor, and programs with many connections here use a thread each.
  */
 #include <errno.h>
 #include <poll.h>
@@ -60,7 +60,8 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 /* What select was asked for one descriptor. */
 static short wanted(int number, const fd_set *in, const fd_set *out)
 {
-	return (short)((in && FD_ISSET(number, in) ? POLLIN : 0) | (out && FD_ISSET(number, out) ? POLLOUT : 0));
+	return (short)((in && FD_ISSET(number, in) ? POLLIN : 0) |
+		       (out && FD_ISSET(number, out) ? POLLOUT : 0));
 }
 
 int select(int count, fd_set *in, fd_set *out, fd_set *error, struct timeval *timeout)
@@ -74,7 +75,8 @@ int select(int count, fd_set *in, fd_set *out, fd_set *error, struct timeval *ti
 		return -1;
 	}
 	if (timeout) {
-		deadline = core_now() + (uint64_t)timeout->tv_sec * CORE_SECOND + (uint64_t)timeout->tv_usec * 1000;
+		deadline = core_now() + (uint64_t)timeout->tv_sec * CORE_SECOND +
+			   (uint64_t)timeout->tv_usec * 1000;
 		last = !timeout->tv_sec && !timeout->tv_usec;
 	}
 	for (;;) {

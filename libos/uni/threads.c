@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * C11 threads on core's. A thread's C side (result, thread-specific values) is a record of its own, since it must
- * outlive the stack until it is joined.
+ * C11 threads on core's. A thread's C side (result, thread-specific values) is a record of its own, since it
+ * must outlive the stack until it is joined.
  */
 #include <stdlib.h>
 #include <threads.h>
@@ -49,7 +49,7 @@ static exo_time_t deadline(const struct timespec *until)
 	return wanted > wall ? now + (wanted - wall) : now;
 }
 
-/* --- threads -------------------------------------------------------------------------------------------------------- */
+/* --- threads -------------------------------------------------------------------------------------------- */
 
 thrd_t thrd_current(void)
 {
@@ -156,7 +156,7 @@ void thrd_yield(void)
 	thread_yield();
 }
 
-/* --- mutexes and conditions ------------------------------------------------------------------------------------------ */
+/* --- mutexes and conditions ----------------------------------------------------------------------------- */
 
 int mtx_init(mtx_t *mutex, int type)
 {
@@ -236,10 +236,11 @@ int cnd_wait(cnd_t *cond, mtx_t *mutex)
 
 int cnd_timedwait(cnd_t *cond, mtx_t *mutex, const struct timespec *until)
 {
-	return thread_cond_wait(cond_of(cond), mutex_of(mutex), deadline(until)) ? thrd_success : thrd_timedout;
+	return thread_cond_wait(cond_of(cond), mutex_of(mutex), deadline(until)) ? thrd_success
+										 : thrd_timedout;
 }
 
-/* --- thread-specific values ------------------------------------------------------------------------------------------ */
+/* --- thread-specific values ----------------------------------------------------------------------------- */
 
 int tss_create(tss_t *key, tss_dtor_t destructor)
 {

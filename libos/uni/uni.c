@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The libOS uni: from the first thread to main() and back, and the few system functions that have no better place.
+ * The libOS uni: from the first thread to main() and back, and the few system functions that have no better
+ * place.
  */
 #include <errno.h>
 #include <signal.h>
@@ -43,7 +44,9 @@ pid_t getpid(void)
 	return (pid_t)(uint32_t)core_disp->self;
 }
 
-/* Only the program itself can be reached, and a signal that it does not catch ends it as a shell would say. */
+/*
+ * Only the program itself can be reached, and a signal that it does not catch ends it as a shell would say.
+ */
 int kill(pid_t pid, int signal)
 {
 	if (pid != getpid() && pid != 0) {

@@ -2,8 +2,8 @@
 /*
  * Regions and the dispatch of page faults. See vm.h.
  *
- * Programs have few regions (heap, stacks, what they add), and faults come in runs: a sorted list with a hint at the
- * last region found is both small and short on the hot path.
+ * Programs have few regions (heap, stacks, what they add), and faults come in runs: a sorted list with a hint
+ * at the last region found is both small and short on the hot path.
  */
 #include "libos/vm/vm.h"
 
@@ -39,7 +39,8 @@ bool vm_add(struct vm_region *region)
 		prev = next;
 		next = next->next;
 	}
-	if (region->start >= region->end || (prev && prev->end > region->start) || (next && next->start < region->end))
+	if (region->start >= region->end || (prev && prev->end > region->start) ||
+	    (next && next->start < region->end))
 		return false;
 	region->prev = prev;
 	region->next = next;
@@ -79,10 +80,12 @@ struct vm_region *vm_find(exo_vaddr_t va)
 	return vm_hint = region;
 }
 
-_Static_assert(VM_READ == EXO_MAP_READ && VM_WRITE == EXO_MAP_WRITE && VM_EXEC == EXO_MAP_EXEC, "the same bits");
+_Static_assert(VM_READ == EXO_MAP_READ && VM_WRITE == EXO_MAP_WRITE && VM_EXEC == EXO_MAP_EXEC,
+	       "the same bits");
 
 /* The frame holds old contents: writable until it is cleared. */
-static __attribute__((noinline)) const char *map_dirty(const struct vm_region *region, exo_vaddr_t va, struct frame *frame)
+static __attribute__((noinline)) const char *map_dirty(const struct vm_region *region, exo_vaddr_t va,
+						       struct frame *frame)
 {
 	uint64_t count = EXO_PAGE_SIZE / 8;
 	void *to = (void *)va;
@@ -123,7 +126,10 @@ bool vm_touch(exo_vaddr_t va, uint64_t bytes)
 		struct vm_region *region = vm_find(at);
 		if (!region)
 			continue;
-		/* Own page tables are not readable here: a lowering that changes nothing tells what is mapped. */
+		/*
+		 * Own page tables are not readable here: a lowering that changes nothing tells what is
+		 * mapped.
+		 */
 		struct exo_map *map = core_arg(CORE_ARG_FAULT);
 		*map = (struct exo_map){ at | region->flags, EXO_CAP_NONE, 0, 1, 0 };
 		if (exo_space_write(space_own(), CORE_ARG_FAULT, 1) == 1 && (map->old & EXO_PTE_PRESENT))

@@ -2,10 +2,10 @@
 /*
  * Virtual memory of a program: regions, each with its own pager.
  *
- * A region is a stretch of addresses with a function that is asked at each page fault in it. The region's memory is the
- * caller's (core allocates nothing); it stays in use until vm_remove. Pagers that exist: vm_zero_pager (a zeroed frame
- * at first touch), vm_stack_pager (the same in slots, each with a guard page below). Others are one function: see
- * vm_pager.
+ * A region is a stretch of addresses with a function that is asked at each page fault in it. The region's
+ * memory is the caller's (core allocates nothing); it stays in use until vm_remove. Pagers that exist:
+ * vm_zero_pager (a zeroed frame at first touch), vm_stack_pager (the same in slots, each with a guard page
+ * below). Others are one function: see vm_pager.
  *
  * V1 the list is sorted by address, regions are disjoint
  * V2 core's own memory (image, low pages) is in no region: a fault there has no pager
@@ -22,9 +22,9 @@
 struct vm_region;
 
 /*
- * [upcall] Called for a fault at `va` (not rounded) in the region; `access` is VM_*, `present` says that the page was
- * mapped and the access against its rights. NULL: resolved, the access is made again. Else a sentence: the program
- * ends with it. Mark it CORE_UPCALL.
+ * [upcall] Called for a fault at `va` (not rounded) in the region; `access` is VM_*, `present` says that the
+ * page was mapped and the access against its rights. NULL: resolved, the access is made again. Else a
+ * sentence: the program ends with it. Mark it CORE_UPCALL.
  */
 typedef const char *(*vm_pager)(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present);
 
@@ -52,7 +52,10 @@ struct vm_region *vm_find(exo_vaddr_t va);
 const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present);
 const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present);
 
-/* Fault a range of a region in before it is touched (fault handlers may not fault themselves). False: it cannot be. */
+/*
+ * Fault a range of a region in before it is touched (fault handlers may not fault themselves). False: it
+ * cannot be.
+ */
 bool vm_touch(exo_vaddr_t va, uint64_t bytes);
 
 /* [upcall] The page-fault handler that core installs. NULL: resolved; else why not. */
@@ -61,7 +64,7 @@ const char *vm_fault(const struct exo_regs *regs);
 /* Called once by core_start. */
 void vm_start(void);
 
-/* --- for the fault path ------------------------------------------------------------------------------------------- */
+/* --- for the fault path --------------------------------------------------------------------------------- */
 
 #define VM_ERROR_PRESENT	1	/* page-fault error code */
 #define VM_ERROR_WRITE		2

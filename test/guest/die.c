@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ends in the way that its argument names; what is printed and with which status the machine stops is judged from
- * outside (test/e2e). Not a test by itself.
+ * Ends in the way that its argument names; what is printed and with which status the machine stops is judged
+ * from outside (test/e2e). Not a test by itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,8 @@ static __attribute__((noinline)) void wild_store(uint64_t address)
 	*(volatile uint64_t *)address = 1;
 }
 
-static CORE_UPCALL const char *bad_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *bad_pager(struct vm_region *region, exo_vaddr_t va, unsigned access,
+					 bool present)
 {
 	(void)region, (void)va, (void)access, (void)present;
 	wild_store(8);

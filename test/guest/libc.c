@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The C library on uni: stdio, floats, malloc and its limits, time, errno, files and directories of the archive, mmap,
- * descriptors, poll, entropy, memory functions against simple ones.
+ * The C library on uni: stdio, floats, malloc and its limits, time, errno, files and directories of the
+ * archive, mmap, descriptors, poll, entropy, memory functions against simple ones.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,15 +25,17 @@ static void output(void)
 {
 	char text[80];
 
-	snprintf(text, sizeof(text), "%d %s %.3f %g %lld %zx %5c|", -7, "x", 3.14159, 1e300, 1234567890123LL, sizeof(text), 'c');
+	snprintf(text, sizeof(text), "%d %s %.3f %g %lld %zx %5c|", -7, "x", 3.14159, 1e300, 1234567890123LL,
+		 sizeof(text), 'c');
 	ok(!strcmp(text, "-7 x 3.142 1e+300 1234567890123 50     c|"), "formats, floats too (%s)", text);
 	ok(strtod("2.5e-3", NULL) == 2.5e-3 && strtoul("0x1f", NULL, 0) == 31, "numbers from text");
-	ok(write(1, "# written\n", 10) == 10 && isatty(1) && !isatty(99) && errno == EBADF, "the console is a terminal");
+	ok(write(1, "# written\n", 10) == 10 && isatty(1) && !isatty(99) && errno == EBADF,
+	   "the console is a terminal");
 	errno = 0;
 	ok(write(0, "x", 1) == -1 && errno == EBADF && read(0, text, 1) == 0, "descriptor 0 is at its end");
 }
 
-/* --- malloc ------------------------------------------------------------------------------------------------------- */
+/* --- malloc --------------------------------------------------------------------------------------------- */
 
 static uint32_t state = 1;
 
@@ -69,10 +71,12 @@ static void allocation(void)
 	ok(large != NULL, "a large block");
 	uint32_t unused = frame_unused();
 	memset(large, 1, 4 << 20);
-	ok(unused - frame_unused() > 900, "its frames were set aside, and come at first touch (%u)", unused - frame_unused());
+	ok(unused - frame_unused() > 900, "its frames were set aside, and come at first touch (%u)",
+	   unused - frame_unused());
 	free(large);
 	void *was = sbrk(0);
-	ok(sbrk(100000) == was && sbrk(-100000) == (char *)was + 100000 && sbrk(0) == was, "sbrk goes up and down");
+	ok(sbrk(100000) == was && sbrk(-100000) == (char *)was + 100000 && sbrk(0) == was,
+	   "sbrk goes up and down");
 }
 
 /* All that there is, in pieces; then it must fail in good order and work again. */
@@ -101,7 +105,7 @@ static void exhaustion(void)
 	free(again);
 }
 
-/* --- files ---------------------------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------------------------------------- */
 
 static void files(void)
 {
@@ -112,16 +116,19 @@ static void files(void)
 	if (!ok(fd > 2 && !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0, "open and fstat a file"))
 		return;
 	ssize_t got = read(fd, text, 20);
-	ok(got == 20 && lseek(fd, 0, SEEK_CUR) == 20 && lseek(fd, -5, SEEK_END) == st.st_size - 5, "read and seek");
+	ok(got == 20 && lseek(fd, 0, SEEK_CUR) == 20 && lseek(fd, -5, SEEK_END) == st.st_size - 5,
+	   "read and seek");
 	ok(read(fd, text + 50, 100) == 5 && read(fd, text + 50, 100) == 0, "the end of a file");
 	ok(lseek(fd, -1, SEEK_SET) == -1 && errno == EINVAL, "a place before the file");
 	const char *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	ok(map != MAP_FAILED && !memcmp(map, text, 20), "mmap shows the same bytes");
 	ok(munmap((void *)map, (size_t)st.st_size) == 0, "munmap");
-	ok(mmap(NULL, 10, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EACCES, "no writing to it");
+	ok(mmap(NULL, 10, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED && errno == EACCES,
+	   "no writing to it");
 	int copy = dup(fd);
-	ok(copy > fd && lseek(fd, 7, SEEK_SET) == 7 && lseek(copy, 0, SEEK_CUR) == 7 && !close(fd) && !fstat(copy, &st2) &&
-	   st2.st_ino == st.st_ino && !close(copy), "dup shares the place");
+	ok(copy > fd && lseek(fd, 7, SEEK_SET) == 7 && lseek(copy, 0, SEEK_CUR) == 7 && !close(fd) &&
+		   !fstat(copy, &st2) && st2.st_ino == st.st_ino && !close(copy),
+	   "dup shares the place");
 	ok(close(copy) == -1 && errno == EBADF, "a closed descriptor");
 	ok(open("/no/such", O_RDONLY) == -1 && errno == ENOENT, "a missing file");
 	ok(open(CONFIGURATION "/x", O_RDONLY) == -1 && errno == ENOTDIR, "a file is no directory");
@@ -130,8 +137,9 @@ static void files(void)
 
 	FILE *f = fopen(CONFIGURATION, "r");
 	char line[100] = "";
-	ok(f && fgets(line, sizeof(line), f) && !memcmp(line, text, strlen(line)) && fseek(f, 0, SEEK_END) == 0 && ftell(f) > 0 &&
-	   fclose(f) == 0, "stdio reads files (%.10s)", line);
+	ok(f && fgets(line, sizeof(line), f) && !memcmp(line, text, strlen(line)) &&
+		   fseek(f, 0, SEEK_END) == 0 && ftell(f) > 0 && fclose(f) == 0,
+	   "stdio reads files (%.10s)", line);
 	int fds[100], opened = 0;
 	while (opened < 100 && (fds[opened] = open("/etc/exo.conf", O_RDONLY)) >= 0)
 		opened++;
@@ -147,14 +155,16 @@ static void mappings(void)
 	bool good = true;
 
 	for (int i = 0; i < 300 && good; i++) {
-		unsigned char *at = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		unsigned char *at =
+			mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		good = at != MAP_FAILED && at[0] == 0 && at[999999] == 0;
 		if (good) {
 			at[0] = at[999999] = 1;
 			good = !munmap(at, 1 << 20);
 		}
 	}
-	ok(good && frame_held() <= before + 24, "300 MiB of mmap and munmap (%u frames more)", frame_held() - before);
+	ok(good && frame_held() <= before + 24, "300 MiB of mmap and munmap (%u frames more)",
+	   frame_held() - before);
 	ok(munmap(&good, 4096) == -1 && errno == EINVAL, "munmap of something else");
 }
 
@@ -175,10 +185,11 @@ static void directories(void)
 	ok(dots == 2 && names >= 4 && bin, "readdir lists it");
 	rewinddir(dir);
 	ok(readdir(dir) != NULL && closedir(dir) == 0, "rewinddir, closedir");
-	ok(!opendir(CONFIGURATION) && errno == ENOTDIR && !opendir("/nowhere") && errno == ENOENT, "what is no directory");
+	ok(!opendir(CONFIGURATION) && errno == ENOTDIR && !opendir("/nowhere") && errno == ENOENT,
+	   "what is no directory");
 }
 
-/* --- time, poll, entropy ---------------------------------------------------------------------------------------------- */
+/* --- time, poll, entropy -------------------------------------------------------------------------------- */
 
 static void waiting(void)
 {
@@ -206,7 +217,7 @@ static void waiting(void)
 	ok(getentropy(one, 257) == -1, "at most 256 bytes of it");
 }
 
-/* --- memory functions --------------------------------------------------------------------------------------------------- */
+/* --- memory functions ----------------------------------------------------------------------------------- */
 
 static bool same(const unsigned char *a, const unsigned char *b, size_t bytes)
 {
@@ -222,7 +233,8 @@ static void memory_functions(void)
 	bool copied = true, moved = true, filled = true, compared = true;
 
 	for (int round = 0; round < 3000; round++) {
-		size_t bytes = (next() >> 8) % (round % 4 ? 70 : 1000), from = (next() >> 8) % 300, to = (next() >> 8) % 300;
+		size_t bytes = (next() >> 8) % (round % 4 ? 70 : 1000), from = (next() >> 8) % 300,
+		       to = (next() >> 8) % 300;
 		for (size_t i = 0; i < sizeof(a); i++)
 			a[i] = b[i] = (unsigned char)(next() >> 16);
 		memmove(a + to, a + from, bytes);
@@ -243,11 +255,13 @@ static void memory_functions(void)
 		compared = compared && memcmp(a + to, b + to, bytes) == 0;
 		if (bytes) {
 			a[to + bytes / 2]++;
-			compared = compared && (memcmp(a + to, b + to, bytes) > 0) == (a[to + bytes / 2] > b[to + bytes / 2]);
+			compared = compared && (memcmp(a + to, b + to, bytes) > 0) ==
+						       (a[to + bytes / 2] > b[to + bytes / 2]);
 		}
 		free(saved);
 	}
-	ok(copied && moved && filled && compared, "memcpy %d memmove %d memset %d memcmp %d", copied, moved, filled, compared);
+	ok(copied && moved && filled && compared, "memcpy %d memmove %d memset %d memcmp %d", copied, moved,
+	   filled, compared);
 }
 
 static void last_words(void)
@@ -258,7 +272,8 @@ static void last_words(void)
 int main(int argc, char **argv)
 {
 	ok(argc >= 1 && argv[0] && !argv[argc], "arguments");
-	ok(getenv("EXO_FILES") && !getenv("NOTHING") && !setenv("NEW", "1", 1) && !strcmp(getenv("NEW"), "1"), "environment");
+	ok(getenv("EXO_FILES") && !getenv("NOTHING") && !setenv("NEW", "1", 1) && !strcmp(getenv("NEW"), "1"),
+	   "environment");
 	atexit(last_words);
 	output();
 	allocation();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads: order, TLS, FPU control words, sleeping, mutex, condition, semaphore, pollers, a scheduler of one's own,
- * hundreds of them, and C11's interface on top.
+ * Threads: order, TLS, FPU control words, sleeping, mutex, condition, semaphore, pollers, a scheduler of
+ * one's own, hundreds of them, and C11's interface on top.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,8 @@ static void tls_thread(void *arg)
 	for (int i = 0; i < 5; i++) {
 		thread_yield();
 		__asm__ volatile("stmxcsr %0" : "=m"(now));
-		tls_bad += own != number || own_zero[99] != (char)number || (now & 0x6000) != (control & 0x6000);
+		tls_bad +=
+			own != number || own_zero[99] != (char)number || (now & 0x6000) != (control & 0x6000);
 	}
 }
 
@@ -82,7 +83,8 @@ static void sleeper(void *arg)
 static void sleeping(void)
 {
 	exo_time_t start = core_now();
-	struct thread *late = thread_create("late", sleeper, (void *)15), *early = thread_create("early", sleeper, (void *)5);
+	struct thread *late = thread_create("late", sleeper, (void *)15),
+		      *early = thread_create("early", sleeper, (void *)5);
 
 	memset(trace, 0, sizeof(trace));
 	thread_join(late);
@@ -92,7 +94,8 @@ static void sleeping(void)
 	ok(took >= 15 * MS && took < 1000 * MS, "and not early (%lu us)", took / 1000);
 	struct thread_queue nobody = { 0 };
 	start = core_now();
-	ok(!thread_wait(&nobody, start + 3 * MS) && core_now() >= start + 3 * MS, "a wait ends at its deadline");
+	ok(!thread_wait(&nobody, start + 3 * MS) && core_now() >= start + 3 * MS,
+	   "a wait ends at its deadline");
 }
 
 static struct thread_mutex mutex;
@@ -168,7 +171,8 @@ static void pollers(void)
 
 	thread_add_poller(&poller);
 	poll_wakes = thread_current;
-	ok(thread_wait(NULL, core_now() + CORE_SECOND) && polls > 3, "a poller sets its own pace and wakes a thread");
+	ok(thread_wait(NULL, core_now() + CORE_SECOND) && polls > 3,
+	   "a poller sets its own pace and wakes a thread");
 }
 
 /* Last in, first out. */
@@ -255,9 +259,12 @@ static void many(void)
 		thrd_join(threads[i], &result);
 		sum += result;
 	}
-	ok(made == MANY && sum == MANY * (MANY - 1) / 2 + MANY, "%d C11 threads, joined with their results", made);
-	ok(c_sum == MANY * (MANY - 1) / 2 && c_destroyed == MANY, "each under a mutex, each with a value of its own");
-	ok(mtx_trylock(&c_mutex) == thrd_success && mtx_lock(&c_mutex) == thrd_error, "a plain mutex is not recursive");
+	ok(made == MANY && sum == MANY * (MANY - 1) / 2 + MANY, "%d C11 threads, joined with their results",
+	   made);
+	ok(c_sum == MANY * (MANY - 1) / 2 && c_destroyed == MANY,
+	   "each under a mutex, each with a value of its own");
+	ok(mtx_trylock(&c_mutex) == thrd_success && mtx_lock(&c_mutex) == thrd_error,
+	   "a plain mutex is not recursive");
 	uint32_t cycles = 0;
 	for (; cycles < 2000; cycles++) {
 		thrd_t thread;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Virtual memory in user space: demand-zero regions, pagers of one's own, guard pages, exceptions, deferred faults,
- * frames recycled and given back, the red zone and all registers kept over a fault.
+ * Virtual memory in user space: demand-zero regions, pagers of one's own, guard pages, exceptions, deferred
+ * faults, frames recycled and given back, the red zone and all registers kept over a fault.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,8 +38,8 @@ static void demand_zero(void)
 	ok(zero.faults == PAGES, "one fault a page (%lu)", zero.faults);
 	held = frame_held();
 	vm_remove(&zero);
-	ok(frame_unused() >= PAGES / 2 || frame_held() < held, "removing a region frees its frames (%u held, %u unused)",
-	   frame_held(), frame_unused());
+	ok(frame_unused() >= PAGES / 2 || frame_held() < held,
+	   "removing a region frees its frames (%u held, %u unused)", frame_held(), frame_unused());
 	ok(vm_find(zero.start) == NULL, "and the region is gone");
 	uint32_t before = frame_held();
 	zero.faults = 0;
@@ -53,14 +53,16 @@ static void demand_zero(void)
 	vm_remove(&zero);
 	held = frame_held();
 	uint32_t given = frame_trim(), unused = frame_unused();
-	ok(frame_held() == held - given && unused <= frame_held(), "the end of a run can be given back (%u)", given);
+	ok(frame_held() == held - given && unused <= frame_held(), "the end of a run can be given back (%u)",
+	   given);
 }
 
 /* A pager that maps one frame at every page of a read-only region, and counts writes to it. */
 static unsigned write_attempts;
 static struct frame shared;
 
-static CORE_UPCALL const char *sharing_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static CORE_UPCALL const char *sharing_pager(struct vm_region *region, exo_vaddr_t va, unsigned access,
+					     bool present)
 {
 	if (access == VM_WRITE) {
 		write_attempts++;
@@ -85,15 +87,17 @@ static void own_pager(void)
 	uint8_t old = *(volatile uint8_t *)region.start;
 	__asm__ volatile("movb %%al, (%%rdx)\n\tnop" :: "d"(region.start), "a"(old + 1) : "memory");
 	uint8_t byte = *(volatile uint8_t *)region.start;
-	ok(write_attempts == 1 && byte == old, "it sees a write against the page's rights (%u, %u)", write_attempts, byte);
+	ok(write_attempts == 1 && byte == old, "it sees a write against the page's rights (%u, %u)",
+	   write_attempts, byte);
 	vm_remove(&region);
 }
 
-/* --- registers and red zone --------------------------------------------------------------------------------------------- */
+/* --- registers and red zone ----------------------------------------------------------------------------- */
 
 /*
- * void fault_probe(uint64_t *touch, const uint64_t before[16], uint64_t after[18]): load the registers, and three words
- * of red zone and FPU, make a fault by writing 77 to *touch with the carry set, and store what is there afterwards.
+ * void fault_probe(uint64_t *touch, const uint64_t before[16], uint64_t after[18]): load the registers, and
+ * three words of red zone and FPU, make a fault by writing 77 to *touch with the carry set, and store what is
+ * there afterwards.
  */
 void fault_probe(uint64_t *touch, const uint64_t *before, uint64_t *after);
 __asm__(
@@ -126,8 +130,8 @@ static bool registers_kept(uint64_t *touch)
 	for (int i = 1; i < 15; i++)
 		if (after[i] != before[i])
 			return false;
-	return after[0] == ~0ULL && after[15] == before[11] && after[16] == before[13] && after[17] == before[12] &&
-	       *touch == 77;
+	return after[0] == ~0ULL && after[15] == before[11] && after[16] == before[13] &&
+	       after[17] == before[12] && *touch == 77;
 }
 
 static void kept(void)
@@ -142,7 +146,7 @@ static void kept(void)
 	vm_remove(&region);
 }
 
-/* --- exceptions ------------------------------------------------------------------------------------------------------------ */
+/* --- exceptions ----------------------------------------------------------------------------------------- */
 
 static CORE_UPCALL bool skip_ud2(struct exo_regs *regs)
 {
@@ -200,13 +204,15 @@ static int deep(int depth)
 
 int main(void)
 {
-	ok(core_info->magic == EXO_INFO_MAGIC && core_begin->magic == EXO_START_MAGIC, "the shared pages are there");
+	ok(core_info->magic == EXO_INFO_MAGIC && core_begin->magic == EXO_START_MAGIC,
+	   "the shared pages are there");
 	demand_zero();
 	own_pager();
 	kept();
 	exceptions();
 	deep(300);
 	ok(depth_reached == 0, "the stack grows by demand");
-	ok(vm_add(&(struct vm_region){ .start = 0x1000, .end = 0x1000 }) == false, "an empty region is refused");
+	ok(vm_add(&(struct vm_region){ .start = 0x1000, .end = 0x1000 }) == false,
+	   "an empty region is refused");
 	return tap_done();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Accounts: limits, nesting, death in chains; environments made in them; random takes and gives against a naive model,
- * which adds up what each environment holds along the accounts above it.
+ * Accounts: limits, nesting, death in chains; environments made in them; random takes and gives against a naive
+ * model, which adds up what each environment holds along the accounts above it.
  */
 #include <stdlib.h>
 #include "test/unit/tap.h"
@@ -85,9 +85,11 @@ static void test_chain(void)
 		is_int(world_finish(0, EXO_CALL_env_destroy, world_handle(0, 40 + i), 0), 0, "destroy one");
 		is_int(CALL(0, cap_delete, world_handle(0, 40 + i)), 0, "drop its capability");
 	}
-	is_int(CALL(0, cap_delete, world_handle(0, 30)), ERR(BUSY), "the first account is still charged for the second");
+	is_int(CALL(0, cap_delete, world_handle(0, 30)), ERR(BUSY),
+	    "the first account is still charged for the second");
 	for (i = 10; i-- > 0; )
-		is_int(CALL(0, cap_delete, world_handle(0, 30 + i)), 0, "drop an account's frame, the last one first");
+		is_int(CALL(0, cap_delete, world_handle(0, 30 + i)), 0,
+		    "drop an account's frame, the last one first");
 	world.unchecked = false;
 	is_int(world_finish(0, EXO_CALL_cap_delete, a, 0), 0, "drop their frames");
 	is_int(info->frames_free, before, "all are free");
@@ -202,7 +204,8 @@ static void test_random(unsigned steps)
 		limit[i] = 90 - 20 * i;
 		base[i] = 0;
 		account = (exo_cap_t)CALL(0, account_make, 20 + i, account, frames, i, limit[i]);
-		ok(make_env(0, 30 + i, account, frames, NEST + 4 * i) > 0, "an environment with a limit of %u", limit[i]);
+		ok(make_env(0, 30 + i, account, frames, NEST + 4 * i) > 0, "an environment with a limit of %u",
+		    limit[i]);
 		child[i] = pfn_to_virt(slot(0, 30 + i)->object);
 	}
 	for (i = 0; i < steps && good; i++) {
@@ -215,7 +218,8 @@ static void test_random(unsigned steps)
 	if (!good)
 		printf("# step %u by %u: result %lld\n", i, who, (long long)null.result);
 	for (i = 0; i < NEST; i++)
-		is_int(world_finish(0, EXO_CALL_env_destroy, world_handle(0, 30 + i), 0), 0, "destroy one in the middle of it");
+		is_int(world_finish(0, EXO_CALL_env_destroy, world_handle(0, 30 + i), 0), 0,
+		    "destroy one in the middle of it");
 	for (i = 0; i < NEST; i++)
 		is_int(CALL(0, cap_delete, world_handle(0, 20 + i)), 0, "drop its account");
 	is_int(CALL(0, frame_give, frames, 5 * NEST), 5 * NEST, "give all back");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Capabilities: derive, delete, revoke, tables, every documented error, ends in the middle; random operations of three
- * environments against a naive model, which keeps one record a slot with its parent and searches them all.
+ * Capabilities: derive, delete, revoke, tables, every documented error, ends in the middle; random operations of
+ * three environments against a naive model, which keeps one record a slot with its parent and searches them all.
  */
 #include <stdlib.h>
 #include "test/unit/tap.h"
@@ -55,8 +55,10 @@ static void test_derive_errors(void)
 	is_int(CALL(0, cap_derive, a, 0, 9, RWX, 3, 8), ERR(RANGE), "derive: end outside");
 	is_int(CALL(0, cap_derive, a, 0, 9, RWX, ~0ULL, 2), ERR(RANGE), "derive: first wraps");
 	is_int(CALL(0, cap_derive, a, 0, 9, RWX, 2, ~0ULL), ERR(RANGE), "derive: count wraps");
-	is_int(CALL(0, cap_derive, world_handle(0, SLOT_CONSOLE), 0, 9, 1, 0, 1), ERR(INVAL), "derive: a range of a console");
-	is_int(CALL(0, cap_derive, world_handle(0, SLOT_ENV), 0, 9, EXO_RIGHT_READ, 0, 0) > 0, 1, "derive an ENV without GRANT");
+	is_int(CALL(0, cap_derive, world_handle(0, SLOT_CONSOLE), 0, 9, 1, 0, 1), ERR(INVAL),
+	    "derive: a range of a console");
+	is_int(CALL(0, cap_derive, world_handle(0, SLOT_ENV), 0, 9, EXO_RIGHT_READ, 0, 0) > 0, 1,
+	    "derive an ENV without GRANT");
 	is_int(CALL(0, cap_derive, a, world_handle(0, 9), 10, RWX, 0, 0), ERR(RIGHTS), "derive: through it");
 	is_int(CALL(0, cap_delete, world_handle(0, 9)), 0, "delete it");
 	entry = (exo_cap_t)CALL(0, entry_make, 9, 0, 77);
@@ -176,7 +178,8 @@ struct node {
 static struct node nodes[WORLD_ENVS * SLOTS];
 #define node(who, number)	(&nodes[(who) * SLOTS + (number)])
 
-static void node_set(struct node *n, unsigned type, unsigned rights, uint64_t first, uint32_t count, struct node *parent)
+static void node_set(struct node *n, unsigned type, unsigned rights, uint64_t first, uint32_t count,
+    struct node *parent)
 {
 	n->type = type;
 	n->rights = rights;
@@ -249,7 +252,8 @@ static bool model_agrees(void)
 			cap = slot(who, i);
 			n = node(who, i);
 			if (cap->type != n->type || cap->rights != n->rights || cap->first != n->first ||
-			    cap->count != n->count || cap->generation != n->generation || node_of(cap->parent) != n->parent)
+			    cap->count != n->count || cap->generation != n->generation ||
+			    node_of(cap->parent) != n->parent)
 				return false;
 		}
 	return true;
@@ -307,7 +311,8 @@ static bool step_derive(unsigned who)
 
 	if (source->type && source->type != EXO_TYPE_FRAME && below(8))
 		first = count = 0;
-	result = CALL(who, cap_derive, world_handle(who, from), other ? world_handle(who, SLOT_PEER) : 0, number, rights, first,
+	result = CALL(who, cap_derive, world_handle(who, from), other ? world_handle(who, SLOT_PEER) : 0, number,
+	    rights, first,
 	    count);
 	wanted = wanted_derive(source, to, rights, first, &count);
 	if (wanted)
@@ -341,7 +346,8 @@ static bool step_revoke(unsigned who)
 static void test_random(unsigned steps)
 {
 	static bool (*const step[])(unsigned) = {
-		step_take, step_take, step_derive, step_derive, step_derive, step_derive, step_derive, step_delete, step_revoke
+		step_take, step_take, step_derive, step_derive, step_derive, step_derive, step_derive, step_delete,
+		    step_revoke
 	};
 	unsigned i, which = 0, who = 0;
 	bool good = true;
@@ -369,13 +375,15 @@ static void test_destroy(void)
 	is_int(CALL(2, cap_table, a, 0), 64, "a second table frame");
 	for (i = 64; i < 120; i++)
 		CALL(2, cap_derive, a, 0, i, RWX, i - 60, 3);
-	is_int(CALL(2, cap_derive, a, world_handle(2, SLOT_PEER), 30, EXO_RIGHT_READ, 80, 5) > 0, 1, "5 frames for another");
+	is_int(CALL(2, cap_derive, a, world_handle(2, SLOT_PEER), 30, EXO_RIGHT_READ, 80, 5) > 0, 1,
+	    "5 frames for another");
 	is_int(CALL(2, cap_derive, a, 0, 120, RWX, 0, 1) > 0, 1, "one of its own table, in that table");
 	is_int(CALL(2, account_make, 21, world_handle(2, SLOT_ACCOUNT), a, 89, 10) > 0, 1, "an account");
 	is_int(CALL(2, space_create, 22, a, 88) > 0, 1, "a space");
 	is_int(CALL(2, space_table, world_handle(2, 22), 0, EXO_LEVEL_512G, a, 87), 0, "with a table");
 	is_int(CALL(2, cap_delete, a), ERR(BUSY), "it cannot delete what its objects lie in");
-	cap_fill(cap_free_slot(world.env[0], 40), EXO_TYPE_ENV, EXO_RIGHT_CONTROL, 0, (uint32_t)(world.env[2]->id >> 32),
+	cap_fill(cap_free_slot(world.env[0], 40), EXO_TYPE_ENV, EXO_RIGHT_CONTROL, 0,
+	    (uint32_t)(world.env[2]->id >> 32),
 	    world.env[2]->self, NULL, 40);
 	control = world_handle(0, 40);
 	given = info->frames_free;

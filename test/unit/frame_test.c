@@ -87,7 +87,8 @@ static void test_take_errors(void)
 	is_int(CALL(0, frame_take, SLOT_FREE, null.frames - 1, 2), ERR(RANGE), "take: beyond memory");
 	is_int(CALL(0, frame_take, SLOT_FREE, ~0ULL, 1), ERR(RANGE), "take: no such number");
 	is_int(CALL(0, frame_take, SLOT_FREE, info_first, 1), ERR(BUSY), "take: not free");
-	is_int(CALL(0, frame_take, exo_cap_make(SLOT_FREE, 1), EXO_PFN_ANY, 1), ERR(CAP), "append: no such capability");
+	is_int(CALL(0, frame_take, exo_cap_make(SLOT_FREE, 1), EXO_PFN_ANY, 1), ERR(CAP),
+	    "append: no such capability");
 	is_int(CALL(0, frame_take, world_handle(0, SLOT_ENV), EXO_PFN_ANY, 1), ERR(TYPE), "append: not frames");
 	is_int(info->frames_free, before, "no frame was taken");
 	is_int(CALL(0, frame_take, self, EXO_PFN_ANY, 1), ERR(BUSY), "append: the next is not free");
@@ -107,7 +108,8 @@ static void test_take_errors(void)
 	is_int(CALL(0, frame_give, derived, 1), ERR(CAP), "and is deleted");
 	is_int(CALL(0, frame_give, taken, 7), 7, "give: all");
 	is_int(info->frames_free, before, "all are free again");
-	is_int(CALL(0, frame_give, world_handle(0, SLOT_SELF), 3), ERR(BUSY), "give: not what a kernel object lies in");
+	is_int(CALL(0, frame_give, world_handle(0, SLOT_SELF), 3), ERR(BUSY),
+	    "give: not what a kernel object lies in");
 }
 
 static void test_pins(void)

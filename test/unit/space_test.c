@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Spaces: tables, mapping, unmapping, lowering rights, every documented error, deletion and taking apart; random batches
- * against a naive model, which keeps for each page the frame, the rights and the capability it was mapped through, and
- * a model of the CPU's TLB, in which nothing may stay that the tables no longer allow.
+ * Spaces: tables, mapping, unmapping, lowering rights, every documented error, deletion and taking apart; random
+ * batches against a naive model, which keeps for each page the frame, the rights and the capability it was mapped
+ * through, and a model of the CPU's TLB, in which nothing may stay that the tables no longer allow.
  */
 #include <stdlib.h>
 #include "test/unit/tap.h"
@@ -71,7 +71,8 @@ static void test_tables(void)
 	is_int(CALL(0, space_table, space, EXO_USER_MAX - 1, 3, a, 1), 0, "table: level 3");
 	is_int(CALL(0, space_table, space, EXO_USER_MAX - 1, 3, a, 2), ERR(BUSY), "table: there is one");
 	is_int(CALL(0, space_table, space, EXO_USER_MAX - 1, 2, a, 2), 0, "table: level 2");
-	is_int(CALL(0, space_table, space, EXO_USER_MAX - 1, 1, a, 10), ERR(RANGE), "table: level 1 needs three frames");
+	is_int(CALL(0, space_table, space, EXO_USER_MAX - 1, 1, a, 10), ERR(RANGE),
+	    "table: level 1 needs three frames");
 	is_int(CALL(0, space_table, space, EXO_USER_MAX - 1, 1, a, 3), 0, "table: level 1");
 	reader = (exo_cap_t)CALL(0, cap_derive, space, 0, 11, EXO_RIGHT_READ, 0, 0);
 	is_int(CALL(0, space_table, reader, 0, 3, a, 6), ERR(RIGHTS), "table: without WRITE");
@@ -80,7 +81,8 @@ static void test_tables(void)
 	is_int(CALL(0, space_write, space, 0, 1), 1, "the last page there is");
 	*descriptors(0) = (struct exo_map){ EXO_USER_MAX | R | W, a, 8, 1, 0 };
 	is_int(CALL(0, space_write, space, 0, 1), ERR(INVAL), "the one behind it never");
-	ok(space_lookup(slot(0, 10)->object, EXO_USER_MAX - 1, &pfn, &pte) && pfn == slot(0, 8)->first + 7, "lookup finds it");
+	ok(space_lookup(slot(0, 10)->object, EXO_USER_MAX - 1, &pfn, &pte) && pfn == slot(0, 8)->first + 7,
+	    "lookup finds it");
 	ok(!space_lookup(slot(0, 10)->object, EXO_USER_MAX - 4097, &pfn, &pte), "lookup: not mapped");
 	ok(!space_lookup(slot(0, 10)->object, ~0ULL, &pfn, &pte), "lookup: no user address");
 	is_int(CALL(0, frame_give, a, 12), ERR(BUSY), "tables cannot be given back");
@@ -115,7 +117,8 @@ static void test_write_errors(void)
 	is_int(write_pages(0, WORLD_VA | R, a, 0, 0), ERR(INVAL), "write: no page");
 	is_int(write_pages(0, WORLD_VA | R, a, 0, EXO_MAP_BATCH_MAX + 1), ERR(INVAL), "write: too many pages");
 	is_int(write_pages(0, WORLD_VA - 4096 * 4, a, 0, 8), ERR(NOTABLE), "write: no table for the first page");
-	is_int(write_pages(0, (WORLD_VA + (2 << 20) - 4096 * 4) | R, a, 0, 8), ERR(NOTABLE), "write: none for the last");
+	is_int(write_pages(0, (WORLD_VA + (2 << 20) - 4096 * 4) | R, a, 0, 8), ERR(NOTABLE),
+	    "write: none for the last");
 	is_int(write_pages(0, WORLD_VA | R, a, 8, 1), ERR(RANGE), "write: outside of the capability");
 	is_int(write_pages(0, WORLD_VA | R, a, 1, 8), ERR(RANGE), "write: end outside");
 	is_int(write_pages(0, WORLD_VA | R, a + (1ULL << 32), 1, 1), ERR(CAP), "write: stale capability");
@@ -124,13 +127,18 @@ static void test_write_errors(void)
 	is_int(write_pages(0, WORLD_VA | R | X, reader, 0, 1), ERR(RIGHTS), "write: without EXEC");
 	is_int(write_pages(0, WORLD_VA | R, world_handle(0, SLOT_SELF), 0, 1), ERR(STATE), "write: an environment");
 	is_int(write_pages(0, WORLD_VA | R, world_handle(0, SLOT_SELF), 8, 1), ERR(STATE), "write: links");
-	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 4, 1), ERR(STATE), "write: a table, writable");
-	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 3, 1), ERR(STATE), "write: capabilities, writable");
-	is_int(write_pages(0, WORLD_VA | R | X, world_handle(0, SLOT_SELF), 3, 1), ERR(STATE), "write: or executable");
-	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 1, 3), ERR(STATE), "write: a run up to one");
+	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 4, 1), ERR(STATE),
+	    "write: a table, writable");
+	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 3, 1), ERR(STATE),
+	    "write: capabilities, writable");
+	is_int(write_pages(0, WORLD_VA | R | X, world_handle(0, SLOT_SELF), 3, 1), ERR(STATE),
+	    "write: or executable");
+	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 1, 3), ERR(STATE),
+	    "write: a run up to one");
 	ok(!*entry && !entry[1] && !entry[2], "nothing is mapped");
 	is_int(write_pages(0, WORLD_VA | R, world_handle(0, SLOT_SELF), 3, 4), 1, "but read they may be");
-	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 1, 2), 1, "dispatcher and arguments also written");
+	is_int(write_pages(0, WORLD_VA | R | W, world_handle(0, SLOT_SELF), 1, 2), 1,
+	    "dispatcher and arguments also written");
 	is_int(CALL(0, cap_table, a, 0), 64, "a new table of capabilities");
 	is_int(write_pages(0, WORLD_VA + 0x10000, a, 0, 3), 1, "unmap what is not mapped");
 	is_int(descriptors(0)->old, 0, "nothing was there");
@@ -392,7 +400,8 @@ static bool step_cap(void)
 		return result > 0 || !info->frames_free;
 	}
 	if (kind == 1) {
-		result = CALL(0, cap_derive, world_handle(0, number), 0, other, below(2) ? RWX : EXO_RIGHT_READ, 0, 0);
+		result = CALL(0, cap_derive, world_handle(0, number), 0, other, below(2) ? RWX : EXO_RIGHT_READ, 0,
+		    0);
 		if (result > 0)
 			holds_slot[0][other] = true;
 		return true;
@@ -420,7 +429,8 @@ static void test_random(unsigned steps)
 	memset(tlb, 0, sizeof(tlb));
 	null.on_tlb = on_tlb;
 	CALL(0, frame_take, 50, EXO_PFN_ANY, 3);
-	is_int(CALL(0, space_table, SPACE, WORLD_VA + (2 << 20), 1, world_handle(0, 50), 0), 0, "a second leaf table");
+	is_int(CALL(0, space_table, SPACE, WORLD_VA + (2 << 20), 1, world_handle(0, 50), 0), 0,
+	    "a second leaf table");
 	for (i = 0; i < steps && good; i++) {
 		which = below(5);
 		good = which ? step_write() : step_cap();
@@ -432,7 +442,8 @@ static void test_random(unsigned steps)
 	ok(good, "%u random steps agree with the model and leave nothing in the TLB", steps);
 	if (!good)
 		printf("# step %u, kind %x: result %lld\n", i, which, (long long)null.result);
-	ok(null.tlb_pages && null.tlb_alls, "%llu single invalidations, %llu of all", (unsigned long long)null.tlb_pages,
+	ok(null.tlb_pages && null.tlb_alls, "%llu single invalidations, %llu of all",
+	    (unsigned long long)null.tlb_pages,
 	    (unsigned long long)null.tlb_alls);
 	null.on_tlb = NULL;
 }

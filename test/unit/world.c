@@ -51,7 +51,8 @@ static void make_env(unsigned who)
 	    (uint32_t)(env->id >> 32), env->self);
 	fill_slot(who, SLOT_SPACE, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, env->root);
 	fill_slot(who, SLOT_ACCOUNT, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0, env->account);
-	fill_slot(who, SLOT_SELF, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, run, WORLD_RUN, 0);
+	fill_slot(who, SLOT_SELF, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, run, WORLD_RUN,
+	    0);
 	fill_slot(who, SLOT_CONSOLE, EXO_TYPE_CONSOLE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, 0);
 	space_link_table(env->root, WORLD_VA, EXO_LEVEL_512G, run + 5);
 	space_link_table(env->root, WORLD_VA, EXO_LEVEL_1G, run + 6);
@@ -115,7 +116,8 @@ exo_cap_t world_handle(unsigned who, uint32_t slot)
 	return cap ? exo_cap_make(slot, cap->generation) : 0;
 }
 
-int64_t world_call(unsigned who, unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t world_call(unsigned who, unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+    uint64_t a5)
 {
 	const char *broken;
 
@@ -288,7 +290,8 @@ static const char *count_table(exo_pfn_t pfn)
 	exo_pfn_t to;
 
 	CHECK(level >= 1 && level <= 4);
-	CHECK(state_of(frame_table[pfn].object) == EXO_FRAME_TABLE && frame_table[frame_table[pfn].object].level == 4);
+	CHECK(state_of(frame_table[pfn].object) == EXO_FRAME_TABLE &&
+	    frame_table[frame_table[pfn].object].level == 4);
 	if (level == 1) {
 		CHECK(state_of(pfn + 1) == EXO_FRAME_LINKS && frame_table[pfn + 1].object == pfn);
 		CHECK(state_of(pfn + 2) == EXO_FRAME_LINKS);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * picolibc's time.h hides the monotonic and the CPU-time clock behind a macro of the system; this system has both.
+ * picolibc's time.h hides the monotonic and the CPU-time clock behind a macro of the system; this system has
+ * both.
  */
 #ifndef _POSIX_MONOTONIC_CLOCK
 #define _POSIX_MONOTONIC_CLOCK	200112L

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Little memory: a page is served with 4 MiB, and a server that has run out of memory goes on with what it has.
+
+Time limit: 180 s
+"""
+
+import atexit
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import peer
+import tap
+import wire
+from guest import Guest
+from served import Served
+from tap import check, has, same, wait_until
+from web import Connection, fetch, get
+
+PAGE = b"<p>" + b"0123456789" * 50 + b"</p>\n"
+LARGE = random.Random(5).randbytes(700000)
+
+tree = tempfile.mkdtemp(prefix="exo-memory-")
+
+
+def page(client):
+    """The page over a wire, by a connection of its own."""
+    with Connection(0, sock=client.connect(80)) as c:
+        answer = c.request("/")
+        same((answer.status, answer.body), (200, PAGE), "the page")
+
+
+def test_page():
+    """a page and a file of 700 KB with 4 MiB on every machine type"""
+    for kind in ("microvm", "q35", "pc"):
+        with Guest("--machine", kind, "-m", "4M", "-p", "0:80", "-v", tree + ":/", "httpd", "/", name="page-" + kind,
+                   timeout=60) as machine:
+            machine.wait_line("^httpd: serving ")
+            port = machine.port(80)
+            same(get(port, "/").body, PAGE, "the page on " + kind)
+            check(get(port, "/large").body == LARGE, "the large file on " + kind)
+            same(fetch(port, "/large", headers=[("Range", "bytes=-9")]).body, LARGE[-9:], "the end of it")
+            same(get(port, "/many/").body.count(b"<li>"), 301, "entries of a listing")
+
+
+def test_limit():
+    """a program's own limit: httpd serves within 1 MiB of a large machine"""
+    with Served(tree, memory="64M", more="memory = 1M", name="limit", timeout=60) as machine:
+        for unused in range(20):
+            same(get(machine.http, "/").body, PAGE, "the page")
+        check(get(machine.http, "/large").body == LARGE, "the large file")
+        check(machine.frames()["httpd"] <= 256, "it holds %d frames" % machine.frames()["httpd"])
+
+
+def exhaust(machine, client, count):
+    """More connections than there is memory for, each with a request: each is served, refused, or waits."""
+    many, served = [], 0
+    for unused in range(count):
+        try:
+            c = Connection(0, sock=client.connect(80, seconds=1))
+        except (TimeoutError, ConnectionResetError, AssertionError):
+            continue
+        many.append(c)
+        c.ask("/large")
+    time.sleep(2)
+    for c in many:
+        c.sock.settimeout(2)
+        try:
+            served += c.answer().body == LARGE
+        except (EOFError, TimeoutError, ConnectionResetError):
+            pass
+        c.sock.abort()
+    tap.say("%d connected, %d served at once, then: %r" % (len(many), served, machine.frames()))
+    check(served > 0, "none of them was served")
+
+
+def test_exhausted():
+    """with 4 MiB and more clients than it has room for the server lives, and serves again when they are gone"""
+    cable = wire.Wire()
+    with Served(tree, memory="4M", args="--idle-timeout 3", name="exhausted", net=cable.option, timeout=150) as machine, \
+            peer.Peer(cable) as client:
+        client.wait_guest()
+        figures = []
+        for unused in range(3):
+            exhaust(machine, client, 150)
+            wait_until(lambda: answers(client), 30, "a page afterwards")
+            page(client)
+            figures.append(machine.frames())
+        same(figures[2], figures[1], "the frames after the third time")
+    cable.close()
+
+
+def answers(client):
+    try:
+        page(client)
+        return True
+    except (OSError, EOFError, AssertionError):
+        return False
+
+
+def test_large_archive():
+    """files that leave no room for the server: a clear message, or a server"""
+    for size in (2000, 2500, 2800, 2900, 3000, 3100, 3200):
+        top = os.path.join(tree, "..", os.path.basename(tree) + "-big")
+        os.makedirs(top, exist_ok=True)
+        with open(os.path.join(top, "file"), "wb") as file:
+            file.write(LARGE * (size // 683) + LARGE[:size % 683 * 1024])
+        try:
+            with Guest("-m", "4M", "-p", "0:80", "-v", top + ":/", "httpd", "/", name="big-%d" % size, timeout=20) as machine:
+                machine.wait_line("^httpd: |^exo: ")
+                if machine.running() and "serving" in machine.text:
+                    check(get(machine.port(80), "/file").status == 200, "served")
+                    tap.say("%d KiB: served" % size)
+                    continue
+                machine.wait(10)
+                tap.say("%d KiB: %s" % (size, machine.text.splitlines()[0]))
+                has(machine.text, "memory", "the message")
+        except AssertionError as error:
+            has(str(error), "does not fit", "the runner's message")
+            tap.say("%d KiB: refused by the runner" % size)
+        finally:
+            shutil.rmtree(top)
+
+
+def make_tree():
+    os.makedirs(os.path.join(tree, "many"))
+    with open(os.path.join(tree, "index.html"), "wb") as file:
+        file.write(PAGE)
+    with open(os.path.join(tree, "large"), "wb") as file:
+        file.write(LARGE)
+    for i in range(300):
+        with open(os.path.join(tree, "many", "%03d" % i), "wb") as file:
+            file.write(b"%d\n" % i)
+
+
+atexit.register(shutil.rmtree, tree, True)
+make_tree()
+if __name__ == "__main__":
+    tap.main()
