@@ -69,7 +69,7 @@ endef
 kernel_ld = $(srcdir)/arch/$(ARCH)/kernel.ld
 kernel_objects = $(call k_objects,$(exo_src) $(arch_$(ARCH)_src))
 $(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_optimize = -Os
-$(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer
+$(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer -fstrict-aliasing
 kernel_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 

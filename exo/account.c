@@ -2,11 +2,12 @@
 /*
  * Accounts: what frames are charged to. The invariants A1..A3 stand in kernel.h.
  *
- * An account lies in a frame that its maker gave up. Accounts nest; a frame is charged to one account and to all
- * above it, so a limit binds everything below. Whose limit is passed cannot take more; nothing is taken away from
- * anybody. An account that no environment, account, charge or capability names any more gives its frame back. Since
- * that frame is charged to an account too, which may then be the next, such accounts are put on a list and taken
- * from it a few at a time: no recursion, and the cost of a call stays bounded; the rest goes when the next one dies.
+ * An account lies in a frame that its maker gave up. Accounts nest; a frame is charged to one account and to
+ * all above it, so a limit binds everything below. Whose limit is passed cannot take more; nothing is taken
+ * away from anybody. An account that no environment, account, charge or capability names any more gives its
+ * frame back. Since that frame is charged to an account too, which may then be the next, such accounts are
+ * put on a list and taken from it a few at a time: no recursion, and the cost of a call stays bounded; the
+ * rest goes when the next one dies.
  */
 #include "exo/kernel.h"
 
@@ -71,18 +72,6 @@ exo_pfn_t account_root(void)
 	return pfn;
 }
 
-bool account_take(struct account *account, uint32_t frames)
-{
-	struct account *one;
-
-	for (one = account; one; one = account_at(one->parent))
-		if (frames > one->limit - one->used)
-			return false;
-	for (one = account; one; one = account_at(one->parent))
-		one->used += frames;
-	return true;
-}
-
 void account_charge(struct account *account, int32_t frames)
 {
 	struct account *one;
@@ -116,13 +105,13 @@ void account_unhold(exo_pfn_t pfn)
 }
 
 /*
- * exo_account_make(slot, parent, frames, first, limit): a new account below `parent` (an ACCOUNT capability with
- * CONTROL), in frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor pinned.
- * `limit`: frames that it and all below it may hold; more than its parent's is allowed and useless. Its capability,
- * derived from parent's and with the same rights, is in `slot`. Returns the handle.
- * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY the frame is mapped, pinned or a kernel object; INVAL limit >= 2^32;
- * DEPTH ACCOUNT_DEPTH_MAX accounts lie above it, or CAP_DEPTH_MAX derivations; STATE parent's is being revoked.
- * Nothing has changed then.
+ * exo_account_make(slot, parent, frames, first, limit): a new account below `parent` (an ACCOUNT capability
+ * with CONTROL), in frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor
+ * pinned. `limit`: frames that it and all below it may hold; more than its parent's is allowed and useless.
+ * Its capability, derived from parent's and with the same rights, is in `slot`. Returns the handle.
+ * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY the frame is mapped, pinned or a kernel object; INVAL limit >=
+ * 2^32; DEPTH ACCOUNT_DEPTH_MAX accounts lie above it, or CAP_DEPTH_MAX derivations; STATE parent's is being
+ * revoked. Nothing has changed then.
  */
 int64_t sys_account_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

@@ -2,27 +2,29 @@
 /*
  * Capabilities: what an environment may name. The invariants C1..C5 stand in kernel.h.
  *
- * A table is up to EXO_CAP_FRAMES_MAX frames of the environment's own, 64 slots each. A slot names an object or a
- * range of one, says which rights, and is linked into the tree of derivation by places in the tables themselves, so
- * there is no allocation, and deriving or dropping one costs O(1) plus what it covers. A slot's generation grows
- * when it is emptied; a slot whose generations are used up stays empty for good, so a stale handle never names
- * anything new.
+ * A table is up to EXO_CAP_FRAMES_MAX frames of the environment's own, 64 slots each. A slot names an object
+ * or a range of one, says which rights, and is linked into the tree of derivation by places in the tables
+ * themselves, so there is no allocation, and deriving or dropping one costs O(1) plus what it covers. A
+ * slot's generation grows when it is emptied; a slot whose generations are used up stays empty for good, so a
+ * stale handle never names anything new.
  *
- * Dropping cuts what was bound through the capability, moves what was derived from it up to its parent and lets its
- * object go. It is restartable: from its first step on the capability is marked as dying and names nothing any more,
- * so that nobody can add to the work. Revoking drops descendants, leaves first; meanwhile nothing new is derived
- * below, which a walk up of at most CAP_DEPTH_MAX steps sees, so revocation ends whatever the others do.
+ * Dropping cuts what was bound through the capability, moves what was derived from it up to its parent and
+ * lets its object go. It is restartable: from its first step on the capability is marked as dying and names
+ * nothing any more, so that nobody can add to the work. Revoking drops descendants, leaves first; meanwhile
+ * nothing new is derived below, which a walk up of at most CAP_DEPTH_MAX steps sees, so revocation ends
+ * whatever the others do.
  *
- * The idea is seL4's capability derivation tree (there a list in depth-first order; here parent, child and siblings,
- * because deleting must not scan). All that depends on the type of an object stands in one table below.
+ * The idea is seL4's capability derivation tree (there a list in depth-first order; here parent, child and
+ * siblings, because deleting must not scan). All that depends on the type of an object stands in one table
+ * below.
  */
 #include "exo/kernel.h"
 
 #define GENERATION_LAST		UINT32_MAX
-#define FRAMES_PER_UNIT		(EXO_RANGE_MAX / EXO_UNWIND_MAX)	/* frames let go for one unit of budget */
+#define FRAMES_PER_UNIT		(EXO_RANGE_MAX / EXO_UNWIND_MAX)	/* let go for one unit of budget */
 #define SCAN_UNITS		4	/* budget for looking through a table frame */
 
-/* --- what depends on the type ---------------------------------------------------------------------------------- */
+/* --- what depends on the type --------------------------------------------------------------------------- */
 
 static void hold_frames(const struct exo_cap *cap)
 {
@@ -83,7 +85,8 @@ static bool drop_account(struct exo_cap *cap, unsigned *budget)
 	return true;
 }
 
-/* Types without functions name nothing that counts: an environment's capabilities find it by number or not at all. */
+/* Types without functions name nothing that counts: an environment's capabilities find it by number or not
+ * at all. */
 static const struct {
 	bool ranged;				/* a part of it can be derived */
 	void (*hold)(const struct exo_cap *cap);
@@ -96,7 +99,7 @@ static const struct {
 	[EXO_TYPE_ACCOUNT] = { false, hold_account, drop_account },
 };
 
-/* --- slots ----------------------------------------------------------------------------------------------------- */
+/* --- slots ---------------------------------------------------------------------------------------------- */
 
 /* The capability behind a handle, dying ones too. */
 static inline struct exo_cap *find(const struct env *env, exo_cap_t handle)
@@ -108,7 +111,8 @@ static inline struct exo_cap *find(const struct env *env, exo_cap_t handle)
 	return cap;
 }
 
-struct exo_cap *cap_need(const struct env *env, exo_cap_t handle, unsigned type, unsigned rights, int64_t *error)
+struct exo_cap *cap_need(const struct env *env, exo_cap_t handle, unsigned type, unsigned rights,
+    int64_t *error)
 {
 	struct exo_cap *cap = cap_lookup(env, handle);
 
@@ -136,8 +140,7 @@ bool cap_frames(const struct exo_cap *cap, uint64_t index, uint64_t count, exo_p
 }
 
 struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigned rights, uint64_t index,
-    uint64_t count,
-    exo_pfn_t *pfn, int64_t *error)
+    uint64_t count, exo_pfn_t *pfn, int64_t *error)
 {
 	struct exo_cap *cap = cap_need(env, handle, EXO_TYPE_FRAME, rights, error);
 
@@ -158,7 +161,7 @@ struct exo_cap *cap_free_slot(const struct env *env, uint64_t slot)
 	return cap && cap->type == EXO_TYPE_NONE && cap->generation != GENERATION_LAST ? cap : NULL;
 }
 
-/* --- the tree of derivation ------------------------------------------------------------------------------------ */
+/* --- the tree of derivation ----------------------------------------------------------------------------- */
 
 static void tree_link(struct exo_cap *cap, struct exo_cap *parent)
 {
@@ -215,8 +218,7 @@ int64_t cap_derivable(const struct exo_cap *parent)
 }
 
 exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t first, uint32_t count,
-    exo_pfn_t object,
-    struct exo_cap *parent, uint32_t slot)
+    exo_pfn_t object, struct exo_cap *parent, uint32_t slot)
 {
 	cap->type = (uint8_t)type;
 	cap->flags = 0;
@@ -232,7 +234,7 @@ exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t
 	return exo_cap_make(slot, cap->generation);
 }
 
-/* --- dropping -------------------------------------------------------------------------------------------------- */
+/* --- dropping ------------------------------------------------------------------------------------------- */
 
 int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget)
 {
@@ -308,7 +310,7 @@ bool cap_clear(struct env *env, unsigned *budget)
 	return true;
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------------- */
 
 /* The part of a ranged source that is asked for: 0 or an error. */
 static int64_t derive_range(const struct exo_cap *source, uint64_t first, uint64_t *count)
@@ -326,8 +328,7 @@ static int64_t derive_range(const struct exo_cap *source, uint64_t first, uint64
 
 /* More frames behind the end of a child that an earlier call made. */
 static int64_t derive_extend(const struct exo_cap *source, const struct env *target, exo_cap_t handle,
-    uint64_t rights,
-    uint64_t first, uint32_t count)
+    uint64_t rights, uint64_t first, uint32_t count)
 {
 	struct exo_cap *child;
 	int64_t error;
@@ -348,17 +349,18 @@ static int64_t derive_extend(const struct exo_cap *source, const struct env *tar
 }
 
 /*
- * exo_cap_derive(source, env, slot, rights, first, count): a capability to what `source` names, derived from it, in
- * free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT). rights: a
- * subset.
+ * exo_cap_derive(source, env, slot, rights, first, count): a capability to what `source` names, derived from
+ * it, in free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT).
+ * rights: a subset.
  * Frames and slices: the part [first, first + count) of source's range; count 0: all from first on, at most
  * EXO_RANGE_MAX. Other types: first and count are 0. Returns the handle, in the table where it lies.
- * Of frames one call covers EXO_RANGE_MAX at most, from the front. To go on, call again with the returned handle as
- * `slot`, the same rights, first + done, count - done: that returns how many frames the child got at its end.
- * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL first or
- * count of a type without ranges, or the child to extend has other rights or another parent; FULL 65535 capabilities
- * cover a frame, or as many name a space; STATE source or one above it is being revoked; DEPTH CAP_DEPTH_MAX
- * derivations. Nothing has changed then. Cost: about 10 a frame.
+ * Of frames one call covers EXO_RANGE_MAX at most, from the front. To go on, call again with the returned
+ * handle as `slot`, the same rights, first + done, count - done: that returns how many frames the child got
+ * at its end.
+ * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL
+ * first or count of a type without ranges, or the child to extend has other rights or another parent; FULL
+ * 65535 capabilities cover a frame, or as many name a space; STATE source or one above it is being revoked;
+ * DEPTH CAP_DEPTH_MAX derivations. Nothing has changed then. Cost: about 10 a frame.
  */
 int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -397,7 +399,8 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	cap = cap_free_slot(target, a2);
 	if (!cap)
 		return ERR(SLOT);
-	if (source->type == EXO_TYPE_FRAME && !frame_holdable((exo_pfn_t)(source->first + first), (uint32_t)count))
+	if (source->type == EXO_TYPE_FRAME && !frame_holdable((exo_pfn_t)(source->first + first),
+	    (uint32_t)count))
 		return ERR(FULL);
 	if (source->type == EXO_TYPE_SPACE && !space_holdable(source->object))
 		return ERR(FULL);
@@ -408,14 +411,14 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 }
 
 /*
- * exo_cap_delete(cap): drop a capability: page-table entries and rings bound through it are cut, what was derived
- * from it is derived from its parent from now on, and its object goes if nothing else names it: frames become free,
- * a space is taken apart. An environment does not end with its capabilities. Returns 0; EXO_EAGAIN: call again; from
- * the first call on it names nothing any more. A frame that a device still uses is free once the device has returned
- * it.
- * Errors: CAP; BUSY it is the last one of a frame in which a kernel object lies: destroy that first (of a larger
- * range, frames before the last EXO_RANGE_MAX are looked at when their turn comes; it is usable again then, shorter
- * and with its bindings cut). Cost: EXO_UNWIND_MAX links, EXO_RANGE_MAX frames.
+ * exo_cap_delete(cap): drop a capability: page-table entries and rings bound through it are cut, what was
+ * derived from it is derived from its parent from now on, and its object goes if nothing else names it:
+ * frames become free, a space is taken apart. An environment does not end with its capabilities. Returns 0;
+ * EXO_EAGAIN: call again; from the first call on it names nothing any more. A frame that a device still uses
+ * is free once the device has returned it.
+ * Errors: CAP; BUSY it is the last one of a frame in which a kernel object lies: destroy that first (of a
+ * larger range, frames before the last EXO_RANGE_MAX are looked at when their turn comes; it is usable again
+ * then, shorter and with its bindings cut). Cost: EXO_UNWIND_MAX links, EXO_RANGE_MAX frames.
  */
 int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -436,9 +439,9 @@ int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 }
 
 /*
- * exo_cap_revoke(cap): drop all that was derived from a capability, directly or not, in whatever tables it lies, with
- * all that was bound through it. Nothing can be derived below it before that is done. Returns 0, or EXO_EAGAIN: call
- * again. Errors: CAP. Cost: EXO_UNWIND_MAX capabilities, links, or EXO_RANGE_MAX frames.
+ * exo_cap_revoke(cap): drop all that was derived from a capability, directly or not, in whatever tables it
+ * lies, with all that was bound through it. Nothing can be derived below it before that is done. Returns 0,
+ * or EXO_EAGAIN: call again. Errors: CAP. Cost: EXO_UNWIND_MAX capabilities, links, or EXO_RANGE_MAX frames.
  */
 int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -463,9 +466,11 @@ int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 }
 
 /*
- * exo_cap_table(frames, first): frame `first` of the capability `frames` (with WRITE), which must be neither mapped
- * nor pinned, is cleared and becomes the next EXO_CAPS_PER_FRAME slots of the own table. Returns the first of them.
- * Errors: CAP, TYPE, RIGHTS; RANGE; FULL the table has EXO_CAP_FRAMES_MAX frames; BUSY. Nothing has changed then.
+ * exo_cap_table(frames, first): frame `first` of the capability `frames` (with WRITE), which must be neither
+ * mapped nor pinned, is cleared and becomes the next EXO_CAPS_PER_FRAME slots of the own table. Returns the
+ * first of them.
+ * Errors: CAP, TYPE, RIGHTS; RANGE; FULL the table has EXO_CAP_FRAMES_MAX frames; BUSY. Nothing has changed
+ * then.
  */
 int64_t sys_cap_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

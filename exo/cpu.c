@@ -6,6 +6,7 @@
  * choice. What is not bound, was given away by yield, or whose owner does not want it, goes round the ready ones.
  * There is no tick: the timer is set to the end of the slice only when somebody else is ready, and to the earliest
  * deadline. It is set lazily: never later than what matters, perhaps earlier; an early interrupt finds nothing to do.
+ * Over a transfer the slice goes along and the caller goes on paying (cpu.payer), so a transfer reads no clock.
  *
  * P1 the environment that runs is in the ring too; cpu.ready is who comes next
  * P2 cpu.due <= timed_at of every environment in the list

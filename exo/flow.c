@@ -57,7 +57,8 @@ exo_pfn_t flow_make_root(struct device *device)
 }
 
 /* exo_flow_make(slot, parent, frames, first, offset): the new flow's handle. */
-int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, uint64_t first, uint64_t offset, uint64_t a5)
+int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, uint64_t first, uint64_t offset,
+    uint64_t a5)
 {
 	static struct flow_claim claim;
 	struct env *env = current_env();
@@ -99,36 +100,44 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 
 /* --- binding --- */
 
-/* Could the kernel or a device use these frames? */
+/* Could the kernel or a device use these frames? Those of a ring serve for sending, too. */
 static bool frames_usable(exo_pfn_t pfn, uint32_t count, bool ring_too)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		uint8_t state = info_frame[pfn + i].state;
+	unsigned other = ring_too ? EXO_FRAME_RING : EXO_FRAME_OWNED;
+	const struct exo_frame_info *entry = &info_frame[pfn];
+	const struct frame *frame = &frame_table[pfn], *end = frame + count;
 
-		if (state != EXO_FRAME_OWNED && !(ring_too && state == EXO_FRAME_RING))
-			return false;
-		if (frame_table[pfn + i].pins == UINT16_MAX)
+	for (; frame < end; frame++, entry++) {
+		if ((entry->state != EXO_FRAME_OWNED && entry->state != other) || frame->pins == UINT16_MAX)
 			return false;
 	}
 	return true;
 }
 
+/* frame_pin() and frame_unpin(), without a call for each of the many frames. */
 static void frames_pin(exo_pfn_t pfn, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++)
-		frame_pin(pfn + i);
+	for (struct frame *frame = &frame_table[pfn], *end = frame + count; frame < end; frame++)
+		frame->pins++;
 }
 
 static void frames_unpin(exo_pfn_t pfn, uint32_t count)
 {
-	for (uint32_t i = 0; i < count; i++)
-		frame_unpin(pfn + i);
+	const struct exo_frame_info *entry = &info_frame[pfn];
+	struct frame *frame = &frame_table[pfn];
+
+	for (; count > 0; count--, pfn++, entry++, frame++) {
+		if (entry->holds && frame->pins)
+			frame->pins--;
+		else
+			frame_unpin(pfn);
+	}
 }
 
 static void frames_state(exo_pfn_t pfn, uint32_t count, uint8_t state)
 {
-	for (uint32_t i = 0; i < count; i++)
-		info_frame[pfn + i].state = state;
+	for (struct exo_frame_info *entry = &info_frame[pfn], *end = entry + count; entry < end; entry++)
+		entry->state = state;
 }
 
 /* No packet and no event goes to its environment any more. */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Physical frames: who holds which, what lies in them, which are free. The invariants F1..F4 stand in kernel.h.
+ * Physical frames: who holds which, what lies in them, which are free. The invariants F1..F4 stand in
+ * kernel.h.
  *
- * Two arrays by frame number, info_frame (readable by all) and frame_table (the kernel's), and the free map: a
- * bitmap with summaries, each level one bit for a word of the level below that is not zero. So taking a frame by
- * number costs a few instructions, and the next free one is found in a step per level. Nothing is linked frame by
- * frame: at boot the arrays are cleared and filled by words (about five instructions a frame).
+ * Two arrays by frame number, info_frame (readable by all) and frame_table (the kernel's), and the free map:
+ * a bitmap with summaries, each level one bit for a word of the level below that is not zero. So taking a
+ * frame by number costs a few instructions, and the next free one is found in a step per level. Nothing is
+ * linked frame by frame: at boot the arrays are cleared and filled by words (about five instructions a
+ * frame).
  *
- * The application chooses frames by number; that ANY gives the lowest is a default and no policy. Memory is zeroed
- * when it is taken, because then the one who pays for it is known. Frame 0 is never used: 0 means "none" elsewhere.
+ * The application chooses frames by number; that ANY gives the lowest is a default and no policy. Memory is
+ * zeroed when it is taken, because then the one who pays for it is known. Frame 0 is never used: 0 means
+ * "none" elsewhere.
  */
 #include "exo/kernel.h"
 
@@ -26,7 +29,7 @@ static inline bool state_in(exo_pfn_t pfn, uint32_t states)
 	return states >> info_frame[pfn].state & 1;
 }
 
-/* --- the free map ---------------------------------------------------------------------------------------------- */
+/* --- the free map --------------------------------------------------------------------------------------- */
 
 static void map_set(uint64_t i)
 {
@@ -116,7 +119,8 @@ static uint32_t map_run(uint64_t first, uint32_t want)
 	return run < want ? run : want;
 }
 
-/* The first run of `want` free frames among the first `runs` free runs, else the longest of these; returns its length. */
+/* The first run of `want` free frames among the first `runs` free runs, else the longest of these; returns
+ * its length. */
 static uint32_t map_find(uint32_t want, unsigned runs, exo_pfn_t *first)
 {
 	exo_pfn_t i = map_next(0);
@@ -135,7 +139,9 @@ static uint32_t map_find(uint32_t want, unsigned runs, exo_pfn_t *first)
 	return best;
 }
 
-/* --- boot ------------------------------------------------------------------------------------------------------ */
+/* --- boot ----------------------------------------------------------------------------------------------- */
+
+#define at_boot	__attribute__((cold))	/* small, not fast */
 
 /* What frame_init has placed already, in frames. */
 static struct {
@@ -150,7 +156,7 @@ static uint64_t frames_up(uint64_t bytes)
 }
 
 /* If frames [start, end) touch something that is in use, the first frame behind that; else `start`. */
-static uint64_t place_behind(uint64_t start, uint64_t end)
+static at_boot uint64_t place_behind(uint64_t start, uint64_t end)
 {
 	uint64_t low, high;
 	unsigned i;
@@ -168,7 +174,7 @@ static uint64_t place_behind(uint64_t start, uint64_t end)
 }
 
 /* The lowest run of `count` frames that nothing uses yet, zeroed. */
-static exo_pfn_t place(uint64_t count, uint8_t state)
+static at_boot exo_pfn_t place(uint64_t count, uint8_t state)
 {
 	uint64_t start = 0, end, next, i;
 	unsigned range;
@@ -230,7 +236,7 @@ static void fill(uint64_t start, uint64_t end, uint8_t state)
 }
 
 /* Summaries and counts, once the lowest level is filled. */
-static void map_finish(void)
+static at_boot void map_finish(void)
 {
 	unsigned level;
 	uint64_t i;
@@ -241,11 +247,12 @@ static void map_finish(void)
 				map[level][i >> 6] |= 1ULL << (i & 63);
 	for (i = 0; i < map_words[0]; i++)
 		if (map[0][i])
-			info->frames_free += map[0][i] == ~0ULL ? 64 : (unsigned)__builtin_popcountll(map[0][i]);
+			info->frames_free += map[0][i] == ~0ULL ? 64 :
+			    (unsigned)__builtin_popcountll(map[0][i]);
 }
 
 /* Words of each level for a machine of `total` frames; returns their sum. */
-static uint64_t map_layout(uint64_t total)
+static at_boot uint64_t map_layout(uint64_t total)
 {
 	uint64_t bits = total, sum = 0;
 
@@ -257,7 +264,7 @@ static uint64_t map_layout(uint64_t total)
 	return sum;
 }
 
-void frame_init(void)
+at_boot void frame_init(void)
 {
 	uint64_t total = 0, words, start, end, *word;
 	unsigned i;
@@ -295,7 +302,7 @@ void frame_init(void)
 	map_finish();
 }
 
-exo_pfn_t frame_boot_take(uint32_t count, uint8_t state)
+at_boot exo_pfn_t frame_boot_take(uint32_t count, uint8_t state)
 {
 	exo_pfn_t first = 0;
 	uint32_t i;
@@ -312,7 +319,7 @@ exo_pfn_t frame_boot_take(uint32_t count, uint8_t state)
 	return first;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------ */
+/* --- operations ----------------------------------------------------------------------------------------- */
 
 bool frame_valid(uint64_t pfn)
 {
@@ -340,7 +347,8 @@ static inline void claim_one(exo_pfn_t pfn, const struct exo_frame_info *state, 
 
 static inline struct exo_frame_info owned_by(const struct env *env, uint16_t holds)
 {
-	return (struct exo_frame_info){ .state = EXO_FRAME_OWNED, .holds = holds, .owner = env ? env->index : 0 };
+	return (struct exo_frame_info){ .state = EXO_FRAME_OWNED, .holds = holds,
+	    .owner = env ? env->index : 0 };
 }
 
 /* The account is charged already. */
@@ -388,7 +396,8 @@ void frame_release(exo_pfn_t pfn)
 
 bool frame_retypable(exo_pfn_t pfn)
 {
-	return info_frame[pfn].state == EXO_FRAME_OWNED && frame_table[pfn].maps == 0 && frame_table[pfn].pins == 0;
+	return info_frame[pfn].state == EXO_FRAME_OWNED && frame_table[pfn].maps == 0 &&
+	    frame_table[pfn].pins == 0;
 }
 
 void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object)
@@ -411,7 +420,8 @@ void frame_pin(exo_pfn_t pfn)
 void frame_unpin(exo_pfn_t pfn)
 {
 	kassert(frame_table[pfn].pins);
-	if (--frame_table[pfn].pins == 0 && !info_frame[pfn].holds && info_frame[pfn].state == EXO_FRAME_OWNED)
+	if (--frame_table[pfn].pins == 0 && !info_frame[pfn].holds &&
+	    info_frame[pfn].state == EXO_FRAME_OWNED)
 		frame_release(pfn);
 }
 
@@ -462,7 +472,7 @@ bool frame_busy(exo_pfn_t first, uint32_t count)
 	return false;
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------------- */
 
 /* Behind the end of an own capability. */
 static out_of_line int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
@@ -524,7 +534,8 @@ static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn
 		return ERR(QUOTA);
 
 	claim_run(first, count, env, 0);
-	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, first,
+	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC,
+	    first,
 	    count, 0,
 	    NULL, (uint32_t)slot);
 }
@@ -532,13 +543,14 @@ static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn
 /*
  * exo_frame_take(slot or frames, pfn, count): free frames, zeroed and charged to the caller's account.
  *
- * With a slot number: a new capability there with all rights over frames pfn..pfn+count-1, all of which must be
- * free; for pfn EXO_PFN_ANY over a free run of `count`, or over the longest of the first FRAME_RUNS_MAX free runs if
- * none is that long: its length is the capability's `count`. Returns the handle.
- * With the handle of an own, underived frame capability with WRITE: frames directly behind its end, as many as are
- * free of `count`; pfn is ANY or that frame's number. Returns how many.
- * count: 1..EXO_TAKE_MAX. Errors: INVAL count, or pfn is not the next; RANGE no memory there; BUSY not free; SLOT;
- * FULL nothing is free; QUOTA; CAP, TYPE, RIGHTS; STATE the capability is derived. Nothing has changed then.
+ * With a slot number: a new capability there with all rights over frames pfn..pfn+count-1, all of which must
+ * be free; for pfn EXO_PFN_ANY over a free run of `count`, or over the longest of the first FRAME_RUNS_MAX
+ * free runs if none is that long: its length is the capability's `count`. Returns the handle.
+ * With the handle of an own, underived frame capability with WRITE: frames directly behind its end, as many
+ * as are free of `count`; pfn is ANY or that frame's number. Returns how many.
+ * count: 1..EXO_TAKE_MAX. Errors: INVAL count, or pfn is not the next; RANGE no memory there; BUSY not free;
+ * SLOT; FULL nothing is free; QUOTA; CAP, TYPE, RIGHTS; STATE the capability is derived. Nothing has changed
+ * then.
  */
 int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -551,10 +563,12 @@ int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 }
 
 /*
- * exo_frame_give(frames, count): the capability, which needs WRITE, loses its last `count` frames (1..EXO_RANGE_MAX);
- * those that no other capability covers are free then. Emptied, it is deleted. Returns count.
- * Errors: CAP, TYPE, RIGHTS; INVAL count; RANGE it has fewer; BUSY one of them is mapped, pinned, a kernel object, or
- * covered by another capability while this one has derived ones. Nothing has changed then. Cost: about 40 a frame.
+ * exo_frame_give(frames, count): the capability, which needs WRITE, loses its last `count` frames
+ * (1..EXO_RANGE_MAX); those that no other capability covers are free then. Emptied, it is deleted. Returns
+ * count.
+ * Errors: CAP, TYPE, RIGHTS; INVAL count; RANGE it has fewer; BUSY one of them is mapped, pinned, a kernel
+ * object, or covered by another capability while this one has derived ones. Nothing has changed then. Cost:
+ * about 40 a frame.
  */
 int64_t sys_frame_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

@@ -152,7 +152,22 @@ struct account {		/* a frame of state ACCOUNT */
 /* Boot: make the root account, without a limit; returns its frame. */
 exo_pfn_t account_root(void);
 /* Charge it and all above, if no limit is passed. */
-bool account_take(struct account *account, uint32_t frames);
+static inline bool account_take(struct account *account, uint32_t frames)
+{
+	struct account *one;
+
+	for (one = account; ; one = pfn_to_virt(one->parent)) {
+		if (frames > one->limit - one->used)
+			return false;
+		if (likely(!one->parent))
+			break;
+	}
+	for (one = account; ; one = pfn_to_virt(one->parent)) {
+		one->used += frames;
+		if (likely(!one->parent))
+			return true;
+	}
+}
 void account_charge(struct account *account, int32_t frames);	/* and all above, whatever the limits */
 /* An environment names it from now on / no more. With the last user, hold and charge its frame goes back. */
 void account_use(exo_pfn_t pfn);
@@ -254,6 +269,7 @@ bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
 /* What is known of an environment that serves a transfer. */
 #define SERVING_RESTING	1	/* it was asleep when the transfer came, and goes back to it */
 #define SERVING_PLAIN	2	/* it runs on its caller's time, and there is no deadline */
+#define SERVING		4	/* it serves at all */
 
 struct env {			/* a frame of state ENV */
 	struct arch_env arch;	/* first: the entry code uses it */
@@ -274,7 +290,6 @@ struct env {			/* a frame of state ENV */
 	uint32_t cap_cursor;	/* how far cap_clear has come */
 	/* cpu.c */
 	uint32_t cpu;
-	uint32_t resume;			/* [c] RESUME_* */
 	struct env *run_next, *run_prev;	/* [c] ring of ready environments */
 	struct env *timed_next, *timed_prev;	/* [c] list of those with a deadline */
 	exo_time_t timed_at;			/* [c] the earlier of the next two; NEVER: not in the list */
@@ -284,7 +299,8 @@ struct env {			/* a frame of state ENV */
 	struct env *caller;	/* [c] whose transfer we serve; NULL: nobody */
 	int64_t call_status;	/* [c] for RESUME_CALLER */
 	uint32_t depth;		/* [c] transfers above us */
-	uint8_t serving;	/* [c] SERVING_* */
+	uint8_t serving;	/* [c] SERVING_*; 0 iff caller is NULL */
+	uint8_t resume;		/* [c] RESUME_* */
 	/* flow.c */
 	exo_pfn_t flows;	/* list of flows bound by it */
 };

@@ -3,9 +3,9 @@
  * Address spaces: page tables in frames that applications gave up. The structure and its invariants stand in
  * spaces.h; space_write.c writes the entries.
  *
- * A space has no record of its own: the root table is the space, its frame's `pins` counts who holds it. The last one
- * takes it apart, entry by entry and table by table from the front, so that it can stop anywhere and go on.
- * One CPU has a space loaded, cpu.space; with more, taking rights away must also reach the others.
+ * A space has no record of its own: the root table is the space, its frame's `pins` counts who holds it. The
+ * last one takes it apart, entry by entry and table by table from the front, so that it can stop anywhere and
+ * go on. One CPU has a space loaded, cpu.space; with more, taking rights away must also reach the others.
  */
 #include "exo/spaces.h"
 
@@ -19,7 +19,7 @@ const uint32_t space_states[MAP_RIGHTS + 1] = {
 };
 struct space_recent space_recent[RECENT];
 
-/* --- looking up ------------------------------------------------------------------------------------------------ */
+/* --- looking up ----------------------------------------------------------------------------------------- */
 
 void space_settle(const struct stale *stale)
 {
@@ -63,7 +63,7 @@ uint64_t *space_leaf(exo_pfn_t root, uint64_t va)
 	return recent->table;
 }
 
-/* --- spaces ---------------------------------------------------------------------------------------------------- */
+/* --- spaces --------------------------------------------------------------------------------------------- */
 
 void space_make(exo_pfn_t root)
 {
@@ -140,7 +140,8 @@ static bool space_destroy(exo_pfn_t root, unsigned *budget)
 			space_recent[level].root = 0;
 	while ((above = first_entry(root, PT_ENTRIES / 2, budget))) {
 		table = entry_frame(*above);
-		for (level = PT_LEVELS - 1; level > 1 && (entry = first_entry(table, PT_ENTRIES, budget)); level--) {
+		for (level = PT_LEVELS - 1; level > 1 && (entry = first_entry(table, PT_ENTRIES,
+		    budget)); level--) {
 			above = entry;
 			table = entry_frame(*above);
 		}
@@ -227,12 +228,13 @@ bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte)
 	return true;
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------------- */
 
 /*
- * exo_space_create(slot, frames, first): frame `first` of the capability `frames` (with WRITE), which must be neither
- * mapped nor pinned, becomes the root table of a new, empty space. Its capability, with READ and WRITE, is in `slot`.
- * Returns the handle. The space lasts until no capability and no environment names it; its frames are ordinary then.
+ * exo_space_create(slot, frames, first): frame `first` of the capability `frames` (with WRITE), which must be
+ * neither mapped nor pinned, becomes the root table of a new, empty space. Its capability, with READ and
+ * WRITE, is in `slot`. Returns the handle. The space lasts until no capability and no environment names it;
+ * its frames are ordinary then.
  * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY. Nothing has changed then.
  */
 int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
@@ -257,11 +259,12 @@ int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 }
 
 /*
- * exo_space_table(space, address, level, frames, first): link an empty table for an address into a space (a SPACE
- * capability with WRITE). It is made of frame `first` of `frames` (with WRITE), at EXO_LEVEL_PAGES of three from
- * there on, which must be neither mapped nor pinned. Tables can be mapped to read, never to write. Returns 0.
- * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL level or address; NOTABLE the table above is missing; BUSY a table is
- * there already, or a frame is in use. Nothing has changed then.
+ * exo_space_table(space, address, level, frames, first): link an empty table for an address into a space (a
+ * SPACE capability with WRITE). It is made of frame `first` of `frames` (with WRITE), at EXO_LEVEL_PAGES of
+ * three from there on, which must be neither mapped nor pinned. Tables can be mapped to read, never to write.
+ * Returns 0.
+ * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL level or address; NOTABLE the table above is missing; BUSY a table
+ * is there already, or a frame is in use. Nothing has changed then.
  */
 int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

@@ -2,11 +2,11 @@
 /*
  * Writing page-table entries: exo_space_write, and the same for the kernel's own start.
  *
- * A descriptor is read once and done wholly or not at all; what it may map is checked against its capability here
- * and nowhere again. The three ways, from the fastest: one page in a call (write_one); groups of single pages that
- * have leaf table and flags in common (group_*); everything else, runs of pages above all (write_descriptor). They
- * differ in cost only: each leaves to the next what is not its case. Invalidations are gathered over a call and done
- * at its end.
+ * A descriptor is read once and done wholly or not at all; what it may map is checked against its capability
+ * here and nowhere again. The three ways, from the fastest: one page in a call (write_one); groups of single
+ * pages that have leaf table and flags in common (group_*); everything else, runs of pages above all
+ * (write_descriptor). They differ in cost only: each leaves to the next what is not its case. Invalidations
+ * are gathered over a call and done at its end.
  */
 #include "exo/spaces.h"
 
@@ -90,7 +90,8 @@ static bool part_gains(const struct part *part, uint64_t bits)
 	return false;
 }
 
-static void protect_part(const struct part *part, uint64_t va, uint64_t bits, struct stale *stale, uint64_t *old)
+static void protect_part(const struct part *part, uint64_t va, uint64_t bits, struct stale *stale,
+    uint64_t *old)
 {
 	uint64_t *entry = part->entry, *end = entry + part->count;
 
@@ -115,8 +116,8 @@ static int64_t protect_stretch(const struct stretch *s, unsigned flags, struct s
 }
 
 /*
- * Absent entries from `entry` on map frames from pfn on, in one new stretch at the head of the capability's ring.
- * Stops at a present entry or a frame in another state; returns how many.
+ * Absent entries from `entry` on map frames from pfn on, in one new stretch at the head of the capability's
+ * ring. Stops at a present entry or a frame in another state; returns how many.
  */
 static uint32_t map_fresh(uint64_t *entry, uint32_t count, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap)
 {
@@ -227,62 +228,38 @@ static out_of_line int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64
 	return 1;
 }
 
-/* It maps one where something was. The same frame through the capability bound last: only the rights change. */
-static out_of_line int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va,
-    struct exo_cap *cap,
-    exo_pfn_t pfn)
+static out_of_line void rebind(uint64_t *entry, struct exo_cap *cap, exo_pfn_t pfn, uint64_t to)
 {
-	uint64_t old = *entry;
+	entry_remove(entry);
+	frame_table[pfn].maps++;
+	*entry = to;
+	ring_insert(cap, through_cap(cap), entry);
+}
 
-	if (entry_frame(old) != pfn || cap->bound != place_of(entry)) {
-		entry_remove(entry);
-		frame_table[pfn].maps++;
-		ring_insert(cap, through_cap(cap), entry);
-	}
-	*entry = space_bits[va & MAP_RIGHTS] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+/* It maps one where something was. The same frame through the capability bound last: only rights change. */
+static out_of_line int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va,
+    struct exo_cap *cap, exo_pfn_t pfn)
+{
+	uint64_t old = *entry, to = space_bits[va & MAP_RIGHTS] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	bool invalid = old & EXO_PTE_ACCESSED && cpu.space == root;
+
 	write_once(map->old, old);
-	if (old & EXO_PTE_ACCESSED && cpu.space == root)
+	if (likely(!((old ^ to) & EXO_PTE_FRAME) && cap->bound == place_of(entry)))
+		*entry = to;
+	else
+		rebind(entry, cap, pfn, to);
+	if (invalid)
 		arch_tlb_page(va & ~(uint64_t)EXO_MAP_FLAGS);
 	return 1;
 }
 
-/* The one descriptor of a call, under a known leaf table; 0: nothing is done, look closer. */
-static inline int64_t write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
-{
-	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, *leaf = leaf_known(root, va), *entry,
-	    bits;
-	unsigned flags = va & EXO_MAP_FLAGS;
-	struct exo_cap *cap;
-	exo_pfn_t pfn;
-
-	if (unlikely(!leaf || flags > MAP_RIGHTS))
-		return 0;
-	entry = leaf + table_index(va, 1);
-	if (!flags)
-		return index < ONE_PAGE ? unmap_one(root, map, entry, va) : 0;
-	bits = space_bits[flags];
-	cap = cap_typed(env, read_once(map->cap), EXO_TYPE_FRAME);
-	if (unlikely(!bits || !cap || (flags & ~cap->rights) || index >= cap->count))
-		return 0;
-	pfn = (exo_pfn_t)(cap->first + index);
-	if (unlikely(info_frame[pfn].state != EXO_FRAME_OWNED))
-		return 0;
-	if (unlikely(*entry))
-		return map_one_over(root, map, entry, va, cap, pfn);
-	frame_table[pfn].maps++;
-	*entry = bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
-	ring_insert(cap, through_cap(cap), entry);
-	write_once(map->old, 0);
-	return 1;
-}
-
 /*
- * In a batch, descriptors of single pages are done in groups: under one leaf table, with the same flags. The group's
- * first says where and which; what does not belong to it, or is wrong, ends the group and is left to
- * write_descriptor. Entries made one after the other through one capability are chained as they come, and enter its
- * ring together.
+ * In a batch, descriptors of single pages are done in groups: under one leaf table, with the same flags. The
+ * group's first says where and which; what does not belong to it, or is wrong, ends the group and is left to
+ * write_descriptor. Entries made one after the other through one capability are chained as they come, and
+ * enter its ring together.
  */
-#define GROUP_KEY	(~(uint64_t)((PT_ENTRIES - 1) << EXO_PAGE_SHIFT))	/* of an address: leaf table and flags */
+#define GROUP_KEY	(~(uint64_t)((PT_ENTRIES - 1) << EXO_PAGE_SHIFT))	/* leaf table and flags */
 
 /* A chain of entries, from the place of the first to that of the last, becomes the head of a ring. */
 static inline void ring_insert_chain(struct exo_cap *cap, uint64_t first, uint64_t last)
@@ -317,7 +294,8 @@ static inline struct exo_map *group_chain(const struct group *group, struct exo_
 	for (; map < end; map++) {
 		va = read_once(map->va);
 		index = read_range(map) - ONE_PAGE;
-		if ((va & GROUP_KEY) != group->key || read_once(map->cap) != group->handle || index >= cap->count)
+		if ((va & GROUP_KEY) != group->key || read_once(map->cap) != group->handle ||
+		    index >= cap->count)
 			break;
 		pfn = (exo_pfn_t)(cap->first + index);
 		place = group->leaf + (va >> 9 & (PT_ENTRIES - 1) << 3);
@@ -339,7 +317,7 @@ static inline struct exo_map *group_chain(const struct group *group, struct exo_
 	return map;
 }
 
-/* One page of a group where something was, or of a frame that is no ordinary memory. False: it is none of these. */
+/* One page of a group where something was, or of another frame than ordinary memory. False: neither. */
 static out_of_line bool group_over(const struct group *group, struct exo_map *map, struct stale *stale)
 {
 	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, old, *entry;
@@ -365,19 +343,19 @@ static out_of_line bool group_over(const struct group *group, struct exo_map *ma
 }
 
 /* Map what belongs to a group that begins at `map` under a leaf table, through capabilities. */
-static out_of_line struct exo_map *group_map(const struct env *env, const uint64_t *table, struct exo_map *map,
-    struct exo_map *end, struct stale *stale)
+static out_of_line struct exo_map *group_map(const struct env *env, const uint64_t *table, uint64_t key,
+    struct exo_map *map, struct exo_map *end, struct stale *stale)
 {
 	struct group group;
 	struct exo_map *next;
 
-	group.key = read_once(map->va) & GROUP_KEY;
+	group.key = key;
 	group.leaf = place_of(table);
-	group.bits = space_bits[group.key & MAP_RIGHTS];
+	group.bits = space_bits[key & MAP_RIGHTS];
 	while (group.bits && map < end) {
 		group.handle = read_once(map->cap);
 		group.cap = cap_typed(env, group.handle, EXO_TYPE_FRAME);
-		if (!group.cap || (group.key & MAP_RIGHTS & ~group.cap->rights))
+		if (!group.cap || (key & MAP_RIGHTS & ~group.cap->rights))
 			break;
 		next = group_chain(&group, map, end);
 		if (next == map)
@@ -391,11 +369,10 @@ static out_of_line struct exo_map *group_map(const struct env *env, const uint64
 }
 
 /* The same for descriptors without a capability, which lower rights. */
-static out_of_line struct exo_map *group_protect(const uint64_t *table, struct exo_map *map, struct exo_map *end,
-    struct stale *stale)
+static out_of_line struct exo_map *group_protect(const uint64_t *table, uint64_t key, struct exo_map *map,
+    struct exo_map *end, struct stale *stale)
 {
-	uint64_t key = read_once(map->va) & GROUP_KEY, bits = space_bits[key & MAP_RIGHTS], leaf = place_of(table);
-	uint64_t va, *entry, old;
+	uint64_t bits = space_bits[key & MAP_RIGHTS], leaf = place_of(table), va, *entry, old;
 
 	for (; bits && map < end; map++) {
 		va = read_once(map->va);
@@ -414,10 +391,10 @@ static out_of_line struct exo_map *group_protect(const uint64_t *table, struct e
 }
 
 /* The same for descriptors that unmap. */
-static out_of_line struct exo_map *group_unmap(const uint64_t *table, struct exo_map *map, struct exo_map *end,
-    struct stale *stale)
+static out_of_line struct exo_map *group_unmap(const uint64_t *table, uint64_t key, struct exo_map *map,
+    struct exo_map *end, struct stale *stale)
 {
-	uint64_t key = read_once(map->va) & GROUP_KEY, leaf = place_of(table), va, *entry, old;
+	uint64_t leaf = place_of(table), va, *entry, old;
 
 	for (; map < end; map++) {
 		va = read_once(map->va);
@@ -434,18 +411,19 @@ static out_of_line struct exo_map *group_unmap(const uint64_t *table, struct exo
 	return map;
 }
 
-/* Do the group that begins at `map`; returns the first descriptor that is not done, which may be `map` itself. */
+/* Do the group that begins at `map`; returns the first that is not done, which may be `map` itself. */
 static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root, struct exo_map *map,
-    struct exo_map *end,
-    struct stale *stale)
+    struct exo_map *end, struct stale *stale)
 {
-	uint64_t va = read_once(map->va), *leaf = leaf_of(root, va);
+	uint64_t va = read_once(map->va), key = va & GROUP_KEY, *leaf = leaf_of(root, va);
 
 	if (unlikely(!leaf || (va & EXO_MAP_FLAGS) > MAP_RIGHTS))
 		return map;
 	if (!(va & EXO_MAP_FLAGS))
-		return group_unmap(leaf, map, end, stale);
-	return read_once(map->cap) ? group_map(env, leaf, map, end, stale) : group_protect(leaf, map, end, stale);
+		return group_unmap(leaf, key, map, end, stale);
+	if (!read_once(map->cap))
+		return group_protect(leaf, key, map, end, stale);
+	return group_map(env, leaf, key, map, end, stale);
 }
 
 /* All descriptors from `start` to `end`: how many are done, or the error of the first. */
@@ -486,6 +464,35 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
 	return map == start ? error : map - start;
 }
 
+/* A call with one descriptor: an ordinary page under a known leaf table is mapped or unmapped here. */
+static out_of_line int64_t write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
+{
+	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE;
+	uint64_t *leaf = leaf_known(root, va), *entry;
+	unsigned flags = va & EXO_MAP_FLAGS;
+	struct exo_cap *cap;
+	exo_pfn_t pfn;
+
+	if (unlikely(!leaf || flags > MAP_RIGHTS))
+		return write_batch(env, root, map, map + 1);
+	entry = leaf + table_index(va, 1);
+	if (!flags && index < ONE_PAGE)
+		return unmap_one(root, map, entry, va);
+	cap = cap_typed(env, read_once(map->cap), EXO_TYPE_FRAME);
+	if (unlikely(!space_bits[flags] || !cap || (flags & ~cap->rights) || index >= cap->count))
+		return write_batch(env, root, map, map + 1);
+	pfn = (exo_pfn_t)(cap->first + index);
+	if (unlikely(info_frame[pfn].state != EXO_FRAME_OWNED))
+		return write_batch(env, root, map, map + 1);
+	if (unlikely(*entry))
+		return map_one_over(root, map, entry, va, cap, pfn);
+	frame_table[pfn].maps++;
+	*entry = space_bits[flags] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	ring_insert(cap, through_cap(cap), entry);
+	write_once(map->old, 0);
+	return 1;
+}
+
 /* The call from its start, for any number of descriptors. */
 static out_of_line int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t count)
 {
@@ -503,7 +510,8 @@ static out_of_line int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t
 	return write_batch(env, space->object, map, map + count);
 }
 
-int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags, uint64_t *old)
+int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags,
+    uint64_t *old)
 {
 	struct stale stale = { .loaded = root == cpu.space };
 	struct stretch s;
@@ -523,32 +531,29 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
 }
 
 /*
- * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the argument
- * frame say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each is done wholly or
- * not at all, and the first that cannot be done ends the call, as does the one that would pass EXO_MAP_BATCH_MAX
- * pages in all, where a descriptor of several pages counts 3 more, and one under another leaf table than the last
- * one more. Nothing is done if an error is returned.
- * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both; writable
- * and executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring; readable also
- * if it is a page table, capability table or exposed page. An entry that is present is replaced.
- * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain it; INVAL offset, count,
- * flags, address, or pages of a descriptor; NOTABLE no leaf table for an address; RANGE outside the capability;
- * STATE a frame may not be mapped so. Cost: about 45 a descriptor, 20 a page of a run.
+ * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the
+ * argument frame say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each
+ * is done wholly or not at all, and the first that cannot be done ends the call, as does the one that would
+ * pass EXO_MAP_BATCH_MAX pages in all, where a descriptor of several pages counts 3 more, and one under
+ * another leaf table than the last one more. Nothing is done if an error is returned.
+ * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both;
+ * writable and executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring;
+ * readable also if it is a page table, capability table or exposed page. An entry that is present is
+ * replaced.
+ * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain it; INVAL offset,
+ * count, flags, address, or pages of a descriptor; NOTABLE no leaf table for an address; RANGE outside the
+ * capability; STATE a frame may not be mapped so. Cost: about 45 a descriptor, 20 a page of a run.
  */
 int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	const struct env *env = current_env();
 	struct exo_cap *space;
-	int64_t done;
 
 	(void)a3, (void)a4, (void)a5;
 	if (a2 == 1 && a1 % 8 == 0 && a1 <= EXO_PAGE_SIZE - sizeof(struct exo_map)) {
 		space = cap_typed(env, a0, EXO_TYPE_SPACE);
-		if (likely(space && space->rights & EXO_RIGHT_WRITE)) {
-			done = write_one(env, space->object, (struct exo_map *)(env->arg + a1));
-			if (likely(done))
-				return done;
-		}
+		if (likely(space && space->rights & EXO_RIGHT_WRITE))
+			return write_one(env, space->object, (struct exo_map *)(env->arg + a1));
 	}
 	return write_all(a0, a1, a2);
 }

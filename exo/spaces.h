@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the two files of the space resource share: entries, their links, and the invalidations that a call gathers.
+ * What the two files of the space resource share: entries, their links, and the invalidations that a call
+ * gathers.
  *
  * A leaf table T is followed by two LINKS frames, T + 1 and T + 2, which hold for each entry the next and the
- * previous entry of the ring made through one capability. An entry's place is its physical address, so its links lie
- * 1 and 2 frames behind it and map and unmap cost O(1); what was bound through a capability is found without a
- * search. prev of a ring's first entry is the capability's physical address with SPACE_PREV_CAP set, its head is
- * cap->bound.
+ * previous entry of the ring made through one capability. An entry's place is its physical address, so its
+ * links lie 1 and 2 frames behind it and map and unmap cost O(1); what was bound through a capability is
+ * found without a search. prev of a ring's first entry is the capability's physical address with
+ * SPACE_PREV_CAP set, its head is cap->bound.
  *
  * S1 a present leaf entry is in exactly one capability's ring; links of an absent one mean nothing
  * S2 frame.maps of a frame == present leaf entries that map it, in all spaces
- * S3 each table is linked from one entry; frame_table: TABLE: object = root, level; T + 1: object = T; T + 2: object =
- *    address >> LEAF_SHIFT; the root: pins = environments and capabilities that hold the space
+ * S3 each table is linked from one entry; frame_table: TABLE: object = root, level; T + 1: object = T; T + 2:
+ *    object = address >> LEAF_SHIFT; the root: pins = environments and capabilities that hold the space
  * S4 an entry without the accessed bit is in no TLB, so changing it needs no invalidation
  * S5 space_recent names leaf tables that are linked: they go only with their space, which forgets them
  */
@@ -51,7 +52,8 @@ struct stale {
 void space_settle(const struct stale *stale);
 /* The entry for an address in its table of a level; NULL if a table above is missing. */
 uint64_t *space_walk(exo_pfn_t root, uint64_t va, unsigned level);
-/* The leaf table of an address, unless it is one of the two with pages that are never mapped, or there is none. */
+/* The leaf table of an address, unless it is one of the two with pages that are never mapped, or there is
+ * none. */
 uint64_t *space_leaf(exo_pfn_t root, uint64_t va);
 
 /* The same if it was looked up lately; NULL: perhaps it is there all the same. */

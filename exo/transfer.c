@@ -16,13 +16,11 @@
 #include "exo/kernel.h"
 
 /* The CPU goes to another with all that is left of the slice: nothing to choose, no clock to read, nobody else to pay. */
-static inline void hand(struct env *to, struct exo_env_info *row)
+static inline void hand(struct env *to)
 {
-	exo_pfn_t root = to->root;
-
-	row->switches++;
 	cpu.current = to;
-	cpu.space = root;
+	cpu.space = to->root;
+	to->info->switches++;
 }
 
 /* Type, flags and rights of a capability in one word. */
@@ -51,8 +49,8 @@ static inline struct env *server_behind(const struct env *self, exo_cap_t handle
 		return NULL;
 	*badge = cap->first;
 	env = env_behind(cap);
-	return likely(env && !env->caller && env->disp->call_entry && (env_state(env) == EXO_ENV_ASLEEP ||
-	    (env_state(env) == EXO_ENV_READY && env->resume == RESUME_RUN && env != self))) ? env : NULL;
+	return likely(env && !(env->serving | env->resume) && env->disp->call_entry && (env_state(env) == EXO_ENV_ASLEEP ||
+	    (env_state(env) == EXO_ENV_READY && env != self))) ? env : NULL;
 }
 
 /* The same, with the error. */
@@ -76,26 +74,25 @@ static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_c
 	return NULL;
 }
 
-/* `self` calls, the callee serves. What is read is read before anything is written: the compiler cannot know. */
+/* `self` calls, the callee serves. */
 static inline void join(struct env *self, struct env *callee)
 {
-	struct exo_env_info *mine = self->info, *theirs = callee->info;
-	uint32_t depth = self->depth;
+	bool asleep = env_state(callee) == EXO_ENV_ASLEEP;
 
-	if (theirs->state == EXO_ENV_ASLEEP) {
-		callee->serving = SERVING_RESTING | SERVING_PLAIN;
-		theirs->state = EXO_ENV_READY;
-		cpu_replace(self, callee);
-	} else {
-		callee->serving = SERVING_PLAIN;
-		cpu_unlink_from_others(self);
-	}
-	mine->state = EXO_ENV_CALLING;
+	env_set_state(self, EXO_ENV_CALLING);
 	self->called = callee;
 	callee->caller = self;
-	callee->depth = depth + 1;
-	theirs->upcalls++;
-	hand(callee, theirs);
+	callee->depth = self->depth + 1;
+	callee->info->upcalls++;
+	if (asleep) {
+		callee->serving = SERVING | SERVING_PLAIN | SERVING_RESTING;
+		env_set_state(callee, EXO_ENV_READY);
+		cpu_replace(self, callee);
+	} else {
+		callee->serving = SERVING | SERVING_PLAIN;
+		cpu_unlink_from_others(self);
+	}
+	hand(callee);
 }
 
 static out_of_line int64_t call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
@@ -173,15 +170,13 @@ int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 /* `self` serves the caller no more, who is READY and runs. */
 static inline void part(struct env *self, struct env *caller)
 {
-	struct exo_env_info *theirs = caller->info;
-
 	self->caller = NULL;
 	self->depth = 0;
 	self->serving = 0;
 	self->reasons |= EXO_RUN_REPLIED;
-	theirs->state = EXO_ENV_READY;
 	caller->called = NULL;
-	hand(caller, theirs);
+	env_set_state(caller, EXO_ENV_READY);
+	hand(caller);
 }
 
 /* There is a deadline to forget, a timer to set, somebody else to pay, or an error. */

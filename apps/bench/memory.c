@@ -3,6 +3,9 @@
  * Exceptions, page faults and mappings: the primitives of Appel and Li ("Virtual memory primitives for user programs",
  * ASPLOS 1991), through the libOS's own fault path and the public call stubs.
  */
+/* Pagers and transfer handlers run with the interrupted code's FPU registers live. */
+#pragma GCC target("general-regs-only")
+
 #include "apps/bench/bench.h"
 #include "libos/vm/vm.h"
 
@@ -50,14 +53,14 @@ static void ambient(void)
 /* --- exceptions ---------------------------------------------------------------------------------------------------- */
 
 /* Step over the store that faulted: `movb $0, (%rax)` is 3 bytes. */
-static CORE_UPCALL const char *step_over(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static const char *step_over(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	(void)region, (void)va, (void)access, (void)present;
 	core_disp->on.rip += 3;
 	return NULL;
 }
 
-static CORE_UPCALL const char *make_writable(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static const char *make_writable(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	(void)region, (void)access, (void)present;
 	return space_map_frame(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE, &trap_frame) ? "no mapping" : NULL;
@@ -103,7 +106,7 @@ static void exceptions(void)
 
 /* --- page faults --------------------------------------------------------------------------------------------------- */
 
-static CORE_UPCALL const char *fresh_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static const char *fresh_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	struct frame frame = { .cap = fresh_cap, .first = fresh_count };
 
@@ -114,7 +117,7 @@ static CORE_UPCALL const char *fresh_pager(struct vm_region *region, exo_vaddr_t
 	return space_map_frame(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE, &frame) ? "no mapping" : NULL;
 }
 
-static CORE_UPCALL const char *pool_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+static const char *pool_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	struct frame frame = { .cap = fresh_cap, .first = (uint32_t)((va - region->start) / EXO_PAGE_SIZE) };
 

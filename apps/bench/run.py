@@ -13,6 +13,7 @@ import argparse
 import mmap
 import os
 import re
+import shlex
 import socket
 import statistics
 import struct
@@ -26,11 +27,13 @@ BUILD = os.environ.get("EXO_BUILD") or os.getcwd()
 os.environ.update(EXO_SOURCE=SOURCE, EXO_BUILD=BUILD)
 sys.path.insert(0, os.path.join(SOURCE, "test", "lib"))
 
-from guest import Guest, exo    # noqa: E402  (needs the path above)
+import tiny                     # noqa: E402  (needs the path above)
+from guest import Guest, exo    # noqa: E402
 
 ACCEPTED = os.path.join(SOURCE, "doc", "performance", "bench.tsv")
 PLUGIN = os.path.join(BUILD, "apps", "bench", "insncount.so")
 BATCHES = 5
+WALL_RUNS = 15
 REPLY_BYTES = 100
 UDP_BYTES = 22          # 64 bytes with the headers
 UDP_BURST = 16          # the guest answers every sixteenth packet
@@ -105,6 +108,40 @@ def boot(figures):
         if not found:
             raise SystemExit("bench: no first line with %d MiB:\n%s%s" % (memory, done.stdout[-2000:], done.stderr))
         figures.add("boot_first_line" if memory == 64 else "boot_first_line_%d" % memory, int(found.group(1)))
+
+
+def first_byte_ms(command, folder):
+    """Wall time from the emulator's start to the first byte on its console."""
+    began = time.monotonic()
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:
+        first = process.stdout.read(1)
+        took = time.monotonic() - began
+        process.stdout.read()
+        process.wait(20)
+    if not first:
+        raise SystemExit("bench: no output from: " + " ".join(command))
+    return took * 1000.0
+
+
+def boot_wall(figures):
+    """hello's first line against the bare floor: a kernel that writes one line at once, in alternating runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        module = os.path.join(folder, "hello.mod")
+        if exo("image", "-q", "-o", module, "hello").returncode:
+            raise SystemExit("bench: no boot module")
+        words = ["run", "-n", "-q", "--kernel-arg", "quiet", "--boot", "direct", "--machine", "microvm", "-m", "64M",
+                 "--module", module]
+        commands = {"hello": shlex.split(exo(*words).stdout),
+                    "floor": shlex.split(exo(*words, "--kernel", tiny.assemble(folder)).stdout)}
+        times = {name: [] for name in commands}
+        for _ in range(WALL_RUNS):
+            for name, command in commands.items():
+                times[name].append(first_byte_ms(command, folder))
+        floor, hello = statistics.median(times["floor"]), statistics.median(times["hello"])
+        figures.add("boot_wall_floor", round(floor, 1), "ms", note="a kernel that only writes a line")
+        figures.add("boot_wall", round(hello, 1), "ms", note="%+.1f ms over the floor; median of %d alternating runs" % (
+            hello - floor, WALL_RUNS))
 
 
 def measure(figures, name, counter, operation, operations, kernel=True):
@@ -229,11 +266,11 @@ def text(figures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--accept", action="store_true", help="make these the accepted figures")
-    parser.add_argument("--only", choices=["primitives", "boot", "http", "packets", "longest", "text"])
+    parser.add_argument("--only", choices=["primitives", "boot", "wall", "http", "packets", "longest", "text"])
     parser.add_argument("--operations", type=int, default=2000, help="per batch, of %d (default 2000)" % BATCHES)
     options = parser.parse_args()
     figures = Figures()
-    parts = {"primitives": primitives, "boot": boot, "packets": lambda f: packets(f, options.operations),
+    parts = {"primitives": primitives, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
              "http": lambda f: http(f, options.operations), "longest": longest, "text": text}
     for name, part in parts.items():
         if options.only in (None, name):

@@ -4,6 +4,9 @@
  * transfer. The other environment is this same program, started again from the archive with the argument `peer`; it has
  * a space and capabilities of its own.
  */
+/* Pagers and transfer handlers run with the interrupted code's FPU registers live. */
+#pragma GCC target("general-regs-only")
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -43,7 +46,7 @@ static void threads(void)
 }
 
 /* Answer in place, with the words as they came. */
-static CORE_UPCALL void answer(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, bool reply)
+static void answer(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, bool reply)
 {
 	(void)badge, (void)caller, (void)reply;
 	exo_reply(0, w0, w1, w2, w3);

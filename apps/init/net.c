@@ -9,7 +9,8 @@
 #include "libos/net/claim.h"
 #include "libos/vm/vm.h"
 
-static exo_cap_t page_cap;	/* struct netinfo; 0: nobody shares */
+static struct netinfo *page;	/* NULL: nobody shares */
+static exo_cap_t page_cap;
 static uint32_t page_first;
 
 static unsigned ports_of(const struct conf_program *program, struct netinfo_port *ports, unsigned max)
@@ -46,7 +47,8 @@ static void make_page(const struct conf *conf)
 	if (!va || !frame_alloc_run(1, &frame) ||
 	    space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, frame.cap, frame.first, 1))
 		init_fail("no memory for the page that programs with net = share read");
-	netinfo_make((struct netinfo *)va, given, count);
+	page = (struct netinfo *)va;
+	netinfo_make(page, given, count);
 	page_cap = frame.cap;
 	page_first = frame.first;
 }
@@ -95,9 +97,19 @@ void net_grant(struct child *child)
 	for (unsigned i = 0; i < child->claims.count; i++)
 		program_grant(child, child->claims.flow[i].name, child->claims.flow[i].cap,
 			      EXO_RIGHT_READ | EXO_RIGHT_BIND, 0, 0);
-	if (child->claims.count && page_cap)
+	if (child->claims.count && page)
 		program_grant(child, NETINFO_NAME, page_cap, child->program->net == CONF_NET_OWN ?
 			      EXO_RIGHT_READ | EXO_RIGHT_WRITE : EXO_RIGHT_READ, page_first, 1);
+}
+
+/* The ports of a program that has ended are the holder's again: it refuses connections to them. */
+static void take_back(const struct conf_program *program)
+{
+	struct netinfo_port ports[CONF_PORTS_MAX];
+	unsigned count = ports_of(program, ports, CONF_PORTS_MAX);
+
+	for (unsigned i = 0; i < count; i++)
+		netinfo_take_back(page, &ports[i]);
 }
 
 /* The address itself outlives its holder while others have ports of it: their flows lie below its. */
@@ -105,9 +117,11 @@ uint32_t net_drop(struct child *child)
 {
 	uint32_t frames = frame_bag_count(&child->claims_bag);
 
-	if (page_cap && child->program->net == CONF_NET_OWN)
+	if (page && child->program->net == CONF_NET_OWN)
 		return 0;
 	claim_drop(&child->claims);
+	if (page && child->program->net == CONF_NET_SHARE)
+		take_back(child->program);
 	frame_bag_drop(&child->claims_bag);
 	return frames;
 }

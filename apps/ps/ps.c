@@ -94,8 +94,9 @@ static void list_flows(void)
 		if (!flow->state)
 			continue;
 		line("flow %-3u %-15.15s %s env %u  in %lu (%lu bytes, %lu dropped)  "
-		     "out %lu (%lu bytes, %lu refused) \n", i, flow->label, flow->state == 2 ? "bound" : "made ", flow->env, flow->rx_packets,
-		     flow->rx_bytes, flow->rx_dropped, flow->tx_packets, flow->tx_bytes, flow->tx_refused);
+		     "out %lu (%lu bytes, %lu refused) \n", i, flow->label,
+		     flow->state == 2 ? "bound" : "made ", flow->env, flow->rx_packets, flow->rx_bytes,
+		     flow->rx_dropped, flow->tx_packets, flow->tx_bytes, flow->tx_refused);
 	}
 }
 

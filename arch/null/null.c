@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The fake port: the whole of arch/arch.h over an array, in the order of arch.h. See null.h for how tests use it.
+ * The fake port: the whole of arch/arch.h over an array, in the order of arch.h. See null.h for how tests use
+ * it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@ struct boot boot;
 char *arch_phys_base;
 const char *const arch_options[] = { NULL };
 
-/* --- driving ---------------------------------------------------------------------------------------------------- */
+/* --- driving -------------------------------------------------------------------------------------------- */
 
 void null_boot(uint32_t frames)
 {
@@ -62,7 +63,8 @@ static int64_t do_call(void *arg)
 	return call_table[call->nr](a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-enum null_way null_call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+enum null_way null_call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+    uint64_t a5)
 {
 	struct call call = { nr, { a0, a1, a2, a3, a4, a5 } };
 
@@ -84,7 +86,7 @@ static _Noreturn void leave(enum null_way way)
 	longjmp(null.back, 1);
 }
 
-/* --- memory and page tables ------------------------------------------------------------------------------------- */
+/* --- memory and page tables ----------------------------------------------------------------------------- */
 
 void arch_zero_frame(exo_pfn_t pfn)
 {
@@ -129,7 +131,7 @@ void arch_space_load(exo_pfn_t root)
 	info->switches++;
 }
 
-/* --- running environments --------------------------------------------------------------------------------------- */
+/* --- running environments ------------------------------------------------------------------------------- */
 
 void arch_env_load(struct env *env)
 {
@@ -220,7 +222,7 @@ void arch_frame_resume(struct arch_frame *frame)
 	leave(NULL_FRAME);
 }
 
-/* --- time and devices ------------------------------------------------------------------------------------------- */
+/* --- time and devices ----------------------------------------------------------------------------------- */
 
 exo_time_t arch_now(void)
 {
@@ -307,7 +309,7 @@ bool arch_virtio_mmio(unsigned i, struct arch_mmio_device *device)
 	return false;
 }
 
-/* --- diagnosis -------------------------------------------------------------------------------------------------- */
+/* --- diagnosis ------------------------------------------------------------------------------------------ */
 
 void arch_panic_stop(void)
 {

@@ -2,10 +2,10 @@
 /*
  * The fake machine, for host programs that link the kernel's generic part (unit tests, fuzzers).
  *
- * Physical memory is an array of frames, the CPU a few variables, the clock a number that the test sets. Where a real
- * port would leave the kernel (user mode, HLT, power off) this one notes how in null.left and jumps back to the test,
- * out of null_enter(). So a test drives the kernel as the entry code does: it calls a handler inside of null_enter,
- * and either gets its result or sees who runs now.
+ * Physical memory is an array of frames, the CPU a few variables, the clock a number that the test sets.
+ * Where a real port would leave the kernel (user mode, HLT, power off) this one notes how in null.left and
+ * jumps back to the test, out of null_enter(). So a test drives the kernel as the entry code does: it calls a
+ * handler inside of null_enter, and either gets its result or sees who runs now.
  */
 #ifndef ARCH_NULL_NULL_H
 #define ARCH_NULL_NULL_H
@@ -59,8 +59,9 @@ struct null_machine {
 extern struct null_machine null;
 
 /*
- * A machine with `frames` frames of memory, of which [0, 1) is absent as on a PC; fills `boot`, with no module, and
- * resets all else. More holes and reservations: change `boot` before frame_init. The memory is filled with junk.
+ * A machine with `frames` frames of memory, of which [0, 1) is absent as on a PC; fills `boot`, with no
+ * module, and resets all else. More holes and reservations: change `boot` before frame_init. The memory is
+ * filled with junk.
  */
 void null_boot(uint32_t frames);
 
@@ -68,6 +69,7 @@ void null_boot(uint32_t frames);
 typedef int64_t null_fn(void *arg);
 enum null_way null_enter(null_fn *fn, void *arg);
 /* The same for a call by number as the current environment; the result is null.result. */
-enum null_way null_call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+enum null_way null_call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+    uint64_t a5);
 
 #endif

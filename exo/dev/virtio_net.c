@@ -13,8 +13,8 @@
  * V2 free_slots and free_parts are stacks of the others
  * V3 a busy slot with a flow is counted in the flow's descriptors; one marked orphan holds pins of its own
  *
- * One stay in the kernel handles packets worth about BUDGET instructions; what is left waits for BATCH_PAUSE_NS, or until
- * the CPU idles.
+ * One stay in the kernel handles packets worth about BUDGET instructions; what is left waits a little, or until the CPU
+ * idles.
  */
 #include "exo/dev/virtio.h"
 
@@ -34,7 +34,8 @@
 #define HEADER_BYTES		12
 #define HEAD_BYTES		80	/* header and EXO_GUARD_BYTES, rounded up */
 
-#define BUDGET			6000	/* instructions */
+#define BUDGET			4000	/* instructions */
+#define RECLAIM_MAX		32	/* sent frames that one stay collects */
 #define COST_BUFFER		50
 #define BATCH_PAUSE_NS		20000
 
@@ -102,7 +103,7 @@ static void net_reclaim(struct device *device)
 	struct net *net = net_of(device);
 	uint32_t id, bytes;
 
-	for (unsigned i = 0; i < TX_SLOTS && virtqueue_pending(&net->tx); i++) {
+	for (unsigned i = 0; i < RECLAIM_MAX && virtqueue_pending(&net->tx); i++) {
 		if (virtqueue_next(&net->tx, &id, &bytes) && id < TX_SLOTS && net->slot[id].busy)
 			slot_done(net, (uint16_t)id);
 		else
@@ -163,6 +164,10 @@ static void net_watch(struct device *device)
 	net->watching = true;
 	virtqueue_interrupts(&net->tx, true);
 	net_reclaim(device);
+	if (virtqueue_pending(&net->tx)) {
+		device->due = arch_now() + BATCH_PAUSE_NS;
+		cpu_timer_need(device->due);
+	}
 }
 
 static void net_orphan(struct device *device, struct flow *flow)
@@ -189,16 +194,14 @@ static void net_orphan(struct device *device, struct flow *flow)
 /* --- receiving --- */
 
 /* Hand on what has come, within the budget. true: there is more. */
-static bool net_receive(struct net *net)
+static bool net_receive(struct net *net, exo_time_t now)
 {
 	struct device *device = &net->device;
-	exo_time_t now;
 	unsigned cost = 0;
 	uint32_t id, bytes;
 
 	if (!virtqueue_pending(&net->rx))
 		return false;
-	now = arch_now();
 	do {
 		cost += COST_BUFFER;
 		if (!virtqueue_next(&net->rx, &id, &bytes)) {
@@ -218,14 +221,17 @@ static bool net_receive(struct net *net)
 }
 
 /*
- * Deliver one batch. If there is more, interrupts stay off and the rest waits a little, so that a flood leaves time to
- * those who run; an idle CPU hurries.
+ * Deliver one batch. If there is more, interrupts stay off and the rest waits for longer than the batch took, so that a
+ * flood leaves most of the time to those who run; an idle CPU hurries.
  */
 static void net_batch(struct device *device)
 {
 	struct net *net = net_of(device);
-	bool behind = net_receive(net);
+	exo_time_t start = arch_now(), end;
+	bool behind;
 
+	net_reclaim(device);
+	behind = net_receive(net, start) || (net->watching && virtqueue_pending(&net->tx));
 	if (!behind && device->due != EXO_NEVER) {
 		device->due = EXO_NEVER;
 		virtqueue_interrupts(&net->rx, true);
@@ -234,7 +240,8 @@ static void net_batch(struct device *device)
 	if (!behind)
 		return;
 	virtqueue_interrupts(&net->rx, false);
-	device->due = arch_now() + BATCH_PAUSE_NS;
+	end = arch_now();
+	device->due = end + BATCH_PAUSE_NS + 2 * (end - start);
 	cpu_timer_need(device->due);
 }
 
@@ -244,7 +251,6 @@ static void net_interrupt(void *arg)
 	struct net *net = arg;
 
 	net->device.info->interrupts++;
-	net_reclaim(&net->device);
 	net_batch(&net->device);
 }
 
@@ -393,7 +399,8 @@ void virtio_net_pci(uint32_t bdf)
 	else
 		missing = net_start(net, features);
 	if (missing)
-		kprintf("network device at PCI %02x:%02x.%x is left out: %s\n", bdf >> 8, bdf >> 3 & 31, bdf & 7, missing);
+		kprintf("network device at PCI %02x:%02x.%x is left out: %s\n", bdf >> 8, bdf >> 3 & 31, bdf & 7,
+		    missing);
 	else
 		net->used = true;
 }

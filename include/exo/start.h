@@ -50,7 +50,8 @@ struct exo_start {
 	uint64_t archive, archive_bytes;	/* boot archive, mapped read-only; 0: none */
 	uint32_t argc, args;		/* number of arguments; offset of the first in this page: NUL-terminated, one after another */
 	uint32_t envc, envs;		/* environment variables, likewise */
-	uint32_t slots, spare;
+	uint32_t slots;
+	uint32_t frames;		/* that it may take itself, by its account's limit; 0: as many as there are */
 	struct exo_start_slot slot[EXO_START_SLOTS_MAX];
 	char text[EXO_PAGE_SIZE - 128 - EXO_START_SLOTS_MAX * 24];
 };

@@ -90,7 +90,8 @@ int64_t caps_derive(exo_cap_t source, uint64_t rights, uint64_t first, uint64_t 
 		return -EXO_EFULL;
 	if (!count) {
 		const struct exo_cap *cap = caps_at(exo_cap_slot(source));
-		if (cap && cap->count > first)
+		bool ranged = cap && (cap->type == EXO_TYPE_FRAME || cap->type == EXO_TYPE_SLICE);
+		if (ranged && cap->count > first)
 			count = cap->count - first;
 	}
 	int64_t error = exo_cap_derive(source, EXO_CAP_NONE, slot, rights, first, count);

@@ -48,6 +48,8 @@ static inline void core_stack(void)
 
 /*
  * Marks a function of a program that runs as upcall code, a pager or handler: it must not use FPU registers.
+ * Such code is shorter in a file of its own that is compiled with -mgeneral-regs-only, or begins with
+ * #pragma GCC target("general-regs-only"): only then are the call stubs inlined.
  */
 #ifdef __clang__
 #define CORE_UPCALL
@@ -114,6 +116,10 @@ void core_on_run(void (*hook)(uint64_t reasons, struct exo_regs *regs));
 void core_sleep(exo_time_t until, uint64_t events);
 /* Give the rest of the slice to another environment (EXO_CAP_NONE: to whoever is next). */
 void core_yield(exo_cap_t env);
+
+/* What a vector is called, and what an access was by its page-fault error code; never NULL. [upcall] */
+const char *core_vector_name(uint64_t vector);
+const char *core_access_name(uint64_t error);
 
 /* Describe what ended the program, on one line, then end it with its exception as the cause. [upcall] */
 _Noreturn void core_die(const struct exo_regs *regs, const char *why);

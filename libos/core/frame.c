@@ -371,6 +371,13 @@ uint32_t frame_unused(void)
 	return recycled + (fresh_end - fresh);
 }
 
+uint32_t frame_left(void)
+{
+	uint32_t limit = core_begin->frames, left = limit > held ? limit - held : 0;
+
+	return !limit || left > core_info->frames_free ? core_info->frames_free : left;
+}
+
 /* --- bags ----------------------------------------------------------------------------------------------- */
 
 int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *frame)

@@ -45,6 +45,8 @@ bool frame_find(exo_pfn_t pfn, struct frame *frame);
 /* How many frames the allocator holds, and how many of these are unused now. */
 uint32_t frame_held(void);
 uint32_t frame_unused(void);
+/* How many more it could take: what is free in the machine, and what its limit leaves. */
+uint32_t frame_left(void);
 
 /* A bag: runs of frames for a purpose of their own, e.g. a child's; taken exactly, dropped together. */
 #define FRAME_BAG_RUNS	16

@@ -115,6 +115,7 @@ static int make_account(struct spawn *spawn, const struct elf_image *elf)
 	if (handle < 0)
 		return fail(spawn, "making its account", handle);
 	spawn->child_account = caps_handle(slot);
+	spawn->account_frames = spawn->limit_frames - own;
 	return 0;
 }
 
@@ -306,6 +307,7 @@ static int make_record(struct spawn *spawn, const struct elf_image *elf)
 	start->archive_bytes = spawn->archive_bytes;
 	start->heap = elf->high + PAGE_UP(spawn->archive_bytes);
 	start->heap_end = HEAP_END;
+	start->frames = spawn->account_frames < UINT32_MAX ? (uint32_t)spawn->account_frames : UINT32_MAX;
 	if (grant_all(spawn, start) || fill_texts(spawn, start)) {
 		space_map(window, 0, EXO_CAP_NONE, 0, 1);
 		return -1;
@@ -340,6 +342,7 @@ int spawn_make(struct spawn *spawn)
 	core_stack();
 	spawn->env = spawn->space = spawn->child_account = spawn->slice_cap = EXO_CAP_NONE;
 	spawn->bag.runs = 0;
+	spawn->account_frames = 0;
 	spawn->error[0] = '\0';
 	if (!window)
 		window = vm_addresses(WINDOW * EXO_PAGE_SIZE);

@@ -24,7 +24,7 @@ struct spawn {
 	const char *name;		/* label in the exposed table and argument 0 of reports */
 	const void *image;		/* an ELF executable in memory ... */
 	size_t image_bytes;
-	exo_cap_t image_cap;		/* ... and the frames in which it lies: congruent pages that are never */
+	exo_cap_t image_cap;		/* ... and the frames in which it lies: congruent pages never */
 	uint64_t image_at;		/* written are mapped from there (byte offset in them), not copied */
 	unsigned argc, envc;
 	const char *const *argv, *const *envv;
@@ -38,6 +38,7 @@ struct spawn {
 	unsigned grants;
 	/* Filled by spawn_make. */
 	exo_cap_t env, space, child_account, slice_cap;
+	uint64_t account_frames;	/* limit of its account; 0: none of its own */
 	exo_env_id_t id;
 	struct frame_bag bag;
 	char error[160];
@@ -61,10 +62,6 @@ size_t spawn_read(exo_cap_t env, exo_vaddr_t address, void *to, size_t bytes);
  */
 void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *info, const void *image,
 		  size_t bytes);
-
-/* What a vector is called, and what an access was by its page-fault error code; never NULL. (fault.c) */
-const char *core_access_name(uint64_t error);
-const char *core_vector_name(uint64_t vector);
 
 /* --- info.c: the exposed tables, mapped at first use; NULL: no capability or no memory ------------------ */
 

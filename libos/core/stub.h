@@ -37,7 +37,21 @@ static inline int64_t exo_invoke(uint64_t number, uint64_t a0, uint64_t a1, uint
 	return result;
 }
 
-/* The same for few arguments: registers that the call does not read are not loaded. */
+/* The same for fewer arguments: registers that the call does not read are not loaded. */
+static inline int64_t exo_invoke5(uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+				  uint64_t a4)
+{
+	register uint64_t r10 __asm__("r10") = a3;
+	register uint64_t r8 __asm__("r8") = a4;
+	int64_t result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8)
+			 : "0"(number)
+			 : "rcx", "r11", "r9", "memory", "cc");
+	return result;
+}
+
 static inline int64_t exo_invoke3(uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2)
 {
 	int64_t result;
@@ -58,20 +72,18 @@ static inline int64_t exo_invoke3(uint64_t number, uint64_t a0, uint64_t a1, uin
 #define EXO_STUB2(name, t0, p0, t1, p1) \
 	enum { EXO_STUB_##name = 2 }; \
 	static inline int64_t exo_##name(t0 p0, t1 p1) { return exo_invoke3(EXO_CALL_##name, p0, p1, 0); }
-#define EXO_STUB3(name, t0, p0, t1, p1, t2, p2)                                                              \
-	enum { EXO_STUB_##name = 3 };                                                                        \
-	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2)                                                \
-	{                                                                                                    \
-		return exo_invoke3(EXO_CALL_##name, p0, p1, p2);                                             \
-	}
+#define EXO_STUB3(name, t0, p0, t1, p1, t2, p2) \
+	enum { EXO_STUB_##name = 3 }; \
+	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2) \
+	{ return exo_invoke3(EXO_CALL_##name, p0, p1, p2); }
 #define EXO_STUB4(name, t0, p0, t1, p1, t2, p2, t3, p3) \
 	enum { EXO_STUB_##name = 4 }; \
 	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2, t3 p3) \
-	{ return exo_invoke(EXO_CALL_##name, p0, p1, p2, p3, 0, 0); }
+	{ return exo_invoke5(EXO_CALL_##name, p0, p1, p2, p3, 0); }
 #define EXO_STUB5(name, t0, p0, t1, p1, t2, p2, t3, p3, t4, p4) \
 	enum { EXO_STUB_##name = 5 }; \
 	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2, t3 p3, t4 p4) \
-	{ return exo_invoke(EXO_CALL_##name, p0, p1, p2, p3, p4, 0); }
+	{ return exo_invoke5(EXO_CALL_##name, p0, p1, p2, p3, p4); }
 #define EXO_STUB6(name, t0, p0, t1, p1, t2, p2, t3, p3, t4, p4, t5, p5) \
 	enum { EXO_STUB_##name = 6 }; \
 	static inline int64_t exo_##name(t0 p0, t1 p1, t2 p2, t3 p3, t4 p4, t5 p5) \

@@ -7,7 +7,7 @@
  */
 #include <stdint.h>
 #include <string.h>
-#include "lwip/opt.h"
+#include "libos/net/lwipopts.h"
 
 static inline uint64_t add(uint64_t sum, uint64_t word)
 {

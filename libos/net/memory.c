@@ -135,9 +135,9 @@ void *net_alloc(size_t bytes)
 	char *block;
 
 	if (bytes > BLOCK_MAX) {
-		void *run = bytes <= (size_t)pages * EXO_PAGE_SIZE ? run_alloc((uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)) : NULL;
-		failures += !run;
-		return run;
+		block = bytes <= (size_t)pages * EXO_PAGE_SIZE ? run_alloc((uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)) : NULL;
+		failures += !block;
+		return block;
 	}
 	if (!base || (size_list[size] == NO_PAGE && !divide(size))) {
 		failures++;

@@ -304,7 +304,7 @@ static uint32_t ring_frames(void)
 {
 	uint32_t frames = RX_FRAMES_LEAST;
 
-	while (frames < EXO_RX_FRAMES_MAX && 2 * frames <= core_info->frames_free / RX_SHARE)
+	while (frames < EXO_RX_FRAMES_MAX && 2 * frames <= frame_left() / RX_SHARE)
 		frames *= 2;
 	return frames;
 }
@@ -341,7 +341,7 @@ const char *net_start(void)
 {
 	static struct net_run memory;
 	static const char *wrong;
-	uint32_t most = core_info->frames_free / MEMORY_SHARE;
+	uint32_t most = frame_left() / MEMORY_SHARE;
 
 	if (started || wrong)
 		return wrong;

@@ -193,6 +193,9 @@ int bind(int number, const struct sockaddr *address, socklen_t bytes)
 	return result;
 }
 
+/*
+ * Waits for the address, too: then what a server says afterwards is true. Without one it listens all the same.
+ */
 int listen(int number, int backlog)
 {
 	int s, result;
@@ -201,6 +204,8 @@ int listen(int number, int backlog)
 	if (!fd)
 		return -1;
 	result = lwip_listen(s, backlog > SOMAXCONN ? SOMAXCONN : backlog);
+	if (!result && !net_address() && !(fd->flags & O_NONBLOCK))
+		net_wait(core_now() + ADDRESS_WAIT);
 	fd_put(fd);
 	return result;
 }

@@ -412,8 +412,8 @@ def test_never_reads():
 def test_flood():
     """floods of idle connections and of resets at every stage: the server answers soon, and its frames are back"""
     cable = wire.Wire()
-    with Served(tree, args="--idle-timeout 2 --max-threads 100", name="flood", timeout=200, net=cable.option) as machine, \
-            peer.Peer(cable) as client:
+    with peer.Peer(cable) as client, \
+            Served(tree, args="--idle-timeout 2 --max-threads 100", name="flood", timeout=200, net=cable.option) as machine:
         client.wait_guest()
         flood(machine, client)
         storm(machine, client)

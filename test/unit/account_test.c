@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Accounts: limits, nesting, death in chains; environments made in them; random takes and gives against a naive
- * model, which adds up what each environment holds along the accounts above it.
+ * Accounts: limits, nesting, death in chains; environments made in them; random takes and gives against a
+ * naive model, which adds up what each environment holds along the accounts above it.
  */
 #include <stdlib.h>
 #include "test/unit/tap.h"
@@ -29,7 +29,8 @@ static void test_errors(void)
 	is_int(CALL(0, account_make, 10, account, account, 0, 5), ERR(TYPE), "not frames");
 	is_int(CALL(0, account_make, 10, account, a, 12, 5), ERR(RANGE), "outside");
 	is_int(CALL(0, account_make, 10, account, a, 0, 1ULL << 32), ERR(INVAL), "limit too large");
-	is_int(CALL(0, account_make, 10, account, world_handle(0, SLOT_SELF), 0, 5), ERR(BUSY), "a kernel object");
+	is_int(CALL(0, account_make, 10, account, world_handle(0, SLOT_SELF), 0, 5), ERR(BUSY),
+	    "a kernel object");
 	for (i = 0; i < 9; i++) {
 		int64_t result = CALL(0, account_make, 10 + i, account, a, i, 100 - i);
 
@@ -106,7 +107,7 @@ static void test_reap(void)
 		pfn[i] = frame_find(1);
 		frame_claim(pfn[i], NULL);
 		account[i] = pfn_to_virt(pfn[i]);
-		*account[i] = (struct account){ .self = pfn[i], .parent = world.root_account, .limit = 10, .users = 1 };
+		*account[i] = (struct account){ pfn[i], world.root_account, .limit = 10, .users = 1 };
 		frame_retype(pfn[i], EXO_FRAME_ACCOUNT, 0);
 		account_use(world.root_account);
 		if (i) {
@@ -136,7 +137,7 @@ static void test_reap(void)
 	ok(!world_check(), "the world is whole");
 }
 
-/* --- the naive model: environment i is charged to account i, which lies below account i - 1 ------------------------- */
+/* --- the naive model: environment i is charged to account i, which lies below account i - 1 ------------- */
 
 static struct env *child[NEST];
 static uint32_t limit[NEST], base[NEST];
@@ -204,7 +205,8 @@ static void test_random(unsigned steps)
 		limit[i] = 90 - 20 * i;
 		base[i] = 0;
 		account = (exo_cap_t)CALL(0, account_make, 20 + i, account, frames, i, limit[i]);
-		ok(make_env(0, 30 + i, account, frames, NEST + 4 * i) > 0, "an environment with a limit of %u",
+		ok(make_env(0, 30 + i, account, frames, NEST + 4 * i) > 0,
+		    "an environment with a limit of %u",
 		    limit[i]);
 		child[i] = pfn_to_virt(slot(0, 30 + i)->object);
 	}
@@ -212,7 +214,8 @@ static void test_random(unsigned steps)
 		who = below(NEST);
 		good = step(who);
 		for (unsigned at = 0; at < NEST; at++)
-			good = good && ((struct account *)pfn_to_virt(child[at]->account))->used == model_used(at);
+			good = good &&
+			    ((struct account *)pfn_to_virt(child[at]->account))->used == model_used(at);
 	}
 	ok(good, "%u random steps agree with the model", steps);
 	if (!good)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Capabilities: derive, delete, revoke, tables, every documented error, ends in the middle; random operations of
- * three environments against a naive model, which keeps one record a slot with its parent and searches them all.
+ * Capabilities: derive, delete, revoke, tables, every documented error, ends in the middle; random operations
+ * of three environments against a naive model, which keeps one record a slot with its parent and searches
+ * them all.
  */
 #include <stdlib.h>
 #include "test/unit/tap.h"
@@ -43,11 +44,14 @@ static void test_derive_errors(void)
 	is_int(CALL(0, cap_derive, 0, 0, 9, 0, 0, 0), ERR(CAP), "derive: no source");
 	is_int(CALL(0, cap_derive, a + (1ULL << 32), 0, 9, 0, 0, 0), ERR(CAP), "derive: another generation");
 	is_int(CALL(0, cap_derive, 63, 0, 9, 0, 0, 0), ERR(CAP), "derive: generation 0");
-	is_int(CALL(0, cap_derive, exo_cap_make(~0U, 1), 0, 9, 0, 0, 0), ERR(CAP), "derive: slot beyond the table");
+	is_int(CALL(0, cap_derive, exo_cap_make(~0U, 1), 0, 9, 0, 0, 0), ERR(CAP),
+	    "derive: slot beyond the table");
 	is_int(CALL(0, cap_derive, a, a, 9, 0, 0, 0), ERR(TYPE), "derive: into something else");
 	is_int(CALL(0, cap_derive, a, 1ULL << 32, 9, 0, 0, 0), ERR(CAP), "derive: into nothing");
-	is_int(CALL(0, cap_derive, a, 0, 9, EXO_RIGHT_GRANT, 0, 0), ERR(RIGHTS), "derive: a right that it has not");
-	is_int(CALL(0, cap_derive, a, 0, 9, ~0ULL, 0, 0), ERR(RIGHTS), "derive: all rights that there may ever be");
+	is_int(CALL(0, cap_derive, a, 0, 9, EXO_RIGHT_GRANT, 0, 0), ERR(RIGHTS),
+	    "derive: a right that it has not");
+	is_int(CALL(0, cap_derive, a, 0, 9, ~0ULL, 0, 0), ERR(RIGHTS),
+	    "derive: all rights that there may ever be");
 	is_int(CALL(0, cap_derive, a, 0, 8, RWX, 0, 0), ERR(SLOT), "derive: slot in use");
 	is_int(CALL(0, cap_derive, a, 0, 0, RWX, 0, 0), ERR(SLOT), "derive: slot 0");
 	is_int(CALL(0, cap_derive, a, 0, 64, RWX, 0, 0), ERR(SLOT), "derive: no such slot");
@@ -62,7 +66,8 @@ static void test_derive_errors(void)
 	is_int(CALL(0, cap_derive, a, world_handle(0, 9), 10, RWX, 0, 0), ERR(RIGHTS), "derive: through it");
 	is_int(CALL(0, cap_delete, world_handle(0, 9)), 0, "delete it");
 	entry = (exo_cap_t)CALL(0, entry_make, 9, 0, 77);
-	is_int(CALL(0, cap_derive, entry, PEER, 9, EXO_RIGHT_EXEC, 0, 0) > 0, 1, "derive an ENTRY to another");
+	is_int(CALL(0, cap_derive, entry, PEER, 9, EXO_RIGHT_EXEC, 0, 0) > 0, 1,
+	    "derive an ENTRY to another");
 	ok(slot(1, 9)->first == 77 && slot(1, 9)->count == slot(0, 9)->count, "with its badge and number");
 	is_int(CALL(1, cap_delete, world_handle(1, 9)), 0, "delete that");
 	is_int(CALL(0, cap_delete, entry), 0, "delete the ENTRY");
@@ -167,7 +172,7 @@ static void test_table(void)
 	is_int(CALL(0, frame_give, a, 2), 2, "the frames behind it can be given back");
 }
 
-/* --- the naive model -------------------------------------------------------------------------------------------- */
+/* --- the naive model ------------------------------------------------------------------------------------ */
 
 struct node {
 	unsigned type, rights;
@@ -259,7 +264,7 @@ static bool model_agrees(void)
 	return true;
 }
 
-/* --- random steps ----------------------------------------------------------------------------------------------- */
+/* --- random steps --------------------------------------------------------------------------------------- */
 
 static bool step_take(unsigned who)
 {
@@ -270,12 +275,13 @@ static bool step_take(unsigned who)
 		return result == ERR(SLOT);
 	if (result == ERR(FULL))
 		return !info->frames_free;
-	node_set(node(who, number), EXO_TYPE_FRAME, RWX, slot(who, number)->first, slot(who, number)->count, NULL);
+	node_set(node(who, number), EXO_TYPE_FRAME, RWX, slot(who, number)->first, slot(who, number)->count,
+	    NULL);
 	return result == (int64_t)exo_cap_make(number, node(who, number)->generation);
 }
 
-static int64_t wanted_derive(const struct node *source, const struct node *to, unsigned rights, uint32_t first,
-    uint32_t *count)
+static int64_t wanted_derive(const struct node *source, const struct node *to, unsigned rights,
+    uint32_t first, uint32_t *count)
 {
 	bool ranged = source->type == EXO_TYPE_FRAME;
 	const struct node *n;
@@ -303,15 +309,17 @@ static int64_t wanted_derive(const struct node *source, const struct node *to, u
 static bool step_derive(unsigned who)
 {
 	bool other = below(2);
-	uint32_t from = below(SLOTS), number = SLOT_FREE + below(SLOTS - SLOT_FREE), first = below(4) ? below(8) : 0;
+	uint32_t from = below(SLOTS), number = SLOT_FREE + below(SLOTS - SLOT_FREE),
+	    first = below(4) ? below(8) : 0;
 	uint32_t count = below(3) ? 1 + below(8) : 0;
 	struct node *source = node(who, from), *to = node(other ? (who + 1) % WORLD_ENVS : who, number);
-	unsigned rights = below(4) ? source->rights & (unsigned)world_random() : (unsigned)world_random() & 0xffff;
+	unsigned any = (unsigned)world_random() & 0xffff, rights = below(4) ? source->rights & any : any;
 	int64_t wanted, result;
 
 	if (source->type && source->type != EXO_TYPE_FRAME && below(8))
 		first = count = 0;
-	result = CALL(who, cap_derive, world_handle(who, from), other ? world_handle(who, SLOT_PEER) : 0, number,
+	result = CALL(who, cap_derive, world_handle(who, from), other ? world_handle(who, SLOT_PEER) : 0,
+	    number,
 	    rights, first,
 	    count);
 	wanted = wanted_derive(source, to, rights, first, &count);
@@ -346,7 +354,8 @@ static bool step_revoke(unsigned who)
 static void test_random(unsigned steps)
 {
 	static bool (*const step[])(unsigned) = {
-		step_take, step_take, step_derive, step_derive, step_derive, step_derive, step_derive, step_delete,
+		step_take, step_take, step_derive, step_derive, step_derive, step_derive, step_derive,
+		    step_delete,
 		    step_revoke
 	};
 	unsigned i, which = 0, who = 0;
@@ -364,7 +373,8 @@ static void test_random(unsigned steps)
 		printf("# step %u, kind %u by %u: result %lld\n", i, which, who, (long long)null.result);
 }
 
-/* An environment ends in the middle of everything: what was its own is free, what it derived to others lives on. */
+/* An environment ends in the middle of everything: what was its own is free, what it derived to others
+ * lives on. */
 static void test_destroy(void)
 {
 	uint32_t before = info->frames_free, given;
@@ -388,8 +398,10 @@ static void test_destroy(void)
 	control = world_handle(0, 40);
 	given = info->frames_free;
 	is_int(world_finish(0, EXO_CALL_env_destroy, control, 0), 0, "it is destroyed, in steps");
-	ok(given <= before && info->frames_free == before + WORLD_RUN - 5, "all is free but what it had given away");
-	is_int(CALL(1, cap_derive, world_handle(1, SLOT_CONSOLE), world_handle(1, SLOT_PEER), 50, 1, 0, 0), ERR(DEAD),
+	ok(given <= before && info->frames_free == before + WORLD_RUN - 5,
+	    "all is free but what it had given away");
+	is_int(CALL(1, cap_derive, world_handle(1, SLOT_CONSOLE), world_handle(1, SLOT_PEER), 50, 1, 0, 0),
+	    ERR(DEAD),
 	    "nothing can be derived to it any more");
 	is_int(CALL(0, cap_delete, world_handle(0, 30)), 0, "the other deletes the 5 frames");
 	is_int(info->frames_free, before + WORLD_RUN, "all is free");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Frames: boot on odd memory, take and give, every documented error; random operations against a naive model, which
- * keeps who has which frames in plain arrays and searches them from end to end.
+ * Frames: boot on odd memory, take and give, every documented error; random operations against a naive model,
+ * which keeps who has which frames in plain arrays and searches them from end to end.
  */
 #include <stdlib.h>
 #include "test/unit/tap.h"
@@ -55,12 +55,14 @@ static void test_boot(uint32_t frames)
 	is_int(wrong, 0, "the state of each frame is right");
 	is_int(info->frames_free, free_frames, "frames_free is right");
 	is_int(info->frames_memory, memory, "frames_memory is right");
-	ok(free_frames > frames - 80 - frames / 60, "the tables take little: %u of %u are free", free_frames, frames);
+	ok(free_frames > frames - 80 - frames / 60, "the tables take little: %u of %u are free",
+	    free_frames, frames);
 	while ((pfn = frame_find(1)) != EXO_PFN_ANY && free_frames) {
 		frame_claim(pfn, NULL);
 		free_frames--;
 	}
-	ok(pfn == EXO_PFN_ANY && !free_frames && !info->frames_free, "every free frame is found, and no other");
+	ok(pfn == EXO_PFN_ANY && !free_frames && !info->frames_free,
+	    "every free frame is found, and no other");
 	free(want);
 }
 
@@ -89,7 +91,8 @@ static void test_take_errors(void)
 	is_int(CALL(0, frame_take, SLOT_FREE, info_first, 1), ERR(BUSY), "take: not free");
 	is_int(CALL(0, frame_take, exo_cap_make(SLOT_FREE, 1), EXO_PFN_ANY, 1), ERR(CAP),
 	    "append: no such capability");
-	is_int(CALL(0, frame_take, world_handle(0, SLOT_ENV), EXO_PFN_ANY, 1), ERR(TYPE), "append: not frames");
+	is_int(CALL(0, frame_take, world_handle(0, SLOT_ENV), EXO_PFN_ANY, 1), ERR(TYPE),
+	    "append: not frames");
 	is_int(info->frames_free, before, "no frame was taken");
 	is_int(CALL(0, frame_take, self, EXO_PFN_ANY, 1), ERR(BUSY), "append: the next is not free");
 	taken = (exo_cap_t)CALL(0, frame_take, SLOT_FREE, first + 1, 3);
@@ -98,7 +101,8 @@ static void test_take_errors(void)
 	is_int(CALL(0, frame_take, taken, first + 4, 2), 2, "append by number");
 	is_int(CALL(0, frame_take, taken, EXO_PFN_ANY, 2), 2, "append any");
 	is_int(cap_slot(world.env[0], SLOT_FREE)->count, 7, "the capability has grown");
-	derived = (exo_cap_t)CALL(0, cap_derive, taken, 0, SLOT_FREE + 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 7);
+	derived = (exo_cap_t)CALL(0, cap_derive, taken, 0, SLOT_FREE + 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+	    0, 7);
 	is_int(CALL(0, frame_take, derived, EXO_PFN_ANY, 1), ERR(STATE), "append: not to a derived one");
 	is_int(CALL(0, frame_give, taken, 1), ERR(BUSY), "give: covered by a derived one");
 	is_int(CALL(0, frame_give, derived, 8), ERR(RANGE), "give: more than it has");
@@ -219,7 +223,8 @@ static bool step_append(uint32_t slot)
 {
 	uint32_t count = 1 + below(EXO_TAKE_MAX), next = slot_has[slot].first + slot_has[slot].count;
 	uint32_t run = slot_has[slot].count ? free_run(next, count) : 0;
-	int64_t result = CALL(0, frame_take, world_handle(0, SLOT_FREE + slot), below(2) ? EXO_PFN_ANY : next, count);
+	int64_t result = CALL(0, frame_take, world_handle(0, SLOT_FREE + slot),
+	    below(2) ? EXO_PFN_ANY : next, count);
 
 	if (!slot_has[slot].count)
 		return result == ERR(CAP);

@@ -248,7 +248,7 @@ static inline const char *broken(void)
 			return "E3: called";
 		if (env->caller && env->caller->called != env)
 			return "E3: caller";
-		if (env->serving && (!env->caller || env_state(env) == EXO_ENV_ENDED))
+		if ((env->serving != 0) != (env->caller != NULL) || (env->serving && env_state(env) == EXO_ENV_ENDED))
 			return "serving without a caller";
 		for (depth = 0, at = env; at->called; at = at->called)
 			if (++depth > EXO_CHAIN_MAX)

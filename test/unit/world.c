@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The small machine of the unit tests. The checker recomputes from scratch what the kernel keeps by and by: free map,
- * holds, maps, rings, tree of derivation, accounts, counts; it shares no code with the kernel but the layouts.
+ * The small machine of the unit tests. The checker recomputes from scratch what the kernel keeps by and by:
+ * free map, holds, maps, rings, tree of derivation, accounts, counts; it shares no code with the kernel but
+ * the layouts.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 struct world world;
 static uint64_t seed = 0x9e3779b97f4a7c15;
 
-/* --- making it -------------------------------------------------------------------------------------------------- */
+/* --- making it ------------------------------------------------------------------------------------------ */
 
 static int64_t frame_init_call(void *arg)
 {
@@ -22,7 +23,8 @@ static int64_t frame_init_call(void *arg)
 	return 0;
 }
 
-static void fill_slot(unsigned who, uint32_t slot, unsigned type, unsigned rights, uint64_t first, uint32_t count,
+static void fill_slot(unsigned who, uint32_t slot, unsigned type, unsigned rights, uint64_t first,
+    uint32_t count,
     exo_pfn_t object)
 {
 	cap_fill(cap_free_slot(world.env[who], slot), type, rights, first, count, object, NULL, slot);
@@ -50,8 +52,10 @@ static void make_env(unsigned who)
 	fill_slot(who, SLOT_ENV, EXO_TYPE_ENV, EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL, 0,
 	    (uint32_t)(env->id >> 32), env->self);
 	fill_slot(who, SLOT_SPACE, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, env->root);
-	fill_slot(who, SLOT_ACCOUNT, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0, env->account);
-	fill_slot(who, SLOT_SELF, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, run, WORLD_RUN,
+	fill_slot(who, SLOT_ACCOUNT, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0,
+	    env->account);
+	fill_slot(who, SLOT_SELF, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC, run,
+	    WORLD_RUN,
 	    0);
 	fill_slot(who, SLOT_CONSOLE, EXO_TYPE_CONSOLE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, 0);
 	space_link_table(env->root, WORLD_VA, EXO_LEVEL_512G, run + 5);
@@ -68,7 +72,8 @@ static void make_peers(void)
 
 	for (i = 0; i < WORLD_ENVS; i++) {
 		peer = world.env[(i + 1) % WORLD_ENVS];
-		fill_slot(i, SLOT_PEER, EXO_TYPE_ENV, EXO_RIGHT_READ | EXO_RIGHT_GRANT, 0, (uint32_t)(peer->id >> 32),
+		fill_slot(i, SLOT_PEER, EXO_TYPE_ENV, EXO_RIGHT_READ | EXO_RIGHT_GRANT, 0,
+		    (uint32_t)(peer->id >> 32),
 		    peer->self);
 	}
 }
@@ -130,9 +135,11 @@ int64_t world_call(unsigned who, unsigned nr, uint64_t a0, uint64_t a1, uint64_t
 	}
 	broken = world.unchecked ? NULL : world_check();
 	if (broken) {
-		printf("Bail out! after call %llu, number %u of environment %u (%llx %llx %llx %llx %llx %llx) = %lld: %s\n",
+		printf("Bail out! after call %llu: number %u of environment %u, "
+		    "(%llx %llx %llx %llx %llx %llx) = %lld: %s\n",
 		    (unsigned long long)world.calls, nr, who, (unsigned long long)a0, (unsigned long long)a1,
-		    (unsigned long long)a2, (unsigned long long)a3, (unsigned long long)a4, (unsigned long long)a5,
+		    (unsigned long long)a2, (unsigned long long)a3, (unsigned long long)a4,
+		    (unsigned long long)a5,
 		    (long long)null.result, broken);
 		exit(1);
 	}
@@ -166,7 +173,7 @@ unsigned world_steps(unsigned n)
 	return large && *large == '1' ? 20 * n : n;
 }
 
-/* --- checking it ------------------------------------------------------------------------------------------------ */
+/* --- checking it ---------------------------------------------------------------------------------------- */
 
 /* What the kernel should have counted. */
 struct counts {
@@ -189,13 +196,15 @@ static bool in_states(exo_pfn_t pfn, uint32_t states)
 
 static const char *check_ring(const struct exo_cap *cap)
 {
-	uint64_t before = ((uint64_t)((const char *)cap - arch_phys_base)) | 1ULL << 63, place = cap->bound, *entry;
+	uint64_t before = ((uint64_t)((const char *)cap - arch_phys_base)) | 1ULL << 63, place = cap->bound,
+	    *entry;
 	uint64_t pfn;
 
 	for (; place; place = entry[512]) {
 		entry = (uint64_t *)(arch_phys_base + place);
 		CHECK(place % 8 == 0 && place >> 12 < null.frames);
-		CHECK(state_of((exo_pfn_t)(place >> 12)) == EXO_FRAME_TABLE && frame_table[place >> 12].level == 1);
+		CHECK(state_of((exo_pfn_t)(place >> 12)) == EXO_FRAME_TABLE &&
+		    frame_table[place >> 12].level == 1);
 		CHECK(entry[1024] == before);
 		CHECK(*entry & EXO_PTE_PRESENT);
 		pfn = (*entry & EXO_PTE_FRAME) >> 12;
@@ -226,7 +235,8 @@ static const char *check_tree(const struct exo_cap *cap)
 	CHECK(parent->type == cap->type);
 	CHECK(!(cap->rights & ~parent->rights));
 	if (cap->type == EXO_TYPE_FRAME || cap->type == EXO_TYPE_SLICE)
-		CHECK(cap->first >= parent->first && cap->first + cap->count <= parent->first + parent->count);
+		CHECK(cap->first >= parent->first &&
+		    cap->first + cap->count <= parent->first + parent->count);
 	return NULL;
 }
 
@@ -273,7 +283,8 @@ static const char *check_env(exo_pfn_t pfn)
 	counts[env->root].spaces++;
 	counts[env->account].users++;
 	for (i = 0; i < env->cap_frames; i++)
-		CHECK(state_of(env->cap_frame[i]) == EXO_FRAME_CAPS && frame_table[env->cap_frame[i]].object == pfn);
+		CHECK(state_of(env->cap_frame[i]) == EXO_FRAME_CAPS &&
+		    frame_table[env->cap_frame[i]].object == pfn);
 	for (i = 0; i < env->cap_frames * EXO_CAPS_PER_FRAME; i++) {
 		broken = check_cap(cap_slot(env, i));
 		if (broken)

@@ -2,10 +2,10 @@
 /*
  * A small machine with a few environments on the fake port, and the checker of the kernel's invariants.
  *
- * The environments are made as the kernel makes the first one: each has its own space with one leaf table from
- * WORLD_VA on, an account below the root account, and in its slots 1..4 itself, its space, its account, and the
- * frames it was made of. world_call() makes a call as one of them and, unless told not to, checks everything
- * afterwards.
+ * The environments are made as the kernel makes the first one: each has its own space with one leaf table
+ * from WORLD_VA on, an account below the root account, and in its slots 1..4 itself, its space, its account,
+ * and the frames it was made of. world_call() makes a call as one of them and, unless told not to, checks
+ * everything afterwards.
  */
 #ifndef TEST_UNIT_WORLD_H
 #define TEST_UNIT_WORLD_H
@@ -14,7 +14,7 @@
 
 #define WORLD_ENVS	3
 #define WORLD_VA	0x40000000ULL	/* the leaf table maps 2 MiB from here on */
-#define WORLD_RUN	12		/* frames that an environment is made of; the last four are ordinary */
+#define WORLD_RUN	12		/* frames that an environment is made of */
 
 enum { SLOT_ENV = 1, SLOT_SPACE, SLOT_ACCOUNT, SLOT_SELF, SLOT_PEER, SLOT_CONSOLE, SLOT_FREE = 8 };
 
@@ -29,7 +29,8 @@ extern struct world world;
 
 /* Boot a machine with so many frames of memory and make the environments. */
 void world_boot(uint32_t frames);
-/* A call as an environment; ends the program with a message when an invariant is broken or the kernel did not return. */
+/* A call as an environment; ends the program with a message when an invariant is broken or the kernel did
+ * not return. */
 int64_t world_call(unsigned who, unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
     uint64_t a5);
 /* The same call again and again while it says AGAIN. */
@@ -47,7 +48,7 @@ unsigned world_steps(unsigned n);
 
 #define CALL(who, name, ...)	CALL_(who, EXO_CALL_##name, __VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define CALL_(who, nr, a0, a1, a2, a3, a4, a5, ...) \
-	world_call(who, nr, (uint64_t)(a0), (uint64_t)(a1), (uint64_t)(a2), (uint64_t)(a3), (uint64_t)(a4),
-	    (uint64_t)(a5))
+	world_call(who, nr, (uint64_t)(a0), (uint64_t)(a1), (uint64_t)(a2), (uint64_t)(a3), \
+	    (uint64_t)(a4), (uint64_t)(a5))
 
 #endif

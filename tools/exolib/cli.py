@@ -15,7 +15,7 @@ from .options import Option, parse
 from .util import STATUS_RUNNER, ExoError, say
 
 GUEST_ROOT = "/srv"                     # where volumes of a single program lie in the archive
-OWN_BYTES = 1 << 20                     # what must be left beside the module for the machine to start
+FIRMWARE_BYTES = 160 << 10              # that firmware keeps at the end of memory
 
 
 def _volume(text):
@@ -233,7 +233,9 @@ def plan_memory(plan, module_bytes):
     """The machine's memory: as asked for if the module fits, else what the module needs."""
     machine = plan.machine
     least = qemu.LEAST_MEMORY[machine.boot]
-    need = module_bytes + OWN_BYTES
+    need = elf.memory_end(machine.kernel) + module_bytes
+    if machine.machine != "microvm":
+        need += FIRMWARE_BYTES
     if plan.memory is None:
         machine.memory = qemu.DEFAULT_MEMORY
         if need + (32 << 20) > machine.memory:

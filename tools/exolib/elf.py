@@ -35,6 +35,18 @@ def check(path, what):
         raise ExoError(path, "%s is for another kind of processor" % what, "link it with exo-cc")
 
 
+def memory_end(path):
+    """The physical address behind a kernel's last segment; 0 if its headers do not say."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        head = EHDR.unpack_from(data)
+        segments = _table(data, PHDR, head[5], head[9], head[10])
+    except (OSError, ValueError, struct.error):
+        return 0
+    return max([s[4] + s[6] for s in segments if s[0] == PT_LOAD], default=0)
+
+
 def _table(data, entry, offset, size, count):
     """The entries of a header table, or ValueError."""
     if size != entry.size or offset + size * count > len(data):

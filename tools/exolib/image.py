@@ -147,7 +147,7 @@ class Module:
 
     def size(self):
         """Bytes of the module, near enough to check it against the guest's memory."""
-        total = len(self.init)
+        total = (len(self.init) + PAGE - 1) // PAGE * PAGE + tarfile.RECORDSIZE
         for source in self.files.values():
             length = 0
             if isinstance(source, bytes):

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Every way to boot serves a page; every size of memory works or is refused in words.
+
+Each machine has a time limit of its own. What the runner does before it starts a machine is tested in
+runner_machine.py.
+
+Time limit: 240 s
+"""
+
+import atexit
+import hashlib
+import os
+import random
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import guest
+import tap
+from guest import Guest
+from tap import Skip, check, has, same
+from web import get
+
+LIMIT = 40              # seconds for one machine on a busy computer
+PAGE = b"<h1>booted</h1>\n"
+FILE = random.Random(9).randbytes(300000)
+GREETING = "Hello from Exo!\n"
+STOP_STATUS = 35        # the emulator's own exit status after a kernel stop
+
+work = tempfile.mkdtemp(prefix="exo-boot-")
+site = os.path.join(work, "site")
+
+
+def serves(name, *options):
+    """A machine that boots so serves a page and a file."""
+    with Guest(*options, "-p", "0:80", "-v", site + ":/", "httpd", "/", name=name, timeout=LIMIT, pcap=False) as machine:
+        machine.wait_line("^\r?httpd: serving ", LIMIT)        # firmware and GRUB may leave their own before it
+        port = machine.port(80)
+        same(get(port, "/").body, PAGE, "the page with %s" % (options,))
+        same(hashlib.sha256(get(port, "/file").body).hexdigest(), hashlib.sha256(FILE).hexdigest(), "the file's sum")
+        check(machine.text.endswith("httpd: serving / on port 80\n"), "console: %r" % machine.text)
+
+
+def greets(*options):
+    """A machine that boots so runs hello to its end."""
+    done = guest.exo("run", "-t", LIMIT, *options, "hello", "--exit", "7", timeout=LIMIT + 20)
+    same(done.returncode, 7, "status with %s (%s %s)" % (" ".join(options), done.stdout[-500:], done.stderr))
+    has(done.stdout.replace("\r", ""), GREETING, "console with %s" % " ".join(options))
+
+
+def test_bios():
+    """a GRUB image serves from BIOS firmware"""
+    serves("bios", "--boot", "bios")
+
+
+def test_uefi():
+    """a GRUB image serves from UEFI firmware"""
+    serves("uefi", "--boot", "uefi", "-m", "256M")
+
+
+def test_direct():
+    """direct boot serves on every machine type, and with the plainest CPU there is"""
+    for kind in ("microvm", "q35", "pc"):
+        serves("direct-" + kind, "--machine", kind)
+        serves("qemu64-" + kind, "--machine", kind, "--cpu", "qemu64")
+
+
+def test_grub_cpu():
+    """GRUB boots it with the plainest CPU, on both PCI machines"""
+    serves("bios-qemu64", "--boot", "bios", "--cpu", "qemu64", "--machine", "q35")
+    greets("--boot", "bios", "--cpu", "qemu64", "--machine", "pc")
+
+
+def test_memory():
+    """direct boot with memories small, large and odd"""
+    for size in ("4M", "5M", "7M", "16M", "33M", "64M", "100M", "3000M", "8192M", "4097K", "4608K", "3G", "3584M", "4G",
+                 "5000M"):
+        greets("-m", size)
+    for size in ("4M", "7M", "100M", "3000M", "4G", "8192M"):
+        greets("-m", size, "--machine", "q35")
+        greets("-m", size, "--machine", "pc")
+
+
+def test_memory_grub():
+    """GRUB from a BIOS with memories from 32 MiB on"""
+    for size in ("32M", "33M", "100M", "3000M", "8192M"):
+        greets("-m", size, "--boot", "bios")
+    serves("bios-32", "--boot", "bios", "-m", "32M")
+
+
+def test_memory_serves():
+    """a page is served with very little and with very much memory"""
+    for size in ("4M", "5M", "8192M"):
+        serves("memory-" + size, "-m", size)
+
+
+def emulator(*options, change=lambda words: words):
+    """The emulator's own command for hello, changed; returns its status and the console."""
+    module = os.path.join(work, "hello.mod")
+    if not os.path.exists(module):
+        same(guest.exo("image", "-o", module, "hello").returncode, 0, "status of exo image")
+    done = guest.exo("run", "-n", "--debugcon", os.path.join(work, "end"), *options, "--module", module, "hello")
+    if done.returncode:
+        done = guest.exo("run", "-n", "--debugcon", os.path.join(work, "end"), *options, "--module", module)
+    same(done.returncode, 0, "status of exo run -n (%s)" % done.stderr)
+    words = change(shlex.split(done.stdout))
+    ended = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=LIMIT, check=False)
+    return ended.returncode, ended.stdout.decode("utf-8", "replace").replace("\r", "")
+
+
+def without(name):
+    """A change of a command: leave out a word and its value."""
+    def change(words):
+        at = words.index(name)
+        return words[:at] + words[at + 2:]
+    return change
+
+
+def instead(name, value):
+    def change(words):
+        at = words.index(name)
+        return words[:at] + [name, value] + words[at + 2:]
+    return change
+
+
+def stops_with(text, status, console):
+    same(status, STOP_STATUS, "the emulator's status (%s)" % console[-500:])
+    has(console, text, "console")
+    same(len(console.splitlines()), 1, "lines on the console %r" % console)
+
+
+def test_no_module():
+    """without a module the kernel says so and stops"""
+    for kind in ("microvm", "q35", "pc"):
+        stops_with("no boot module", *emulator("--machine", kind, change=without("-initrd")))
+
+
+def test_no_module_grub():
+    """and so it does when GRUB names none"""
+    maker = os.path.join(guest.SOURCE, "tools", "mkgrub")
+    image = os.path.join(work, "no-module.img")
+    kernel = os.path.join(guest.build_dir(), "exo", "exo.elf")
+    empty = os.path.join(work, "empty")
+    with open(empty, "wb"):
+        pass
+    done = subprocess.run([maker, "--bios", "-k", kernel, "-m", empty, "-o", image], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=60, check=False)
+    if done.returncode:
+        raise Skip("mkgrub: %s" % done.stdout.decode("utf-8", "replace")[-200:])
+    done = guest.exo("run", "--boot", "bios", "-n", "hello")
+    words = shlex.split(done.stdout)
+    words = [word.replace("exo-disk.img", image) for word in words]
+    words = [word.replace("exo-end.log", os.path.join(work, "end")) for word in words]
+    ended = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           timeout=LIMIT, check=False)
+    console = ended.stdout.decode("utf-8", "replace")
+    same(ended.returncode, STOP_STATUS, "the emulator's status (%s)" % console[-500:])
+    has(console, "module", "console")
+
+
+def test_too_little():
+    """with too little memory the runner refuses, and the kernel itself says so"""
+    for size in ("1M", "3M", "4095K"):
+        done = guest.exo("run", "-m", size, "hello")
+        same(done.returncode, 125, "status with -m " + size)
+        has(done.stderr, "too little", "message")
+    done = guest.exo("run", "-m", "31M", "--boot", "bios", "hello")
+    same(done.returncode, 125, "status with 31 MiB and GRUB")
+    for size in range(1500, 1150, -8):
+        status, console = emulator(change=instead("-m", "%dK" % size))
+        tap.say("%d: %d %s" % (size, status, console.splitlines()[:2]))
+
+
+def test_kernel_arguments():
+    """an unknown kernel argument stops the kernel, which names the nearest known one"""
+    for text, nearest in (("slice_su=3", "slice_us"), ("queit", "quiet"), ("xyz", "")):
+        name = text.partition("=")[0]
+        stops_with("unknown kernel argument %s; the nearest known one is %s" % (name, nearest),
+                   *emulator(change=lambda words, text=text: words + ["-append", text]))
+    status, console = emulator(change=lambda words: words + ["-append", "slice_us=many"])
+    stops_with("slice_us", status, console)
+    status, console = emulator(change=lambda words: words + ["-append", "slice_us=500 quiet"])
+    same(status, 33, "the emulator's status (%s)" % console)
+
+
+def test_bad_module():
+    """what is no module, or a damaged one, is told in a line"""
+    path = os.path.join(work, "bad.mod")
+    with open(os.path.join(work, "hello.mod"), "rb") as file:
+        good = file.read()
+    for content in (b"x", b"not a program at all" * 1000, good[:1000], good[:6000], b"\x7fELF" + bytes(60), bytes(8192)):
+        with open(path, "wb") as file:
+            file.write(content)
+        status, console = emulator(change=instead("-initrd", path))
+        check(status in (STOP_STATUS, 33), "status %d with %r" % (status, content[:30]))
+        lines = console.splitlines()
+        check(len(lines) == 1 and lines[0].startswith(("exo: ", "init: ")), "console with %r: %r" % (content[:30], console))
+
+
+def make_site():
+    os.makedirs(site)
+    with open(os.path.join(site, "index.html"), "wb") as file:
+        file.write(PAGE)
+    with open(os.path.join(site, "file"), "wb") as file:
+        file.write(FILE)
+
+
+atexit.register(shutil.rmtree, work, True)
+make_site()
+if __name__ == "__main__":
+    tap.main()

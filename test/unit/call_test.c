@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every call with hostile arguments: environments that hold a bit of everything make random calls, with handles, slots
+ * and numbers that are right, nearly right and wrong, over argument frames full of anything, while time passes and
+ * interrupts come. Whatever they do, the kernel neither stops nor loses an invariant (running.h, world.h). The table of
+ * calls itself is the source of what is called.
+ */
+#include "test/unit/running.h"
+
+#define ACTORS		4
+#define ROUNDS		40
+#define OPERATIONS	3000
+#define CHECK_EACH	64	/* the large check walks all memory */
+
+const char *world_check(void);
+
+static const char *const letters[EXO_CALL_COUNT] = {
+#define LETTERS(nr, name, args, names, rights, meaning) [nr] = args,
+	EXO_CALLS(LETTERS)
+#undef LETTERS
+};
+
+static unsigned done_well[EXO_CALL_COUNT];
+
+static uint64_t random64(void)
+{
+	return (uint64_t)rand() << 42 ^ (uint64_t)rand() << 21 ^ (uint64_t)rand();
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)rand() % n;
+}
+
+static uint64_t edge(void)
+{
+	static const uint64_t edges[] = { 0, 1, 2, 63, 64, 65, 255, 256, 4095, 4096, 0xffffffff, 0x100000000, EXO_USER_MAX,
+		EXO_USER_MAX - 4096, 0x8000000000000000, UINT64_MAX, UINT64_MAX - 1, 0xffff800000000000, 0x7fffffffffffffff };
+
+	return edges[below(COUNT_OF(edges))];
+}
+
+/* A handle: of a slot as it is, one that is stale, or nonsense. */
+static uint64_t some_handle(void)
+{
+	const struct env *env = cpu.current;
+	const struct exo_cap *table = pfn_to_virt(env->cap_frame[below(env->cap_frames)]);
+	unsigned slot = below(48);
+
+	switch (below(8)) {
+	case 0: return random64();
+	case 1: return exo_cap_make(slot, table[slot].generation - 1);
+	case 2: return edge();
+	default: return exo_cap_make(slot, ((struct exo_cap *)pfn_to_virt(env->cap_frame[0]))[slot].generation);
+	}
+}
+
+static uint64_t some_number(void)
+{
+	switch (below(6)) {
+	case 0: return edge();
+	case 1: return random64();
+	case 2: return EXO_PFN_ANY;
+	default: return below(32);
+	}
+}
+
+static uint64_t argument(char letter)
+{
+	switch (letter) {
+	case 'c': return below(10) ? some_handle() : 0;
+	case 's': return below(4) ? below(64) : some_number();
+	case 'v': return below(3) ? (uint64_t)below(1 << 12) << EXO_PAGE_SHIFT | below(8) : edge();
+	case 'o': return below(3) ? below(64) * 64 : edge();
+	case 't': return below(3) ? null.now + below(3 * SLICE) : edge();
+	default: return some_number();
+	}
+}
+
+/* Descriptors that are nearly right, here and there. */
+static void scribble(uint8_t *arg)
+{
+	struct exo_map *map = (struct exo_map *)arg;
+	unsigned i;
+
+	for (i = 0; i < EXO_PAGE_SIZE; i += 1 + below(200))
+		arg[i] = (uint8_t)rand();
+	for (i = 0; i < 8; i++)
+		map[below(128)] = (struct exo_map){ argument('v'), argument('c'), below(8), 1 + below(4), 0 };
+}
+
+static unsigned draw_call(void)
+{
+	unsigned nr = below(EXO_CALL_COUNT + 1);
+
+	if (nr == EXO_CALL_machine_halt || (nr == EXO_CALL_env_exit && below(100)))
+		return EXO_CALL_cap_derive;
+	return nr;
+}
+
+static void one_call(void)
+{
+	unsigned nr = draw_call(), i;
+	const char *kinds = nr < EXO_CALL_COUNT ? letters[nr] : "nnn";
+	uint64_t a[6];
+
+	for (i = 0; i < 6; i++)
+		a[i] = argument(i < strlen(kinds) ? kinds[i] : 'n');
+	if (below(4) == 0)
+		scribble(cpu.current->arg);
+	if (below(2000) == 0)
+		memset(cpu.current->disp, (int)below(256), EXO_PAGE_SIZE);
+	if (nr == EXO_CALL_sleep && below(2))
+		a[1] = cpu.current->disp->events;
+	if (nr == EXO_CALL_env_destroy && below(8))
+		a[0] = edge();
+	(void)call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (nr < EXO_CALL_COUNT && (null.left != NULL_RETURNED || null.result >= 0))
+		done_well[nr]++;
+}
+
+/* Somebody who can still run; NULL: nobody. */
+static struct env *survivor(void)
+{
+	unsigned first = below(ENVS_MAX), i;
+	struct env *env;
+
+	for (i = 0; i < ENVS_MAX; i++) {
+		env = env_by_id(info_env[(first + i) % ENVS_MAX].id);
+		if (env && env_state(env) != EXO_ENV_ENDED && env_state(env) != EXO_ENV_MADE)
+			return env;
+	}
+	return NULL;
+}
+
+static void one_step(void)
+{
+	struct env *env;
+
+	null.now += below(SLICE / 8);
+	if (cpu.current && null.now < null.timer && below(16)) {
+		if (below(2000))
+			one_call();
+		else
+			(void)exception_at(random64(), below(32), random64());
+		return;
+	}
+	if (!cpu.current) {
+		env = survivor();
+		if (env)
+			env_event(env, EXO_EVENT_RECEIVE);
+		if (null.timer != EXO_NEVER && null.timer > null.now)
+			null.now = null.timer;
+	}
+	(void)interrupt_at(cpu.current ? random64() : 0);
+}
+
+/* The first environment gives the others a bit of everything. */
+static void cast(void)
+{
+	static const char *const names[] = { "env", "space", "account", "self", "info", "console", "module" };
+	struct child child;
+	unsigned i, j;
+
+	for (i = 1; i < ACTORS; i++) {
+		child = child_start();
+		for (j = 0; j < COUNT_OF(names); j++)
+			(void)CALL(cap_derive, named(names[j]), child.cap, 1 + j, EXO_RIGHTS_ALL & cap_lookup(cpu.current,
+			    named(names[j]))->rights, 0, j == 3 || j == 4 || j == 6 ? 4 : 0);
+		(void)CALL(cap_derive, child.cap, child.cap, 20, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0);
+		(void)CALL(cap_derive, child.space, child.cap, 21, EXO_RIGHT_WRITE, 0, 0);
+	}
+}
+
+static const char *whole_check(void)
+{
+	const char *what = broken();
+
+	return what ? what : world_check();
+}
+
+int main(void)
+{
+	unsigned round, i, calls = 0, halts = 0, well = 0;
+	const char *what = NULL;
+
+	for (round = 0; round < ROUNDS && !what; round++) {
+		machine_prepare();
+		(void)machine_start();
+		srand(round + 1);
+		cast();
+		for (i = 0; i < OPERATIONS && !what && survivor(); i++) {
+			one_step();
+			calls++;
+			if (null.left == NULL_PANIC || null.left == NULL_STOP || null.left == NULL_HALT)
+				what = "the kernel stopped";
+			else
+				what = i % CHECK_EACH ? broken() : whole_check();
+			halts += null.left == NULL_IDLE;
+		}
+		if (!what)
+			what = whole_check();
+		if (what)
+			printf("# round %u, step %u: %s\n", round, i, what);
+	}
+	ok(!what, "%u random calls and interrupts leave the kernel whole", calls);
+	ok(halts < calls / 2 && calls > ROUNDS * OPERATIONS / 4, "and mostly somebody runs (%u idle)", halts);
+	for (i = 0; i < EXO_CALL_COUNT; i++)
+		if (done_well[i])
+			well++;
+	ok(well >= EXO_CALL_COUNT - 4, "%u of %u calls were also made with success", well, EXO_CALL_COUNT);
+	return done();
+}
