@@ -100,7 +100,7 @@ static int make_account(struct spawn *spawn, const struct elf_image *elf)
 {
 	uint64_t own = frames_needed(spawn, elf);
 	struct frame frame;
-	uint32_t slot = caps_slot();
+	uint32_t slot;
 
 	if (spawn->limit_frames < own + FRAMES_LEAST) {
 		core_format(spawn->error, sizeof(spawn->error),
@@ -108,8 +108,11 @@ static int make_account(struct spawn *spawn, const struct elf_image *elf)
 			    spawn->limit_frames * 4, (own + FRAMES_LEAST) * 4);
 		return -1;
 	}
-	if (!slot || take(spawn, 1, &frame))
-		return fail(spawn, "no slot or frame for its account", 0);
+	if (take(spawn, 1, &frame))
+		return -1;
+	slot = caps_slot();		/* after what may itself need one */
+	if (!slot)
+		return fail(spawn, "not enough memory to load it", 0);
 	int64_t handle =
 		exo_account_make(slot, spawn->account, frame.cap, frame.first, spawn->limit_frames - own);
 	if (handle < 0)

@@ -14,10 +14,22 @@
 
 const char *world_check(void);
 
-static const char *const letters[EXO_CALL_COUNT] = {
-#define LETTERS(nr, name, args, names, rights, meaning) [nr] = args,
-	EXO_CALLS(LETTERS)
-#undef LETTERS
+static const struct {
+	const char *kinds, *names;
+} calls[EXO_CALL_COUNT] = {
+#define LINE(nr, name, args, names, rights, meaning) [nr] = { args, names },
+	EXO_CALLS(LINE)
+#undef LINE
+};
+
+/* What type of capability an argument's name speaks of. */
+static const struct {
+	const char *name;
+	unsigned type;
+} kinds_of[] = {
+	{ "frames", EXO_TYPE_FRAME }, { "space", EXO_TYPE_SPACE }, { "env", EXO_TYPE_ENV }, { "entry", EXO_TYPE_ENTRY },
+	{ "slices", EXO_TYPE_SLICE }, { "flow", EXO_TYPE_FLOW }, { "account", EXO_TYPE_ACCOUNT },
+	{ "parent", EXO_TYPE_ACCOUNT }, { "console", EXO_TYPE_CONSOLE }, { "machine", EXO_TYPE_MACHINE },
 };
 
 static unsigned done_well[EXO_CALL_COUNT];
@@ -40,19 +52,38 @@ static uint64_t edge(void)
 	return edges[below(COUNT_OF(edges))];
 }
 
-/* A handle: of a slot as it is, one that is stale, or nonsense. */
-static uint64_t some_handle(void)
+/* The type that the i-th of some argument names speaks of; NONE: any. */
+static unsigned type_of(const char *names, unsigned i)
 {
-	const struct env *env = cpu.current;
-	const struct exo_cap *table = pfn_to_virt(env->cap_frame[below(env->cap_frames)]);
-	unsigned slot = below(48);
+	const char *found, *end;
+	unsigned k;
 
-	switch (below(8)) {
+	for (; i && names; i--)
+		names = strchr(names, ',') ? strchr(names, ',') + 1 : NULL;
+	for (k = 0; names && k < COUNT_OF(kinds_of); k++) {
+		found = strstr(names, kinds_of[k].name);
+		end = strchr(names, ',');
+		if (found && (!end || found < end))
+			return kinds_of[k].type;
+	}
+	return EXO_TYPE_NONE;
+}
+
+/* A handle: of a slot of this type, of any slot, one that is stale, or nonsense. */
+static uint64_t some_handle(unsigned type)
+{
+	const struct exo_cap *table = pfn_to_virt(cpu.current->cap_frame[0]);
+	unsigned slot = below(EXO_CAPS_PER_FRAME), i;
+
+	switch (below(12)) {
 	case 0: return random64();
 	case 1: return exo_cap_make(slot, table[slot].generation - 1);
 	case 2: return edge();
-	default: return exo_cap_make(slot, ((struct exo_cap *)pfn_to_virt(env->cap_frame[0]))[slot].generation);
+	case 3: return exo_cap_make(slot, table[slot].generation);
 	}
+	for (i = 0; i < EXO_CAPS_PER_FRAME && type && table[slot].type != type; i++)
+		slot = (slot + 1) % EXO_CAPS_PER_FRAME;
+	return exo_cap_make(slot, table[slot].generation);
 }
 
 static uint64_t some_number(void)
@@ -65,10 +96,10 @@ static uint64_t some_number(void)
 	}
 }
 
-static uint64_t argument(char letter)
+static uint64_t argument(char letter, unsigned type)
 {
 	switch (letter) {
-	case 'c': return below(10) ? some_handle() : 0;
+	case 'c': return below(10) ? some_handle(type) : 0;
 	case 's': return below(4) ? below(64) : some_number();
 	case 'v': return below(3) ? (uint64_t)below(1 << 12) << EXO_PAGE_SHIFT | below(8) : edge();
 	case 'o': return below(3) ? below(64) * 64 : edge();
@@ -86,7 +117,7 @@ static void scribble(uint8_t *arg)
 	for (i = 0; i < EXO_PAGE_SIZE; i += 1 + below(200))
 		arg[i] = (uint8_t)rand();
 	for (i = 0; i < 8; i++)
-		map[below(128)] = (struct exo_map){ argument('v'), argument('c'), below(8), 1 + below(4), 0 };
+		map[below(128)] = (struct exo_map){ argument('v', 0), argument('c', EXO_TYPE_FRAME), below(8), 1 + below(4), 0 };
 }
 
 static unsigned draw_call(void)
@@ -95,17 +126,19 @@ static unsigned draw_call(void)
 
 	if (nr == EXO_CALL_machine_halt || (nr == EXO_CALL_env_exit && below(100)))
 		return EXO_CALL_cap_derive;
+	if ((nr == EXO_CALL_cap_delete || nr == EXO_CALL_cap_revoke || nr == EXO_CALL_frame_give) && below(6))
+		return EXO_CALL_space_write;
 	return nr;
 }
 
 static void one_call(void)
 {
 	unsigned nr = draw_call(), i;
-	const char *kinds = nr < EXO_CALL_COUNT ? letters[nr] : "nnn";
+	const char *kinds = nr < EXO_CALL_COUNT ? calls[nr].kinds : "";
 	uint64_t a[6];
 
 	for (i = 0; i < 6; i++)
-		a[i] = argument(i < strlen(kinds) ? kinds[i] : 'n');
+		a[i] = i < strlen(kinds) ? argument(kinds[i], type_of(calls[nr].names, i)) : argument('n', 0);
 	if (below(4) == 0)
 		scribble(cpu.current->arg);
 	if (below(2000) == 0)
@@ -181,7 +214,7 @@ static const char *whole_check(void)
 
 int main(void)
 {
-	unsigned round, i, calls = 0, halts = 0, well = 0;
+	unsigned round, i, made = 0, halts = 0, well = 0;
 	const char *what = NULL;
 
 	for (round = 0; round < ROUNDS && !what; round++) {
@@ -191,7 +224,7 @@ int main(void)
 		cast();
 		for (i = 0; i < OPERATIONS && !what && survivor(); i++) {
 			one_step();
-			calls++;
+			made++;
 			if (null.left == NULL_PANIC || null.left == NULL_STOP || null.left == NULL_HALT)
 				what = "the kernel stopped";
 			else
@@ -203,8 +236,8 @@ int main(void)
 		if (what)
 			printf("# round %u, step %u: %s\n", round, i, what);
 	}
-	ok(!what, "%u random calls and interrupts leave the kernel whole", calls);
-	ok(halts < calls / 2 && calls > ROUNDS * OPERATIONS / 4, "and mostly somebody runs (%u idle)", halts);
+	ok(!what, "%u random calls and interrupts leave the kernel whole", made);
+	ok(halts < made / 2 && made > ROUNDS * OPERATIONS / 4, "and mostly somebody runs (%u idle)", halts);
 	for (i = 0; i < EXO_CALL_COUNT; i++)
 		if (done_well[i])
 			well++;
