@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of calls, made from include/exo/call.h. The port's entry code checks the number and jumps through it; each
- * handler stands in the file of its object. A handler decodes and checks in a column, then writes what cannot fail.
+ * The table of calls, made from include/exo/call.h. The port's entry code checks the number and jumps through
+ * it; each handler stands in the file of its object. A handler decodes and checks in a column, then writes
+ * what cannot fail.
  */
 #include "exo/kernel.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Capabilities: what an environment may name. The invariants C1..C5 stand in kernel.h.
+ * Capabilities: what an environment may name. The invariants C1..C6 stand in kernel.h.
  *
  * A table is up to EXO_CAP_FRAMES_MAX frames of the environment's own, 64 slots each. A slot names an object
  * or a range of one, says which rights, and is linked into the tree of derivation by places in the tables

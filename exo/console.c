@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console, as plain as the device: bytes go out in the order of the calls, and mean nothing to the kernel.
- * And the machine as a whole, which can only be stopped.
+ * The console, as plain as the device: bytes go out in the order of the calls, and mean nothing to the
+ * kernel. And the machine as a whole, which can only be stopped.
  */
 #include "exo/kernel.h"
 

@@ -2,19 +2,22 @@
 /*
  * The CPU: its time is a vector of EXO_SLICES slices of equal length, run in order, over and over.
  *
- * A slice is owned through a capability and bound to an environment, so position and number are the application's
- * choice. What is not bound, was given away by yield, or whose owner does not want it, goes round the ready ones.
- * There is no tick: the timer is set to the end of the slice only when somebody else is ready, and to the earliest
- * deadline. It is set lazily: never later than what matters, perhaps earlier; an early interrupt finds nothing to do.
- * Over a transfer the slice goes along and the caller goes on paying (cpu.payer), so a transfer reads no clock.
+ * A slice is owned through a capability and bound to an environment, so position and number are the
+ * application's choice. What is not bound, was given away by yield, or whose owner does not want it, goes
+ * round the ready ones. There is no tick: the timer is set to the end of the slice only when somebody else is
+ * ready, and to the earliest deadline. It is set lazily: never later than what matters, perhaps earlier; an
+ * early interrupt finds nothing to do. Over a transfer the slice goes along and the caller goes on paying
+ * (cpu.payer), so a transfer reads no clock.
  *
  * P1 the environment that runs is in the ring too; cpu.ready is who comes next
  * P2 cpu.due <= timed_at of every environment in the list
- * P3 cpu.timer <= cpu.due, and cpu.timer <= cpu.slice_end while two are ready, whenever user mode runs or the CPU idles
+ * P3 cpu.timer <= cpu.due, and cpu.timer <= cpu.slice_end while two are ready, whenever user mode runs or the
+ *    CPU idles
  *
- * The list of deadlines is not sorted: setting one costs a few instructions, and a look over all (at most ENVS_MAX)
- * happens only when one has come. All runs with interrupts off on the CPU's one stack; leaving for user mode or HLT
- * never returns. After the slice vectors of Aegis; the upcalls are Nemesis' and Barrelfish's (exo/disp.h).
+ * The list of deadlines is not sorted: setting one costs a few instructions, and a look over all (at most
+ * ENVS_MAX) happens only when one has come. All runs with interrupts off on the CPU's one stack; leaving for
+ * user mode or HLT never returns. After the slice vectors of Aegis; the upcalls are Nemesis' and Barrelfish's
+ * (exo/disp.h).
  */
 #include "exo/kernel.h"
 
@@ -27,7 +30,7 @@
 struct cpu cpu;
 static struct env *timed_scan;	/* where cpu_timer's walk goes on */
 
-/* --- time ------------------------------------------------------------------------------------------------------ */
+/* --- time ------------------------------------------------------------------------------------------- */
 
 /* The time since cpu.since is the payer's. */
 static void cpu_account(exo_time_t now)
@@ -96,7 +99,10 @@ static inline void timer_arm(const struct env *env)
 	cpu_timer_need(when);
 }
 
-/* Who may claim the slice: its owner, or whoever serves the transfer that it waits for. NULL: nobody who is ready. */
+/*
+ * Who may claim the slice: its owner, or whoever serves the transfer that it waits for. NULL: nobody who is
+ * ready.
+ */
 static struct env *slice_claimant(void)
 {
 	struct env *env = cpu.slice_owner;
@@ -106,7 +112,7 @@ static struct env *slice_claimant(void)
 	return env && env_state(env) == EXO_ENV_READY ? env : NULL;
 }
 
-/* --- deadlines --------------------------------------------------------------------------------------------------- */
+/* --- deadlines -------------------------------------------------------------------------------------- */
 
 void cpu_timed(struct env *env)
 {
@@ -183,9 +189,12 @@ void cpu_timer(void)
 	}
 }
 
-/* --- switching --------------------------------------------------------------------------------------------------- */
+/* --- switching -------------------------------------------------------------------------------------- */
 
-/* `env` is the one that runs from now on; the CPU has not loaded it yet. Returns whom it has loaded; NULL: nobody. */
+/*
+ * `env` is the one that runs from now on; the CPU has not loaded it yet. Returns whom it has loaded; NULL:
+ * nobody.
+ */
 static inline struct env *choose(struct env *env, exo_time_t now)
 {
 	struct env *was = cpu.current;
@@ -300,7 +309,7 @@ _Noreturn void cpu_dispatch(void)
 	arch_idle();
 }
 
-/* --- entered by the port ------------------------------------------------------------------------------------------- */
+/* --- entered by the port ---------------------------------------------------------------------------- */
 
 /* May an upcall be made over the state at `rip`? */
 static bool upcalls_on(const struct exo_disp *disp, uint64_t rip)
@@ -309,8 +318,8 @@ static bool upcalls_on(const struct exo_disp *disp, uint64_t rip)
 	    !(rip >= read_once(disp->critical) && rip < read_once(disp->critical_end));
 }
 
-static void save(const struct arch_frame *frame, struct exo_regs *regs, uint8_t *fpu, uint64_t vector, uint64_t error,
-    uint64_t address)
+static void save(const struct arch_frame *frame, struct exo_regs *regs, uint8_t *fpu, uint64_t vector,
+    uint64_t error, uint64_t address)
 {
 	arch_frame_save(frame, regs, fpu);
 	regs->vector = vector;
@@ -352,9 +361,10 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 	struct env *env = cpu.current;
 	struct exo_disp *disp = env->disp;
 	struct arch_message message = { .rdi = vector };
-	uint64_t rip = arch_frame_rip(frame), entry = read_once(disp->off_entry), sp = read_once(disp->off_sp);
-	bool ends = upcalls_on(disp, rip) || read_once(disp->off) == EXO_OFF_FAULT || !entry || entry >= EXO_USER_MAX ||
-	    !sp || sp > EXO_USER_MAX;
+	uint64_t rip = arch_frame_rip(frame), entry = read_once(disp->off_entry),
+	    sp = read_once(disp->off_sp);
+	bool ends = upcalls_on(disp, rip) || read_once(disp->off) == EXO_OFF_FAULT || !entry ||
+	    entry >= EXO_USER_MAX || !sp || sp > EXO_USER_MAX;
 
 	if (vector == VECTOR_NMI)
 		arch_frame_resume(frame);
@@ -366,7 +376,7 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 	arch_upcall(entry, sp, &message);
 }
 
-/* --- slices ------------------------------------------------------------------------------------------------------ */
+/* --- slices ----------------------------------------------------------------------------------------- */
 
 static __attribute__((cold)) void slice_set(unsigned i, struct env *env, cap_ref_t through)
 {
@@ -436,7 +446,7 @@ void cpu_init(void)
 	slice_pass(arch_now());
 }
 
-/* --- calls ------------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------------ */
 
 int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -493,8 +503,8 @@ int64_t sys_slice_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	for (i = a2; i < a2 + a3; i++)
 		if (cpu.slice_holds[i])
 			return ERR(BUSY);
-	return (int64_t)cap_fill(cap, EXO_TYPE_SLICE, EXO_RIGHT_READ | EXO_RIGHT_BIND, a1 << 32 | a2, (uint32_t)a3, 0, NULL,
-	    (uint32_t)a0);
+	return (int64_t)cap_fill(cap, EXO_TYPE_SLICE, EXO_RIGHT_READ | EXO_RIGHT_BIND, a1 << 32 | a2,
+	    (uint32_t)a3, 0, NULL, (uint32_t)a0);
 }
 
 int64_t sys_slice_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)

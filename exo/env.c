@@ -2,14 +2,16 @@
 /*
  * Environments: made from four frames, started once, ended once, destroyed in steps.
  *
- * An environment is a frame with struct env, its dispatcher page, its argument frame and the first frame of its
- * capability table; beside these it holds a space. It is known to others by capabilities of type ENV and ENTRY, which
- * keep the number of its creation: they reach nothing once it is destroyed, whatever its frames are used for then.
+ * An environment is a frame with struct env, its dispatcher page, its argument frame and the first frame of
+ * its capability table; beside these it holds a space. It is known to others by capabilities of type ENV and
+ * ENTRY, which keep the number of its creation: they reach nothing once it is destroyed, whatever its frames
+ * are used for then.
  *
- * Ending is one step and cannot fail: it never runs again, its transfers and flows are cut, its slices unbound, its
- * creator told. What it holds stays readable for whoever looks into the cause, until somebody with CONTROL destroys it:
- * its capabilities, then its hold on the space (whose tables are taken apart with the last hold), then its own frames.
- * Each step is bounded (ERR(AGAIN)); the place reached is kept in the environment itself.
+ * Ending is one step and cannot fail: it never runs again, its transfers and flows are cut, its slices
+ * unbound, its creator told. What it holds stays readable for whoever looks into the cause, until somebody
+ * with CONTROL destroys it: its capabilities, then its hold on the space (whose tables are taken apart with
+ * the last hold), then its own frames. Each step is bounded (ERR(AGAIN)); the place reached is kept in the
+ * environment itself.
  */
 #include "exo/kernel.h"
 
@@ -56,8 +58,8 @@ static void make_disp(struct env *env, uint64_t run_entry)
 	disp->self = env->id;
 }
 
-struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t account, const struct exo_env_params *params,
-    exo_env_id_t creator)
+struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t account,
+    const struct exo_env_params *params, exo_env_id_t creator)
 {
 	static const uint8_t states[3] = { EXO_FRAME_ENV, EXO_FRAME_DISP, EXO_FRAME_ARG };
 	struct env *env = pfn_to_virt(frames[0]);
@@ -131,9 +133,12 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
 		cpu_dispatch();
 }
 
-/* --- destruction --------------------------------------------------------------------------------------------------- */
+/* --- destruction ------------------------------------------------------------------------------------ */
 
-/* One bounded step; true when it is no more. The table goes first, then the space, which nothing is mapped in by then. */
+/*
+ * One bounded step; true when it is no more. The table goes first, then the space, which nothing is mapped in
+ * by then.
+ */
 static bool destroy_step(struct env *env)
 {
 	exo_pfn_t self = env->self, disp = env->disp_pfn, arg = env->arg_pfn;
@@ -154,7 +159,7 @@ static bool destroy_step(struct env *env)
 	return true;
 }
 
-/* --- calls ------------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------------ */
 
 /* The environment behind a capability of the caller's; NULL and the error. */
 static struct env *env_need(exo_cap_t handle, unsigned rights, int64_t *error)
@@ -247,7 +252,8 @@ int64_t sys_env_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 		return ERR(RANGE);
 	if (!a3)
 		return 0;
-	if (!space_lookup(env->root, a1, &pfn[0], &pte) || !space_lookup(env->root, a1 + a3 - 1, &pfn[1], &pte))
+	if (!space_lookup(env->root, a1, &pfn[0], &pte) || !space_lookup(env->root, a1 + a3 - 1, &pfn[1],
+	    &pte))
 		return ERR(RANGE);
 	split = EXO_PAGE_SIZE - a1 % EXO_PAGE_SIZE;
 	from = (char *)pfn_to_virt(pfn[0]) + a1 % EXO_PAGE_SIZE;
@@ -308,6 +314,6 @@ int64_t sys_entry_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		if (!env)
 			return error;
 	}
-	return (int64_t)cap_fill(slot, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, a2, (uint32_t)(env->id >> 32), env->self, NULL,
-	    (uint32_t)a0);
+	return (int64_t)cap_fill(slot, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, a2, (uint32_t)(env->id >> 32),
+	    env->self, NULL, (uint32_t)a0);
 }

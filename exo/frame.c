@@ -475,7 +475,7 @@ bool frame_busy(exo_pfn_t first, uint32_t count)
 /* --- calls ---------------------------------------------------------------------------------------------- */
 
 /* Behind the end of an own capability. */
-static out_of_line int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
+static inline int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
 {
 	struct exo_frame_info state;
 	struct exo_cap *cap;
@@ -559,7 +559,9 @@ int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	(void)a3, (void)a4, (void)a5;
 	if (a2 == 0 || a2 > EXO_TAKE_MAX)
 		return ERR(INVAL);
-	return a0 >> 32 ? take_append(env, a0, a1, (uint32_t)a2) : take_new(env, a0, a1, (uint32_t)a2);
+	if (!(a0 >> 32))
+		return take_new(env, a0, a1, (uint32_t)a2);
+	return take_append(env, a0, a1, (uint32_t)a2);
 }
 
 /*

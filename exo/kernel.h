@@ -184,6 +184,7 @@ void account_unhold(exo_pfn_t pfn);
  * C3 a slot of type NONE has no links
  * C4 bound != 0 only for type FRAME: head of the ring of page-table entries made through it
  * C5 at most CAP_DEPTH_MAX capabilities are derived one from the other
+ * C6 rights of type FRAME are READ, WRITE and EXEC at most: the same bits as EXO_MAP_*
  */
 typedef uint64_t cap_ref_t;
 

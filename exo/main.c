@@ -2,11 +2,12 @@
 /*
  * The start: the machine-independent kernel, then the first environment.
  *
- * The port enters kernel_main once. The first environment is made from the first boot module, which begins with a
- * static ELF64 program; what lies behind it in the module is the program's business. The program is loaded into one
- * run of frames together with all that the environment is made of; it gets a capability `self` for this run, and its
- * pages are mapped through it, so that they have reverse links like any other. It gets capabilities for everything
- * there is, named in its start record, and the kernel never looks at a program or a start record again.
+ * The port enters kernel_main once. The first environment is made from the first boot module, which begins
+ * with a static ELF64 program; what lies behind it in the module is the program's business. The program is
+ * loaded into one run of frames together with all that the environment is made of; it gets a capability
+ * `self` for this run, and its pages are mapped through it, so that they have reverse links like any other.
+ * It gets capabilities for everything there is, named in its start record, and the kernel never looks at a
+ * program or a start record again.
  *
  * The loader believes nothing: a segment lies in the module and in the range for images, is not writable and
  * executable at once, and begins on a page behind the one before. ELF: System V ABI, chapters 4 and 5.
@@ -55,7 +56,7 @@ static _Noreturn void stop(const char *what)
 	arch_stop();
 }
 
-/* --- kernel arguments ---------------------------------------------------------------------------------------------- */
+/* --- kernel arguments ------------------------------------------------------------------------------- */
 
 static const char *const kernel_options[] = { "slice_us", NULL };
 
@@ -145,7 +146,7 @@ static void options_check(void)
 	}
 }
 
-/* --- the program ----------------------------------------------------------------------------------------------------- */
+/* --- the program ------------------------------------------------------------------------------------ */
 
 static uint64_t page_down(uint64_t address)
 {
@@ -183,11 +184,14 @@ static const char *image_check(const uint8_t *module, uint64_t bytes, struct ima
 	bool entry = false;
 	unsigned i;
 
-	if (bytes < sizeof(*h) || h->ident[0] != 0x7f || h->ident[1] != 'E' || h->ident[2] != 'L' || h->ident[3] != 'F')
+	if (bytes < sizeof(*h) || h->ident[0] != 0x7f || h->ident[1] != 'E' || h->ident[2] != 'L' ||
+	    h->ident[3] != 'F')
 		return "the boot module does not begin with an ELF program";
-	if (h->ident[4] != 2 || h->ident[5] != 1 || h->type != ELF_TYPE_EXEC || h->machine != ARCH_ELF_MACHINE)
+	if (h->ident[4] != 2 || h->ident[5] != 1 || h->type != ELF_TYPE_EXEC ||
+	    h->machine != ARCH_ELF_MACHINE)
 		return "the boot module's program is not a 64-bit executable for this machine";
-	if (h->phentsize != sizeof(*s) || h->phoff % 8 || h->phoff > bytes || h->phnum > (bytes - h->phoff) / sizeof(*s))
+	if (h->phentsize != sizeof(*s) || h->phoff % 8 || h->phoff > bytes ||
+	    h->phnum > (bytes - h->phoff) / sizeof(*s))
 		return "the boot module's program has a bad program header";
 	for (i = 0; i < h->phnum; i++) {
 		s = (const void *)(module + h->phoff + i * sizeof(*s));
@@ -222,7 +226,7 @@ static uint64_t image_pages(const struct image *image)
 	return pages;
 }
 
-/* --- the first environment ------------------------------------------------------------------------------------------- */
+/* --- the first environment -------------------------------------------------------------------------- */
 
 struct first {
 	struct env *env;
@@ -233,8 +237,8 @@ struct first {
 };
 
 /* A capability in the next slot, with its name in the start record. */
-static struct exo_cap *first_cap(struct first *first, const char *name, unsigned type, unsigned rights, uint64_t range,
-    uint32_t count, exo_pfn_t object)
+static struct exo_cap *first_cap(struct first *first, const char *name, unsigned type, unsigned rights,
+    uint64_t range, uint32_t count, exo_pfn_t object)
 {
 	struct exo_start_slot *slot = &first->start->slot[first->start->slots++];
 	uint32_t number = first->start->slots;
@@ -248,7 +252,10 @@ static struct exo_cap *first_cap(struct first *first, const char *name, unsigned
 	return cap;
 }
 
-/* Frames of the run, or the module's, which were the kernel's: they are this environment's, as if it had taken them. */
+/*
+ * Frames of the run, or the module's, which were the kernel's: they are this environment's, as if it had
+ * taken them.
+ */
 static void adopt(exo_pfn_t pfn, uint32_t count, struct env *env)
 {
 	account_charge(pfn_to_virt(env->account), (int32_t)count);
@@ -272,7 +279,8 @@ static void first_caps(struct first *first)
 	first_cap(first, EXO_NAME_ENV, EXO_TYPE_ENV, EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL, 0,
 	    (uint32_t)(env->id >> 32), env->self);
 	first_cap(first, EXO_NAME_SPACE, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, env->root);
-	first_cap(first, EXO_NAME_ACCOUNT, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0, env->account);
+	first_cap(first, EXO_NAME_ACCOUNT, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0,
+	    env->account);
 	first->self = first_cap(first, EXO_NAME_SELF, EXO_TYPE_FRAME, rwx, first->run, first->frames, 0);
 	first_cap(first, EXO_NAME_INFO, EXO_TYPE_FRAME, EXO_RIGHT_READ, info_first, info_count, 0);
 	first_cap(first, EXO_NAME_CONSOLE, EXO_TYPE_CONSOLE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, 0);
@@ -280,10 +288,12 @@ static void first_caps(struct first *first)
 	adopt(module, count, env);
 	first_cap(first, EXO_NAME_MODULE, EXO_TYPE_FRAME, rwx, module, count, 0);
 	if (flow)
-		first_cap(first, EXO_NAME_NET, EXO_TYPE_FLOW, EXO_RIGHT_READ | EXO_RIGHT_CLAIM | EXO_RIGHT_BIND, 0, 0, flow);
+		first_cap(first, EXO_NAME_NET, EXO_TYPE_FLOW,
+		    EXO_RIGHT_READ | EXO_RIGHT_CLAIM | EXO_RIGHT_BIND, 0, 0, flow);
 }
 
-static void first_map(const struct first *first, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags)
+static void first_map(const struct first *first, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn,
+    unsigned flags)
 {
 	uint64_t old;
 	int64_t error = space_map(first->env->root, va, cap, pfn, flags, &old);
@@ -303,7 +313,8 @@ static void first_fixed_pages(const struct first *first)
 }
 
 /* Copy the image to its frames, from `pfn` on, and map them. */
-static void first_load(const struct first *first, const struct image *image, const uint8_t *module, exo_pfn_t pfn)
+static void first_load(const struct first *first, const struct image *image, const uint8_t *module,
+    exo_pfn_t pfn)
 {
 	const struct elf_segment *s;
 	unsigned i, flags;

@@ -228,27 +228,30 @@ static out_of_line int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64
 	return 1;
 }
 
-static out_of_line void rebind(uint64_t *entry, struct exo_cap *cap, exo_pfn_t pfn, uint64_t to)
-{
-	entry_remove(entry);
-	frame_table[pfn].maps++;
-	*entry = to;
-	ring_insert(cap, through_cap(cap), entry);
-}
-
-/* It maps one where something was. The same frame through the capability bound last: only rights change. */
+/* It maps one where something was. */
 static out_of_line int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va,
     struct exo_cap *cap, exo_pfn_t pfn)
 {
-	uint64_t old = *entry, to = space_bits[va & MAP_RIGHTS] | (uint64_t)pfn << EXO_PAGE_SHIFT;
-	bool invalid = old & EXO_PTE_ACCESSED && cpu.space == root;
+	uint64_t old = *entry;
 
+	entry_remove(entry);
+	frame_table[pfn].maps++;
+	*entry = space_bits[va & MAP_RIGHTS] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	ring_insert(cap, through_cap(cap), entry);
 	write_once(map->old, old);
-	if (likely(!((old ^ to) & EXO_PTE_FRAME) && cap->bound == place_of(entry)))
-		*entry = to;
-	else
-		rebind(entry, cap, pfn, to);
-	if (invalid)
+	if (old & EXO_PTE_ACCESSED && cpu.space == root)
+		arch_tlb_page(va & ~(uint64_t)EXO_MAP_FLAGS);
+	return 1;
+}
+
+/* It changes the rights of one, through the capability that it was bound through. */
+static inline int64_t raise_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va, uint64_t to)
+{
+	uint64_t old = *entry;
+
+	*entry = to;
+	write_once(map->old, old);
+	if (old & EXO_PTE_ACCESSED && cpu.space == root)
 		arch_tlb_page(va & ~(uint64_t)EXO_MAP_FLAGS);
 	return 1;
 }
@@ -468,26 +471,30 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
 static out_of_line int64_t write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
 {
 	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE;
-	uint64_t *leaf = leaf_known(root, va), *entry;
+	uint64_t *leaf = leaf_known(root, va), *entry, to;
 	unsigned flags = va & EXO_MAP_FLAGS;
 	struct exo_cap *cap;
 	exo_pfn_t pfn;
 
-	if (unlikely(!leaf || flags > MAP_RIGHTS))
+	if (unlikely(!leaf))
 		return write_batch(env, root, map, map + 1);
 	entry = leaf + table_index(va, 1);
 	if (!flags && index < ONE_PAGE)
 		return unmap_one(root, map, entry, va);
 	cap = cap_typed(env, read_once(map->cap), EXO_TYPE_FRAME);
-	if (unlikely(!space_bits[flags] || !cap || (flags & ~cap->rights) || index >= cap->count))
+	if (unlikely(!cap || (flags & ~cap->rights) || !space_bits[flags] || index >= cap->count))
 		return write_batch(env, root, map, map + 1);
 	pfn = (exo_pfn_t)(cap->first + index);
 	if (unlikely(info_frame[pfn].state != EXO_FRAME_OWNED))
 		return write_batch(env, root, map, map + 1);
-	if (unlikely(*entry))
+	to = space_bits[flags] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	if (unlikely(*entry)) {
+		if (!((*entry ^ to) & EXO_PTE_FRAME) && cap->bound == place_of(entry))
+			return raise_one(root, map, entry, va, to);
 		return map_one_over(root, map, entry, va, cap, pfn);
+	}
 	frame_table[pfn].maps++;
-	*entry = space_bits[flags] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	*entry = to;
 	ring_insert(cap, through_cap(cap), entry);
 	write_once(map->old, 0);
 	return 1;
@@ -504,7 +511,7 @@ static out_of_line int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t
 	space = cap_need(env, handle, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
 	if (!space)
 		return error;
-	if (count > EXO_MAP_BATCH_MAX || offset % 8 || offset > EXO_PAGE_SIZE - count * sizeof(*map))
+	if (count - 1 >= EXO_MAP_BATCH_MAX || offset % 8 || offset > EXO_PAGE_SIZE - count * sizeof(*map))
 		return ERR(INVAL);
 	map = (struct exo_map *)(env->arg + offset);
 	return write_batch(env, space->object, map, map + count);
@@ -550,7 +557,7 @@ int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
 	struct exo_cap *space;
 
 	(void)a3, (void)a4, (void)a5;
-	if (a2 == 1 && a1 % 8 == 0 && a1 <= EXO_PAGE_SIZE - sizeof(struct exo_map)) {
+	if (a2 == 1 && !(a1 & ~(EXO_PAGE_SIZE - sizeof(struct exo_map)))) {
 		space = cap_typed(env, a0, EXO_TYPE_SPACE);
 		if (likely(space && space->rights & EXO_RIGHT_WRITE))
 			return write_one(env, space->object, (struct exo_map *)(env->arg + a1));

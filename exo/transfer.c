@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Protected control transfer: call another environment's entry; registers are the message, the slice goes along.
+ * Protected control transfer: call another environment's entry; registers are the message, the slice goes
+ * along.
  *
- * Whoever holds an entry capability may run the environment behind it, at the entry that its dispatcher page names,
- * on its own time. The callee sees the capability's badge and the caller's id, both unforgeable. It need be neither
- * asleep nor ready: while it serves it is READY, so that it goes on after a preemption, and with the reply it goes back
- * to what it was (SERVING_RESTING), unless an event came meanwhile. Nothing queues: a callee that serves, calls, or was
- * interrupted with upcalls off is BUSY.
+ * Whoever holds an entry capability may run the environment behind it, at the entry that its dispatcher page
+ * names, on its own time. The callee sees the capability's badge and the caller's id, both unforgeable. It
+ * need be neither asleep nor ready: while it serves it is READY, so that it goes on after a preemption, and
+ * with the reply it goes back to what it was (SERVING_RESTING), unless an event came meanwhile. Nothing
+ * queues: a callee that serves, calls, or was interrupted with upcalls off is BUSY.
  *
  * T1 a.called == b iff b.caller == a; a is CALLING then, and in no ring (E3)
- * T2 depth <= EXO_CHAIN_MAX, so following `called` ends
- * The link is cut when either side ends or the deadline passes: the caller goes on with an error (RESUME_CALLER), the
- * callee gets EXO_EVENT_CUT, and its late reply is an error. After the transfer of Aegis and seL4's IPC fast path.
+ * T2 depth <= EXO_CHAIN_MAX, so following `called` ends The link is cut when either side ends or the deadline
+ *    passes: the caller goes on with an error (RESUME_CALLER), the callee gets EXO_EVENT_CUT, and its late
+ *    reply is an error. After the transfer of Aegis and seL4's IPC fast path.
  */
 #include "exo/kernel.h"
 
-/* The CPU goes to another with all that is left of the slice: nothing to choose, no clock to read, nobody else to pay. */
+/*
+ * The CPU goes to another with all that is left of the slice: nothing to choose, no clock to read, nobody
+ * else to pay.
+ */
 static inline void hand(struct env *to)
 {
 	cpu.current = to;
@@ -33,7 +37,10 @@ static inline uint32_t head(const struct exo_cap *cap)
 	return word;
 }
 
-/* The common case without a function call: who is behind an entry capability, if he can be entered now; or NULL. */
+/*
+ * The common case without a function call: who is behind an entry capability, if he can be entered now; or
+ * NULL.
+ */
 static inline struct env *server_behind(const struct env *self, exo_cap_t handle, uint64_t *badge)
 {
 	const struct exo_cap mask = { .type = 0xff, .flags = CAP_DYING, .rights = EXO_RIGHT_EXEC };
@@ -44,17 +51,20 @@ static inline struct env *server_behind(const struct env *self, exo_cap_t handle
 
 	if (unlikely(slot >= self->cap_frames * EXO_CAPS_PER_FRAME))
 		return NULL;
-	cap = (struct exo_cap *)pfn_to_virt(self->cap_frame[slot / EXO_CAPS_PER_FRAME]) + slot % EXO_CAPS_PER_FRAME;
+	cap = (struct exo_cap *)pfn_to_virt(self->cap_frame[slot / EXO_CAPS_PER_FRAME]) +
+	    slot % EXO_CAPS_PER_FRAME;
 	if (unlikely(cap->generation != handle >> 32 || (head(cap) & head(&mask)) != head(&wanted)))
 		return NULL;
 	*badge = cap->first;
 	env = env_behind(cap);
-	return likely(env && !(env->serving | env->resume) && env->disp->call_entry && (env_state(env) == EXO_ENV_ASLEEP ||
-	    (env_state(env) == EXO_ENV_READY && env != self))) ? env : NULL;
+	return likely(env && !(env->serving | env->resume) && env->disp->call_entry &&
+	    (env_state(env) == EXO_ENV_ASLEEP || (env_state(env) == EXO_ENV_READY &&
+	    env != self))) ? env : NULL;
 }
 
 /* The same, with the error. */
-static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t *badge, int64_t *error)
+static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t *badge,
+    int64_t *error)
 {
 	struct exo_cap *cap = cap_need(self, handle, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, error);
 	struct env *env;
@@ -225,7 +235,10 @@ int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
 
-/* The link between a caller and whom it called is no more; the caller goes on with an error when its turn comes. */
+/*
+ * The link between a caller and whom it called is no more; the caller goes on with an error when its turn
+ * comes.
+ */
 static __attribute__((cold)) void sever(struct env *caller, int64_t status)
 {
 	struct env *callee = caller->called;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Protected control transfer: from one environment straight into another, the message in registers all the way.
+ * Protected control transfer: from one environment straight into another, the message in registers all the
+ * way.
  *
- * The generic part has checked and noted everything (exo/transfer.c); here the CPU's state changes hands: bases, FPU
- * (cleared), space, dispatcher page, then user mode. It is arch_env_unload, arch_env_load, arch_space_load and
- * arch_upcall or arch_caller_resume in one, without going through memory. As there, SYSRET gets a masked address; what
- * is wrong with a stack pointer is found by who uses it.
+ * The generic part has checked and noted everything (exo/transfer.c); here the CPU's state changes hands:
+ * bases, FPU (cleared), space, dispatcher page, then user mode. It is arch_env_unload, arch_env_load,
+ * arch_space_load and arch_upcall or arch_caller_resume in one, without going through memory. As there,
+ * SYSRET gets a masked address; what is wrong with a stack pointer is found by who uses it.
  */
 #include <exo/disp.h>
 #include "arch/x86_64/port.h"
@@ -30,7 +31,10 @@
 1:
 .endm
 
-	/* From rbx to rbp: the bases, and GS becomes the user's. Uses rax. `slow` is for CPUs without FSGSBASE. */
+	/*
+	 * From rbx to rbp: the bases, and GS becomes the user's. Uses rax. `slow` is for CPUs without
+	 * FSGSBASE.
+	 */
 .macro hand_bases slow
 	testb	$CPU_FSGSBASE, %gs:CPU_FEATURES
 	jz	\slow

@@ -412,11 +412,15 @@ int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *fram
 	return 0;
 }
 
-void frame_bag_drop(struct frame_bag *bag)
+bool frame_bag_drop(struct frame_bag *bag)
 {
+	uint32_t kept = 0;
+
 	for (uint32_t i = 0; i < bag->runs; i++)
-		caps_delete(bag->run[i].cap);
-	bag->runs = 0;
+		if (caps_delete(bag->run[i].cap) == -EXO_EBUSY)
+			bag->run[kept++] = bag->run[i];
+	bag->runs = kept;
+	return !kept;
 }
 
 uint32_t frame_bag_count(const struct frame_bag *bag)

@@ -16,13 +16,17 @@
 #define WINDOW		EXO_TAKE_MAX	/* frames that are filled at a time */
 #define TABLE_BYTES	(2ULL << 20)	/* what a table of pages maps */
 #define OBJECT_FRAMES 9 /* account, root, environment (4), two tables above those of pages, start record */
+#define DEVICE_TRIES	1000		/* milliseconds to wait for frames that a device reads from */
 #define FRAMES_LEAST	8		/* that a program must be able to take itself */
 
 static exo_vaddr_t window;	/* WINDOW pages of own addresses through which child frames are filled */
 
+/* Tables, capability slots and frames run out for one reason. */
 static int fail(struct spawn *spawn, const char *what, int64_t error)
 {
-	if (error)
+	if (error == -EXO_EFULL || error == -EXO_EQUOTA || error == -EXO_ESLOT)
+		core_format(spawn->error, sizeof(spawn->error), "not enough memory to load it");
+	else if (error)
 		core_format(spawn->error, sizeof(spawn->error), "%s: %s", what, exo_error_text(error));
 	else
 		core_format(spawn->error, sizeof(spawn->error), "%s", what);
@@ -82,8 +86,6 @@ static int take(struct spawn *spawn, uint32_t count, struct frame *frame)
 {
 	int64_t error = frame_bag_take(&spawn->bag, count, frame);
 
-	if (error == -EXO_EFULL || error == -EXO_EQUOTA)
-		return fail(spawn, "not enough memory to load it", 0);
 	return error ? fail(spawn, "taking frames", error) : 0;
 }
 
@@ -291,8 +293,6 @@ static int make_record(struct spawn *spawn, const struct elf_image *elf)
 	if (archive)
 		error = map(spawn, archive, EXO_MAP_READ, spawn->archive_cap, spawn->archive_first,
 			    (uint32_t)(PAGE_UP(spawn->archive_bytes) / EXO_PAGE_SIZE));
-	if (error == -EXO_EFULL || error == -EXO_EQUOTA)
-		return fail(spawn, "not enough memory to map the archive", 0);
 	if (error)
 		return fail(spawn, "mapping the archive", error);
 	if (take(spawn, 1, &frame))
@@ -381,7 +381,9 @@ void spawn_destroy(struct spawn *spawn)
 			caps_delete(*caps[i]);
 		*caps[i] = EXO_CAP_NONE;
 	}
-	frame_bag_drop(&spawn->bag);
+	/* What a device is still reading from is charged to the account, which lives so long. */
+	for (unsigned tries = 0; !frame_bag_drop(&spawn->bag) && tries < DEVICE_TRIES; tries++)
+		thread_sleep(core_now() + CORE_SECOND / 1000);
 }
 
 size_t spawn_read(exo_cap_t env, exo_vaddr_t address, void *to, size_t bytes)

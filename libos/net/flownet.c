@@ -19,12 +19,15 @@
 #include "lwip/pbuf.h"
 #include "libos/core/thread.h"
 #include "libos/net/claim.h"
+#include "libos/net/filter.h"
 #include "libos/net/flownet.h"
+#include "libos/net/net.h"
 #include <exo/flow.h>
 
 #define FLOWS_MAX	16
 #define ARP_RX_FRAMES	2
-#define FRAGMENT_RX_FRAMES 8
+#define FRAGMENT_RX_FRAMES 8	/* at least; ... */
+#define FRAGMENT_RX_MOST 32	/* ... so many hold the largest packet */
 #define RX_BUDGET	256	/* packets of one flow that one poll takes */
 #define COPY_RESERVE	4	/* of the memory, one part in so many is not for received packets */
 #define KICK_AT		16	/* packets in a ring that are worth a kick at once */
@@ -119,6 +122,18 @@ static uint16_t field(const uint8_t *at)
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
+/* A frame that is broken or not for us, or that lwIP is not to see. */
+static bool refused_frame(const struct netif *netif, const uint8_t *frame, uint16_t bytes)
+{
+	struct filter_syn syn;
+
+	if (!filter_frame(frame, bytes, netif->hwaddr, ip4_addr_get_u32(netif_ip4_addr(netif)), &syn))
+		return true;
+	if (syn.port)
+		net_before_syn(&syn);
+	return false;
+}
+
 /* The holder of the address answers requests for it, nobody else. */
 static bool for_others(const struct flow *flow, const uint8_t *frame, uint16_t bytes)
 {
@@ -135,10 +150,11 @@ static unsigned flow_receive(struct flow *flow, struct netif *netif)
 		const struct exo_rx *rx = &flow->ring->rx[flow->seen++ & (flow->slots - 1)];
 		uint16_t slot = (uint16_t)(rx->slot & (flow->slots - 1));
 		uint16_t bytes = rx->bytes > EXO_FRAME_BYTES_MAX ? EXO_FRAME_BYTES_MAX : (uint16_t)rx->bytes;
+		const uint8_t *frame = (uint8_t *)slot_address(flow, slot);
 		struct pbuf *packet;
 
 		taken++;
-		if (for_others(flow, (uint8_t *)slot_address(flow, slot), bytes)) {
+		if (refused_frame(netif, frame, bytes) || for_others(flow, frame, bytes)) {
 			slot_post(flow, slot);
 			continue;
 		}
@@ -387,6 +403,13 @@ static bool flow_named(struct flow *flow, const char *name)
 	return true;
 }
 
+static uint32_t fragment_frames(uint32_t rx_frames)
+{
+	if (rx_frames < FRAGMENT_RX_FRAMES)
+		return FRAGMENT_RX_FRAMES;
+	return rx_frames < FRAGMENT_RX_MOST ? rx_frames : FRAGMENT_RX_MOST;
+}
+
 const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
 {
 	for (uint32_t i = 0; i < core_begin->slots && i < EXO_START_SLOTS_MAX && flow_count < FLOWS_MAX; i++) {
@@ -406,7 +429,7 @@ const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
 	}
 	for (unsigned i = 0; i < flow_count; i++) {
 		uint32_t frames = flows[i].kind == KIND_ARP ? ARP_RX_FRAMES :
-		    flows[i].kind == KIND_FRAGMENTS ? FRAGMENT_RX_FRAMES : rx_frames;
+		    flows[i].kind == KIND_FRAGMENTS ? fragment_frames(rx_frames) : rx_frames;
 		const char *wrong = flow_bind(&flows[i], memory, frames);
 
 		if (wrong)

@@ -21,7 +21,7 @@
 #define PAGES_MAX	EXO_TX_FRAMES_MAX
 #define NO_PAGE		0xffff
 #define NO_BLOCK	0xff
-#define RUN_TRIES	6
+#define RUN_TRIES	12
 
 enum { FREE = 0, RUN = 100, REST = 101 };	/* else: 1 + size index */
 
@@ -233,21 +233,37 @@ static exo_cap_t take_some(uint32_t most, uint32_t *frames)
 	return cap;
 }
 
+/* The longest of a few runs. Those that are too short are kept meanwhile, so that the next one begins elsewhere. */
+static exo_cap_t take_longest(uint32_t most, uint32_t *frames)
+{
+	exo_cap_t best = EXO_CAP_NONE, other[RUN_TRIES];
+	unsigned tries = 0;
+
+	*frames = 0;
+	do {
+		uint32_t count;
+		exo_cap_t cap = take_some(most, &count);
+
+		if (count > *frames) {
+			other[tries] = best;
+			best = cap;
+			*frames = count;
+		} else {
+			other[tries] = cap;
+		}
+	} while (++tries < RUN_TRIES && *frames < most - most / 4);
+	while (tries > 0) {
+		if (other[--tries] != EXO_CAP_NONE)
+			caps_delete(other[tries]);
+	}
+	return best;
+}
+
 bool net_run_take(struct net_run *run, uint32_t least, uint32_t most)
 {
-	exo_cap_t short_runs[RUN_TRIES];
-	unsigned tries = 0;
 	exo_vaddr_t va;
 
-	/* Runs that are too short are kept until a long one is found: so the next try begins elsewhere. */
-	for (;;) {
-		run->cap = take_some(most, &run->frames);
-		if (run->cap == EXO_CAP_NONE || run->frames >= least || tries == RUN_TRIES)
-			break;
-		short_runs[tries++] = run->cap;
-	}
-	while (tries > 0)
-		caps_delete(short_runs[--tries]);
+	run->cap = take_longest(most, &run->frames);
 	if (run->cap == EXO_CAP_NONE)
 		return false;
 	va = run->frames >= least ? vm_addresses((uint64_t)run->frames * EXO_PAGE_SIZE) : 0;

@@ -8,8 +8,8 @@
  *
  * lwIP searches its connections one by one, those that have ended (TIME-WAIT) included. So that short connections in a
  * row cost the same for ever, the oldest ended ones beyond NET_TIME_WAIT_MAX are dropped, as lwIP itself does when it
- * runs out of memory; half-open ones beyond NET_HALF_OPEN_MAX likewise after two seconds, so that a flood of them locks
- * nobody out for long.
+ * runs out of memory; half-open ones beyond NET_HALF_OPEN_MAX likewise after two seconds, or when another is asked for, so
+ * that a flood of them locks nobody out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +118,47 @@ static void prune_half_open(void)
 		tcp_abandon(pcb, 0);
 		count--;
 	}
+}
+
+/* A port is full of half-open connections: the oldest makes room. */
+static void half_open_room(uint16_t port)
+{
+	const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs;
+	struct tcp_pcb *pcb, *oldest = NULL;
+	unsigned count = 0;
+
+	while (listener && listener->local_port != port)
+		listener = listener->next;
+	if (!listener || listener->accepts_pending < NET_HALF_OPEN_MAX)
+		return;
+	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+		if (pcb->state != SYN_RCVD || pcb->local_port != port)
+			continue;
+		count++;
+		if (!oldest || (u32_t)(tcp_ticks - pcb->tmr) >= (u32_t)(tcp_ticks - oldest->tmr))
+			oldest = pcb;	/* of equals the last: the list begins with the newest */
+	}
+	if (count >= NET_HALF_OPEN_MAX)
+		tcp_abandon(oldest, 0);
+}
+
+/* A client uses its port again, with a later sequence number: its ended connection is over (RFC 1122, 4.2.2.13). */
+static void ended_again(const struct filter_syn *syn)
+{
+	for (struct tcp_pcb *pcb = tcp_tw_pcbs; pcb; pcb = pcb->next) {
+		if (pcb->remote_port == syn->from_port && pcb->local_port == syn->port &&
+		    ip4_addr_get_u32(ip_2_ip4(&pcb->remote_ip)) == syn->from) {
+			if (TCP_SEQ_GT(syn->sequence, pcb->rcv_nxt))
+				tcp_abandon(pcb, 0);
+			return;
+		}
+	}
+}
+
+void net_before_syn(const struct filter_syn *syn)
+{
+	ended_again(syn);
+	half_open_room(syn->port);
 }
 
 /* Who found no memory to send goes on when there is some: lwIP itself would look again only after a second. */

@@ -10,9 +10,10 @@
 #define LIBOS_NET_NET_H
 
 #include "libos/core/core.h"
+#include "libos/net/filter.h"
 
 #define NET_TIME_WAIT_MAX	64	/* ended connections that are remembered */
-#define NET_HALF_OPEN_MAX	128	/* connections that may take long to be opened */
+#define NET_HALF_OPEN_MAX	128	/* connections of a port that may take long to be opened */
 
 /* Start it, once. NULL, or a sentence that says why there is no network. Does not wait for an address. */
 const char *net_start(void);
@@ -24,6 +25,8 @@ bool net_wait(exo_time_t deadline);
 uint32_t net_address(void);
 /* Bytes that one of so many connections may have on its way: a fair share of the memory. */
 uint32_t net_send_credit(unsigned connections);
+/* A connection is asked for: before lwIP sees it, make room for it. */
+void net_before_syn(const struct filter_syn *syn);
 /* Called after input was handled, while no thread runs in the stack: for those who wait for readiness. */
 extern void (*net_wakeup)(void);
 

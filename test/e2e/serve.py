@@ -459,6 +459,29 @@ def storm(machine, client):
     same(figures[2], figures[1], "the frames after the third storm")
 
 
+def test_killed():
+    """a server that ends by a fault while it sends to many leaves no frame and no flow behind"""
+    top = os.path.join(work, "killed")
+    os.mkdir(top)
+    with open(os.path.join(top, "large"), "wb") as file:
+        file.write(bytes(700000))
+    for turn, what in enumerate(("illegal", "wild-store", "stack-overflow")):
+        cable = wire.Wire()
+        with peer.Peer(cable) as client, \
+                Served(top, args="--test-faults", name="killed", timeout=60, net=cable.option, main=False) as machine:
+            client.wait_guest()
+            for unused in range(20):
+                client.connect(80).sendall(head(start="GET /large HTTP/1.1") * 3)
+            time.sleep(0.05 * turn)
+            client.connect(80).sendall(head(start="GET /.fault/%s HTTP/1.1" % what))
+            machine.wait_line("^exo: httpd .* ended by ")
+            figures = machine.frames()
+            check("httpd" not in figures and figures["flows"] == 1, "what is left: %r" % figures)
+            check(" behind" not in machine.text, machine.text)
+        cable.close()
+    shutil.rmtree(top)
+
+
 def test_load_tools():
     """ab, wrk, h2load and nghttp, those that are installed, see no failure"""
     url_of_page = "http://127.0.0.1:%d/plain.txt" % served().http

@@ -75,6 +75,7 @@ TINY_INLINE void tiny_sleep(exo_time_t until)
 #define TINY_WINDOW	4	/* pages: dispatcher, argument, data, one to fill others */
 
 static exo_vaddr_t tiny_windows;
+static exo_cap_t tiny_account;		/* of those made from now on; 0: the test's own */
 static bool tiny_used[TINIES_MAX];
 
 /* The test's addresses for all of them, with their tables, made once so that the books stay even. */
@@ -188,7 +189,7 @@ static __attribute__((unused)) bool tiny_make(struct tiny *tiny, void (*entry)(u
 	if (good) {
 		slot = caps_slot();
 		*params = (struct exo_env_params){ .label = "tiny" };
-		tiny->env = made(slot, exo_env_create(slot, tiny->space, 0, tiny->frames, TINY_ENV, 0));
+		tiny->env = made(slot, exo_env_create(slot, tiny->space, tiny_account, tiny->frames, TINY_ENV, 0));
 		good = tiny->env && tiny_code(tiny) && tiny_pages(tiny, (uint64_t)entry);
 	}
 	if (!good) {

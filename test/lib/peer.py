@@ -216,7 +216,7 @@ class Tcp:
 
     def __init__(self, peer, sport, dport, mss=1460, window=65535):
         self.peer, self.sport, self.dport, self.mss, self.window = peer, sport, dport, mss, window
-        self.first = (sport * 7919 * 65536) & 0xffffffff
+        self.first = (sport * 7919 * 65536 + int(time.monotonic() * 250000)) & 0xffffffff
         self.sent = self.acked = self.first         # next to send; first not acknowledged
         self.expected = 0                           # next byte from the guest
         self.unacked = []                           # (seq, flags, payload, time)

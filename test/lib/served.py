@@ -27,20 +27,25 @@ memory = %(memory)s
 [program httpd]
 args = %(args)s /
 net = own
-main = yes
 volume = %(directory)s:/
+main = %(main)s
 %(more)s
 [program watch]
 image = %(watch)s
+main = %(other)s
 """
 
 
 class Served(guest.Guest):
-    """args: words for httpd before its directory; more: configuration lines for it; net: a wire instead of ports."""
+    """args: words for httpd before its directory; more: configuration lines for it; net: a wire instead of ports.
 
-    def __init__(self, directory, memory="64M", args="", more="", net=None, **how):
+    main: whether httpd's end is the machine's.
+    """
+
+    def __init__(self, directory, memory="64M", args="", more="", net=None, main=True, **how):
         with tempfile.NamedTemporaryFile("w", prefix="exo-served-", suffix=".conf", delete=False) as file:
             file.write(CONFIG % {"memory": memory, "args": args, "directory": directory, "more": more,
+                                 "main": "yes" if main else "no", "other": "no" if main else "yes",
                                  "watch": os.path.join(guest.build_dir(), WATCH)})
         self.config = file.name
         network = ("--net", net) if net else ("-p", "0:80")

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every call with hostile arguments: environments that hold a bit of everything make random calls, with handles, slots
- * and numbers that are right, nearly right and wrong, over argument frames full of anything, while time passes and
- * interrupts come. Whatever they do, the kernel neither stops nor loses an invariant (running.h, world.h). The table of
- * calls itself is the source of what is called.
+ * Every call with hostile arguments: environments that hold a bit of everything make random calls, with
+ * handles, slots and numbers that are right, nearly right and wrong, over argument frames full of anything,
+ * while time passes and interrupts come. Whatever they do, the kernel neither stops nor loses an invariant
+ * (running.h, world.h). The table of calls itself is the source of what is called.
  */
 #include "test/unit/running.h"
 
 #define ACTORS		4
-#define ROUNDS		40
+#define ROUNDS		40	/* EXO_TEST_LONG: times 50 */
 #define OPERATIONS	3000
 #define CHECK_EACH	64	/* the large check walks all memory */
 
@@ -27,7 +27,8 @@ static const struct {
 	const char *name;
 	unsigned type;
 } kinds_of[] = {
-	{ "frames", EXO_TYPE_FRAME }, { "space", EXO_TYPE_SPACE }, { "env", EXO_TYPE_ENV }, { "entry", EXO_TYPE_ENTRY },
+	{ "frames", EXO_TYPE_FRAME }, { "space", EXO_TYPE_SPACE }, { "env", EXO_TYPE_ENV }, { "entry",
+	    EXO_TYPE_ENTRY },
 	{ "slices", EXO_TYPE_SLICE }, { "flow", EXO_TYPE_FLOW }, { "account", EXO_TYPE_ACCOUNT },
 	{ "parent", EXO_TYPE_ACCOUNT }, { "console", EXO_TYPE_CONSOLE }, { "machine", EXO_TYPE_MACHINE },
 };
@@ -46,8 +47,10 @@ static unsigned below(unsigned n)
 
 static uint64_t edge(void)
 {
-	static const uint64_t edges[] = { 0, 1, 2, 63, 64, 65, 255, 256, 4095, 4096, 0xffffffff, 0x100000000, EXO_USER_MAX,
-		EXO_USER_MAX - 4096, 0x8000000000000000, UINT64_MAX, UINT64_MAX - 1, 0xffff800000000000, 0x7fffffffffffffff };
+	static const uint64_t edges[] = { 0, 1, 2, 63, 64, 65, 255, 256, 4095, 4096, 0xffffffff, 0x100000000,
+	    EXO_USER_MAX,
+		EXO_USER_MAX - 4096, 0x8000000000000000, UINT64_MAX, UINT64_MAX - 1, 0xffff800000000000,
+		    0x7fffffffffffffff };
 
 	return edges[below(COUNT_OF(edges))];
 }
@@ -92,14 +95,15 @@ static uint64_t some_number(void)
 	case 0: return edge();
 	case 1: return random64();
 	case 2: return EXO_PFN_ANY;
-	default: return below(32);
+	default: return below(1 + below(32));
 	}
 }
 
 static uint64_t argument(char letter, unsigned type)
 {
 	switch (letter) {
-	case 'c': return below(10) ? some_handle(type) : 0;
+	case 'c': return below(type == EXO_TYPE_ENV ||
+	    type == EXO_TYPE_ACCOUNT ? 2 : 10) ? some_handle(type) : 0;
 	case 's': return below(4) ? below(64) : some_number();
 	case 'v': return below(3) ? (uint64_t)below(1 << 12) << EXO_PAGE_SHIFT | below(8) : edge();
 	case 'o': return below(3) ? below(64) * 64 : edge();
@@ -117,7 +121,8 @@ static void scribble(uint8_t *arg)
 	for (i = 0; i < EXO_PAGE_SIZE; i += 1 + below(200))
 		arg[i] = (uint8_t)rand();
 	for (i = 0; i < 8; i++)
-		map[below(128)] = (struct exo_map){ argument('v', 0), argument('c', EXO_TYPE_FRAME), below(8), 1 + below(4), 0 };
+		map[below(128)] = (struct exo_map){ argument('v', 0), argument('c', EXO_TYPE_FRAME), below(8),
+		    1 + below(4), 0 };
 }
 
 static unsigned draw_call(void)
@@ -126,9 +131,46 @@ static unsigned draw_call(void)
 
 	if (nr == EXO_CALL_machine_halt || (nr == EXO_CALL_env_exit && below(100)))
 		return EXO_CALL_cap_derive;
-	if ((nr == EXO_CALL_cap_delete || nr == EXO_CALL_cap_revoke || nr == EXO_CALL_frame_give) && below(6))
+	if (nr == EXO_CALL_cap_revoke && below(8))
 		return EXO_CALL_space_write;
+	if (nr == EXO_CALL_entry_make && below(4))
+		return EXO_CALL_space_create;
 	return nr;
+}
+
+/* Random arguments are seldom all right at once: bring some nearer to it. */
+static void help(unsigned nr, uint64_t a[6])
+{
+	switch (nr) {
+	case EXO_CALL_cap_derive:
+		a[4] = a[5] = 0;
+		break;
+	case EXO_CALL_cap_delete:
+		a[0] = some_handle(EXO_TYPE_ENTRY);
+		break;
+	case EXO_CALL_frame_take:
+		a[1] = EXO_PFN_ANY;
+		a[2] = 1 + below(12);
+		break;
+	case EXO_CALL_space_table:
+		a[2] = 1 + below(3);
+		a[4] = below(4);
+		break;
+	case EXO_CALL_env_create:
+		a[4] = below(3);
+		a[5] = below(100) * 8;
+		memset(cpu.current->arg + a[5], 0, sizeof(struct exo_env_params));
+		break;
+	case EXO_CALL_env_destroy:
+		a[0] = edge();
+		break;
+	case EXO_CALL_sleep:
+		a[1] = cpu.current->disp->events;
+		break;
+	case EXO_CALL_call:
+		a[1] = below(2) ? EXO_NEVER : null.now + SLICE;
+		break;
+	}
 }
 
 static void one_call(void)
@@ -143,10 +185,8 @@ static void one_call(void)
 		scribble(cpu.current->arg);
 	if (below(2000) == 0)
 		memset(cpu.current->disp, (int)below(256), EXO_PAGE_SIZE);
-	if (nr == EXO_CALL_sleep && below(2))
-		a[1] = cpu.current->disp->events;
-	if (nr == EXO_CALL_env_destroy && below(8))
-		a[0] = edge();
+	if (below(3))
+		help(nr, a);
 	(void)call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (nr < EXO_CALL_COUNT && (null.left != NULL_RETURNED || null.result >= 0))
 		done_well[nr]++;
@@ -195,11 +235,13 @@ static void cast(void)
 	struct child child;
 	unsigned i, j;
 
+	cpu.current->disp->call_entry = CHILD_CALL;
 	for (i = 1; i < ACTORS; i++) {
 		child = child_start();
 		for (j = 0; j < COUNT_OF(names); j++)
-			(void)CALL(cap_derive, named(names[j]), child.cap, 1 + j, EXO_RIGHTS_ALL & cap_lookup(cpu.current,
-			    named(names[j]))->rights, 0, j == 3 || j == 4 || j == 6 ? 4 : 0);
+			(void)CALL(cap_derive, named(names[j]), child.cap, 1 + j,
+			    EXO_RIGHTS_ALL & cap_lookup(cpu.current, named(names[j]))->rights, 0, j == 3 ||
+			    j == 4 || j == 6 ? 4 : 0);
 		(void)CALL(cap_derive, child.cap, child.cap, 20, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0);
 		(void)CALL(cap_derive, child.space, child.cap, 21, EXO_RIGHT_WRITE, 0, 0);
 	}
@@ -215,9 +257,10 @@ static const char *whole_check(void)
 int main(void)
 {
 	unsigned round, i, made = 0, halts = 0, well = 0;
-	const char *what = NULL;
+	const char *what = NULL, *longer = getenv("EXO_TEST_LONG");
+	unsigned rounds = longer && *longer ? 50 * ROUNDS : ROUNDS;
 
-	for (round = 0; round < ROUNDS && !what; round++) {
+	for (round = 0; round < rounds && !what; round++) {
 		machine_prepare();
 		(void)machine_start();
 		srand(round + 1);

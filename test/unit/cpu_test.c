@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who runs: the slice vector, the ring, yield, sleep, deadlines, events, the timer that is only set when it matters.
+ * Who runs: the slice vector, the ring, yield, sleep, deadlines, events, the timer that is only set when it
+ * matters.
  */
 #include "test/unit/running.h"
 
@@ -36,7 +37,8 @@ static void test_ring(void)
 	ok(until_timer() == NULL_UPCALL && cpu.current == a.env, "the first child's turn");
 	ok(a.env->disp->slice_end == 7 * SLICE && null.timer == 7 * SLICE, "for one slice");
 	ok(until_timer() == NULL_UPCALL && cpu.current == b.env, "the second child's turn");
-	ok(until_timer() == NULL_REGS && cpu.current == first, "and round, where it was interrupted with upcalls off");
+	ok(until_timer() == NULL_REGS && cpu.current == first,
+	    "and round, where it was interrupted with upcalls off");
 	null.now += 10;
 	ok(interrupt_at(0x400000) == NULL_FRAME && cpu.current == first, "another interrupt changes nothing");
 	(void)yield_to(0);
@@ -61,7 +63,8 @@ static void test_accounting(void)
 	entries = a.env->info->switches;
 	(void)yield_to(0);
 	is_int((long long)a.env->info->ns, 200, "and the other's");
-	ok(entries == 1 && a.env->info->upcalls == 1 && a.env->info->entries == 1, "switches, upcalls, entries");
+	ok(entries == 1 && a.env->info->upcalls == 1 && a.env->info->entries == 1,
+	    "switches, upcalls, entries");
 	null.now += 50;
 	(void)sleep_until(EXO_NEVER);
 	(void)sleep_until(EXO_NEVER);
@@ -85,7 +88,8 @@ static void test_slices(void)
 	is_int(CALL(slice_take, slot, 0, 1, UINT64_MAX), ERR(INVAL), "INVAL overflow");
 	is_int(CALL(slice_take, 1, 0, 2, 2), ERR(SLOT), "SLOT");
 	slices = (exo_cap_t)CALL(slice_take, slot, 0, 2, 2);
-	ok((int64_t)slices > 0 && info_slice[2].taken && info_slice[3].taken && !info_slice[4].taken, "slices 2 and 3");
+	ok((int64_t)slices > 0 && info_slice[2].taken && info_slice[3].taken && !info_slice[4].taken,
+	    "slices 2 and 3");
 	slot = free_slot();
 	is_int(CALL(slice_take, slot, 0, 3, 2), ERR(BUSY), "BUSY");
 	self = named(EXO_NAME_ENV);
@@ -107,7 +111,8 @@ static void test_slices(void)
 	while (cpu.current != first)
 		(void)until_timer();
 	is_int(CALL(cap_delete, one), 0, "the part's capability goes");
-	ok(info_slice[3].env == 0 && info_slice[3].taken && info_slice[2].env == b.env->index, "and its binding only");
+	ok(info_slice[3].env == 0 && info_slice[3].taken && info_slice[2].env == b.env->index,
+	    "and its binding only");
 	is_int(CALL(cap_delete, slices), 0, "the other goes");
 	ok(!info_slice[2].taken && !info_slice[2].env && !info_slice[3].taken, "the slices are free");
 	slices = (exo_cap_t)CALL(slice_take, free_slot(), 0, 0, 64);
@@ -131,12 +136,14 @@ static void test_wake(void)
 	(void)yield_to(a.cap);
 	(void)sleep_until(EXO_NEVER);
 	ok(cpu.current == first && a.env->info->state == EXO_ENV_ASLEEP, "a sleeper");
-	ok(until_timer() == NULL_FRAME && null.timer == EXO_NEVER, "alone again: one more interrupt, then no timer");
+	ok(until_timer() == NULL_FRAME && null.timer == EXO_NEVER,
+	    "alone again: one more interrupt, then no timer");
 	null.now = 20 * SLICE + 500;
 	env_event(a.env, EXO_EVENT_RECEIVE);
 	ok(interrupt_at(0x400000) == NULL_FRAME && cpu.current == first && null.timer == 21 * SLICE,
 	    "the woken takes its turn at the slice's end");
-	ok(until_timer() == NULL_UPCALL && cpu.current == a.env && (null.message.rdi & EXO_RUN_EVENT), "RUN, EVENT");
+	ok(until_timer() == NULL_UPCALL && cpu.current == a.env && (null.message.rdi & EXO_RUN_EVENT),
+	    "RUN, EVENT");
 	ok(a.env->disp->pending & EXO_EVENT_RECEIVE, "pending");
 	(void)sleep_until(EXO_NEVER);
 	is_int(CALL(slice_bind, slices, a.cap), 64, "a slice's owner");
@@ -147,11 +154,13 @@ static void test_wake(void)
 	    "who runs is not interrupted by an event");
 	(void)yield_to(0);
 	ok(cpu.current == first, "it yields");
-	ok(CALL(sleep, EXO_NEVER, first->disp->events + 1) == 0, "sleep with another number of events returns at once");
+	ok(CALL(sleep, EXO_NEVER, first->disp->events + 1) == 0,
+	    "sleep with another number of events returns at once");
 	(void)sleep_until(EXO_NEVER);
 	(void)sleep_until(EXO_NEVER);
 	ok(null.left == NULL_IDLE, "idle");
-	ok(until_timer() == NULL_IDLE && null.timer == EXO_NEVER, "without a timer, after the last early one");
+	ok(until_timer() == NULL_IDLE && null.timer == EXO_NEVER,
+	    "without a timer, after the last early one");
 	env_event(first, EXO_EVENT_CHILD);
 	ok(interrupt_at(0) == NULL_UPCALL && cpu.current == first, "an event ends the idling");
 	sound("wake");
@@ -173,13 +182,15 @@ static void test_sleep(void)
 	ok(null.left == NULL_IDLE, "all sleep");
 	while (null.left == NULL_IDLE && null.timer != EXO_NEVER)
 		(void)until_timer();
-	ok(cpu.current == a.env && null.now == 105 * SLICE + 7 && null.message.rdi == EXO_RUN_TIME, "the shorter ends: TIME");
+	ok(cpu.current == a.env && null.now == 105 * SLICE + 7 && null.message.rdi == EXO_RUN_TIME,
+	    "the shorter ends: TIME");
 	(void)sleep_until(EXO_NEVER);
 	while (null.left == NULL_IDLE && null.timer != EXO_NEVER)
 		(void)until_timer();
 	ok(cpu.current == first && null.now == 110 * SLICE, "the longer ends");
 	(void)yield_to(b.cap);
-	ok(cpu.current == b.env && (null.message.rdi & EXO_RUN_SLICE), "a sleeper without a deadline is yielded to");
+	ok(cpu.current == b.env && (null.message.rdi & EXO_RUN_SLICE),
+	    "a sleeper without a deadline is yielded to");
 	(void)sleep_until(120 * SLICE);
 	(void)yield_to(a.cap);
 	ok(cpu.current == a.env, "one with a deadline as well");
@@ -187,7 +198,8 @@ static void test_sleep(void)
 	ok(cpu.current == first, "first again");
 	null.now = 130 * SLICE;
 	(void)interrupt_at(0x400000);
-	ok(env_state(a.env) == EXO_ENV_READY && env_state(b.env) == EXO_ENV_READY, "two deadlines in one look");
+	ok(env_state(a.env) == EXO_ENV_READY && env_state(b.env) == EXO_ENV_READY,
+	    "two deadlines in one look");
 	ok(!cpu.timed && cpu.due == EXO_NEVER, "no deadline is left");
 	sound("sleep");
 }

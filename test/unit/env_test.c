@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The start of the kernel and of the first environment; environments from creation to destruction; the slow path of
- * exceptions. One function per call or promise: success, every documented error, one abuse.
+ * The start of the kernel and of the first environment; environments from creation to destruction; the slow
+ * path of exceptions. One function per call or promise: success, every documented error, one abuse.
  */
 #include "test/unit/running.h"
 
-/* --- the start ----------------------------------------------------------------------------------------------------- */
+/* --- the start -------------------------------------------------------------------------------------- */
 
 static uint8_t byte_at(uint64_t va)
 {
 	exo_pfn_t pfn;
 	uint64_t pte;
 
-	return space_lookup(cpu.current->root, va, &pfn, &pte) ? ((uint8_t *)pfn_to_virt(pfn))[va % EXO_PAGE_SIZE] : 0xee;
+	return space_lookup(cpu.current->root, va, &pfn,
+	    &pte) ? ((uint8_t *)pfn_to_virt(pfn))[va % EXO_PAGE_SIZE] : 0xee;
 }
 
 static uint64_t bits_at(uint64_t va)
@@ -25,14 +26,16 @@ static uint64_t bits_at(uint64_t va)
 
 static void test_start(void)
 {
-	static const char *const names[] = { "env", "space", "account", "self", "info", "console", "machine", "module" };
+	static const char *const names[] = { "env", "space", "account", "self", "info", "console", "machine",
+	    "module" };
 	const uint8_t *module = (const uint8_t *)module_elf();
 	const struct exo_start *start;
 	unsigned i;
 	bool same = true;
 
 	ok(machine_start() == NULL_UPCALL, "the first environment gets an upcall");
-	ok(null.entry == EXO_VA_IMAGE + 0x200 && null.message.rdi == EXO_RUN_START, "RUN at the program's entry");
+	ok(null.entry == EXO_VA_IMAGE + 0x200 && null.message.rdi == EXO_RUN_START,
+	    "RUN at the program's entry");
 	sound("after the start");
 	start = start_record();
 	ok(start->magic == EXO_START_MAGIC && start->size == sizeof(*start), "start record");
@@ -42,8 +45,8 @@ static void test_start(void)
 	ok(start->seed[0] != start->seed[1], "seed");
 	is_int(start->slots, COUNT_OF(names), "number of names");
 	for (i = 0; i < COUNT_OF(names); i++)
-		ok(!strcmp(start->slot[i].name, names[i]) && exo_cap_slot(start->slot[i].cap) == i + 1, "slot %u is %s", i + 1,
-		    names[i]);
+		ok(!strcmp(start->slot[i].name, names[i]) && exo_cap_slot(start->slot[i].cap) == i + 1,
+		    "slot %u is %s", i + 1, names[i]);
 	for (i = 0; i < TEXT_BYTES; i++)
 		same = same && byte_at(EXO_VA_IMAGE + i) == module[i];
 	for (i = 0; i < DATA_FILE; i++)
@@ -51,10 +54,13 @@ static void test_start(void)
 	for (; i < DATA_BYTES; i++)
 		same = same && byte_at(DATA_VA + 0x10 + i) == 0;
 	ok(same, "the image is what the program says");
-	ok(bits_at(EXO_VA_IMAGE) == 0 && bits_at(DATA_VA) == (EXO_PTE_WRITE | EXO_PTE_NX), "rights of its pages");
-	ok(bits_at(EXO_VA_DISP) == (EXO_PTE_WRITE | EXO_PTE_NX) && bits_at(EXO_VA_ARG) == bits_at(EXO_VA_DISP) &&
-	    bits_at(EXO_VA_START) == bits_at(EXO_VA_DISP), "dispatcher, argument, start: writable");
-	ok(bits_at(EXO_VA_CAPS) == EXO_PTE_NX && bits_at(EXO_VA_INFO) == EXO_PTE_NX, "table and info: readable");
+	ok(bits_at(EXO_VA_IMAGE) == 0 && bits_at(DATA_VA) == (EXO_PTE_WRITE | EXO_PTE_NX),
+	    "rights of its pages");
+	ok(bits_at(EXO_VA_DISP) == (EXO_PTE_WRITE | EXO_PTE_NX) &&
+	    bits_at(EXO_VA_ARG) == bits_at(EXO_VA_DISP) && bits_at(EXO_VA_START) == bits_at(EXO_VA_DISP),
+	    "dispatcher, argument, start: writable");
+	ok(bits_at(EXO_VA_CAPS) == EXO_PTE_NX && bits_at(EXO_VA_INFO) == EXO_PTE_NX,
+	    "table and info: readable");
 	ok(null.timer == EXO_NEVER, "one environment needs no timer");
 }
 
@@ -66,10 +72,12 @@ static void test_first_frames(void)
 	bool mine = true;
 
 	for (i = 0; i < self->count; i++)
-		mine = mine && info_frame[self->first + i].holds == 1 && info_frame[self->first + i].owner == 1;
+		mine = mine && info_frame[self->first + i].holds == 1 &&
+		    info_frame[self->first + i].owner == 1;
 	ok(mine, "all frames of the run are held once");
 	is_int(cpu.current->info->frames, self->count + module->count, "frames counted");
-	ok(module->first == MODULE_FRAME && module->count == MODULE_BYTES / EXO_PAGE_SIZE, "the module's capability");
+	ok(module->first == MODULE_FRAME && module->count == MODULE_BYTES / EXO_PAGE_SIZE,
+	    "the module's capability");
 	is_int(CALL(frame_give, named(EXO_NAME_MODULE), 5), 5, "the module can be given back");
 	is_int(info->frames_free, before + 5, "and is free then");
 	is_int(cpu.current->info->frames, self->count, "and no more counted");
@@ -121,8 +129,9 @@ static void test_bad_images(void)
 	for (how = 0; how < SPOIL_WAYS; how++) {
 		machine_prepare();
 		spoil(module_elf(), how);
-		ok(machine_start() == NULL_STOP && strstr(null.console, "cannot start"), "bad image %u is refused: %s", how,
-		    strchr(null.console, '\n') ? strtok(null.console, "\n") : "nothing said");
+		ok(machine_start() == NULL_STOP && strstr(null.console, "cannot start"),
+		    "bad image %u is refused: %s", how, strchr(null.console, '\n') ? strtok(null.console,
+		    "\n") : "nothing said");
 	}
 	srand(1);
 	for (i = 0; i < 3000; i++) {
@@ -135,8 +144,8 @@ static void test_bad_images(void)
 		else if (null.left == NULL_UPCALL && !broken())
 			started++;
 	}
-	ok(stopped + started == 3000 && stopped > 500 && started > 100, "spoilt images stop or start (%u, %u)", stopped,
-	    started);
+	ok(stopped + started == 3000 && stopped > 500 && started > 100,
+	    "spoilt images stop or start (%u, %u)", stopped, started);
 }
 
 static enum null_way start_with(const char *cmdline)
@@ -149,16 +158,17 @@ static enum null_way start_with(const char *cmdline)
 static void test_options(void)
 {
 	ok(start_with("slice_us=2000") == NULL_UPCALL && info->slice_ns == 2000000, "slice_us");
-	ok(start_with("  slice_us=1  slice_us=4000 ") == NULL_UPCALL && info->slice_ns == 4000000, "the last one counts");
+	ok(start_with("  slice_us=1  slice_us=4000 ") == NULL_UPCALL && info->slice_ns == 4000000,
+	    "the last one counts");
 	ok(start_with("slice_us=1") == NULL_UPCALL && info->slice_ns == 50000, "slice_us has a least value");
-	ok(start_with("slices_us=2000") == NULL_STOP && strstr(null.console, "slices_us; the nearest known one is slice_us"),
-	    "an unknown one is refused");
+	ok(start_with("slices_us=2000") == NULL_STOP && strstr(null.console,
+	    "slices_us; the nearest known one is slice_us"), "an unknown one is refused");
 	ok(start_with("slice_us=fast") == NULL_STOP && start_with("slice_us") == NULL_STOP &&
 	    start_with("slice_us=") == NULL_STOP, "no number");
 	ok(start_with("slice_us=99999999999999999999999") == NULL_STOP, "too large a number");
 }
 
-/* --- environments ---------------------------------------------------------------------------------------------------- */
+/* --- environments ----------------------------------------------------------------------------------- */
 
 static void test_create(void)
 {
@@ -179,7 +189,8 @@ static void test_create(void)
 	is_int(CALL(env_create, slot, space, space, frames, 0, 64), ERR(TYPE), "TYPE of the account");
 	is_int(CALL(env_create, slot, space, 0, readable, 0, 64), ERR(RIGHTS), "RIGHTS");
 	is_int(CALL(env_create, slot, space, 0, frames, 3, 64), ERR(RANGE), "RANGE of frames");
-	is_int(CALL(env_create, slot, space, 0, frames, UINT64_MAX, 64), ERR(RANGE), "RANGE of frames, overflow");
+	is_int(CALL(env_create, slot, space, 0, frames, UINT64_MAX, 64), ERR(RANGE),
+	    "RANGE of frames, overflow");
 	is_int(CALL(env_create, slot, space, 0, frames, 0, 4090), ERR(RANGE), "RANGE of the parameters");
 	is_int(CALL(env_create, slot, space, 0, frames, 0, 60), ERR(RANGE), "alignment of the parameters");
 	is_int(CALL(env_create, slot, space, 0, frames, 2, 64), ERR(BUSY), "BUSY: a page table");
@@ -189,16 +200,17 @@ static void test_create(void)
 	env = (exo_cap_t)CALL(env_create, slot, space, 0, frames, 0, 64);
 	ok((int64_t)env > 0 && exo_cap_slot(env) == slot, "success");
 	child = env_behind(cap_lookup(cpu.current, env));
-	ok(child && child->disp->run_entry == 0x1234 && child->disp->self == child->id && child->disp->off == EXO_OFF_YES,
-	    "its dispatcher page");
+	ok(child && child->disp->run_entry == 0x1234 && child->disp->self == child->id &&
+	    child->disp->off == EXO_OFF_YES, "its dispatcher page");
 	ok(!strcmp(child->info->label, "0123456789abcde") && child->info->state == EXO_ENV_MADE, "its row");
 	is_int(CALL(env_create, free_slot(), space, 0, frames, 0, 64), ERR(BUSY), "BUSY: an environment");
 	is_int(CALL(yield, env), ERR(STATE), "it does not run before it is started");
 	is_int(CALL(env_start, env), 0, "env_start");
 	is_int(CALL(env_start, env), ERR(STATE), "STATE: started before");
 	is_int(CALL(env_start, named(EXO_NAME_SPACE)), ERR(TYPE), "TYPE");
-	ok(null_call(EXO_CALL_yield, env, 0, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == child && null.entry == 0x1234 &&
-	    null.message.rdi == EXO_RUN_START && null.sp == 0, "its first upcall is RUN, START");
+	ok(null_call(EXO_CALL_yield, env, 0, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == child &&
+	    null.entry == 0x1234 && null.message.rdi == EXO_RUN_START && null.sp == 0,
+	    "its first upcall is RUN, START");
 	sound("after env_start");
 }
 
@@ -214,7 +226,8 @@ static void test_read(void)
 	is_int(CALL(env_read, self, EXO_VA_IMAGE, 0, 4096), 4096, "a whole page");
 	is_int(CALL(env_read, self, EXO_VA_IMAGE, 4096, 0), 0, "no bytes at the end");
 	is_int(CALL(env_read, self, EXO_VA_IMAGE, 1, 4096), ERR(RANGE), "RANGE of the argument frame");
-	is_int(CALL(env_read, self, EXO_VA_IMAGE + 5 * EXO_PAGE_SIZE - 1, 0, 2), ERR(RANGE), "RANGE: its second page");
+	is_int(CALL(env_read, self, EXO_VA_IMAGE + 5 * EXO_PAGE_SIZE - 1, 0, 2), ERR(RANGE),
+	    "RANGE: its second page");
 	is_int(CALL(env_read, self, EXO_VA_IMAGE - 1, 0, 2), ERR(RANGE), "RANGE: its first page");
 	is_int(CALL(env_read, self, 0xffff800000000000, 0, 8), ERR(RANGE), "RANGE: not a user address");
 	is_int(CALL(env_read, self, EXO_USER_MAX - 1, 0, 8), ERR(RANGE), "RANGE: out of user space");
@@ -243,11 +256,11 @@ static void test_small_calls(void)
 	is_int((long long)self->arch.fs_base, 0x123456, "the base");
 	is_int(CALL(env_fsbase, EXO_USER_MAX), ERR(INVAL), "INVAL: not a user address");
 	is_int(CALL(machine_halt, console, 3), ERR(TYPE), "machine_halt: TYPE");
-	ok(null_call(EXO_CALL_machine_halt, named(EXO_NAME_MACHINE), 3, 0, 0, 0, 0) == NULL_HALT && null.result == 3,
-	    "machine_halt");
+	ok(null_call(EXO_CALL_machine_halt, named(EXO_NAME_MACHINE), 3, 0, 0, 0, 0) == NULL_HALT &&
+	    null.result == 3, "machine_halt");
 }
 
-/* --- the end --------------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------------- */
 
 static void test_exit(void)
 {
@@ -258,8 +271,8 @@ static void test_exit(void)
 	is_int(CALL(env_exit, 32, 0), ERR(INVAL), "env_exit: INVAL");
 	(void)CALL(yield, child.cap);
 	ok(cpu.current == child.env, "the child runs");
-	ok(null_call(EXO_CALL_env_exit, EXO_CAUSE_EXIT, 42, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == first,
-	    "it exits, and its creator runs");
+	ok(null_call(EXO_CALL_env_exit, EXO_CAUSE_EXIT, 42, 0, 0, 0, 0) == NULL_UPCALL &&
+	    cpu.current == first, "it exits, and its creator runs");
 	ok(child.env->info->state == EXO_ENV_ENDED && child.env->info->cause == EXO_CAUSE_EXIT &&
 	    child.env->info->status == 42, "cause and status");
 	ok((first->disp->pending & EXO_EVENT_CHILD) && first->disp->events == events + 1 &&
@@ -293,7 +306,8 @@ static void test_destroy(void)
 	entry = (exo_cap_t)CALL(entry_make, free_slot(), child.cap, 5);
 	(void)CALL(yield, child.cap);
 	given = (exo_cap_t)CALL(frame_take, 1, EXO_PFN_ANY, 20);
-	ok((int64_t)given > 0 && CALL(cap_table, given, 19) == 64, "the child takes frames, one for its table");
+	ok((int64_t)given > 0 && CALL(cap_table, given, 19) == 64,
+	    "the child takes frames, one for its table");
 	(void)null_call(EXO_CALL_frame_take, 70, EXO_PFN_ANY, 24, 0, 0, 0);
 	(void)null_call(EXO_CALL_yield, 0, 0, 0, 0, 0, 0);
 	is_int(destroy(child.cap), 0, "destroyed");
@@ -320,11 +334,12 @@ static void test_orphan(void)
 	struct child middle = child_start(), leaf;
 	exo_cap_t handle;
 
-	handle = (exo_cap_t)CALL(cap_derive, named(EXO_NAME_ENV), middle.cap, 9, EXO_RIGHT_READ | EXO_RIGHT_GRANT, 0, 0);
+	handle = (exo_cap_t)CALL(cap_derive, named(EXO_NAME_ENV), middle.cap, 9,
+	    EXO_RIGHT_READ | EXO_RIGHT_GRANT, 0, 0);
 	(void)CALL(yield, middle.cap);
 	leaf = child_start();
-	is_int(exo_cap_slot((exo_cap_t)CALL(cap_derive, leaf.cap, handle, 40, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0)), 40,
-	    "the grandparent is given control");
+	is_int(exo_cap_slot((exo_cap_t)CALL(cap_derive, leaf.cap, handle, 40,
+	    EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0)), 40, "the grandparent is given control");
 	(void)null_call(EXO_CALL_yield, handle, 0, 0, 0, 0, 0);
 	ok(cpu.current == first, "the first runs again");
 	is_int(destroy(middle.cap), 0, "the middle one is destroyed, with the leaf's frames in its table");
@@ -353,7 +368,7 @@ static void test_many(void)
 	sound("after many");
 }
 
-/* --- exceptions and interruptions ---------------------------------------------------------------------------------- */
+/* --- exceptions and interruptions ------------------------------------------------------------------- */
 
 static void test_exceptions(void)
 {
@@ -362,31 +377,35 @@ static void test_exceptions(void)
 	struct exo_disp *disp = child.env->disp;
 
 	(void)CALL(yield, child.cap);
-	ok(exception_at(0x401000, 14, 0xdead) == NULL_UPCALL && null.entry == CHILD_OFF && null.sp == 0x8000 &&
-	    null.message.rdi == 14, "an exception with upcalls off goes to the OFF entry");
+	ok(exception_at(0x401000, 14, 0xdead) == NULL_UPCALL && null.entry == CHILD_OFF &&
+	    null.sp == 0x8000 && null.message.rdi == 14,
+	    "an exception with upcalls off goes to the OFF entry");
 	ok(disp->off == EXO_OFF_FAULT && disp->fault.vector == 14 && disp->fault.address == 0xdead &&
 	    disp->fault.error == 6 && disp->fault.rip == 0x401000, "area FAULT");
 	ok(exception_at(0x401000, 2, 0) == NULL_FRAME && cpu.current == child.env, "an NMI is nobody's");
 	ok(exception_at(0x402000, 6, 0) == NULL_UPCALL && cpu.current == first, "one in its handler ends it");
-	ok(child.env->info->state == EXO_ENV_ENDED && child.env->info->cause == 6 && child.env->info->rip == 0x402000,
-	    "the cause is the vector");
+	ok(child.env->info->state == EXO_ENV_ENDED && child.env->info->cause == 6 &&
+	    child.env->info->rip == 0x402000, "the cause is the vector");
 	ok(disp->fault.rip == 0x402000, "the registers can be read");
 	child = child_start();
 	child.env->disp->off_entry = EXO_USER_MAX;
 	(void)CALL(yield, child.cap);
 	(void)exception_at(0x403000, 13, 0x77);
-	ok(child.env->info->cause == 13 && child.env->info->status == 0x77, "an OFF entry that is no address ends it");
+	ok(child.env->info->cause == 13 && child.env->info->status == 0x77,
+	    "an OFF entry that is no address ends it");
 	child = child_start();
 	(void)CALL(yield, child.cap);
 	child.env->disp->off = EXO_OFF_NO;
 	(void)exception_at(0x404000, 3, 0);
-	ok(env_state(child.env) == EXO_ENV_ENDED, "with upcalls on the fast path would have delivered: its entry is bad");
+	ok(env_state(child.env) == EXO_ENV_ENDED,
+	    "with upcalls on the fast path would have delivered: its entry is bad");
 	child = child_start();
 	(void)CALL(yield, child.cap);
 	child.env->disp->off = EXO_OFF_NO;
 	child.env->disp->critical = 0x405000;
 	child.env->disp->critical_end = 0x405010;
-	ok(exception_at(0x405008, 14, 8) == NULL_UPCALL && null.entry == CHILD_OFF, "the critical range counts as off");
+	ok(exception_at(0x405008, 14, 8) == NULL_UPCALL && null.entry == CHILD_OFF,
+	    "the critical range counts as off");
 	sound("after exceptions");
 }
 
@@ -399,12 +418,13 @@ static void test_interruptions(void)
 	(void)CALL(yield, child.cap);
 	disp->off = EXO_OFF_NO;
 	null.now = null.timer;
-	ok(interrupt_at(0x401000) == NULL_UPCALL && cpu.current == first, "the slice ends: the other one runs");
-	ok(disp->saved == EXO_SAVED_ON && disp->on.rip == 0x401000 && disp->on.rax == 0x77 && disp->on.vector == 256,
-	    "with upcalls on its state is in area ON");
+	ok(interrupt_at(0x401000) == NULL_UPCALL && cpu.current == first,
+	    "the slice ends: the other one runs");
+	ok(disp->saved == EXO_SAVED_ON && disp->on.rip == 0x401000 && disp->on.rax == 0x77 &&
+	    disp->on.vector == 256, "with upcalls on its state is in area ON");
 	(void)CALL(yield, child.cap);
-	ok(cpu.current == child.env && null.left == NULL_UPCALL && null.entry == CHILD_ENTRY && disp->off == EXO_OFF_YES &&
-	    (null.message.rdi & EXO_RUN_SLICE), "it comes back by RUN");
+	ok(cpu.current == child.env && null.left == NULL_UPCALL && null.entry == CHILD_ENTRY &&
+	    disp->off == EXO_OFF_YES && (null.message.rdi & EXO_RUN_SLICE), "it comes back by RUN");
 	null.now = null.timer;
 	ok(interrupt_at(0x402000) == NULL_UPCALL && cpu.current == first && disp->offa.rip == 0x402000,
 	    "with upcalls off its state is in area OFF");
@@ -414,7 +434,8 @@ static void test_interruptions(void)
 	disp->critical = 0x403000;
 	disp->critical_end = 0x403010;
 	null.now = null.timer;
-	ok(interrupt_at(0x40300f) == NULL_UPCALL && disp->offa.rip == 0x40300f, "the critical range counts as off");
+	ok(interrupt_at(0x40300f) == NULL_UPCALL && disp->offa.rip == 0x40300f,
+	    "the critical range counts as off");
 	ok(null_call(EXO_CALL_yield, child.cap, 0, 0, 0, 0, 0) == NULL_REGS, "and is resumed directly");
 	disp->saved = 0;
 	null.now = null.timer;

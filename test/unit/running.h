@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * For tests of environments, slices and transfers: a fake machine whose first environment is made by kernel_main itself
- * from a small program, children that it makes by calls, and a check of the invariants E1..E3, P1..P3, T1, T2.
+ * For tests of environments, slices and transfers: a fake machine whose first environment is made by
+ * kernel_main itself from a small program, children that it makes by calls, and a check of the invariants
+ * E1..E3, P1..P3, T1, T2.
  */
 #ifndef TEST_UNIT_RUNNING_H
 #define TEST_UNIT_RUNNING_H
 
 #include <stdlib.h>
 #include "arch/null/null.h"
+#include "exo/spaces.h"
 #include "test/unit/tap.h"
 
 #define MACHINE_FRAMES	4096
@@ -48,6 +50,7 @@ static void machine_prepare(void)
 
 	null_boot(MACHINE_FRAMES);
 	null.quiet = true;
+	memset(space_recent, 0, sizeof(space_recent));	/* of the machine before */
 	boot.module.start = (paddr_t)MODULE_FRAME << EXO_PAGE_SHIFT;
 	boot.module.end = boot.module.start + MODULE_BYTES;
 	boot.reserved[0] = boot.module;
@@ -67,7 +70,8 @@ static void machine_prepare(void)
 	elf->phentsize = sizeof(struct test_segment);
 	elf->phnum = 3;
 	elf->segment[0] = (struct test_segment){ 1, 5, 0, EXO_VA_IMAGE, 0, TEXT_BYTES, TEXT_BYTES, 4096 };
-	elf->segment[1] = (struct test_segment){ 1, 6, 0x2010, DATA_VA + 0x10, 0, DATA_FILE, DATA_BYTES, 4096 };
+	elf->segment[1] = (struct test_segment){ 1, 6, 0x2010, DATA_VA + 0x10, 0, DATA_FILE, DATA_BYTES,
+	    4096 };
 	elf->segment[2] = (struct test_segment){ 0x6474e551, 6, 0, 0, 0, 0, 0, 16 };
 }
 
@@ -102,7 +106,8 @@ static inline exo_cap_t named(const char *name)
 	return 0;
 }
 
-static inline int64_t call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+static inline int64_t call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+    uint64_t a5)
 {
 	return null_call(nr, a0, a1, a2, a3, a4, a5) == NULL_RETURNED ? null.result : INT64_MIN;
 }
@@ -160,7 +165,7 @@ static inline struct child child_start(void)
 	return child;
 }
 
-/* --- interrupts and exceptions as the entry code delivers them --- */
+/* --- interrupts and exceptions as the entry code delivers them -------------------------------------- */
 
 static inline int64_t do_interrupt(void *arg)
 {
@@ -195,7 +200,7 @@ static inline enum null_way exception_at(uint64_t rip, uint64_t vector, uint64_t
 	return null_enter(do_exception, &frame);
 }
 
-/* --- invariants --- */
+/* --- invariants ------------------------------------------------------------------------------------- */
 
 static inline bool in_ring(const struct env *env)
 {
@@ -238,7 +243,8 @@ static inline const char *broken(void)
 			return "E2: ring";
 		if (in_timed(env) != (env->timed_at != EXO_NEVER))
 			return "E2: list";
-		if (env->timed_at != (env->sleep_until < env->call_deadline ? env->sleep_until : env->call_deadline))
+		if (env->timed_at != (env->sleep_until < env->call_deadline ? env->sleep_until :
+		    env->call_deadline))
 			return "E2: timed_at";
 		if (env->timed_at < cpu.due)
 			return "P2";
@@ -248,7 +254,8 @@ static inline const char *broken(void)
 			return "E3: called";
 		if (env->caller && env->caller->called != env)
 			return "E3: caller";
-		if ((env->serving != 0) != (env->caller != NULL) || (env->serving && env_state(env) == EXO_ENV_ENDED))
+		if ((env->serving != 0) != (env->caller != NULL) || (env->serving &&
+		    env_state(env) == EXO_ENV_ENDED))
 			return "serving without a caller";
 		for (depth = 0, at = env; at->called; at = at->called)
 			if (++depth > EXO_CHAIN_MAX)
@@ -260,7 +267,8 @@ static inline const char *broken(void)
 		return "P3: deadline";
 	if (cpu.current && cpu.current->run_next != cpu.current && cpu.timer > cpu.slice_end)
 		return "P3: slice";
-	if (cpu.current && (null.loaded != cpu.current || null.space != cpu.current->root || cpu.space != null.space))
+	if (cpu.current && (null.loaded != cpu.current || null.space != cpu.current->root ||
+	    cpu.space != null.space))
 		return "the CPU has not loaded what runs";
 	return NULL;
 }

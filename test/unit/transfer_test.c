@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Protected control transfer: call, reply, send, and how they end when somebody dies or time runs out; then random
- * operations of many environments, with the invariants looked at after each.
+ * Protected control transfer: call, reply, send, and how they end when somebody dies or time runs out; then
+ * random operations of many environments, with the invariants looked at after each.
  */
 #include "test/unit/running.h"
 
@@ -39,18 +39,20 @@ static void test_call(void)
 
 	first->arch.caller.rip = 0x4444;
 	null.now += 100;
-	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 1, 2, 3, 4) == NULL_UPCALL && cpu.current == a.env, "call");
+	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 1, 2, 3, 4) == NULL_UPCALL && cpu.current == a.env,
+	    "call");
 	ok(null.entry == CHILD_CALL && null.sp == 0x7000, "at its entry and stack");
-	ok(null.message.rax == 1 && null.message.rdi == 0xbad9e && null.message.rsi == first->id && null.message.rdx == 1 &&
-	    null.message.r10 == 2 && null.message.r8 == 3 && null.message.r9 == 4, "badge, caller, words");
+	ok(null.message.rax == 1 && null.message.rdi == 0xbad9e && null.message.rsi == first->id &&
+	    null.message.rdx == 1 && null.message.r10 == 2 && null.message.r8 == 3 && null.message.r9 == 4,
+	    "badge, caller, words");
 	ok(first->info->state == EXO_ENV_CALLING && a.env->info->state == EXO_ENV_READY, "states");
 	ok(a.env->disp->off == EXO_OFF_YES, "upcalls off");
 	sound("while it serves");
 	is_int(CALL(reply, (uint64_t)-1), ERR(INVAL), "reply: INVAL, a negative status");
 	null.now += 50;
 	ok(reply(7) == NULL_CALLER && cpu.current == first && null.caller.rip == 0x4444, "reply");
-	ok(null.message.rax == 7 && null.message.rdx == 11 && null.message.r10 == 12 && null.message.r8 == 13 &&
-	    null.message.r9 == 14, "status and words");
+	ok(null.message.rax == 7 && null.message.rdx == 11 && null.message.r10 == 12 &&
+	    null.message.r8 == 13 && null.message.r9 == 14, "status and words");
 	ok(a.env->info->state == EXO_ENV_ASLEEP && first->info->state == EXO_ENV_READY, "states");
 	ns = first->info->ns;
 	null.now += 25;
@@ -111,8 +113,8 @@ static void test_chain(void)
 		(void)CALL(cap_derive, to_first, s[i].cap, 6, EXO_RIGHT_EXEC, 0, 0);
 	}
 	for (i = 0; i < EXO_CHAIN_MAX; i++) {
-		ok(null_call(EXO_CALL_call, entry[i], EXO_NEVER, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == s[i].env,
-		    "%u deep", i + 1);
+		ok(null_call(EXO_CALL_call, entry[i], EXO_NEVER, 0, 0, 0, 0) == NULL_UPCALL &&
+		    cpu.current == s[i].env, "%u deep", i + 1);
 		is_int(CALL(call, exo_cap_make(6, 1), EXO_NEVER), ERR(BUSY), "BUSY: it waits itself");
 	}
 	is_int(CALL(call, entry[EXO_CHAIN_MAX], EXO_NEVER), ERR(DEPTH), "DEPTH");
@@ -139,7 +141,8 @@ static void test_preempted(void)
 	ok(interrupt_at(0x1234) == NULL_UPCALL && cpu.current == b.env, "while it serves the slice ends");
 	sound("preempted");
 	null.now = null.timer;
-	ok(interrupt_at(0x5678) == NULL_REGS && cpu.current == a.env && null.regs.rip == 0x1234, "it goes on in its turn");
+	ok(interrupt_at(0x5678) == NULL_REGS && cpu.current == a.env && null.regs.rip == 0x1234,
+	    "it goes on in its turn");
 	ok(reply(3) == NULL_CALLER && cpu.current == first && null.message.rax == 3, "and replies");
 	ok(env_state(a.env) == EXO_ENV_ASLEEP, "and sleeps again");
 	(void)CALL(call, entry, EXO_NEVER);
@@ -148,7 +151,8 @@ static void test_preempted(void)
 	ok(env_state(a.env) == EXO_ENV_READY && cpu.current == first, "an event meanwhile: it is ready then");
 	sound("event while it serves");
 	(void)CALL(yield, a.cap);
-	ok((null.message.rdi & (EXO_RUN_EVENT | EXO_RUN_REPLIED)) == (EXO_RUN_EVENT | EXO_RUN_REPLIED), "and told so");
+	ok((null.message.rdi & (EXO_RUN_EVENT | EXO_RUN_REPLIED)) == (EXO_RUN_EVENT | EXO_RUN_REPLIED),
+	    "and told so");
 }
 
 static void test_slice_goes_along(void)
@@ -181,13 +185,13 @@ static void test_deadline(void)
 	(void)CALL(call, entry, 6000);
 	null.now = 6000;
 	(void)interrupt_at(0x100);
-	ok(cpu.current == a.env && env_state(first) == EXO_ENV_READY && (a.env->disp->pending & EXO_EVENT_CUT),
-	    "it passes: the callee is told");
+	ok(cpu.current == a.env && env_state(first) == EXO_ENV_READY &&
+	    (a.env->disp->pending & EXO_EVENT_CUT), "it passes: the callee is told");
 	is_int(CALL(reply, 0), ERR(STATE), "a late reply is an error");
 	sound("cut");
 	null.now = null.timer;
-	ok(interrupt_at(0x104) == NULL_CALLER && cpu.current == first && (int64_t)null.message.rax == ERR(TIME),
-	    "the caller goes on with TIME");
+	ok(interrupt_at(0x104) == NULL_CALLER && cpu.current == first &&
+	    (int64_t)null.message.rax == ERR(TIME), "the caller goes on with TIME");
 	ok(env_state(a.env) == EXO_ENV_READY, "the callee stays ready");
 	sound("after the deadline");
 }
@@ -198,13 +202,14 @@ static void test_death(void)
 	exo_cap_t entry = entry_to(a, 1), back;
 
 	(void)CALL(call, entry, EXO_NEVER);
-	ok(null_call(EXO_CALL_env_exit, EXO_CAUSE_EXIT, 0, 0, 0, 0, 0) == NULL_CALLER && cpu.current == first &&
-	    (int64_t)null.message.rax == ERR(DEAD), "the callee exits: DEAD");
+	ok(null_call(EXO_CALL_env_exit, EXO_CAUSE_EXIT, 0, 0, 0, 0, 0) == NULL_CALLER &&
+	    cpu.current == first && (int64_t)null.message.rax == ERR(DEAD), "the callee exits: DEAD");
 	a = server();
 	entry = entry_to(a, 1);
 	(void)CALL(call, entry, EXO_NEVER);
 	a.env->disp->off = EXO_OFF_FAULT;
-	ok(exception_at(0x100, 14, 0) == NULL_CALLER && (int64_t)null.message.rax == ERR(DEAD), "the callee faults: DEAD");
+	ok(exception_at(0x100, 14, 0) == NULL_CALLER && (int64_t)null.message.rax == ERR(DEAD),
+	    "the callee faults: DEAD");
 	sound("after the callee's death");
 
 	/* The caller is destroyed by whom it called. */
@@ -213,7 +218,8 @@ static void test_death(void)
 	entry = (exo_cap_t)CALL(cap_derive, entry_to(b, 3), a.cap, 5, EXO_RIGHT_EXEC, 0, 0);
 	back = (exo_cap_t)CALL(cap_derive, a.cap, b.cap, 7, EXO_RIGHT_CONTROL, 0, 0);
 	(void)CALL(yield, a.cap);
-	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == b.env, "a calls b");
+	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == b.env,
+	    "a calls b");
 	while (CALL(env_destroy, back) == ERR(AGAIN))
 		;
 	is_int(CALL(env_destroy, back), ERR(DEAD), "b destroys a");
@@ -228,8 +234,9 @@ static void test_send(void)
 	exo_cap_t entry = entry_to(a, 0x55);
 
 	ok(null_call(EXO_CALL_send, entry, 1, 2, 3, 4, 0) == NULL_UPCALL && cpu.current == a.env, "send");
-	ok(null.entry == CHILD_CALL && null.message.rax == 0 && null.message.rdi == 0x55 && null.message.rsi == first->id &&
-	    null.message.rdx == 1 && null.message.r9 == 4, "rax 0, badge, words");
+	ok(null.entry == CHILD_CALL && null.message.rax == 0 && null.message.rdi == 0x55 &&
+	    null.message.rsi == first->id && null.message.rdx == 1 && null.message.r9 == 4,
+	    "rax 0, badge, words");
 	ok(env_state(first) == EXO_ENV_READY && !a.env->caller, "nobody waits");
 	sound("send");
 	is_int(CALL(reply, 0), ERR(STATE), "nothing to reply to");
@@ -237,7 +244,7 @@ static void test_send(void)
 	ok(cpu.current == first && null.left == NULL_UPCALL, "the sender comes back by RUN");
 }
 
-/* --- random operations ----------------------------------------------------------------------------------------------- */
+/* --- random operations ------------------------------------------------------------------------------ */
 
 #define ACTORS	8
 
@@ -261,7 +268,8 @@ static void cast(void)
 		entries[i] = (exo_cap_t)CALL(entry_make, free_slot(), caps[i], i);
 	for (j = 0; j < ACTORS; j++)
 		for (i = 0; i < ACTORS; i++) {
-			(void)CALL(cap_derive, caps[i], j ? caps[j] : 0, 40 + i, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0);
+			(void)CALL(cap_derive, caps[i], j ? caps[j] : 0, 40 + i,
+			    EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0);
 			(void)CALL(cap_derive, entries[i], j ? caps[j] : 0, 50 + i, EXO_RIGHT_EXEC, 0, 0);
 		}
 	first->disp->call_entry = CHILD_CALL;
@@ -299,7 +307,8 @@ static void one_operation(void)
 	case 3: (void)CALL(sleep, EXO_NEVER, self->disp->events); break;
 	case 4:
 	case 5: (void)CALL(call, exo_cap_make(50 + who, 1), EXO_NEVER, 1, 2, 3, 4); break;
-	case 6: (void)CALL(call, exo_cap_make(50 + who, 1), null.now + (unsigned)rand() % (3 * SLICE), 1, 2, 3, 4); break;
+	case 6: (void)CALL(call, exo_cap_make(50 + who, 1), null.now + (unsigned)rand() % (3 * SLICE), 1, 2,
+	    3, 4); break;
 	case 7:
 	case 8: (void)CALL(reply, 0); break;
 	case 9: (void)CALL(send, exo_cap_make(50 + who, 1)); break;
@@ -333,14 +342,16 @@ static void test_random(void)
 				if (rand() % 2)
 					(void)CALL(env_exit, EXO_CAUSE_EXIT, 1);
 				else
-					(void)CALL(env_destroy, exo_cap_make(40 + (unsigned)rand() % ACTORS, 1));
+					(void)CALL(env_destroy, exo_cap_make(40 + (unsigned)rand() % ACTORS,
+					    1));
 				what = broken();
 			}
 			if (null.left == NULL_PANIC)
 				what = "panic";
 		}
 	}
-	ok(!what, "random operations keep the invariants (%u)%s%s", operations, what ? "; broken: " : "", what ? what : "");
+	ok(!what, "random operations keep the invariants (%u)%s%s", operations, what ? "; broken: " : "",
+	    what ? what : "");
 }
 
 /* The checker sees a fault when there is one. */

@@ -254,6 +254,7 @@ static const char *check_cap(const struct exo_cap *cap)
 	CHECK(cap->type == EXO_TYPE_FRAME || !cap->bound);
 	if (cap->type == EXO_TYPE_FRAME) {
 		CHECK(cap->count || (cap->flags & CAP_DYING));
+		CHECK(!(cap->rights & ~(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)));
 		CHECK(cap->first > 0 && cap->first + cap->count <= info->frames_total);
 		for (i = 0; i < cap->count; i++)
 			counts[cap->first + i].holds++;

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * space_create, space_table, space_write: what they do, each of their errors, and abuse.
+ */
+#include "test/guest/agent.h"
+
+#define R	EXO_MAP_READ
+#define RW	(EXO_MAP_READ | EXO_MAP_WRITE)
+#define RX	(EXO_MAP_READ | EXO_MAP_EXEC)
+#define RWX	(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)
+
+static exo_cap_t own, console;
+static exo_vaddr_t va;		/* 700 pages of the own space, over two tables */
+
+/* Descriptors 0..count-1 are written; results before anything is printed over them. */
+static int64_t batch(exo_cap_t space, unsigned count, uint64_t *old)
+{
+	int64_t done = exo_space_write(space, 0, count);
+
+	for (unsigned i = 0; old && i < count && i < 128; i++)
+		old[i] = ((volatile struct exo_map *)core_arg(0))[i].old;
+	return done;
+}
+
+static int64_t one(uint64_t va_flags, exo_cap_t cap, uint32_t first, uint32_t count)
+{
+	return write_one(own, va_flags, cap, first, count);
+}
+
+/* The own entry of a page, from the table of pages that maps it: what unmapping returns. */
+static uint64_t taken_out(exo_vaddr_t at)
+{
+	uint64_t old;
+
+	descriptor(0, at, 0, 0, 1);
+	return batch(own, 1, &old) == 1 ? old : ~1ULL;
+}
+
+static void create(void)
+{
+	exo_cap_t frames = take_frames(7), space;
+	exo_cap_t read_only = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 0);
+	uint32_t slot = caps_slot();
+
+	is(exo_space_create(slot, NO_CAP, 0), -EXO_ECAP, "create CAP");
+	is(exo_space_create(slot, console, 0), -EXO_ETYPE, "create TYPE");
+	is(exo_space_create(slot, read_only, 0), -EXO_ERIGHTS, "create RIGHTS");
+	is(exo_space_create(slot, frames, 7), -EXO_ERANGE, "create RANGE");
+	is(exo_space_create(exo_cap_slot(frames), frames, 0), -EXO_ESLOT, "create SLOT: in use");
+	is(exo_space_create(0, frames, 0), -EXO_ESLOT, "create SLOT: 0");
+	space_map(va, R, frames, 0, 1);
+	is(exo_space_create(slot, frames, 0), -EXO_EBUSY, "create BUSY: mapped");
+	space_map(va, 0, 0, 0, 1);
+	space = made(slot, exo_space_create(slot, frames, 0));
+	ok(space && cap_of(space)->type == EXO_TYPE_SPACE, "create");
+	is(exo_space_create(caps_slot(), frames, 0), -EXO_EBUSY, "create BUSY: a kernel object");
+	exo_cap_t weak = (exo_cap_t)caps_derive(space, EXO_RIGHT_READ, 0, 0);
+
+	is(exo_space_table(NO_CAP, 0, 3, frames, 1), -EXO_ECAP, "table CAP");
+	is(exo_space_table(frames, 0, 3, frames, 1), -EXO_ETYPE, "table TYPE");
+	is(exo_space_table(weak, 0, 3, frames, 1), -EXO_ERIGHTS, "table RIGHTS: space");
+	is(exo_space_table(space, 0, 3, NO_CAP, 1), -EXO_ECAP, "table CAP: frames");
+	is(exo_space_table(space, 0, 3, space, 1), -EXO_ETYPE, "table TYPE: frames");
+	is(exo_space_table(space, 0, 3, read_only, 1), -EXO_ERIGHTS, "table RIGHTS: frames");
+	is(exo_space_table(space, 0, 3, frames, 7), -EXO_ERANGE, "table RANGE");
+	is(exo_space_table(space, 0, 1, frames, 5), -EXO_ERANGE, "table RANGE: three are needed");
+	is(exo_space_table(space, 0, 0, frames, 1), -EXO_EINVAL, "table INVAL: level 0");
+	is(exo_space_table(space, 0, 4, frames, 1), -EXO_EINVAL, "table INVAL: level 4");
+	is(exo_space_table(space, 0, 1ULL << 32 | 1, frames, 1), -EXO_EINVAL, "table INVAL: level beyond 32 bits");
+	is(exo_space_table(space, EXO_USER_MAX, 3, frames, 1), -EXO_EINVAL, "table INVAL: address");
+	is(exo_space_table(space, 0xffff800000000000, 3, frames, 1), -EXO_EINVAL, "table INVAL: the kernel's half");
+	is(exo_space_table(space, 1ULL << 63, 3, frames, 1), -EXO_EINVAL, "table INVAL: no address at all");
+	is(exo_space_table(space, 0, 2, frames, 1), -EXO_ENOTABLE, "table NOTABLE");
+	is(exo_space_table(space, 0, 1, frames, 1), -EXO_ENOTABLE, "table NOTABLE: level 1");
+	is(exo_space_table(space, 0, 3, frames, 0), -EXO_EBUSY, "table BUSY: the root itself");
+	is(exo_space_table(space, 0, 3, frames, 1), 0, "level 3");
+	is(exo_space_table(space, 0x123456789, 3, frames, 2), -EXO_EBUSY, "table BUSY: there is one");
+	is(exo_space_table(space, 0, 2, frames, 2), 0, "level 2");
+	space_map(va, R, frames, 5, 1);
+	is(exo_space_table(space, 0x400000, 1, frames, 3), -EXO_EBUSY, "table BUSY: the last of the three is mapped");
+	space_map(va, 0, 0, 0, 1);
+	is(exo_space_table(space, 0x400000, 1, frames, 3), 0, "level 1");
+	is(info_frame(pfn_of(frames) + 3)->state, EXO_FRAME_TABLE, "a table");
+	is(info_frame(pfn_of(frames) + 4)->state, EXO_FRAME_LINKS, "and its links");
+	is(write_one(space, 0x400000 | RW, frames, 6, 1), 1, "a page in it");
+	is(exo_cap_delete(weak), 0, "one capability of the space goes");
+	is(exo_cap_delete(space), 0, "the last takes it apart");
+	is(info_frame(pfn_of(frames) + 4)->state, EXO_FRAME_OWNED, "its tables are ordinary memory");
+	is(exo_frame_give(frames, 1), -EXO_EBUSY, "still covered by another");
+	caps_delete(read_only);
+	is(exo_frame_give(frames, 7), 7, "and can be given");
+}
+
+static void mapping(exo_cap_t frames)
+{
+	volatile uint64_t *page = (volatile uint64_t *)va;
+	exo_pfn_t pfn = pfn_of(frames);
+	uint64_t old[4];
+
+	is(one(va | RW, frames, 0, 1), 1, "map");
+	page[0] = 77;
+	uint64_t entry = taken_out(va);
+	ok((entry & EXO_PTE_FRAME) >> EXO_PAGE_SHIFT == pfn && (entry & EXO_PTE_PRESENT) && (entry & EXO_PTE_DIRTY) &&
+	   (entry & EXO_PTE_ACCESSED), "unmap shows frame, accessed and dirty");
+	is((int64_t)taken_out(va), 0, "a second time nothing");
+	is(one(va | RW, frames, 0, 4), 1, "map a run");
+	ok(page[0] == 77 && page[512] == 0, "the same frame, the same contents");
+	page[512] = 78;
+	page[1024] = 79;
+	is(one(va | R, 0, 0, 4), 1, "protect a run");
+	is(one(va | RW, 0, 0, 4), -EXO_ERIGHTS, "RIGHTS: without a capability nothing is gained");
+	is(one((va + 0x1000) | RX, 0, 0, 1), -EXO_ERIGHTS, "RIGHTS: nor execution");
+	is(one(va | R, frames, 3, 1), 1, "another frame in its place");
+	ok(page[0] == 0, "it is another");
+	descriptor(0, va | R, frames, 2, 1);
+	descriptor(1, va + 0x1000, 0, 0, 1);
+	descriptor(2, (va + 0x5000) | RW, frames, 4, 1);
+	descriptor(3, (va + 0x2000) | RW, frames, 1, 1);
+	is(batch(own, 4, old), 4, "a batch of several kinds");
+	ok((old[0] & EXO_PTE_FRAME) >> 12 == pfn + 3u && (old[1] & EXO_PTE_FRAME) >> 12 == pfn + 1u && !old[2] &&
+	   (old[3] & EXO_PTE_FRAME) >> 12 == pfn + 2u, "with what was there before");
+	ok(page[0] == 79 && page[1024] == 78, "the pages are as written");
+	is(one(va, 0, 0, 16), 1, "unmap a stretch with holes");
+	is(info_frame(pfn)->holds, 1, "the frames are as before");
+}
+
+/* What is wrong in the second of three descriptors ends the batch behind the first. */
+static void stops(exo_cap_t frames)
+{
+	descriptor(0, va | RW, frames, 0, 1);
+	descriptor(1, (va + 0x1000) | RW, frames, 99, 1);
+	descriptor(2, (va + 0x2000) | RW, frames, 2, 1);
+	is(batch(own, 3, NULL), 1, "as many are done as are right");
+	is((int64_t)taken_out(va + 0x2000), 0, "those behind are not");
+	taken_out(va);
+	for (unsigned i = 0; i < 127; i++)
+		descriptor(i, (va + i * 0x1000) | R, frames, 0, 1);
+	int64_t done = batch(own, 127, NULL);
+	ok(done > 60 && done <= 127, "a batch ends at the bound (%ld)", (long)done);
+	is(one(va, 0, 0, 128), 1, "unmap 128 pages");
+	descriptor(0, va | R, frames, 0, 8);
+	descriptor(1, (va + 0x10000), 0, 0, 128);
+	done = batch(own, 2, NULL);
+	is(done, 1, "one that would pass the bound waits for the next call");
+	one(va, 0, 0, 128);
+}
+
+static void errors(exo_cap_t frames)
+{
+	static const uint64_t bad_va[] = { 0, EXO_USER_MAX, EXO_USER_MAX - 0x1000 * 7, 0x800000000000, 0xffff800000000000,
+		0xfffffffffffff000 };
+	exo_cap_t weak = (exo_cap_t)caps_derive(own, EXO_RIGHT_READ, 0, 0);
+	exo_cap_t read_only = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 0);
+	exo_cap_t no_read = (exo_cap_t)caps_derive(frames, EXO_RIGHT_WRITE, 0, 0);
+	bool good = true;
+
+	is(write_one(NO_CAP, va, 0, 0, 1), -EXO_ECAP, "write CAP: space");
+	is(write_one(frames, va, 0, 0, 1), -EXO_ETYPE, "write TYPE: space");
+	is(write_one(weak, va, 0, 0, 1), -EXO_ERIGHTS, "write RIGHTS: space");
+	is(one(va | R, NO_CAP, 0, 1), -EXO_ECAP, "write CAP");
+	is(one(va | R, console, 0, 1), -EXO_ETYPE, "write TYPE");
+	is(one(va | RW, read_only, 0, 1), -EXO_ERIGHTS, "write RIGHTS: WRITE");
+	is(one(va | RX, read_only, 0, 1), -EXO_ERIGHTS, "write RIGHTS: EXEC");
+	is(one(va | R, no_read, 0, 1), -EXO_ERIGHTS, "write RIGHTS: READ");
+	is(one(va | RW, read_only, 0, 3), -EXO_ERIGHTS, "write RIGHTS: a run");
+	is(one(va | R, frames, 12, 1), -EXO_ERANGE, "write RANGE");
+	is(one(va | R, frames, 11, 2), -EXO_ERANGE, "write RANGE: a run");
+	is(one(va | R, frames, 0xffffffff, 2), -EXO_ERANGE, "write RANGE: wraps");
+	is(one(va | EXO_MAP_WRITE, frames, 0, 1), -EXO_EINVAL, "write INVAL: writable only");
+	is(one(va | RW | EXO_MAP_EXEC, frames, 0, 1), -EXO_EINVAL, "write INVAL: writable and executable");
+	is(one(va | RW | EXO_MAP_EXEC, 0, 0, 1), -EXO_EINVAL, "write INVAL: that without a capability");
+	is(one(va | 8, frames, 0, 1), -EXO_EINVAL, "write INVAL: an unknown flag");
+	is(one(va | 0x801, frames, 0, 1), -EXO_EINVAL, "write INVAL: another");
+	is(one(va | R, frames, 0, 0), -EXO_EINVAL, "write INVAL: no pages");
+	is(one(va, 0, 0, EXO_MAP_BATCH_MAX + 1), -EXO_EINVAL, "write INVAL: too many");
+	is(one(va, 0, 0, 0xffffffff), -EXO_EINVAL, "write INVAL: far too many");
+	is(exo_space_write(own, 4, 1), -EXO_EINVAL, "write INVAL: offset");
+	is(exo_space_write(own, 4096 - 24, 1), -EXO_EINVAL, "write INVAL: beyond the frame");
+	is(exo_space_write(own, 4096 - 32, 2), -EXO_EINVAL, "write INVAL: descriptors beyond the frame");
+	is(exo_space_write(own, 1ULL << 32, 1), -EXO_EINVAL, "write INVAL: offset beyond 32 bits");
+	is(exo_space_write(own, ~7ULL, 1), -EXO_EINVAL, "write INVAL: a sum that wraps");
+	is(exo_space_write(own, 0, 0), -EXO_EINVAL, "write INVAL: no descriptor");
+	is(exo_space_write(own, 0, 1ULL << 59), -EXO_EINVAL, "write INVAL: a product that wraps");
+	is(exo_space_write(own, 0, ~0ULL), -EXO_EINVAL, "write INVAL: as many as there are numbers");
+	for (unsigned i = 0; i < 6; i++)
+		good = good && one(bad_va[i] | R, frames, 0, i == 2 ? 8 : 1) == -EXO_EINVAL;
+	ok(good, "write INVAL: addresses that are not the user's");
+	is(one(0x600000000000 | R, frames, 0, 1), -EXO_ENOTABLE, "write NOTABLE");
+	is(one(0x600000000000, 0, 0, 1), -EXO_ENOTABLE, "write NOTABLE: to unmap");
+	is(one(0x600000000000 | R, 0, 0, 1), -EXO_ENOTABLE, "write NOTABLE: to protect");
+	caps_delete(no_read);
+	caps_delete(read_only);
+	caps_delete(weak);
+}
+
+/* What may be seen but not written, and what may not be seen at all. */
+static void states(exo_cap_t frames)
+{
+	exo_pfn_t pfn = pfn_of(frames), bad = 0;
+	struct tiny agent;
+	bool refused;
+
+	if (!ok(agent_make(&agent, 0), "an environment to look at"))
+		return;
+	is(one(va | R, agent.frames, TINY_ROOT, 1), 1, "its root table can be read");
+	is(one(va | R, agent.frames, TINY_LEAF, 1), 1, "a table of pages, too");
+	is(one(va | R, agent.frames, TINY_CAPS_FRAME, 1), 1, "its capability table, too");
+	for (unsigned i = 0; i < TINY_CODE_FRAMES; i++) {
+		bool writable = i == TINY_DISP_FRAME || i == TINY_ARG_FRAME || i >= TINY_DATA_FRAME;
+		refused = one(va | RW, agent.frames, i, 1) == -EXO_ESTATE;
+		bad += refused == writable;
+		refused = one(va | RX, agent.frames, i, 1) == -EXO_ESTATE;
+		bad += refused == writable;
+		refused = one(va | RW, agent.frames, i, 2) == -EXO_ESTATE;
+		bad += i < TINY_CAPS_FRAME - 1 && i != TINY_DISP_FRAME && !refused;
+		taken_out(va);
+		taken_out(va + 0x1000);
+	}
+	is(bad, 0, "tables, links, capabilities and the environment are never writable or executable");
+	is(one(va | R, agent.frames, TINY_ENV, 1), -EXO_ESTATE, "STATE: the environment's frame cannot be read");
+	is(one(va | R, agent.frames, TINY_LEAF + 1, 1), -EXO_ESTATE, "STATE: nor links");
+	is(one(va | R, agent.frames, TINY_LEAF, 2), -EXO_ESTATE, "STATE: in a run");
+	ok(!taken_out(va) && !taken_out(va + 0x1000), "nothing is left of it");
+	is(one(va | RW, core_named(EXO_NAME_INFO), 0, 1), -EXO_ERIGHTS, "the exposed pages cannot be written");
+	descriptor(0, va | R, frames, 0, 1);
+	descriptor(1, (va + 0x1000) | RW, agent.frames, TINY_LEAF, 1);
+	is(batch(own, 2, NULL), 1, "STATE: in a batch of singles");
+	is((int64_t)taken_out(va + 0x1000), 0, "it was not done");
+	taken_out(va);
+	tiny_drop(&agent);
+	is(info_frame(pfn)->holds, 1, "holds are as before");
+}
+
+/* What is taken away is gone at once, also from what the CPU remembers. */
+static void stale(exo_cap_t frames)
+{
+	struct tiny agent;
+	exo_cap_t child = (exo_cap_t)caps_derive(frames, RWX, 0, 8);
+
+	if (!ok(agent_begin(&agent, 0), "an environment that is given pages"))
+		return;
+	is(write_one(agent.space, (TINY_CAPS + 0x1000) | RW, child, 0, 8), 1, "map in its space");
+	space_map(va, R, child, 0, 8);
+	uint64_t before = *(volatile uint64_t *)va;
+	is(exo_cap_delete(child), 0, "the capability goes");
+	uint64_t entry = taken_out(va);
+	is((int64_t)entry, 0, "with the mappings made here");
+	is(write_one(agent.space, TINY_CAPS + 0x1000, 0, 0, 8), 1, "and there");
+	is(exo_env_read(agent.env, TINY_CAPS + 0x1000, 0, 8), -EXO_ERANGE, "nothing is mapped there");
+	ok(before == before, "it could be read before");
+	tiny_drop(&agent);
+}
+
+int main(void)
+{
+	own = core_named(EXO_NAME_SPACE);
+	console = core_named(EXO_NAME_CONSOLE);
+	va = vm_addresses(700 * EXO_PAGE_SIZE);
+	tiny_prepare();
+	for (int round = 0; round < 2; round++) {
+		exo_cap_t frames = take_frames(12);
+		for (unsigned i = 0; i < 700; i++)
+			space_map(va + i * EXO_PAGE_SIZE, R, frames, 0, 1);
+		for (unsigned i = 0; i < 700; i += 100)
+			space_map(va + i * EXO_PAGE_SIZE, 0, 0, 0, 100);
+		struct books before = books_now();
+		create();
+		mapping(frames);
+		stops(frames);
+		errors(frames);
+		states(frames);
+		stale(frames);
+		if (round)
+			ok(books_same(before), "the books are even");
+		is(exo_cap_delete(frames), 0, "the frames go");
+	}
+	return call_done();
+}
