@@ -41,11 +41,6 @@ static inline void *pfn_to_virt(exo_pfn_t pfn)
 	return arch_phys_base + ((paddr_t)pfn << EXO_PAGE_SHIFT);
 }
 
-static inline exo_pfn_t virt_to_pfn(const void *va)
-{
-	return (exo_pfn_t)(((const char *)va - arch_phys_base) >> EXO_PAGE_SHIFT);
-}
-
 /* Clear one frame / copy bytes between kernel mappings, with whatever the machine does best. */
 void arch_zero_frame(exo_pfn_t pfn);
 

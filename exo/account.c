@@ -7,7 +7,7 @@
  * away from anybody. An account that no environment, account, charge or capability names any more gives its
  * frame back. Since that frame is charged to an account too, which may then be the next, such accounts are
  * put on a list and taken from it a few at a time: no recursion, and the cost of a call stays bounded; the
- * rest goes when the next one dies.
+ * rest goes when somebody lets go of an account the next time.
  */
 #include "exo/kernel.h"
 
@@ -26,17 +26,14 @@ static bool account_needed(const struct account *account)
 	return account->used || account->users || account->holds;
 }
 
-/* The last reason for an account may have gone. */
-static void account_settle(struct account *account)
+static bool account_settle(struct account *account);
+
+/* Free some of those that nothing names any more. */
+static void reap(void)
 {
-	struct account *parent;
+	struct account *account, *parent;
 	unsigned i;
 
-	if (account_needed(account) || account->dead)
-		return;
-	account->dead = true;
-	account->dead_next = dead_list;
-	dead_list = account->self;
 	if (reaping)
 		return;
 	reaping = true;
@@ -47,10 +44,22 @@ static void account_settle(struct account *account)
 		frame_retype(account->self, EXO_FRAME_OWNED, 0);
 		if (parent) {
 			parent->users--;
-			account_settle(parent);
+			(void)account_settle(parent);
 		}
 	}
 	reaping = false;
+}
+
+/* The last reason for an account may have gone. */
+static bool account_settle(struct account *account)
+{
+	if (account_needed(account) || account->dead)
+		return false;
+	account->dead = true;
+	account->dead_next = dead_list;
+	dead_list = account->self;
+	reap();
+	return true;
 }
 
 static void account_init(exo_pfn_t pfn, exo_pfn_t parent, uint32_t limit)
@@ -79,7 +88,7 @@ void account_charge(struct account *account, int32_t frames)
 	for (one = account; one; one = account_at(one->parent))
 		one->used += (uint32_t)frames;
 	if (frames < 0)
-		account_settle(account);	/* those above have a user: this one */
+		(void)account_settle(account);	/* those above have a user: this one */
 }
 
 void account_use(exo_pfn_t pfn)
@@ -90,7 +99,8 @@ void account_use(exo_pfn_t pfn)
 void account_unuse(exo_pfn_t pfn)
 {
 	account_at(pfn)->users--;
-	account_settle(account_at(pfn));
+	if (!account_settle(account_at(pfn)))
+		reap();
 }
 
 void account_hold(exo_pfn_t pfn)
@@ -101,7 +111,8 @@ void account_hold(exo_pfn_t pfn)
 void account_unhold(exo_pfn_t pfn)
 {
 	account_at(pfn)->holds--;
-	account_settle(account_at(pfn));
+	if (!account_settle(account_at(pfn)))
+		reap();
 }
 
 /*

@@ -22,6 +22,8 @@
 
 #define GENERATION_LAST		UINT32_MAX
 #define FRAMES_PER_UNIT		(EXO_RANGE_MAX / EXO_UNWIND_MAX)	/* let go for one unit of budget */
+#define SLICES_PER_UNIT		4
+#define ACCOUNT_UNITS		4	/* for an account, with those that end because of it */
 #define SCAN_UNITS		4	/* budget for looking through a table frame */
 
 /* --- what depends on the type --------------------------------------------------------------------------- */
@@ -56,7 +58,8 @@ static bool drop_space(struct exo_cap *cap, unsigned *budget)
 
 static bool drop_slices(struct exo_cap *cap, unsigned *budget)
 {
-	(void)budget;
+	if (!afford(budget, cap->count / SLICES_PER_UNIT))
+		return false;
 	slice_drop(cap);
 	return true;
 }
@@ -68,9 +71,7 @@ static void hold_flow(const struct exo_cap *cap)
 
 static bool drop_flow(struct exo_cap *cap, unsigned *budget)
 {
-	(void)budget;
-	flow_unhold(cap);
-	return true;
+	return flow_unhold(cap, budget);
 }
 
 static void hold_account(const struct exo_cap *cap)
@@ -80,7 +81,8 @@ static void hold_account(const struct exo_cap *cap)
 
 static bool drop_account(struct exo_cap *cap, unsigned *budget)
 {
-	(void)budget;
+	if (!afford(budget, ACCOUNT_UNITS))
+		return false;
 	account_unhold(cap->object);
 	return true;
 }
@@ -240,9 +242,8 @@ int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget)
 {
 	cap->flags |= CAP_DYING;
 	if (cap->flags & CAP_RINGS) {
-		if (!flow_cut(cap))
+		if (!flow_cut(cap, budget))
 			return ERR(AGAIN);
-		cap->flags &= (uint8_t)~CAP_RINGS;
 	}
 	if (!space_unbind(cap, budget) || !tree_lift(cap, budget))
 		return ERR(AGAIN);

@@ -21,6 +21,7 @@
  */
 #include "exo/kernel.h"
 
+#define EXPIRE_MAX		24	/* deadlines that one interrupt deals with */
 #define SLICE_US_DEFAULT	1000
 #define SLICE_US_MIN		50
 #define SLICE_US_MAX		1000000
@@ -112,6 +113,12 @@ static struct env *slice_claimant(void)
 	return env && env_state(env) == EXO_ENV_READY ? env : NULL;
 }
 
+out_of_line void slice_give_served(const struct env *env)
+{
+	if (slice_claimant() == env)
+		cpu.slice_owner = NULL;
+}
+
 /* --- deadlines -------------------------------------------------------------------------------------- */
 
 void cpu_timed(struct env *env)
@@ -156,7 +163,7 @@ void cpu_ready(struct env *env)
 	cpu_timer_need(slice_claimant() == env ? now : cpu.slice_end);
 }
 
-void cpu_wake(struct env *env, uint32_t reason)
+out_of_line void cpu_wake(struct env *env, uint32_t reason)
 {
 	env->reasons |= reason;
 	env->serving &= (uint8_t)~SERVING_RESTING;
@@ -171,6 +178,7 @@ void cpu_wake(struct env *env, uint32_t reason)
 void cpu_timer(void)
 {
 	exo_time_t now = arch_now();
+	unsigned left = EXPIRE_MAX;
 	struct env *env;
 
 	cpu.timer = EXO_NEVER;
@@ -179,6 +187,10 @@ void cpu_timer(void)
 		return;
 	cpu.due = EXO_NEVER;
 	for (timed_scan = cpu.timed; (env = timed_scan) != NULL;) {
+		if (env->timed_at <= now && !left--) {
+			cpu.due = 0;	/* at once, but somebody else may come between */
+			break;
+		}
 		timed_scan = env->timed_next;
 		if (env->sleep_until <= now)
 			cpu_wake(env, EXO_RUN_TIME);
@@ -452,20 +464,22 @@ int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 {
 	struct env *self = current_env(), *env = NULL;
 	struct exo_cap *cap;
-	int64_t error;
+	int64_t error = 0;
 
 	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	if (a0) {
-		cap = cap_need(self, a0, EXO_TYPE_ENV, EXO_RIGHT_READ, &error);
-		if (!cap)
+		cap = cap_typed(self, a0, EXO_TYPE_ENV);
+		if (unlikely(!cap || !(cap->rights & EXO_RIGHT_READ))) {
+			(void)cap_need(self, a0, EXO_TYPE_ENV, EXO_RIGHT_READ, &error);
 			return error;
+		}
 		env = env_behind(cap);
 		if (!env || env_state(env) == EXO_ENV_ENDED)
 			return ERR(DEAD);
 		if (env_state(env) != EXO_ENV_READY && env_state(env) != EXO_ENV_ASLEEP)
 			return ERR(STATE);
 	}
-	cpu.slice_owner = NULL;
+	slice_give(self);
 	if (!env)
 		cpu_dispatch();
 	if (env_state(env) == EXO_ENV_ASLEEP)

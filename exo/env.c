@@ -252,8 +252,8 @@ int64_t sys_env_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 		return ERR(RANGE);
 	if (!a3)
 		return 0;
-	if (!space_lookup(env->root, a1, &pfn[0], &pte) || !space_lookup(env->root, a1 + a3 - 1, &pfn[1],
-	    &pte))
+	if (!space_lookup(env->root, a1, &pfn[0], &pte) ||
+	    !space_lookup(env->root, a1 + a3 - 1, &pfn[1], &pte))
 		return ERR(RANGE);
 	split = EXO_PAGE_SIZE - a1 % EXO_PAGE_SIZE;
 	from = (char *)pfn_to_virt(pfn[0]) + a1 % EXO_PAGE_SIZE;

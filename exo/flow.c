@@ -13,7 +13,10 @@
  */
 #include "exo/dev/dev.h"
 
-#define CUT_MAX	1	/* bindings that one flow_cut() ends */
+/* What ending costs of the budget of one step (EXO_UNWIND_MAX): a binding, of which one step ends one; a flow; a search. */
+#define UNBIND_UNITS	40
+#define DROP_UNITS	4
+#define SEARCH_UNITS	8
 
 static struct flow *flow_of(exo_pfn_t pfn)
 {
@@ -61,6 +64,7 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
     uint64_t a5)
 {
 	static struct flow_claim claim;
+	static struct exo_claim copy;
 	struct env *env = current_env();
 	int64_t error = 0;
 	struct exo_cap *free = cap_free_slot(env, slot);
@@ -82,7 +86,10 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 	if (error)
 		return error;
 	parent = flow_of(through->object);
-	error = flow_claim_read(&claim, asked);
+	if (parent->info->depth >= CAP_DEPTH_MAX)
+		return ERR(DEPTH);
+	copy = *asked;
+	error = flow_claim_read(&claim, &copy);
 	if (error == 0)
 		error = flow_claim_check(parent, &claim);
 	if (error)
@@ -259,35 +266,43 @@ static void flow_collect(struct flow *flow)
 {
 	while (flow->holds == 0 && flow->children == 0 && flow->parent != FLOW_NONE) {
 		struct flow *parent = flow_table[flow->parent];
+		exo_pfn_t self = flow->self;
 
 		flow_remove(flow);
 		flow->info->state = 0;
-		frame_retype(flow->self, EXO_FRAME_OWNED, 0);
+		__builtin_memset(flow, 0, sizeof(*flow));
+		frame_retype(self, EXO_FRAME_OWNED, 0);
 		flow = parent;
 	}
 }
 
-void flow_unhold(struct exo_cap *cap)
+__attribute__((cold)) bool flow_unhold(struct exo_cap *cap, unsigned *budget)
 {
 	struct flow *flow = flow_of(cap->object);
 
 	kassert(flow->holds > 0);
-	if (flow->ring && (flow->through == cap || flow->holds == 1))
+	if (flow->ring && (flow->through == cap || flow->holds == 1)) {
+		if (!afford(budget, UNBIND_UNITS))
+			return false;
 		unbind(flow);
+	}
+	if (!afford(budget, DROP_UNITS))
+		return false;
 	flow->holds--;
 	flow_collect(flow);
+	return true;
 }
 
-bool flow_cut(struct exo_cap *cap)
+bool flow_cut(struct exo_cap *cap, unsigned *budget)
 {
-	unsigned budget = CUT_MAX;
-
+	if (!afford(budget, SEARCH_UNITS))
+		return false;
 	for (unsigned i = 0; i < EXO_FLOWS_MAX; i++) {
 		struct flow *flow = flow_table[i];
 
 		if (!flow || !flow->ring || (flow->ring_cap != cap && flow->tx_cap != cap))
 			continue;
-		if (budget-- == 0)
+		if (!afford(budget, UNBIND_UNITS))
 			return false;
 		unbind(flow);
 	}

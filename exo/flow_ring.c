@@ -49,11 +49,12 @@ static void deliver(struct flow *flow, const uint8_t *frame, uint32_t bytes, exo
 	}
 }
 
-unsigned flow_receive(struct flow *root, const uint8_t *frame, uint32_t bytes, exo_time_t now)
+unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now)
 {
 	unsigned tried = 0, copies = 0;
 	struct flow *flow;
 
+	__builtin_memset(frame + bytes, 0, sizeof(uint64_t));	/* what is copied by words is no older frame's end */
 	root->device->info->rx_packets++;
 	flow = flow_find(root, frame, bytes, &tried);
 	/* A flow that only stands for those below it leaves the rest to its parent. */

@@ -94,8 +94,8 @@ bool flow_guard(const struct flow_claim *claim, const uint8_t *head, uint32_t by
 
 /* --- flow_ring.c */
 
-/* Give one received frame to its owner(s), of root's device. Returns the cost in instructions, roughly. */
-unsigned flow_receive(struct flow *root, const uint8_t *frame, uint32_t bytes, exo_time_t now);
+/* Give one received frame, with room for 8 bytes behind it, to its owner(s), of root's device. Returns the cost in instructions, roughly. */
+unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now);
 /* The batch is over: tell those who received. */
 void flow_received(void);
 /* Descriptors [start, start + count) of a bound flow are done with. */

@@ -227,6 +227,14 @@ int64_t cap_derivable(const struct exo_cap *parent);
 /* Drop one capability and its bindings, whatever lies in its frames. 0, or ERR(AGAIN): call again. */
 int64_t cap_drop(struct exo_cap *cap);
 int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget);
+/* Take it from the budget of a step; false: that is used up, the step ends here. */
+static inline bool afford(unsigned *budget, unsigned units)
+{
+	if (*budget < units)
+		return false;
+	*budget -= units;
+	return true;
+}
 /* A retypable frame becomes the next frame of env's capability table; env->cap_frames < EXO_CAP_FRAMES_MAX. */
 void cap_table_add(struct env *env, exo_pfn_t pfn);
 /* A dead env: drop all its capabilities, then its table's frames are OWNED or FREE. False: call again. */
@@ -398,6 +406,15 @@ void cpu_timer_need(exo_time_t when);
 void cpu_pays(struct env *env);
 /* It ends: out of the ring, the list and the slices. */
 void cpu_forget(struct env *env);
+/* The current one gives the rest of the slice away, if that is its own, or of one that it serves. */
+void slice_give_served(const struct env *env);
+static inline void slice_give(const struct env *env)
+{
+	if (unlikely(cpu.slice_owner && cpu.slice_owner != env))
+		slice_give_served(env);
+	else
+		cpu.slice_owner = NULL;
+}
 /* A capability of type SLICE was filled in / is being dropped: count it; unbind what was bound through it. */
 void slice_hold(const struct exo_cap *cap);
 void slice_drop(const struct exo_cap *cap);
@@ -487,8 +504,6 @@ struct flow;			/* a frame of state FLOW; see exo/flows.h */
 void device_init(void);
 /* The root flow of a device, by index in info->device: it claims every packet. 0: no such device. */
 exo_pfn_t flow_root(unsigned device);
-/* Take back what devices have sent; pins of frames that no ring names any more go with it. */
-void device_reclaim(void);
 /* The timer came: devices that have more than one batch to deliver go on when their time has come. */
 void device_timer(exo_time_t now);
 /* Nothing can run: such devices go on at once. */
@@ -497,9 +512,9 @@ void device_idle(void);
 /* A capability of type FLOW was filled in. */
 void flow_hold(exo_pfn_t pfn);
 /* One is being dropped: unbind what was bound through it; the last takes the flow apart, its frame becomes OWNED. */
-void flow_unhold(struct exo_cap *cap);
+bool flow_unhold(struct exo_cap *cap, unsigned *budget);
 /* A frame capability with CAP_RINGS is being dropped: unbind what was bound through it. false: more is left, call again. */
-bool flow_cut(struct exo_cap *cap);
+bool flow_cut(struct exo_cap *cap, unsigned *budget);
 /* The environment ends: its bindings carry nothing any more; they go with its capabilities. */
 void flow_release(struct env *env);
 

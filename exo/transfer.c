@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Protected control transfer: call another environment's entry; registers are the message, the slice goes
- * along.
+ * Protected control transfer: call another environment's entry; registers are the message.
  *
  * Whoever holds an entry capability may run the environment behind it, at the entry that its dispatcher page
  * names, on its own time. The callee sees the capability's badge and the caller's id, both unforgeable. It
@@ -10,9 +9,11 @@
  * queues: a callee that serves, calls, or was interrupted with upcalls off is BUSY.
  *
  * T1 a.called == b iff b.caller == a; a is CALLING then, and in no ring (E3)
- * T2 depth <= EXO_CHAIN_MAX, so following `called` ends The link is cut when either side ends or the deadline
- *    passes: the caller goes on with an error (RESUME_CALLER), the callee gets EXO_EVENT_CUT, and its late
- *    reply is an error. After the transfer of Aegis and seL4's IPC fast path.
+ * T2 depth <= EXO_CHAIN_MAX, so following `called` ends
+ *
+ * The link is cut when either side ends or the deadline passes: the caller goes on with an error
+ * (RESUME_CALLER), the callee gets EXO_EVENT_CUT, and its late reply is an error. After the transfer of Aegis
+ * and seL4's IPC fast path.
  */
 #include "exo/kernel.h"
 
@@ -58,8 +59,7 @@ static inline struct env *server_behind(const struct env *self, exo_cap_t handle
 	*badge = cap->first;
 	env = env_behind(cap);
 	return likely(env && !(env->serving | env->resume) && env->disp->call_entry &&
-	    (env_state(env) == EXO_ENV_ASLEEP || (env_state(env) == EXO_ENV_READY &&
-	    env != self))) ? env : NULL;
+	    (env_state(env) == EXO_ENV_ASLEEP || (env_state(env) == EXO_ENV_READY && env != self))) ? env : NULL;
 }
 
 /* The same, with the error. */
@@ -169,7 +169,7 @@ int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 
 	if (env_state(callee) == EXO_ENV_ASLEEP)
 		cpu_wake(callee, 0);
-	cpu.slice_owner = NULL;
+	slice_give(self);
 	cpu_switch(callee);
 	callee->info->upcalls++;
 	disp = callee->disp;

@@ -16,7 +16,7 @@
  * Each connection is served by one thread from start to end, with its own buffers, and shares nothing with
  * others but the constants in `server` and two counters. parse, target, precond, date and mime do no I/O.
  *
- * A worker needs HTTPD_STACK_BYTES of stack, everything it calls included.
+ * A worker needs 16 KiB of stack, everything it calls included.
  */
 #ifndef APPS_HTTPD_HTTPD_H
 #define APPS_HTTPD_HTTPD_H
@@ -29,7 +29,6 @@
 #include "apps/httpd/date.h"
 #include "apps/httpd/parse.h"
 
-#define HTTPD_STACK_BYTES	(16 * 1024)
 #define HTTPD_IN_BYTES		8192	/* request buffer; the longest head is HTTPD_HEAD_MAX */
 #define HTTPD_HEAD_MAX		7680
 #define HTTPD_OUT_BYTES		4096	/* reply buffer: heads and small bodies */

@@ -18,7 +18,6 @@
 
 #define STACK_BYTES	8192	/* of the kernel, below it lies read-only memory */
 #define IST_BYTES	2048
-#define POOL_FRAMES	4	/* page tables from the image's own end, before memory is known */
 
 #define SEL_KERNEL_CODE	0x08
 #define SEL_KERNEL_DATA	0x10

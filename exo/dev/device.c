@@ -37,12 +37,6 @@ exo_pfn_t flow_root(unsigned device)
 	return device < device_count ? devices[device]->root->self : 0;
 }
 
-void device_reclaim(void)
-{
-	for (unsigned i = 0; i < device_count; i++)
-		devices[i]->reclaim(devices[i]);
-}
-
 void device_timer(exo_time_t now)
 {
 	for (unsigned i = 0; i < device_count; i++) {

@@ -63,7 +63,6 @@
 #define STATUS_DRIVER		2
 #define STATUS_DRIVER_OK	4
 #define STATUS_FEATURES_OK	8
-#define STATUS_FAILED		128
 
 #define RESET_POLLS		100000
 
@@ -195,11 +194,6 @@ uint64_t virtio_start(struct virtio *virtio, uint64_t need, uint64_t want)
 void virtio_ready(struct virtio *virtio)
 {
 	status_put(virtio, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK);
-}
-
-void virtio_fail(struct virtio *virtio)
-{
-	status_put(virtio, STATUS_FAILED);
 }
 
 uint16_t virtio_queue_max(struct virtio *virtio, uint16_t number)

@@ -69,7 +69,6 @@ uint32_t virtqueue_bytes(uint16_t size);
 bool virtio_queue_open(struct virtio *virtio, struct virtqueue *queue, uint16_t number, uint16_t size, void *memory,
     uint16_t message);
 void virtio_ready(struct virtio *virtio);
-void virtio_fail(struct virtio *virtio);
 
 /* mmio: why it interrupts / it has been dealt with. */
 uint32_t virtio_interrupt(struct virtio *virtio);

@@ -339,7 +339,7 @@ static void hardware_address(struct net *net, bool given, uint8_t address[6])
 }
 
 /* Interrupts are routed. NULL: it runs; else what is missing. */
-static const char *net_start(struct net *net, uint64_t features)
+static __attribute__((cold)) const char *net_start(struct net *net, uint64_t features)
 {
 	uint8_t address[6];
 	uint16_t buffers = buffers_wanted(net);

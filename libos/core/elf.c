@@ -232,7 +232,7 @@ enum elf_status elf_load(struct elf_image *out, const void *image, size_t size, 
 		read_phdr(&f, i, &ph);
 		if (ph.type == PT_INTERP)
 			return ELF_INTERPRETER;
-		if (ph.type != PT_LOAD || !ph.memsz)
+		if (ph.type != PT_LOAD || (!ph.memsz && !ph.filesz))
 			continue;
 		status = check_segment(&f, &ph, low, high);
 		if (!status)

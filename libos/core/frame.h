@@ -62,7 +62,7 @@ struct frame_bag {
 /* Take `count` (at most EXO_TAKE_MAX) fresh consecutive frames into a bag; 0 or an error. */
 int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *frame);
 /*
- * Delete all its capabilities: frames that nobody else holds are free again. False: some cover objects that are still
+ * Delete all its capabilities: frames that nobody else holds are free again. False: some cover objects still
  * in use (an account to which frames are charged that a device reads from); they stay in the bag.
  */
 bool frame_bag_drop(struct frame_bag *bag);

@@ -265,6 +265,20 @@ void flownet_flush(void)
 	}
 }
 
+/*
+ * The kernel collects what was sent when somebody sends or receives. With no other packets it must be told to: lwIP sends
+ * nothing again that it believes to be still on its way to the device.
+ */
+void flownet_collect(void)
+{
+	for (unsigned i = 0; i < flow_count; i++) {
+		if (flows[i].tx_freed == flows[i].tx_head || flows[i].posted_frames)
+			continue;	/* a kick is due anyway */
+		exo_flow_kick(flows[i].cap);
+		flow_reclaim(&flows[i]);
+	}
+}
+
 bool flownet_queued(void)
 {
 	for (unsigned i = 0; i < flow_count; i++) {
@@ -368,8 +382,12 @@ static const char *flow_bind(struct flow *flow, const struct net_run *memory, ui
 {
 	struct net_run run;
 
-	if (!net_run_take(&run, 1 + rx_frames, 1 + rx_frames))
-		return "no memory for a receive ring";
+	/* Programs that start at the same time may leave each other no long runs; a shorter ring does as well. */
+	while (!net_run_take(&run, 1 + rx_frames, 1 + rx_frames)) {
+		rx_frames /= 2;
+		if (rx_frames < ARP_RX_FRAMES)
+			return "no memory for a receive ring";
+	}
 	flow->slots = 2 * rx_frames;
 	flow->buffers = calloc(flow->slots, sizeof(*flow->buffers));
 	if (!flow->buffers)

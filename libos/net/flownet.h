@@ -25,6 +25,8 @@ unsigned flownet_poll(struct netif *netif);
 /* Send what has been posted / has anything been posted since? */
 void flownet_flush(void);
 bool flownet_queued(void);
+/* Ask the kernel for what the device has sent. */
+void flownet_collect(void);
 
 /* Was a packet refused for want of room, and is there room again? Says so once. */
 bool flownet_room(void);

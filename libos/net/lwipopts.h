@@ -71,7 +71,7 @@ void net_free(void *block);
 #define TCP_MSS				1460
 #define TCP_WND				(24 * TCP_MSS)
 #define TCP_SND_BUF			(24 * TCP_MSS)
-#define TCP_SND_QUEUELEN		96
+#define TCP_SND_QUEUELEN		1152	/* two for each of the smallest segments (NET_MSS_LEAST) */
 #define TCP_SNDLOWAT			(2 * TCP_MSS)	/* below what net_send_credit leaves a connection */
 #define TCP_LISTEN_BACKLOG		1
 #define TCP_DEFAULT_LISTEN_BACKLOG	255

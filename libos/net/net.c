@@ -32,7 +32,7 @@
 #define MEMORY_LEAST	24	/* frames */
 #define MEMORY_SHARE	8	/* of the free frames, one in so many */
 #define RX_FRAMES_LEAST	4
-#define RX_SHARE	64	/* of the free frames, one in so many for a ring */
+#define RX_SHARE	32	/* of the free frames, one in so many for a ring */
 #define HALF_OPEN_TICKS	4	/* of 500 ms, that every connection has to be opened */
 #define CREDIT_SHARE	6	/* of the memory, one in so many is given out as credit ... */
 #define CREDIT_SPARE	8	/* ... as if there were so many more connections */
@@ -240,7 +240,7 @@ static void address_changed(struct netif *changed)
 static exo_time_t drive(void *arg)
 {
 	unsigned received = flownet_poll(&netif);
-	bool changed = received || loop.loop_first || sys_timeouts_sleeptime() == 0;
+	bool due = sys_timeouts_sleeptime() == 0, changed = received || loop.loop_first || due;
 	exo_time_t now;
 	uint32_t ms;
 
@@ -248,6 +248,8 @@ static exo_time_t drive(void *arg)
 	if (page && !flownet_holder())
 		follow_address();
 	netif_poll_all();
+	if (due)
+		flownet_collect();
 	sys_check_timeouts();
 	if (flownet_room())
 		tcp_txnow();
@@ -405,11 +407,6 @@ const char *net_start(void)
 	poller.poll = drive;
 	thread_add_poller(&poller);
 	return wrong = address_start();
-}
-
-bool net_started(void)
-{
-	return started;
 }
 
 uint32_t net_address(void)

@@ -14,11 +14,10 @@
 
 #define NET_TIME_WAIT_MAX	64	/* ended connections that are remembered */
 #define NET_HALF_OPEN_MAX	128	/* connections of a port that may take long to be opened */
+#define NET_MSS_LEAST		64	/* bytes of a segment, however few a client asks for */
 
 /* Start it, once. NULL, or a sentence that says why there is no network. Does not wait for an address. */
 const char *net_start(void);
-/* Has been started. */
-bool net_started(void);
 /* Wait until there is an address. False: the deadline has passed. */
 bool net_wait(exo_time_t deadline);
 /* The address, network byte order; 0: none yet. */

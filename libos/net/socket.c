@@ -153,8 +153,13 @@ static void credit(int s)
 {
 	struct tcp_pcb *pcb = lwip_socket_dbg_get_socket(s)->conn->pcb.tcp;
 
-	if (pcb)
-		pcb->snd_buf -= TCP_SND_BUF - net_send_credit(sockets);
+	if (!pcb)
+		return;
+	pcb->snd_buf -= TCP_SND_BUF - net_send_credit(sockets);
+	if (pcb->mss < NET_MSS_LEAST) {
+		pcb->mss = NET_MSS_LEAST;
+		pcb->cwnd = 4 * NET_MSS_LEAST;
+	}
 }
 
 /* --- making and naming -------------------------------------------------------------------------------------------- */
@@ -194,7 +199,8 @@ int bind(int number, const struct sockaddr *address, socklen_t bytes)
 }
 
 /*
- * Waits for the address, too: then what a server says afterwards is true. Without one it listens all the same.
+ * Waits for the address, too: then what a server says afterwards is true. Without one it listens all the
+ * same.
  */
 int listen(int number, int backlog)
 {

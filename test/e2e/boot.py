@@ -40,11 +40,14 @@ site = os.path.join(work, "site")
 
 def serves(name, *options):
     """A machine that boots so serves a page and a file."""
-    with Guest(*options, "-p", "0:80", "-v", site + ":/", "httpd", "/", name=name, timeout=LIMIT, pcap=False) as machine:
-        machine.wait_line("^\r?httpd: serving ", LIMIT)        # firmware and GRUB may leave their own before it
+    with Guest(*options, "-p", "0:80", "-v", site + ":/", "httpd", "/", name=name, timeout=LIMIT,
+               pcap=False) as machine:
+        machine.wait_line("^\r?httpd: serving ",
+                          LIMIT)        # firmware and GRUB may leave their own before it
         port = machine.port(80)
         same(get(port, "/").body, PAGE, "the page with %s" % (options,))
-        same(hashlib.sha256(get(port, "/file").body).hexdigest(), hashlib.sha256(FILE).hexdigest(), "the file's sum")
+        same(hashlib.sha256(get(port, "/file").body).hexdigest(), hashlib.sha256(FILE).hexdigest(),
+             "the file's sum")
         check(machine.text.endswith("httpd: serving / on port 80\n"), "console: %r" % machine.text)
 
 
@@ -80,7 +83,8 @@ def test_grub_cpu():
 
 def test_memory():
     """direct boot with memories small, large and odd"""
-    for size in ("4M", "5M", "7M", "16M", "33M", "64M", "100M", "3000M", "8192M", "4097K", "4608K", "3G", "3584M", "4G",
+    for size in ("4M", "5M", "7M", "16M", "33M", "64M", "100M", "3000M", "8192M", "4097K", "4608K", "3G",
+                 "3584M", "4G",
                  "5000M"):
         greets("-m", size)
     for size in ("4M", "7M", "100M", "3000M", "4G", "8192M"):
@@ -110,7 +114,8 @@ def module_of_hello():
 
 def emulator(*options, change=lambda words: words):
     """The emulator's own command for hello, changed; returns its status and the console."""
-    done = guest.exo("run", "-n", "--debugcon", os.path.join(work, "end"), *options, "--module", module_of_hello())
+    done = guest.exo("run", "-n", "--debugcon", os.path.join(work, "end"), *options, "--module",
+                     module_of_hello())
     same(done.returncode, 0, "status of exo run -n (%s)" % done.stderr)
     words = change(shlex.split(done.stdout))
     ended = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -177,7 +182,8 @@ def test_too_little():
     done = guest.exo("run", "-m", "31M", "--boot", "bios", "hello")
     same(done.returncode, 125, "status with 31 MiB and GRUB")
     # The emulator lays the module at memory's end: over the kernel's end when the two do not fit.
-    need = elf.memory_end(os.path.join(guest.build_dir(), "exo", "exo.elf")) + os.path.getsize(module_of_hello())
+    need = elf.memory_end(os.path.join(guest.build_dir(), "exo",
+                                       "exo.elf")) + os.path.getsize(module_of_hello())
     for spare in (-8, 4, 8, 16, 32, 64, 128):
         status, console = emulator(change=instead("-m", "%dK" % ((need >> 10) + spare)))
         if spare < 0:
@@ -206,13 +212,15 @@ def test_bad_module():
     path = os.path.join(work, "bad.mod")
     with open(module_of_hello(), "rb") as file:
         good = file.read()
-    for content in (b"x", b"not a program at all" * 1000, good[:1000], good[:6000], b"\x7fELF" + bytes(60), bytes(8192)):
+    for content in (b"x", b"not a program at all" * 1000, good[:1000], good[:6000], b"\x7fELF" + bytes(60),
+                    bytes(8192)):
         with open(path, "wb") as file:
             file.write(content)
         status, console = emulator(change=instead("-initrd", path))
         check(status in (STOP_STATUS, 33), "status %d with %r" % (status, content[:30]))
         lines = console.splitlines()
-        check(len(lines) == 1 and lines[0].startswith(("exo: ", "init: ")), "console with %r: %r" % (content[:30], console))
+        check(len(lines) == 1 and lines[0].startswith(("exo: ", "init: ")),
+              "console with %r: %r" % (content[:30], console))
 
 
 def make_site():

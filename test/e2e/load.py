@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Many connections and requests: none fails, the last is as fast as the first, and no frame stays behind.
 
-In the ordinary check 2,000 short connections and 5,000 kept-alive requests; 100,000 of each when EXO_TEST_LONG is
-set. The machine with 4 MiB is there because what leaks inside the network's own memory shows only when that is small.
+In the ordinary check 2,000 short connections and 5,000 kept-alive requests; 100,000 of each when
+EXO_TEST_LONG is set. The machine with 4 MiB is there because what leaks inside the network's own memory shows
+only when that is small.
 
 Time limit: 240 s
 """
@@ -37,7 +38,8 @@ shared = {}
 
 def served(memory="64M"):
     if memory not in shared:
-        shared[memory] = Served(tree, memory=memory, args="--idle-timeout 600", name="load-" + memory, pcap=False,
+        shared[memory] = Served(tree, memory=memory, args="--idle-timeout 600", name="load-" + memory,
+                                pcap=False,
                                 timeout=2300 if LONG else 230)
     return shared[memory]
 
@@ -49,12 +51,13 @@ def clean():
 
 
 def not_slower(seconds, what):
-    """Compare the middle values of the first and the last tenth: twice as long and a millisecond is too much."""
+    """Compare the medians of the first and the last tenth: twice as long and a millisecond is too much."""
     tenth = len(seconds) // 10
     first, last = statistics.median(seconds[:tenth]), statistics.median(seconds[-tenth:])
     tap.say("%s: %d, %.3f ms each at first, %.3f ms at last, longest %.0f ms" % (
         what, len(seconds), first * 1000, last * 1000, max(seconds) * 1000))
-    check(last < 2 * first + 0.001, "%s took %.3f ms at first and %.3f ms at last" % (what, first * 1000, last * 1000))
+    check(last < 2 * first + 0.001, "%s took %.3f ms at first and %.3f ms at last" % (what, first * 1000,
+                                                                                      last * 1000))
 
 
 def one_short(port):
@@ -67,7 +70,8 @@ def one_short(port):
             if not part:
                 break
             answer += part
-    check(answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n" + PAGE), "answer: %r" % answer[:100])
+    check(answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n" + PAGE),
+          "answer: %r" % answer[:100])
 
 
 def short(machine, count):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Little memory: a page is served with 4 MiB, and a server that has run out of memory goes on with what it has.
+"""Little memory: a page is served with 4 MiB, and a server that has run out goes on with what it has.
 
 Time limit: 180 s
 """
@@ -38,7 +38,8 @@ def page(client):
 def test_page():
     """a page and a file of 700 KB with 4 MiB on every machine type"""
     for kind in ("microvm", "q35", "pc"):
-        with Guest("--machine", kind, "-m", "4M", "-p", "0:80", "-v", tree + ":/", "httpd", "/", name="page-" + kind,
+        with Guest("--machine", kind, "-m", "4M", "-p", "0:80", "-v", tree + ":/", "httpd", "/",
+                   name="page-" + kind,
                    timeout=60) as machine:
             machine.wait_line("^httpd: serving ")
             port = machine.port(80)
@@ -67,9 +68,9 @@ def exhaust(machine, client, count):
             continue
         many.append(c)
         c.ask("/large")
-    end = time.monotonic() + 5
+    end = time.monotonic() + 4
     for c in many:
-        c.sock.settimeout(max(end - time.monotonic(), 0.1))
+        c.sock.settimeout(max(end - time.monotonic(), 0.01))
         try:
             served += c.answer().body == LARGE
         except (EOFError, TimeoutError, ConnectionResetError):
@@ -82,10 +83,11 @@ def exhaust(machine, client, count):
 
 
 def test_exhausted():
-    """with 4 MiB and more clients than it has room for the server lives, and serves again when they are gone"""
+    """with 4 MiB and more clients than there is room for the server lives, and serves again later"""
     cable = wire.Wire()
     with peer.Peer(cable) as client, \
-            Served(tree, memory="4M", args="--idle-timeout 3", name="exhausted", net=cable.option, timeout=150) as machine:
+            Served(tree, memory="4M", args="--idle-timeout 3", name="exhausted", net=cable.option,
+                   timeout=150) as machine:
         client.wait_guest()
         figures = []
         for unused in range(3):
@@ -95,7 +97,9 @@ def test_exhausted():
             tap.say("a page again after %.1f s" % (time.monotonic() - begin))
             page(client)
             figures.append(machine.frames())
-        same(figures[2], figures[1], "the frames after the third time")
+        # How many workers there is room for differs by a few; what others hold does not
+        for name in ("init", "watch", "flows"):
+            same(figures[2][name], figures[0][name], "what %s holds after the third time" % name)
     cable.close()
 
 
@@ -129,7 +133,8 @@ def large_archive(top, kib):
             said = "served"
         else:
             status = machine.wait(10)
-            lines = [line for line in (machine.messages + machine.text).splitlines() if " is port " not in line]
+            lines = (machine.messages + machine.text).splitlines()
+            lines = [line for line in lines if " is port " not in line]
             said = machine.text.splitlines()[0] if status == 126 else lines[0]
             check(status in (2, 125, 126), "status %d: %s" % (status, said))
             has(said, "memory", "the message")

@@ -47,9 +47,10 @@ def make_tree():
     for size in (0, 1, 2, 511, 512, 513, 1459, 1460, 1461, 2047, 2048, 2049, 4095, 4096, 4097, 65535, 65536,
                  1 << 20, (3 << 20) + 7):
         files["size/%d" % size] = rand.randbytes(size)
-    for name in ("a & <b>\"'.txt", "caf\u00e9 \u6f22\u5b57 #?%41;x=1", "new\nline", "back\\slash", "..two", "...",
-                 "a:b", "100%", "%2e%2e", "+plus +", "~tilde", " lead and trail ", "tab\there", "\u202e\U0001f600",
-                 "-dash", "e\u0301", "q?x=y&z", "semi;colon", "{[^`|]}", "comma,", "star*", "$(x)"):
+    for name in ("a & <b>\"'.txt", "caf\u00e9 \u6f22\u5b57 #?%41;x=1", "new\nline", "back\\slash", "..two",
+                 "...", "a:b", "100%", "%2e%2e", "+plus +", "~tilde", " lead and trail ", "tab\there",
+                 "\u202e\U0001f600", "-dash", "e\u0301", "q?x=y&z", "semi;colon", "{[^`|]}", "comma,",
+                 "star*", "$(x)"):
         files["odd/" + name] = name.encode() * 3
     files["odd/sp ace/in dir \u00fc/file"] = b"spaces"
     files["long/" + "n" * 99] = b"99"
@@ -127,8 +128,10 @@ def curl_all(*options):
     listing = os.path.join(out, "urls")
     with open(listing, "w", encoding="utf-8") as file:
         for i, path in enumerate(names):
-            file.write('url = "http://127.0.0.1:%d%s"\noutput = "%s/%d"\n' % (served().http, url(path), out, i))
-    status, said = run(need("curl"), "--no-progress-meter", "--path-as-is", "-f", "-m", "60", *options, "-K", listing)
+            file.write('url = "http://127.0.0.1:%d%s"\noutput = "%s/%d"\n' % (served().http, url(path), out,
+                                                                              i))
+    status, said = run(need("curl"), "--no-progress-meter", "--path-as-is", "-f", "-m", "60", *options, "-K",
+                       listing)
     same(status, 0, "curl's status (%s)" % said[-500:])
     for i, path in enumerate(names):
         with open(os.path.join(out, str(i)), "rb") as file:
@@ -166,7 +169,8 @@ def test_wget_mirror():
     """wget finds every file by following the listings"""
     out = tempfile.mkdtemp(dir=work)
     status, said = run(need("wget"), "-q", "-r", "-l", "inf", "-np", "-nH", "--restrict-file-names=nocontrol",
-                       "--local-encoding=utf-8", "--tries=1", "-T", "20", "-P", out, "http://127.0.0.1:%d/" % served().http,
+                       "--local-encoding=utf-8", "--tries=1", "-T", "20", "-P", out,
+                       "http://127.0.0.1:%d/" % served().http,
                        seconds=100, env=dict(os.environ, LC_ALL="C.UTF-8"))
     same(status, 0, "wget's status (%s)" % said[-500:])
     got = set()
@@ -174,7 +178,8 @@ def test_wget_mirror():
         for name in names:
             with open(os.path.join(where, name), "rb") as file:
                 got.add(sha(file.read()))
-    # wget shortens names beyond its own limit, so contents are compared, not names; beside an index nothing is listed
+    # wget shortens names beyond its own limit, so contents are compared, not names; beside an index there
+    # is no listing
     missing = [path for path, content in files.items() if sha(content) not in got and path != "sub/page.html"]
     same(missing, [], "files that wget did not get right")
     shutil.rmtree(out)
@@ -208,7 +213,8 @@ def test_ranges():
                     continue
                 answer = c.request(url(path), headers=[("Range", "bytes=%d-%d" % (first, last))])
                 last = min(last, size - 1)
-                same((answer.status, answer.headers["content-range"]), (206, "bytes %d-%d/%d" % (first, last, size)))
+                same((answer.status, answer.headers["content-range"]), (206, "bytes %d-%d/%d" % (first, last,
+                                                                                                 size)))
                 check(answer.body == whole[first:last + 1], "bytes %d-%d of %s" % (first, last, path))
             answer = c.request(url(path), headers=[("Range", "bytes=-7")])
             check(answer.body == whole[-7:], "the last seven of " + path)
@@ -224,30 +230,33 @@ def test_ranges():
     part = os.path.join(work, "part")
     with open(part, "wb") as file:
         file.write(files["size/3145735"][:1000001])
-    status, said = run(need("curl"), "-s", "-f", "-C", "-", "-o", part, "http://127.0.0.1:%d/size/3145735" % port)
+    status, said = run(need("curl"), "-s", "-f", "-C", "-", "-o", part,
+                       "http://127.0.0.1:%d/size/3145735" % port)
     same(status, 0, "curl -C (%s)" % said)
     with open(part, "rb") as file:
         same(sha(file.read()), sha(files["size/3145735"]), "sum of the resumed file")
 
 
 def test_conditions():
-    """conditional requests: 304 without a body, 412; curl's -z and --etag-compare"""
+    """conditional requests: 304 without a body, 412; curl's -z"""
     port = served().http
     with Connection(port) as c:
         tag = c.request("/plain.txt").headers["etag"]
         for headers, status in (({"If-None-Match": tag}, 304), ({"If-Modified-Since": LAST_MODIFIED}, 304),
                                 ({"If-Modified-Since": OLD}, 200), ({"If-Match": '"x"'}, 412),
                                 ({"If-None-Match": '"x"', "If-Modified-Since": LAST_MODIFIED}, 200),
-                                ({"If-Unmodified-Since": OLD}, 412), ({"If-Match": tag}, 200), ({"If-None-Match": "*"}, 304)):
+                                ({"If-Unmodified-Since": OLD}, 412), ({"If-Match": tag}, 200),
+                                ({"If-None-Match": "*"}, 304)):
             same(c.request("/plain.txt", headers=headers).status, status, "status with %s" % headers)
-    status, said = run(need("curl"), "-s", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", "-z", LAST_MODIFIED,
-                       "http://127.0.0.1:%d/size/1048576" % port)
+    status, said = run(need("curl"), "-s", "-o", "/dev/null", "-w", "%{http_code} %{size_download}",
+                       "-z", LAST_MODIFIED, "http://127.0.0.1:%d/size/1048576" % port)
     same((status, said), (0, "304 0"), "curl -z")
 
 
 def test_pipelining():
     """pipelined requests are answered in order, however they are cut into packets"""
-    paths = ["/plain.txt", "/nowhere", "/size/2048", "/sub/", "/size/1048576", "/size/0", "/size/2049", "/odd/"] * 6
+    paths = ["/plain.txt", "/nowhere", "/size/2048", "/sub/", "/size/1048576", "/size/0", "/size/2049",
+             "/odd/"] * 6
     batch = b"".join(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path.encode() for path in paths)
     port = served().http
     wanted = {path: get(port, path).body for path in set(paths)}
@@ -262,7 +271,8 @@ def test_pipelining():
     count = 2000
     answers = raw(port, head(start="HEAD /plain.txt HTTP/1.1") * count + head("Connection: close"))
     same(len(status_of(answers)), count + 1, "answers to a long batch")
-    same(status_of(raw(port, head() * 2 + head("Connection: close") + head() * 50)), [200] * 3, "nothing after close")
+    same(status_of(raw(port, head() * 2 + head("Connection: close") + head() * 50)), [200] * 3,
+         "nothing after close")
 
 
 def test_half_close():
@@ -297,7 +307,8 @@ def test_escape():
     names = ("etc/exo.conf", "bin/httpd.uni", "etc/", "plain.txt")
     with Served(os.path.join(tree, "sub"), name="inner", more="files = /", timeout=60) as inner:
         for name in names:
-            for start in ("/../", "/%2e%2e/", "/.%2E/", "/a/../../", "//../", "/./.././", "/%2e%2e%2f", "/..%5c", "/..%00/",
+            for start in ("/../", "/%2e%2e/", "/.%2E/", "/a/../../", "//../", "/./.././", "/%2e%2e%2f",
+                          "/..%5c", "/..%00/",
                           "/%c0%ae%c0%ae/", "/%252e%252e/", "/..;/"):
                 answer = get(inner.http, start + name)
                 check(answer.status in (400, 403, 404), "%s gives %d" % (start + name, answer.status))
@@ -310,15 +321,17 @@ def test_methods():
     end = head("Connection: close")
     smuggled = b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n"
     for data, wanted in (
-            (head(start="POST / HTTP/1.1") + end, [405, 200]), (head(start="BREW / HTTP/1.1") + end, [501, 200]),
-            (head(start="PUT /plain.txt HTTP/1.1") + end, [405, 200]), (head(start="DELETE / HTTP/1.1") + end, [405, 200]),
+            (head(start="POST / HTTP/1.1") + end, [405, 200]), (head(start="BREW / HTTP/1.1") + end, [501,
+                                                                                                      200]),
+            (head(start="PUT /plain.txt HTTP/1.1") + end, [405, 200]),
+            (head(start="DELETE / HTTP/1.1") + end, [405, 200]),
             (b"GET / HTTP/2.0\r\n\r\n", [505]), (b"GET / HTTP/1.1\r\n\r\n", [400]),
             (b"GET /plain.txt HTTP/1.0\r\n\r\n", [200]),
             (head("Content-Length: %d" % len(smuggled)) + smuggled + end, [200, 200]),
             (head("Content-Length: 65536") + b"x" * 65536 + end, [200, 200]),
             (head("Content-Length: 65537") + b"x" * 65537, [413]),
-            (head("Transfer-Encoding: chunked") + b"5\r\nhello\r\n%x\r\n" % len(smuggled) + smuggled + b"\r\n0\r\n\r\n" +
-             end, [200, 200]),
+            (head("Transfer-Encoding: chunked") + b"5\r\nhello\r\n%x\r\n" % len(smuggled) + smuggled +
+             b"\r\n0\r\n\r\n" + end, [200, 200]),
             (head("Transfer-Encoding: chunked", "Content-Length: 4") + b"0\r\n\r\n" + smuggled, [400]),
             (head("Content-Length: 4", "Content-Length: 5") + b"aaaaa" + smuggled, [400]),
             (head("Expect: 100-continue", "Connection: close"), [200])):
@@ -331,8 +344,10 @@ def test_malformed():
     port = served().http
     fields = "".join("Field-%d: value\r\n" % i for i in range(65)).encode()
     for data, wanted in (
-            (b"GET /\r\n\r\n", [400]), (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [400]), (b"\0" * 100, [400]),
-            (head("A : b"), [400]), (head(" folded"), [400]), (head("A: \0"), [400]), (head("Host: h"), [400]),
+            (b"GET /\r\n\r\n", [400]), (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", [400]), (b"\0" * 100,
+                                                                                                  [400]),
+            (head("A : b"), [400]), (head(" folded"), [400]), (head("A: \0"), [400]), (head("Host: h"),
+                                                                                       [400]),
             (b"GET / HTTP/1.1\r\nHost: h\r\n" + fields + b"\r\n", [431]), (head("A: " + "x" * 9000), [431]),
             (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", [414]), (b"x" * 100000, [501]),
             (b"GET / HT", [408]), (head()[:-1], [408])):
@@ -410,10 +425,11 @@ def test_never_reads():
 
 
 def test_flood():
-    """floods of idle connections and of resets at every stage: the server answers soon, and its frames are back"""
+    """floods of idle and of reset connections: the server answers soon, and its frames are back"""
     cable = wire.Wire()
     with peer.Peer(cable) as client, \
-            Served(tree, args="--idle-timeout 2 --max-threads 100", name="flood", timeout=200, net=cable.option) as machine:
+            Served(tree, args="--idle-timeout 2 --max-threads 100", name="flood", timeout=200,
+                   net=cable.option) as machine:
         client.wait_guest()
         flood(machine, client)
         storm(machine, client)
@@ -433,7 +449,8 @@ def flood(machine, client):
         crowd = [client.connect(80) for unused2 in range(250)]
         begin = time.monotonic()
         page(client)
-        check(time.monotonic() - begin < 20, "the answer in the flood took %.1f s" % (time.monotonic() - begin))
+        check(time.monotonic() - begin < 20,
+              "the answer in the flood took %.1f s" % (time.monotonic() - begin))
         for sock in crowd:
             sock.abort()
         page(client)
@@ -468,7 +485,8 @@ def test_killed():
     for turn, what in enumerate(("illegal", "wild-store", "stack-overflow")):
         cable = wire.Wire()
         with peer.Peer(cable) as client, \
-                Served(top, args="--test-faults", name="killed", timeout=60, net=cable.option, main=False) as machine:
+                Served(top, args="--test-faults", name="killed", timeout=60, net=cable.option,
+                       main=False) as machine:
             client.wait_guest()
             for unused in range(20):
                 client.connect(80).sendall(head(start="GET /large HTTP/1.1") * 3)
@@ -514,7 +532,8 @@ def test_large():
         file.write(content)
     with Served(top, memory="192M", name="large", timeout=120, pcap=False) as machine:
         out = os.path.join(work, "large.out")
-        status, said = run(need("curl"), "-s", "-f", "-m", "100", "-o", out, "http://127.0.0.1:%d/large" % machine.http,
+        status, said = run(need("curl"), "-s", "-f", "-m", "100", "-o", out,
+                           "http://127.0.0.1:%d/large" % machine.http,
                            seconds=110)
         same(status, 0, "curl's status (%s)" % said)
         with open(out, "rb") as file:

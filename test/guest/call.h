@@ -9,6 +9,7 @@
 #ifndef TEST_GUEST_CALL_H
 #define TEST_GUEST_CALL_H
 
+#include <stdlib.h>
 #include <string.h>
 #include "libos/core/frame.h"
 #include "libos/core/space.h"
@@ -139,6 +140,32 @@ static __attribute__((unused)) bool books_same(struct books before)
 		return frames_consistent();
 	printf("# free %u, was %u; own objects' frames %u, were %u\n", now.free, before.free, now.own, before.own);
 	return false;
+}
+
+/*
+ * A number that the command `EXO_TEST_OPTIONS="NAME=NUMBER ..." make check` has set: an argument, or, for the first
+ * environment, in a line behind its image in the boot module.
+ */
+static __attribute__((unused)) uint64_t call_option(const char *name, uint64_t otherwise)
+{
+	static char line[200];
+	size_t length = strlen(name);
+	exo_cap_t module = core_named(EXO_NAME_MODULE);
+
+	if (module && !line[0]) {
+		uint32_t last = cap_of(module)->count - 1;
+		exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE);
+		uint64_t bytes = (core_begin->module_bytes - 1) % EXO_PAGE_SIZE + 1, from = bytes < 199 ? 0 : bytes - 199;
+		space_map(va, EXO_MAP_READ, module, last, 1);
+		memcpy(line, (const char *)va + from, bytes - from);
+	}
+	for (char *at = line, *end = line + sizeof(line) - length - 1; at < end; at++)
+		if (!memcmp(at, name, length) && at[length] == '=')
+			return strtoull(at + length + 1, NULL, 0);
+	for (unsigned i = 1; core_argument(i); i++)
+		if (!strncmp(core_argument(i), name, length) && core_argument(i)[length] == '=')
+			return strtoull(core_argument(i) + length + 1, NULL, 0);
+	return otherwise;
 }
 
 /* Instead of tap_done(): the first environment stops the machine, since nobody else does. */

@@ -143,7 +143,7 @@ static void deaths(void)
 	exo_cap_t back = entry_to(client.env, 8);
 	is(ask(back, EXO_NEVER), -EXO_EBUSY, "call BUSY: it waits for another");
 	tiny_drop(&client);
-	is(tiny_state(&agent), EXO_ENV_ASLEEP, "the client is destroyed, the server lives");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 100), "the client is destroyed, the server lives");
 	ok(agent.disp->pending & EXO_EVENT_CUT, "and is told");
 	is(agent_do(&agent, EXO_CALL_reply, 1, 2, 3, 4, 5, 0), -EXO_ESTATE, "there is nobody to reply to");
 	agent.word[SERVE] = SERVE_REPLY;

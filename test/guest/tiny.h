@@ -4,15 +4,17 @@
  * as here, with a page of data and stack, and no libOS.
  *
  * The function is entered by each RUN upcall, with upcalls off, on a stack that begins anew. It may use its
- * arguments, the pages at TINY_*, and calls by tiny_call(); no global, no string, no other function. What it is to do
- * stands in the words of its data page, which the test sees and may change while it runs.
+ * arguments, the pages at TINY_*, calls by tiny_call() and other TINY functions; no global and no string. What it is
+ * to do stands in the words of its data page, which the test sees and may change while it runs.
  */
 #ifndef TEST_GUEST_TINY_H
 #define TEST_GUEST_TINY_H
 
 #include "test/guest/call.h"
 
-#define TINY		__attribute__((section("tiny"), noinline, used, noclone, optimize("no-tree-loop-distribute-patterns")))
+#define TINY \
+	__attribute__((section("tiny"), noinline, used, noclone, \
+		       optimize("no-tree-loop-distribute-patterns", "no-jump-tables")))
 #define TINY_INLINE	static inline __attribute__((always_inline))
 
 /* All in the 2 MiB of the image, so that one table of pages is enough. */
@@ -71,7 +73,9 @@ TINY_INLINE void tiny_sleep(exo_time_t until)
 
 /* --- the test's side ------------------------------------------------------------------------------------ */
 
+#ifndef TINIES_MAX
 #define TINIES_MAX	24
+#endif
 #define TINY_WINDOW	4	/* pages: dispatcher, argument, data, one to fill others */
 
 static exo_vaddr_t tiny_windows;

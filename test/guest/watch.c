@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Prints what the kernel exposes, again and again until the machine ends, for end-to-end tests that look for leaks
- * beside a server. Not a test by itself. Usage: watch [MILLISECONDS]
+ * Prints what the kernel exposes, again and again until the machine ends, for end-to-end tests that look for
+ * leaks beside a server. Not a test by itself. Usage: watch [MILLISECONDS]
  *
- * A line: `watch: N free FRAMES flows FLOWS dropped PACKETS longest NS`, then ` NAME FRAMES` for each environment.
+ * A line: `watch: N free FRAMES flows FLOWS dropped PACKETS longest NS`, then ` NAME FRAMES` for each
+ * environment.
  */
 #include <stdlib.h>
 #include "libos/core/core.h"

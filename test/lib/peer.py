@@ -151,7 +151,7 @@ class Peer:
                 self.send_arp(2, frame.sender_mac, frame.src)
         elif frame.protocol == w.TCP and frame.sport is not None:
             connection = self.connections.get((frame.dport, frame.sport))
-            if connection:
+            if connection and frame.dst == self.ip:
                 connection.take(frame)
         elif frame.protocol == w.UDP and frame.dport == 67 and self.answers:
             self._dhcp(frame)
@@ -264,6 +264,9 @@ class Tcp:
             self.reset = frame.seq == self.expected or not self.made
             return
         if frame.flags & w.SYN:
+            if not self.made and frame.ack != self.sent:        # to some other SYN from this port
+                self._segment(w.RST, seq=frame.ack)
+                return
             if not self.made:
                 self.expected = (frame.seq + 1) & 0xffffffff
                 self.made = True

@@ -37,9 +37,9 @@ main = %(other)s
 
 
 class Served(guest.Guest):
-    """args: words for httpd before its directory; more: configuration lines for it; net: a wire instead of ports.
+    """args: words for httpd before its directory; more: configuration lines for it.
 
-    main: whether httpd's end is the machine's.
+    net: a wire instead of published ports.  main: whether httpd's end is the machine's.
     """
 
     def __init__(self, directory, memory="64M", args="", more="", net=None, main=True, **how):
@@ -65,11 +65,12 @@ class Served(guest.Guest):
         for match in LINE.finditer(text):
             words = match.group(2).split()
             figures = dict(zip(words[::2], map(int, words[1::2])))
-            found.append((int(match.group(1)), {name: figures[name] for name in figures if name not in EVENTS}))
+            found.append((int(match.group(1)),
+                          {name: figures[name] for name in figures if name not in EVENTS}))
         return found
 
     def frames(self, seconds=30):
-        """The next figures that are the same three times in a row, or the last ones before the time is over."""
+        """The next figures that are the same three times in a row, or the last ones within the time."""
         first, end = len(self.reports()) + 1, time.monotonic() + seconds
         while True:
             figures = [figures for unused, figures in self.reports()[first:]][-3:]

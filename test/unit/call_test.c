@@ -27,8 +27,8 @@ static const struct {
 	const char *name;
 	unsigned type;
 } kinds_of[] = {
-	{ "frames", EXO_TYPE_FRAME }, { "space", EXO_TYPE_SPACE }, { "env", EXO_TYPE_ENV }, { "entry",
-	    EXO_TYPE_ENTRY },
+	{ "frames", EXO_TYPE_FRAME }, { "space", EXO_TYPE_SPACE }, { "env", EXO_TYPE_ENV },
+	{ "entry", EXO_TYPE_ENTRY },
 	{ "slices", EXO_TYPE_SLICE }, { "flow", EXO_TYPE_FLOW }, { "account", EXO_TYPE_ACCOUNT },
 	{ "parent", EXO_TYPE_ACCOUNT }, { "console", EXO_TYPE_CONSOLE }, { "machine", EXO_TYPE_MACHINE },
 };
@@ -48,9 +48,8 @@ static unsigned below(unsigned n)
 static uint64_t edge(void)
 {
 	static const uint64_t edges[] = { 0, 1, 2, 63, 64, 65, 255, 256, 4095, 4096, 0xffffffff, 0x100000000,
-	    EXO_USER_MAX,
-		EXO_USER_MAX - 4096, 0x8000000000000000, UINT64_MAX, UINT64_MAX - 1, 0xffff800000000000,
-		    0x7fffffffffffffff };
+		EXO_USER_MAX, EXO_USER_MAX - 4096, 0x8000000000000000, UINT64_MAX, UINT64_MAX - 1,
+		0xffff800000000000, 0x7fffffffffffffff };
 
 	return edges[below(COUNT_OF(edges))];
 }
@@ -102,8 +101,10 @@ static uint64_t some_number(void)
 static uint64_t argument(char letter, unsigned type)
 {
 	switch (letter) {
-	case 'c': return below(type == EXO_TYPE_ENV ||
-	    type == EXO_TYPE_ACCOUNT ? 2 : 10) ? some_handle(type) : 0;
+	case 'c':
+		if (below(type == EXO_TYPE_ENV || type == EXO_TYPE_ACCOUNT ? 2 : 10))
+			return some_handle(type);
+		return 0;
 	case 's': return below(4) ? below(64) : some_number();
 	case 'v': return below(3) ? (uint64_t)below(1 << 12) << EXO_PAGE_SHIFT | below(8) : edge();
 	case 'o': return below(3) ? below(64) * 64 : edge();

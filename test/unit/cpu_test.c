@@ -228,6 +228,62 @@ static void test_pass_in_yield(void)
 	sound("yield at the slice's end");
 }
 
+/* Who runs while a slice's owner sleeps cannot give that slice away: the owner has the rest when it wakes. */
+static void test_keep_slice(void)
+{
+	struct env *first = cpu.current;
+	struct child a = child_start(), b = child_start();
+	exo_cap_t slices = (exo_cap_t)CALL(slice_take, free_slot(), 0, 0, EXO_SLICES);
+
+	is_int(CALL(slice_bind, slices, b.cap), EXO_SLICES, "all slices are one's");
+	(void)yield_to(b.cap);
+	ok(cpu.current == b.env, "it runs");
+	(void)sleep_until(null.now + SLICE / 4);
+	ok(cpu.current != b.env, "it sleeps");
+	(void)yield_to(0);
+	(void)yield_to(0);
+	ok(cpu.current != b.env && cpu.slice_owner == b.env, "the others yield; the slice is still its own");
+	null.now += SLICE / 4;
+	(void)interrupt_at(0x400000);
+	ok(cpu.current == b.env, "it has the rest as soon as it wakes");
+	(void)yield_to(0);
+	ok(cpu.current != b.env && !cpu.slice_owner, "itself, it can give it away");
+	(void)first, (void)a;
+	sound("keep slice");
+}
+
+#define SLEEPERS	60
+
+/* Many deadlines at once: one interrupt deals with a bounded number, the next ones with the rest. */
+static void test_many_deadlines(void)
+{
+	exo_cap_t frames = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 4), cap;
+	exo_time_t until = null.now + 100 * SLICE;
+	unsigned i, woken = 0, before, rounds = 0;
+	struct env *env[SLEEPERS];
+
+	for (i = 0; i < SLEEPERS; i++) {
+		memset(cpu.current->arg, 0, sizeof(struct exo_env_params));
+		cap = (exo_cap_t)CALL(env_create, free_slot(), named(EXO_NAME_SPACE), 0, frames, 4 * i, 0);
+		env[i] = env_behind(cap_lookup(cpu.current, cap));
+		(void)CALL(env_start, cap);
+		(void)yield_to(cap);
+		(void)sleep_until(until);
+		(void)CALL(cap_delete, cap);
+		(void)CALL(frame_take, frames, EXO_PFN_ANY, 4);
+	}
+	null.now = until;
+	do {
+		before = woken;
+		(void)interrupt_at(0x400000);
+		for (woken = i = 0; i < SLEEPERS; i++)
+			woken += env_state(env[i]) != EXO_ENV_ASLEEP;
+		rounds++;
+	} while (woken < SLEEPERS && woken > before && woken - before <= 24);
+	ok(woken == SLEEPERS && woken - before <= 24, "%u of %u wake in %u interrupts", woken, SLEEPERS, rounds);
+	sound("many deadlines");
+}
+
 /* A hostile dispatcher page harms its owner only. */
 static void test_scribbled(void)
 {
@@ -262,6 +318,8 @@ int main(void)
 	fresh(test_wake);
 	fresh(test_sleep);
 	fresh(test_pass_in_yield);
+	fresh(test_keep_slice);
+	fresh(test_many_deadlines);
 	fresh(test_scribbled);
 	return done();
 }

@@ -480,13 +480,55 @@ static void ring_ready(unsigned who, uint32_t slot, uint32_t rx_frames)
 
 static void receive(uint16_t type, unsigned bytes, uint8_t fill)
 {
-	uint8_t packet[1520];
+	uint8_t packet[1536];
 
 	memset(packet, fill, sizeof(packet));
 	packet[12] = (uint8_t)(type >> 8);
 	packet[13] = (uint8_t)type;
 	flow_receive(fake.device.root, packet, bytes, 77);
 	flow_received();
+}
+
+/* Flows whose capabilities are gone but the last one's: no deeper than capabilities, so that one step collects all. */
+static void test_depth(void)
+{
+	exo_cap_t parent = world_handle(0, SLOT_ROOT), made;
+	struct exo_term term = { .offset = 20, .width = 1, .mask = 0xff };
+	struct exo_claim claim;
+	const uint64_t *words;
+	unsigned i, left, deep = 0;
+
+	for (i = 0; i < 40; i++, term.offset++) {
+		claim = claim_of(1, &term);
+		made = (exo_cap_t)make(0, SLOT_FIRST + i % 40, parent, i, &claim);
+		if ((int64_t)made < 0)
+			break;
+		if (i)
+			is_int(CALL(0, cap_delete, parent), 0, "the one above is dropped");
+		parent = made;
+		deep++;
+	}
+	ok(deep == CAP_DEPTH_MAX && (int64_t)made == ERR(DEPTH), "%u flows deep", deep);
+	is_int(CALL(0, cap_delete, parent), 0, "the last one goes");
+	ok(!fake.device.root->children, "and with it those above");
+	words = pfn_to_virt((exo_pfn_t)cap_slot(world.env[0], SLOT_CLAIMS)->first);
+	for (i = left = 0; i < deep * EXO_PAGE_SIZE / 8; i++)
+		left += words[i] != 0;
+	is_int(left, 0, "in their frames is nothing of the kernel's");
+}
+
+/* What is behind a short packet in the device's buffer reaches nobody. */
+static void test_tail(void)
+{
+	struct exo_ring *ring = ring_of(0, SLOT_RING);
+	uint32_t head = ring->rx_head;
+	const uint8_t *slot;
+
+	ring->rx_posted = head + 1;
+	receive(0x1111, 61, 0xee);
+	is_int(ring->rx_head, head + 1, "a packet of 61 bytes");
+	slot = (uint8_t *)ring + EXO_PAGE_SIZE + ring->rx[head % (2 * ring->rx_frames)].slot * EXO_RX_SLOT_BYTES;
+	ok(slot[60] == 0xee && !slot[61] && !slot[62] && !slot[63], "what lay behind it is not copied");
 }
 
 static void test_bind_errors(void)
@@ -756,6 +798,7 @@ int main(void)
 	test_make_errors();
 	test_full();
 	test_guards();
+	test_depth();
 
 	struct exo_claim claim = claim_of(1, &type_a);
 	claim.guards = 1;
@@ -766,6 +809,7 @@ int main(void)
 	take_run(0, SLOT_TX, 4);
 	test_bind_errors();
 	test_receive();
+	test_tail();
 	test_send();
 	test_send_errors();
 	test_unbind();

@@ -352,6 +352,8 @@ def announce(plan, values, place, module_bytes):
                                                         publish.protocol))
         if plan.memory is None and machine.memory != qemu.DEFAULT_MEMORY:
             say("memory: %s, as the files need it" % util.show_size(machine.memory))
+        if machine.net[0] == "none" and [program.name for program in plan.programs] == ["httpd"]:
+            util.warn("httpd has no network: publish a port, for example -p 8080:80")
     if values.verbose:
         say("using %s" % place)
         for program in plan.programs:

@@ -8,6 +8,7 @@ the command line and the configuration file share them and each puts its own
 place (option, or FILE:LINE) in front.
 """
 
+import os
 import re
 import sys
 
@@ -31,8 +32,8 @@ class ExoError(Exception):
 
 
 def paint(text, code):
-    """The text in a terminal's colour, if messages go to a terminal that has colours."""
-    if sys.stderr.isatty():
+    """The text in a terminal's colour, if messages go to a terminal that has colours and NO_COLOR is not set."""
+    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not os.environ.get("NO_COLOR"):
         return "\033[%sm%s\033[0m" % (code, text)
     return text
 

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hostile code in an environment: instructions that it must not execute, addresses that are the kernel's, flags,
+ * segments and floating-point states, a dispatcher page full of lies, loops that never end, random bytes.
+ *
+ * Whatever it does, only it may suffer: the kernel goes on, a witness beside it keeps its registers and gets its
+ * turns, a page of the test's stays as it is, and when it is destroyed all frames are back.
+ */
+#include "test/guest/tiny.h"
+
+#define TINY_X		0x5f5000ULL	/* a page that it executes, which the test fills */
+#define CANARY		0xc0ffee11c0ffee11ULL
+#define STILL_RUNS	(-2)
+#define ENDED		(-1)
+
+enum { VECTOR = 1, RIP, ADDRESS, COUNT, FLAGS, CS };
+
+static uint64_t state = 0x9e3779b97f4a7c15;
+static struct tiny prey, witness;
+static volatile uint64_t *canary;
+
+static uint64_t next(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+/* --- the witness -------------------------------------------------------------------------------------------- */
+
+/* Its registers must be as it set them, whatever runs between its looks at them. */
+TINY static void witness_run(uint64_t reasons)
+{
+	uint64_t pattern = 0x1234567890abcdef, bad = 0;
+
+	(void)reasons;
+	for (;;) {
+		__asm__ volatile(
+			"mov %1, %%rbx\n\tmov %1, %%r12\n\tmov %1, %%r13\n\tmov %1, %%r14\n\tmov %1, %%r10\n\t"
+			"movq %1, %%xmm7\n\tmovq %1, %%xmm15\n\tmov $2000, %%ecx\n"
+			"1:\tcmp %1, %%rbx\n\tjne 2f\n\tcmp %1, %%r12\n\tjne 2f\n\tcmp %1, %%r13\n\tjne 2f\n\t"
+			"cmp %1, %%r14\n\tjne 2f\n\tcmp %1, %%r10\n\tjne 2f\n\tmovq %%xmm7, %%r11\n\tcmp %1, %%r11\n\tjne 2f\n\t"
+			"movq %%xmm15, %%r11\n\tcmp %1, %%r11\n\tjne 2f\n\tdec %%ecx\n\tjnz 1b\n\tjmp 3f\n"
+			"2:\tinc %0\n3:"
+			: "+r"(bad) : "r"(pattern)
+			: "rbx", "rcx", "r10", "r11", "r12", "r13", "r14", "xmm7", "xmm15", "cc");
+		tiny_word(0)++;
+		tiny_word(1) = bad;
+		if (tiny_word(2) != CANARY)
+			tiny_word(1) = 1;
+		pattern = pattern << 1 | pattern >> 63;
+		tiny_call(EXO_CALL_yield, 0, 0, 0, 0, 0, 0);
+	}
+}
+
+static bool all_well(void)
+{
+	uint64_t before = witness.word[0];
+	exo_time_t end = core_now() + 200 * MS;
+
+	while (witness.word[0] == before && core_now() < end)
+		core_yield(EXO_CAP_NONE);
+	if (tiny_state(&witness) == EXO_ENV_READY && witness.word[0] != before && !witness.word[1] &&
+	    canary[0] == CANARY && canary[511] == CANARY)
+		return true;
+	printf("# witness: state %u, %lu turns, %lu bad; canary %lx\n", tiny_state(&witness), (long)(witness.word[0] - before),
+	       (long)witness.word[1], (long)canary[0]);
+	return false;
+}
+
+/* --- bytes as code -------------------------------------------------------------------------------------------- */
+
+TINY static void prey_off(uint64_t vector)
+{
+	tiny_word(RIP) = tiny_disp->fault.rip;
+	tiny_word(ADDRESS) = tiny_disp->fault.address;
+	tiny_word(FLAGS) = tiny_disp->fault.rflags;
+	tiny_word(CS) = tiny_disp->fault.cs;
+	tiny_word(COUNT)++;
+	tiny_word(VECTOR) = vector + 1;
+	for (;;) {
+		tiny_disp->off = EXO_OFF_YES;
+		tiny_sleep(EXO_NEVER);
+	}
+}
+
+TINY static void prey_run(uint64_t reasons)
+{
+	(void)reasons;
+	if (!tiny_word(VECTOR)) {
+		__asm__ volatile("mov %0, %%eax\n\tcall *%%rax" :: "i"((int)TINY_X) : "memory", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
+				 "r10", "r11", "r12", "r13", "r14", "r15", "cc");
+		tiny_word(VECTOR) = 0x101;
+	}
+	for (;;)
+		tiny_sleep(EXO_NEVER);
+}
+
+/* A fresh one, asleep, with frame `prey.spare` as its page of code. */
+static bool prey_begin(void)
+{
+	tiny_drop(&prey);
+	if (!tiny_make(&prey, prey_run, 8))
+		return false;
+	prey.disp->off_entry = (uint64_t)prey_off;
+	prey.word[VECTOR] = 1;
+	space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare, 1);
+	tiny_map(&prey, TINY_X, EXO_MAP_READ | EXO_MAP_EXEC, prey.spare, 1);
+	return tiny_start(&prey) && tiny_await(&prey, EXO_ENV_ASLEEP, 100);
+}
+
+/* Let it execute bytes, with int3 behind them. The vector that came, 0x100 if they returned, ENDED or STILL_RUNS. */
+static int64_t run(const void *bytes, size_t count, uint64_t us)
+{
+	uint8_t *page = (uint8_t *)tiny_window(&prey, 3);
+	exo_time_t end;
+
+	memset(page, 0xcc, EXO_PAGE_SIZE);
+	memcpy(page, bytes, count);
+	prey.word[VECTOR] = 0;
+	end = core_now() + us * 1000;
+	do
+		core_yield(prey.env);
+	while (!prey.word[VECTOR] && tiny_state(&prey) != EXO_ENV_ENDED && core_now() < end);
+	if (tiny_state(&prey) == EXO_ENV_ENDED)
+		return ENDED;
+	return prey.word[VECTOR] ? (int64_t)prey.word[VECTOR] - 1 : STILL_RUNS;
+}
+
+#define CODE(name, bytes, wanted, ...) { name, bytes, sizeof(bytes) - 1, wanted, __VA_ARGS__ }
+#define RESUMES	3	/* it was executed, harmlessly, or by an emulator that is lax: the int3 behind it came */
+
+static const struct code {
+	const char *name;
+	const char *bytes;
+	size_t count;
+	int wanted, or;
+} codes[] = {
+	CODE("cli", "\xfa", 13, 13), CODE("sti", "\xfb", 13, 13), CODE("hlt", "\xf4", 13, 13),
+	CODE("out to the end port", "\xb0\x10\xe6\xf4", 13, 13), CODE("out dx", "\x66\xba\xf4\x00\xef", 13, 13),
+	CODE("outb 0xe9", "\xb0\x68\xe6\xe9", 13, 13), CODE("in", "\xe4\x60", 13, 13), CODE("in dx", "\xed", 13, 13),
+	CODE("rep outsb", "\xf3\x6e", 13, 13), CODE("insb", "\x6c", 13, 13),
+	CODE("lgdt", "\x0f\x01\x14\x24", 13, 13), CODE("lidt", "\x0f\x01\x1c\x24", 13, 13),
+	CODE("sgdt", "\x0f\x01\x44\x24\xf0", 13, RESUMES), CODE("sidt", "\x0f\x01\x4c\x24\xf0", 13, RESUMES),
+	CODE("sldt", "\x0f\x00\xc0", 13, RESUMES), CODE("str", "\x0f\x00\xc8", 13, RESUMES),
+	CODE("smsw", "\x0f\x01\xe0", 13, RESUMES), CODE("lmsw", "\x0f\x01\xf0", 13, 13),
+	CODE("lldt", "\x31\xc0\x0f\x00\xd0", 13, 13), CODE("ltr", "\x66\xb8\x28\x00\x0f\x00\xd8", 13, 13),
+	CODE("clts", "\x0f\x06", 13, 13), CODE("read cr0", "\x0f\x20\xc0", 13, 13), CODE("write cr0", "\x0f\x22\xc0", 13, 13),
+	CODE("read cr3", "\x0f\x20\xd8", 13, 13), CODE("write cr3", "\x0f\x22\xd8", 13, 13),
+	CODE("write cr4", "\x0f\x22\xe0", 13, 13), CODE("write cr8", "\x44\x0f\x22\xc0", 13, 13),
+	CODE("read dr7", "\x0f\x21\xf8", 13, 13), CODE("write dr0", "\x0f\x23\xc0", 13, 13),
+	CODE("rdmsr", "\xb9\x80\x00\x00\xc0\x0f\x32", 13, 13), CODE("wrmsr", "\xb9\x82\x00\x00\xc0\x0f\x30", 13, 13),
+	CODE("rdpmc", "\x31\xc9\x0f\x33", 13, 6), CODE("invlpg", "\x0f\x01\x3c\x24", 13, 13),
+	CODE("wbinvd", "\x0f\x09", 13, 13), CODE("invd", "\x0f\x08", 13, 13), CODE("swapgs", "\x0f\x01\xf8", 13, 6),
+	CODE("sysretq", "\x48\x0f\x07", 13, 13), CODE("sysret", "\x0f\x07", 13, 13),
+	CODE("sysenter", "\x0f\x34", 13, 6), CODE("sysexit", "\x0f\x35", 13, 6), CODE("rsm", "\x0f\xaa", 6, 13),
+	CODE("xsetbv", "\x31\xc9\x0f\x01\xd1", 6, 13), CODE("xgetbv", "\x31\xc9\x0f\x01\xd0", 6, 13),
+	CODE("vmcall", "\x0f\x01\xc1", 6, 13), CODE("vmmcall", "\x0f\x01\xd9", 6, 13), CODE("vmrun", "\x0f\x01\xd8", 6, 13),
+	CODE("stgi", "\x0f\x01\xdc", 6, 13), CODE("monitor", "\x0f\x01\xc8", 6, 13), CODE("mwait", "\x0f\x01\xc9", 6, 13),
+	CODE("clac", "\x0f\x01\xca", 6, 6), CODE("stac", "\x0f\x01\xcb", 6, 6),
+	CODE("icebp", "\xf1", 1, 6), CODE("ud2", "\x0f\x0b", 6, 6), CODE("lock nop", "\xf0\x90", 6, 6),
+	CODE("division by zero", "\x31\xc9\xf7\xf1", 0, 0), CODE("into", "\xce", 6, 6), CODE("push es", "\x06", 6, 6),
+	CODE("far call", "\xff\x1c\x24", 13, 14),
+	CODE("iretq to the kernel's segment", "\x48\x83\xec\x28\x48\xc7\x04\x24\x00\x10\x40\x00\x48\xc7\x44\x24\x08\x08"
+	     "\x00\x00\x00\x48\xc7\x44\x24\x20\x10\x00\x00\x00\x48\xcf", 13, 13),
+	CODE("lretq to the kernel's segment", "\x6a\x08\x68\x00\x00\x40\x00\x48\xcb", 13, 13),
+	CODE("ss of the kernel", "\x66\xb8\x10\x00\x8e\xd0", 13, 13), CODE("ds of the kernel", "\x66\xb8\x10\x00\x8e\xd8", 13, 13),
+	CODE("gs is the TSS", "\x66\xb8\x2b\x00\x8e\xe8", 13, 13), CODE("fs is code", "\x66\xb8\x23\x00\x8e\xe0", RESUMES, 13),
+	CODE("null ds, es, fs, gs", "\x31\xc0\x8e\xd8\x8e\xc0\x8e\xe0\x8e\xe8", RESUMES, RESUMES),
+	CODE("a segment beyond the table", "\x66\xb8\xfb\xff\x8e\xe8", 13, 13),
+	CODE("ltr by call gate selectors", "\x66\xb8\x33\x00\x8e\xd8", 13, 13),
+	CODE("mov ss and a call", "\x8c\xd0\x8e\xd0\x31\xc0\x0f\x05", RESUMES, RESUMES),
+	CODE("mov ss right before syscall", "\x31\xc0\x8c\xd3\x8e\xd3\x0f\x05", RESUMES, RESUMES),
+	CODE("mov ss right before int3", "\x8c\xd0\x8e\xd0\xcc", 3, 3),
+	CODE("single step, mov ss, syscall", "\x8c\xd3\x9c\x48\x81\x0c\x24\x00\x01\x00\x00\x9d\x8e\xd3\x0f\x05", 1, 1),
+	CODE("single step into syscall", "\x31\xc0\x9c\x48\x81\x0c\x24\x00\x01\x00\x00\x9d\x0f\x05", 1, 1),
+	CODE("all flags, then a call", "\x48\xc7\xc0\xff\xfe\xff\xff\x50\x9d\x31\xc0\x0f\x05", RESUMES, 17),
+	CODE("NT and a call", "\x9c\x48\x81\x0c\x24\x00\x40\x00\x00\x9d\x31\xc0\x0f\x05", RESUMES, RESUMES),
+	CODE("NT and iretq", "\x9c\x48\x81\x0c\x24\x00\x40\x00\x00\x9d\x48\xcf", 13, 13),
+	CODE("a call with rsp out of range", "\x48\xb8\x00\x00\x00\x00\x00\x80\x00\x00\x48\x89\xc4\x31\xc0\x0f\x05", RESUMES,
+	     RESUMES),
+	CODE("push with rsp out of range", "\x48\xb8\x00\x10\x00\x00\x00\x80\x00\x00\x48\x89\xc4\x50", 12, 13),
+	CODE("rsp in the kernel's half, a call", "\x48\xc7\xc4\x00\x00\x10\x80\x31\xc0\x0f\x05", RESUMES, RESUMES),
+	CODE("rsp in the kernel's half, push", "\x48\xc7\xc4\x00\x00\x10\x80\x50", 14, 14),
+	CODE("rsp in the kernel's half, ud2", "\x48\xc7\xc4\x00\x00\x10\x80\x0f\x0b", 6, 6),
+	CODE("rsp in the direct map, int3", "\x48\xbc\x00\x00\x10\x00\x00\x80\xff\xff\xcc", 3, 3),
+	CODE("rsp 0, division", "\x31\xe4\x31\xc9\xf7\xf1", 0, 0),
+	CODE("jump out of range", "\x48\xb8\x00\x00\x00\x00\x00\x80\x00\x00\xff\xe0", 13, 13),
+	CODE("jump to the kernel", "\x48\xc7\xc0\x00\x00\x10\x80\xff\xe0", 14, 14),
+	CODE("jump to the direct map", "\x48\xb8\x00\x00\x10\x00\x00\x80\xff\xff\xff\xe0", 14, 14),
+	CODE("jump to data", "\xb8\x00\x20\x5f\x00\xff\xe0", 14, 14),
+	CODE("jump to 0", "\x31\xc0\xff\xe0", 14, 14),
+	CODE("read the kernel", "\x48\xc7\xc0\x00\x00\x10\x80\x8a\x18", 14, 14),
+	CODE("write the kernel", "\x48\xc7\xc0\x00\x00\x10\x80\x88\x18", 14, 14),
+	CODE("read the direct map", "\x48\xb8\x00\x00\x10\x00\x00\x80\xff\xff\x8a\x18", 14, 14),
+	CODE("write the direct map", "\x48\xb8\x00\x00\x10\x00\x00\x80\xff\xff\x88\x18", 14, 14),
+	CODE("read out of range", "\x48\xb8\x00\x00\x00\x00\x00\x80\x00\x00\x8a\x18", 13, 13),
+	CODE("write its code", "\x88\x05\xfa\xff\xff\xff", 14, 14),
+	CODE("write its capability table", "\xb8\x00\x40\x5f\x00\x88\x18", 14, 14),
+	CODE("mxcsr with reserved bits", "\x6a\xff\x0f\xae\x14\x24", 13, RESUMES),
+	CODE("fxrstor of such an image", "\x48\x81\xec\x00\x03\x00\x00\x48\x83\xe4\xf0\xc7\x44\x24\x18\xff\xff\xff\xff"
+	     "\x0f\xae\x0c\x24", 13, RESUMES),
+	CODE("an x87 exception that waits, over a call",
+	     "\x6a\x00\xd9\x2c\x24\xd9\xe8\xd9\xee\xde\xf9\x31\xc0\x0f\x05\xb8\x12\x00\x00\x00\x31\xff\x90\x9b", 16, 16),
+	CODE("an SSE exception", "\x6a\x00\x0f\xae\x14\x24\x0f\x57\xc0\xf3\x0f\x5e\xc0", 19, RESUMES),
+	CODE("an avx instruction", "\xc5\xfc\x57\xc0", 6, 6),
+	CODE("the largest call number", "\x48\xc7\xc0\xff\xff\xff\xff\x0f\x05", RESUMES, RESUMES),
+	CODE("string copy backwards over a call", "\xfd\x31\xc0\x0f\x05", RESUMES, RESUMES),
+};
+
+static void instructions(void)
+{
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		const struct code *code = &codes[i];
+		if (tiny_state(&prey) != EXO_ENV_ASLEEP && !prey_begin())
+			break;
+		int64_t got = run(code->bytes, code->count, 50000);
+		if (got != code->wanted && got != code->or) {
+			printf("# %s: %ld, not %d\n", code->name, (long)got, code->wanted);
+			bad++;
+		}
+	}
+	ok(!bad, "%u instructions that are forbidden or dangerous", (unsigned)(sizeof(codes) / sizeof(codes[0])));
+	ok(all_well(), "all is well");
+}
+
+static void interrupts(void)
+{
+	unsigned bad = 0;
+
+	for (unsigned n = 0; n < 256; n++) {
+		const uint8_t bytes[2] = { 0xcd, (uint8_t)n };
+		if (tiny_state(&prey) != EXO_ENV_ASLEEP && !prey_begin())
+			break;
+		int64_t got = run(bytes, 2, 50000);
+		if (got != (n == 3 ? 3 : 13))
+			bad++, printf("# int %u: %ld\n", n, (long)got);
+	}
+	ok(!bad, "int n, for every n");
+	ok(all_well(), "all is well");
+}
+
+/* Flags that user mode must not set stay as they are. */
+static void flags(void)
+{
+	static const uint8_t bytes[] = "\x48\xc7\xc0\xff\xfe\xff\xff\x50\x9d\x9c\x8f\x04\x25\x40\x20\x5f\x00\xc3";
+
+	prey_begin();
+	int64_t got = run(bytes, sizeof(bytes) - 1, 50000);
+	uint64_t seen = prey.word[8];
+	ok((got == 0x100 || got == 17) && (seen & 0x200) && !(seen & 0x3000), "popf changes neither IF nor IOPL (%lx)", (long)seen);
+}
+
+/* --- the end of the address space --------------------------------------------------------------------------------- */
+
+static void last_page(void)
+{
+	const exo_vaddr_t last = EXO_USER_MAX - EXO_PAGE_SIZE;
+	static const uint8_t go[] = "\x48\xb8\xfb\xef\xff\xff\xff\x7f\x00\x00\xff\xe0";
+	uint8_t *page;
+	int64_t error;
+
+	if (!ok(prey_begin(), "one with a page at the end of the user's addresses"))
+		return;
+	error = exo_space_table(prey.space, last, EXO_LEVEL_512G, prey.frames, prey.spare + 1);
+	error |= exo_space_table(prey.space, last, EXO_LEVEL_1G, prey.frames, prey.spare + 2);
+	error |= exo_space_table(prey.space, last, EXO_LEVEL_PAGES, prey.frames, prey.spare + 3);
+	is(error, 0, "its tables");
+	space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare + 6, 1);
+	page = (uint8_t *)tiny_window(&prey, 3);
+	memcpy(page + 4091, "\x31\xc0\x90\x0f\x05", 5);
+	is(tiny_map(&prey, last, EXO_MAP_READ | EXO_MAP_EXEC, prey.spare + 6, 1), 0, "its page");
+	is(write_one(prey.space, (last + EXO_PAGE_SIZE) | EXO_MAP_READ, prey.frames, prey.spare + 6, 1), -EXO_EINVAL,
+	   "the one behind it cannot be");
+	is(write_one(prey.space, last | EXO_MAP_READ, prey.frames, prey.spare + 5, 2), -EXO_EINVAL, "nor as a part of a run");
+	space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare, 1);
+	is(run(go, sizeof(go) - 1, 50000), 14, "a call as its last instruction");
+	ok(prey.word[RIP] == EXO_USER_MAX && prey.word[ADDRESS] == EXO_USER_MAX, "comes back behind it and faults there");
+	ok(all_well(), "all is well");
+}
+
+/* --- single step across calls ---------------------------------------------------------------------------------------- */
+
+/* Resume from area ON, as a libOS does, and count. */
+__attribute__((section("tiny"), naked, used)) static void step_entry(void)
+{
+	__asm__("incq 0x5f2020\n\t"
+		"movl $0x5f0190, %esp\n\t"
+		"movl $0, 0x5f0008\n\t"
+		"iretq");
+}
+
+TINY static void step_run(uint64_t reasons)
+{
+	(void)reasons;
+	tiny_disp->off = EXO_OFF_NO;
+	__asm__ volatile("pushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n\t"
+			 "mov $5, %%r15d\n"
+			 "1:\txor %%eax, %%eax\n\tsyscall\n\tdec %%r15d\n\tjnz 1b\n\t"
+			 "mov $0x11223344, %%eax\n\tsyscall\n\t"
+			 "pushfq\n\tandl $~0x100, (%%rsp)\n\tpopfq"
+			 ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r15", "memory", "cc");
+	tiny_exit(tiny_word(COUNT));
+}
+
+static void stepping(void)
+{
+	struct tiny one;
+
+	if (!ok(tiny_make(&one, step_run, 0), "one that steps itself"))
+		return;
+	one.disp->fault_entry = (uint64_t)step_entry;
+	one.disp->critical = (uint64_t)step_entry;
+	one.disp->critical_end = (uint64_t)step_entry + 64;
+	tiny_start(&one);
+	ok(tiny_await(&one, EXO_ENV_ENDED, 500), "it comes to its end");
+	ok(tiny_info(&one)->cause == EXO_CAUSE_EXIT && tiny_info(&one)->status > 20 && tiny_info(&one)->status < 40,
+	   "stepped over each instruction but none of the kernel's (%lu)", (long)tiny_info(&one)->status);
+	tiny_drop(&one);
+}
+
+/* --- lies in the dispatcher page ---------------------------------------------------------------------------------------- */
+
+static const uint64_t wild[] = { 0, 1, 0x5fe000, EXO_USER_MAX - 1, EXO_USER_MAX, 0x7fffffffffff, 0x800000000000,
+	0xffff7fffffffffff, 0xffff800000000000, 0xffff800000100000, 0xffffffff80100000, 0xfffffffffffffff8, ~0ULL, 1ULL << 63,
+	TINY_DISP, TINY_ARG - 4, TINY_CAPS, TINY_DATA };
+#define WILD (sizeof(wild) / sizeof(wild[0]))
+
+TINY static void liar(uint64_t reasons)
+{
+	uint64_t how = tiny_word(0);
+
+	(void)reasons;
+	if (how == 1) {
+		tiny_disp->off = EXO_OFF_NO;
+		__asm__ volatile("ud2");
+	}
+	if (how == 2)
+		__asm__ volatile("ud2");
+	if (how == 3) {
+		tiny_disp->off = (uint32_t)tiny_word(9);
+		__asm__ volatile("movb $0, 0");
+	}
+	while (how == 4)
+		__asm__ volatile("pause");
+	for (;;)
+		tiny_sleep(EXO_NEVER);
+}
+
+/* Field by field, with each way of entering through it. */
+static void dispatcher(void)
+{
+	static const size_t field[] = { offsetof(struct exo_disp, run_entry), offsetof(struct exo_disp, fault_entry),
+		offsetof(struct exo_disp, off_entry), offsetof(struct exo_disp, upcall_sp), offsetof(struct exo_disp, off_sp),
+		offsetof(struct exo_disp, critical), offsetof(struct exo_disp, critical_end) };
+	struct tiny one;
+	unsigned made_count = 0, bad = 0;
+
+	for (unsigned f = 0; f < sizeof(field) / sizeof(field[0]); f++)
+		for (unsigned w = 0; w < WILD; w++) {
+			if (!tiny_make(&one, liar, 0))
+				break;
+			made_count++;
+			one.word[0] = (f + w) % 4;
+			one.word[9] = (uint64_t)w;
+			*(volatile uint64_t *)((uint64_t)one.disp + field[f]) = wild[w];
+			tiny_start(&one);
+			core_yield(one.env);
+			core_yield(one.env);
+			bad += tiny_state(&one) == EXO_ENV_NONE;
+			tiny_drop(&one);
+		}
+	ok(made_count == 7 * WILD && !bad, "%u lies in single fields", made_count);
+	ok(all_well(), "all is well");
+}
+
+static void scribble(const struct tiny *one)
+{
+	volatile uint64_t *word = (volatile uint64_t *)one->disp;
+	unsigned count = 1 + next() % 40;
+
+	while (count--) {
+		unsigned at = next() % 4 ? next() % (0x100 / 8) : next() % (0xc00 / 8);
+		word[at] = next() % 3 ? wild[next() % WILD] : next();
+	}
+	if (next() % 2)
+		for (unsigned i = 0x500 / 8; i < 0x700 / 8; i++)
+			word[i] = next() % 4 ? next() : ~0ULL;
+}
+
+/* Anything at any time: while it sleeps, runs, is interrupted. */
+static void noise(unsigned rounds)
+{
+	struct tiny one;
+	unsigned made_count = 0, ended = 0;
+
+	for (unsigned i = 0; i < rounds; i++) {
+		if (!tiny_make(&one, liar, 0))
+			break;
+		made_count++;
+		one.word[0] = next() % 5;
+		one.word[9] = next() % 4;
+		if (next() % 4 == 0)
+			scribble(&one);
+		tiny_start(&one);
+		for (unsigned turns = next() % 4; turns; turns--) {
+			core_yield(one.env);
+			scribble(&one);
+		}
+		core_yield(one.env);
+		ended += tiny_state(&one) == EXO_ENV_ENDED;
+		tiny_drop(&one);
+	}
+	ok(made_count == rounds && ended, "%u pages of noise; %u ended by it", made_count, ended);
+	ok(all_well(), "all is well");
+}
+
+/* --- saved states ---------------------------------------------------------------------------------------------------------- */
+
+TINY static void look(void)
+{
+	uint64_t seen, cs, base;
+
+	__asm__ volatile("mov %%cs, %1\n\tlea 0x5f3f00, %%rsp\n\tpushfq\n\tpop %0" : "=r"(seen), "=r"(cs) :: "memory");
+	__asm__ volatile("mov $0, %0" : "=r"(base));
+	tiny_word(FLAGS) = seen;
+	tiny_word(CS) = cs + base;
+	for (;;)
+		tiny_word(COUNT)++;
+}
+
+static void saved(void)
+{
+	static const uint64_t flag_values[] = { ~0x100ULL, 0, 0x3000, 0x4000, 0x20000, 0x40000, 0x100000, 0x180000, 0x3202,
+		0x202, 0x400, 0xffffffff00000002 };
+	unsigned bad = 0;
+	struct tiny one;
+
+	for (unsigned i = 0; i < sizeof(flag_values) / sizeof(flag_values[0]); i++) {
+		if (!tiny_make(&one, liar, 0))
+			break;
+		one.word[0] = 4;
+		tiny_start(&one);
+		exo_time_t end = core_now() + 100 * MS;
+		while (!one.disp->offa.rip && core_now() < end)
+			core_yield(EXO_CAP_NONE);
+		one.disp->offa.rip = (uint64_t)look | (i % 3 == 1 ? 0xffff800000000000 : 0);
+		one.disp->offa.rflags = flag_values[i];
+		one.disp->offa.cs = i % 2 ? 0x08 : next();
+		one.disp->offa.ss = i % 2 ? 0x10 : next();
+		one.disp->offa.rsp = i % 2 ? 0xffffffff80104000 : next();
+		one.disp->offa.fs_base = next();
+		one.disp->offa.gs_base = i % 2 ? 1ULL << 47 : 0xffffffff80104000;
+		for (unsigned b = 0; b < 512; b++)
+			((volatile struct exo_disp *)one.disp)->offa_fpu[b] = i % 2 ? 0xff : (uint8_t)next();
+		uint64_t before = 0;
+		end = core_now() + 100 * MS;
+		while (one.word[COUNT] == before && core_now() < end)
+			core_yield(EXO_CAP_NONE);
+		before = one.word[COUNT];
+		while (one.word[COUNT] == before && core_now() < end)
+			core_yield(EXO_CAP_NONE);
+		uint64_t seen = one.word[FLAGS];
+		if (!one.word[COUNT] || !(seen & 0x200) || (seen & 0x1b7000) || one.word[CS] != 0x23) {
+			bad++;
+			printf("# flags %lx became %lx, cs %lx, %lu turns\n", (long)flag_values[i], (long)seen,
+			       (long)one.word[CS], (long)one.word[COUNT]);
+		}
+		tiny_drop(&one);
+	}
+	ok(!bad, "a saved state comes back without what user mode must not have");
+	ok(all_well(), "all is well");
+}
+
+/* --- endless -------------------------------------------------------------------------------------------------------------- */
+
+TINY static void endless(uint64_t reasons)
+{
+	uint64_t how = tiny_word(0);
+
+	(void)reasons;
+	tiny_word(1)++;
+	while (how == 0)
+		__asm__ volatile("pause");
+	while (how == 1)
+		tiny_call(EXO_CALL_null, 0, 0, 0, 0, 0, 0);
+	while (how == 2)
+		tiny_call(EXO_CALL_sleep, 0, 0, 0, 0, 0, 0);
+	while (how == 3)
+		tiny_call(EXO_CALL_yield, tiny_word(2), 0, 0, 0, 0, 0);
+	while (how == 4)
+		tiny_call(EXO_CALL_sleep, 1, 0, 0, 0, 0, 0);
+	if (how == 5) {
+		tiny_disp->off = EXO_OFF_NO;
+		__asm__ volatile("ud2");	/* the handler is this function: it faults again, for ever */
+	}
+	if (how == 6) {
+		tiny_disp->off = EXO_OFF_YES;
+		__asm__ volatile("ud2");
+	}
+	while (how == 7)
+		tiny_call(EXO_CALL_frame_take, 40, EXO_PFN_ANY, 24, 0, 0, 0), tiny_call(EXO_CALL_cap_delete, tiny_word(3), 0, 0,
+			0, 0, 0);
+	__asm__ volatile("mov $0x7fffffffffffffff, %%rcx\n\tlea 0x5f2100, %%rsi\n\tlea 0x5f2100, %%rdi\n\txor %%eax, %%eax\n"
+			 "1:\tlods (%%rsi), %%al\n\tjmp 1b" ::: "rcx", "rsi", "rdi", "rax", "memory");
+}
+
+static void loops(void)
+{
+	struct tiny one[9];
+	unsigned running = 0;
+	uint64_t turns = witness.word[0];
+
+	for (unsigned i = 0; i < 9; i++) {
+		if (!tiny_make(&one[i], endless, 0))
+			return;
+		one[i].word[0] = i;
+		one[i].word[2] = (uint64_t)tiny_grant(&one[i], one[i].env, 5, EXO_RIGHT_READ);
+		tiny_start(&one[i]);
+	}
+	exo_time_t start = core_now();
+	thread_sleep(start + 100 * MS);
+	ok(core_now() < start + 400 * MS, "nine that loop in as many ways do not keep a sleeper (%lu us late)",
+	   (long)((core_now() - start - 100 * MS) / 1000));
+	for (unsigned i = 0; i < 9; i++) {
+		running += tiny_info(&one[i])->ns > MS || tiny_state(&one[i]) == EXO_ENV_ENDED;
+		tiny_drop(&one[i]);
+	}
+	is(running, 9, "each had its share, or ended by its own doing");
+	ok(witness.word[0] - turns > 3, "so had the witness");
+	ok(all_well(), "all is well");
+}
+
+/* --- random code -------------------------------------------------------------------------------------------------------------- */
+
+static void random_code(unsigned rounds)
+{
+	unsigned fresh = 0, counts[4] = { 0 };
+	uint8_t bytes[48];
+
+	for (unsigned i = 0; i < rounds; i++) {
+		if (tiny_state(&prey) != EXO_ENV_ASLEEP || !fresh || next() % 64 == 0) {
+			if (!prey_begin())
+				break;
+			fresh++;
+		}
+		for (unsigned b = 0; b < sizeof(bytes); b++)
+			bytes[b] = (uint8_t)(next() >> 11);
+		if (next() % 4 == 0)
+			memcpy(bytes + next() % 40, "\x0f\x05", 2);
+		int64_t got = run(bytes, next() % sizeof(bytes), 300);
+		counts[got == ENDED ? 0 : got == STILL_RUNS ? 1 : got == 0x100 ? 2 : 3]++;
+	}
+	ok(counts[3] > rounds / 2, "%u random programs: %u ended, %u looped, %u returned, %u faulted", rounds, counts[0],
+	   counts[1], counts[2], counts[3]);
+	ok(all_well(), "all is well");
+}
+
+int main(void)
+{
+	const bool longer = call_option("long", 0);
+	struct books before;
+	exo_cap_t page;
+
+	state ^= call_option("seed", 1);
+	printf("# seed %lu\n", (long)call_option("seed", 1));
+	tiny_prepare();
+	before = books_now();
+	page = take_frames(1);
+	canary = (volatile uint64_t *)vm_addresses(EXO_PAGE_SIZE);
+	space_map((exo_vaddr_t)canary, EXO_MAP_READ | EXO_MAP_WRITE, page, 0, 1);
+	canary[0] = canary[511] = CANARY;
+	if (!ok(tiny_make(&witness, witness_run, 0), "a witness"))
+		return call_done();
+	witness.word[2] = CANARY;
+	tiny_start(&witness);
+	ok(prey_begin(), "and its neighbour");
+	instructions();
+	interrupts();
+	flags();
+	last_page();
+	stepping();
+	dispatcher();
+	noise(longer ? 20000 : 400);
+	saved();
+	loops();
+	random_code(longer ? 1000000 : 10000);
+	tiny_drop(&prey);
+	ok(all_well(), "at the end all is well");
+	tiny_drop(&witness);
+	caps_delete(page);
+	struct books after = books_now();
+	printf("# %u free, %u before\n", after.free, before.free);
+	ok(frames_consistent(), "every frame is free or somebody's");
+	ok(after.free + after.own == before.free + before.own, "all frames are back");
+	return call_done();
+}

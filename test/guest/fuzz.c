@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Calls with any arguments: for each call of include/exo/call.h, arguments of the class that its letter names, taken
+ * from Ballista's: handles that are valid, stale, of another type, of no slot; numbers at the edges of pages, words
+ * and published bounds; addresses of all kinds; times that have passed or never come. The argument frame is as wild.
+ *
+ * A tiny environment makes the calls, because some of them will be its end. It holds one of everything, a sibling to
+ * work on, and an account with a limit. After each run it is destroyed: every frame must be free or somebody's, all
+ * frames back, and a page of the test's as before. What environments it makes are also known to a keeper, since
+ * nobody could destroy them after its end otherwise. Options: seed, calls; the seed is printed.
+ * Runs first: yes
+ * Run with: --net user
+ */
+#include <exo/flow.h>
+#include "test/guest/agent.h"
+
+#define CANARY		0xc0ffee11c0ffee11ULL
+#define RUN_CALLS	500
+#define LIMIT_FRAMES	160
+#define KEEP_FROM	16		/* slot of the keeper's table */
+#define EXTRA		8		/* frames that it holds through a derived capability */
+
+/* Words of its data page, all but the agent's. */
+enum { SEED = 60, CALLS, WANT, TIME, FRAMES_TOTAL, LAST, MADE, PHASE, KEPT, ERRORS = 80, GOOD = 100, SIGNATURE = 160 };
+
+/* Slots that are filled at first. */
+enum { OWN_ENV = 1, OWN_SPACE, ACCOUNT, FRAMES, CONSOLE, MACHINE, SIBLING, ENTRY, SLICES, FLOW, INFO, ALL_FRAMES, SELF_ENTRY,
+	KEEPER, FILLED };
+
+static uint64_t seed, state;
+
+static uint64_t next(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+/* --- what it runs ------------------------------------------------------------------------------------------------- */
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE uint64_t draw(void)
+{
+	uint64_t x = tiny_word(SEED);
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	tiny_word(SEED) = x;
+	return x >> 8;
+}
+
+INLINE uint64_t handle_in(uint64_t slot)
+{
+	return (uint64_t)((volatile struct exo_cap *)TINY_CAPS)[slot].generation << 32 | slot;
+}
+
+INLINE uint64_t type_in(uint64_t slot)
+{
+	return ((volatile struct exo_cap *)TINY_CAPS)[slot].type;
+}
+
+/* Mostly one of the type that is asked for, if there is one. */
+TINY static uint64_t any_handle(uint64_t type)
+{
+	uint64_t slot = draw() % 64, how = draw() % 32;
+
+	if (how < 28) {
+		for (uint64_t tries = 0; type && type_in(slot) != type && tries < 64; tries++)
+			slot = (slot + 1) % 64;
+		return handle_in(slot);
+	}
+	how = 12 + how % 4;
+	if (how == 12)
+		return handle_in(slot) + (draw() % 2 ? 1ULL << 32 : -(1ULL << 32));
+	if (how == 13)
+		return draw() % 3 ? 0 : draw();
+	if (how == 14)
+		return slot;
+	return 1ULL << 32 | (64 + (draw() & 0xffff));
+}
+
+TINY static uint64_t any_number(void)
+{
+	uint64_t how = draw() % 16, shift = draw() % 64;
+
+	if (how < 7)
+		return draw() % 10;
+	if (how < 9)
+		return draw() % 300;
+	if (how == 9)
+		return (1ULL << shift) - 1;
+	if (how == 10)
+		return 1ULL << shift;
+	if (how == 11)
+		return (1ULL << shift) + 1;
+	if (how == 12)
+		return draw() % tiny_word(FRAMES_TOTAL);
+	if (how == 13)
+		return ~0ULL - draw() % 3;
+	if (how == 14)
+		return EXO_PFN_ANY;
+	return draw();
+}
+
+TINY static uint64_t any_address(void)
+{
+	uint64_t how = draw() % 16;
+
+	if (how < 8)
+		return TINY_CAPS + 0x1000 + (draw() % 11) * 0x1000;
+	if (how < 10)
+		return (draw() % 4096) << 21;
+	if (how == 10)
+		return TINY_DATA + draw() % 8192;
+	if (how == 11)
+		return EXO_USER_MAX - (draw() % 3) * 0x1000;
+	if (how == 12)
+		return 0xffff800000000000 + draw() % 0x10000000;
+	if (how == 13)
+		return draw() % 2 ? 0 : 1ULL << 47;
+	if (how == 14)
+		return TINY_CAPS + 0x1000 + draw() % 0x8000;
+	return draw() << 8;
+}
+
+TINY static uint64_t any_slot(void)
+{
+	uint64_t how = draw() % 8;
+
+	if (how < 7) {
+		uint64_t slot = FILLED + draw() % (64 - FILLED);
+		for (uint64_t tries = 0; tries < 64 && (slot < FILLED || type_in(slot)); tries++)
+			slot = (slot + 1) % 64;
+		return slot;
+	}
+	return draw() % 2 ? any_handle(EXO_TYPE_FRAME) : any_number();
+}
+
+TINY static uint64_t any_offset(void)
+{
+	uint64_t how = draw() % 8;
+
+	if (how < 5)
+		return (draw() % 16) * 8;
+	return how == 5 ? 4096 - draw() % 40 : how == 6 ? draw() % 5000 : any_number();
+}
+
+/* What the second and third capability of a call may be. */
+INLINE uint64_t further_type(void)
+{
+	uint64_t how = draw() % 8;
+
+	return how < 5 ? EXO_TYPE_FRAME : how == 5 ? EXO_TYPE_ENV : how == 6 ? EXO_TYPE_ACCOUNT : 0;
+}
+
+TINY static uint64_t any(uint64_t letter, uint64_t type, uint64_t further)
+{
+	switch (letter) {
+	case 'c': return further && draw() % 4 == 0 ? 0 : any_handle(further ? further_type() : type);
+	case 's': return any_slot();
+	case 'v': return any_address();
+	case 'o': return any_offset();
+	case 't': return draw() % 4 ? tiny_word(TIME) + draw() % 300000 : draw() % 4 ? any_number() : EXO_NEVER;
+	case 'w': return draw();
+	default: return any_number();
+	}
+}
+
+/* Descriptors, claims and parameters, more or less. */
+TINY static void any_arguments(void)
+{
+	volatile uint64_t *word = (volatile uint64_t *)TINY_ARG;
+	uint64_t count = draw() % 3 ? 1 + draw() % 4 : 20, at = 0;
+
+	for (; count--; at += 4) {
+		word[at] = (any_address() & ~0xfffULL) | (draw() % 8 ? draw() % 6 : draw() % 4096);
+		word[at + 1] = draw() % 4 ? any_handle(EXO_TYPE_FRAME) : 0;
+		word[at + 2] = any_number() % (draw() % 4 ? 9 : ~0U) | (draw() % 4 ? 1 : any_number()) << 32;
+	}
+	if (draw() % 4 == 0)
+		for (at = 0; at < 40; at++)
+			word[at] = 0;
+	if (draw() % 8 == 0) {
+		word[0] = (draw() % 3) << 32;			/* a claim: flags 0, some terms */
+		word[1] = draw() % 2;
+		word[2] = word[3] = 0;
+		for (at = 6; at < 22; at += 2) {
+			word[at] = draw() % 60 | 2ULL << 16;
+			word[at + 1] = 0xffff | (draw() & 0xff) << 32;
+		}
+	}
+}
+
+INLINE uint64_t letter_of(uint64_t call, uint64_t argument)
+{
+	return ((volatile uint8_t *)&tiny_word(SIGNATURE))[call * 8 + argument];
+}
+
+/* Environments that it has made would outlive it; with it nobody could destroy them any more. */
+TINY static void tidy(void)
+{
+	for (uint64_t slot = FILLED; slot < 64; slot++) {
+		volatile struct exo_cap *cap = (volatile struct exo_cap *)TINY_CAPS + slot;
+		if (cap->type == EXO_TYPE_ENV && (cap->rights & EXO_RIGHT_CONTROL))
+			while (tiny_call(EXO_CALL_env_destroy, handle_in(slot), 0, 0, 0, 0, 0) == -EXO_EAGAIN)
+				;
+	}
+	tiny_word(MADE) = 0;
+}
+
+/* Numbers at random are seldom right all together. */
+TINY static void plausible(uint64_t call, uint64_t *a)
+{
+	volatile uint64_t *word = (volatile uint64_t *)TINY_ARG;
+
+	if (call == EXO_CALL_call) {
+		a[1] = EXO_NEVER;
+	} else if (call == EXO_CALL_cap_derive) {
+		uint64_t type = type_in(exo_cap_slot(a[0]) % 64);
+		a[1] = draw() % 4 ? 0 : handle_in(SIBLING);
+		a[2] = any_slot();
+		a[3] = ((volatile struct exo_cap *)TINY_CAPS)[exo_cap_slot(a[0]) % 64].rights & (draw() % 2 ? ~0U : draw());
+		a[4] = type == EXO_TYPE_FRAME || type == EXO_TYPE_SLICE ? draw() % 4 : 0;
+		a[5] = a[4] ? draw() % 4 : 0;
+	} else if (call == EXO_CALL_frame_take) {
+		a[1] = EXO_PFN_ANY;
+		a[2] = 1 + draw() % 12;
+	} else if (call == EXO_CALL_frame_give) {
+		a[1] = 1 + draw() % 3;
+	} else if (call == EXO_CALL_space_table) {
+		a[1] = draw() % 4 << 21;
+		a[2] = 1 + draw() % 3;
+		a[3] = any_handle(EXO_TYPE_FRAME);
+		a[4] = draw() % 8;
+	} else if (call == EXO_CALL_space_write) {
+		a[1] = 0;
+		a[2] = 1 + draw() % 4;
+		word[2] = word[6] = word[10] = word[14] = draw() % 4 | 1ULL << 32;
+	} else if (call == EXO_CALL_env_create) {
+		a[2] = 0;
+		a[4] = draw() % 3 * 4;
+		a[5] = word[0] = 0;
+	} else if (call == EXO_CALL_flow_make) {
+		for (uint64_t at = 0; at < 8; at++)
+			word[at] = 0;
+		word[0] = 1ULL << 32;
+		word[6] = (14 + draw() % 4) | 2ULL << 16;
+		word[7] = 0xffff | (draw() & 0xff) << 32;
+		a[2] = any_handle(EXO_TYPE_FRAME);
+		a[3] = draw() % 8;
+		a[4] = 0;
+	} else if (call == EXO_CALL_flow_bind) {
+		a[1] = a[3] = any_handle(EXO_TYPE_FRAME);
+		a[2] = draw() % 4;
+		a[4] = a[5] = draw() % 3;
+	} else if (call == EXO_CALL_env_read) {
+		a[1] = TINY_DATA + draw() % 4096;
+		a[2] = draw() % 4096;
+		a[3] = draw() % 64;
+	}
+}
+
+TINY static void fuzz_once(void)
+{
+	uint64_t call = draw() % 40, a[6], i, further = 0;
+	int64_t result;
+
+	if (call >= EXO_CALL_COUNT)
+		call = draw() % 4 ? EXO_CALL_space_write : draw() % 16 ? EXO_CALL_cap_derive : any_number();
+	if (call == EXO_CALL_env_exit && draw() % 100)
+		return;
+	any_arguments();
+	for (i = 0; i < 6; i++) {
+		uint64_t letter = call < EXO_CALL_COUNT ? letter_of(call, i) : 'n';
+		a[i] = any(letter, call < EXO_CALL_COUNT ? letter_of(call, 6) : 0, further);
+		further += letter == 'c';
+	}
+	/* What it was given goes too soon otherwise. */
+	if (call == EXO_CALL_cap_delete && (uint32_t)a[0] < FILLED && draw() % 16)
+		return;
+	if ((call == EXO_CALL_cap_delete && (uint32_t)a[0] == KEEPER) || (call == EXO_CALL_cap_revoke && draw() % 4))
+		return;
+	if (call == EXO_CALL_cap_derive && a[2] >= KEEP_FROM && (uint32_t)a[1] == KEEPER)
+		return;
+	if (call == EXO_CALL_env_destroy && (uint32_t)a[0] == SIBLING && draw() % 16)
+		return;
+	if (draw() % 2)
+		plausible(call, a);
+	if (call == EXO_CALL_sleep && draw() % 2)
+		a[1] = tiny_disp->events;
+	tiny_word(LAST) = call;
+	result = tiny_call(call, a[0], a[1], a[2], a[3], a[4], a[5]);
+	if (result < 0 && result > -20)
+		tiny_word(ERRORS + (uint64_t)-result)++;
+	else if (call < EXO_CALL_COUNT)
+		tiny_word(GOOD + call)++;
+	if (call == EXO_CALL_env_create && result > 0) {
+		tiny_word(MADE)++;
+		if (tiny_call(EXO_CALL_cap_derive, (uint64_t)result, handle_in(KEEPER), KEEP_FROM + tiny_word(KEPT),
+			      EXO_RIGHT_CONTROL, 0, 0) < 0)
+			tidy();
+		else
+			tiny_word(KEPT)++;
+	}
+}
+
+TINY static void fuzz_run(uint64_t reasons)
+{
+	(void)reasons;
+	while (tiny_word(CALLS) < tiny_word(WANT)) {
+		tiny_word(CALLS)++;
+		fuzz_once();
+		if (tiny_word(MADE) && draw() % 8 == 0)
+			tidy();
+	}
+	tiny_word(PHASE) = 1;
+	tidy();
+	tiny_word(PHASE) = 2;
+	for (;;)
+		tiny_sleep(EXO_NEVER);
+}
+
+TINY static void fuzz_off(uint64_t vector)
+{
+	(void)vector;
+	tiny_disp->off = EXO_OFF_YES;
+	fuzz_run(0);
+}
+
+/* --- what it holds ---------------------------------------------------------------------------------------------------- */
+
+static exo_cap_t account, slices, flow, account_frame, flow_frame, weak_console, weak_machine, page;
+static exo_cap_t to_fuzzer;
+static volatile uint64_t *canary;
+
+static bool prepare(void)
+{
+	struct exo_claim *claim = core_arg(0);
+	uint32_t slot = caps_slot();
+
+	account_frame = take_frames(1);
+	flow_frame = take_frames(1);
+	page = take_frames(1);
+	account = made(slot, exo_account_make(slot, core_named(EXO_NAME_ACCOUNT), account_frame, 0, LIMIT_FRAMES));
+	slot = caps_slot();
+	slices = made(slot, exo_slice_take(slot, 0, 8, 4));
+	weak_console = (exo_cap_t)caps_derive(core_named(EXO_NAME_CONSOLE), EXO_RIGHT_READ, 0, 0);
+	weak_machine = (exo_cap_t)caps_derive(core_named(EXO_NAME_MACHINE), 0, 0, 0);
+	if (core_named(EXO_NAME_NET)) {
+		slot = caps_slot();
+		memset(claim, 0, sizeof(*claim));
+		claim->terms = claim->guards = claim->guard_terms[0] = 1;
+		claim->term[0] = (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x1234 };
+		claim->guard[0][0] = claim->term[0];
+		flow = made(slot, exo_flow_make(slot, core_named(EXO_NAME_NET), flow_frame, 0, 0));
+	}
+	canary = (volatile uint64_t *)vm_addresses(EXO_PAGE_SIZE);
+	space_map((exo_vaddr_t)canary, EXO_MAP_READ | EXO_MAP_WRITE, page, 0, 1);
+	for (unsigned i = 0; i < 512; i++)
+		canary[i] = CANARY;
+	return account && slices && (int64_t)weak_console > 0 && (int64_t)weak_machine > 0;
+}
+
+/* The letters of each call and the type of its first capability, from the table. */
+static void signatures(struct tiny *fuzzer)
+{
+	static const char *const letters[] = {
+#define LETTERS(nr, name, args, names, rights, meaning) [nr] = args,
+		EXO_CALLS(LETTERS)
+#undef LETTERS
+	}, *const needs[] = {
+#define NEEDS(nr, name, args, names, rights, meaning) [nr] = rights,
+		EXO_CALLS(NEEDS)
+#undef NEEDS
+	}, *const types[] = { "", "FRAME", "SPACE", "ENV", "ENTRY", "SLICE", "FLOW", "ACCOUNT", "CONSOLE", "MACHINE" };
+	volatile uint8_t *to = (volatile uint8_t *)&fuzzer->word[SIGNATURE];
+
+	for (unsigned i = 0; i < EXO_CALL_COUNT; i++) {
+		for (unsigned a = 0; letters[i][a]; a++)
+			to[i * 8 + a] = (uint8_t)letters[i][a];
+		for (unsigned type = 1; type < EXO_TYPE_COUNT; type++)
+			if (!strncmp(needs[i], types[type], strlen(types[type])))
+				to[i * 8 + 6] = (uint8_t)type;
+	}
+}
+
+/* Frames in which a ring might lie, as far as the kernel reads it. */
+static void rings(const struct tiny *fuzzer)
+{
+	exo_vaddr_t window = tiny_window(fuzzer, 3);
+
+	for (uint32_t i = 0; i < EXTRA; i++) {
+		space_map(window, EXO_MAP_READ | EXO_MAP_WRITE, fuzzer->frames, fuzzer->spare + i, 1);
+		((volatile struct exo_ring *)window)->rx_frames = 1 + i % 2;
+		space_map(window, 0, 0, 0, 1);
+	}
+}
+
+static bool equip(struct tiny *fuzzer, struct tiny *sibling, struct tiny *keeper)
+{
+	const unsigned rwx = EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC;
+	const unsigned control = EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL;
+	uint32_t slot = caps_slot(), own_slot;
+	exo_cap_t entry = made(slot, exo_entry_make(slot, sibling->env, 0x5eed)), own;
+	bool good = entry != 0;
+
+	own_slot = caps_slot();
+	own = made(own_slot, exo_entry_make(own_slot, fuzzer->env, 1));
+	to_fuzzer = own;
+	good = good && tiny_grant(fuzzer, fuzzer->env, OWN_ENV, control) > 0;
+	good = good && tiny_grant(fuzzer, fuzzer->space, OWN_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE) > 0;
+	good = good && tiny_grant(fuzzer, account, ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL) > 0;
+	good = good && exo_cap_derive(fuzzer->frames, fuzzer->env, FRAMES, rwx, fuzzer->spare, EXTRA) > 0;
+	good = good && tiny_grant(fuzzer, weak_console, CONSOLE, EXO_RIGHT_READ) > 0;
+	good = good && tiny_grant(fuzzer, weak_machine, MACHINE, 0) > 0;
+	good = good && tiny_grant(fuzzer, sibling->env, SIBLING, control) > 0;
+	good = good && tiny_grant(fuzzer, entry, ENTRY, EXO_RIGHT_EXEC) > 0;
+	good = good && tiny_grant(fuzzer, slices, SLICES, EXO_RIGHT_READ | EXO_RIGHT_BIND) > 0;
+	if (flow)
+		good = good && tiny_grant(fuzzer, flow, FLOW, EXO_RIGHT_READ | EXO_RIGHT_BIND | EXO_RIGHT_CLAIM) > 0;
+	good = good && exo_cap_derive(core_named(EXO_NAME_INFO), fuzzer->env, INFO, EXO_RIGHT_READ, 0, 2) > 0;
+	good = good && exo_cap_derive(fuzzer->frames, fuzzer->env, ALL_FRAMES, rwx, 0, 0) > 0;
+	good = good && tiny_grant(fuzzer, own, SELF_ENTRY, EXO_RIGHT_EXEC) > 0;
+	good = good && tiny_grant(fuzzer, keeper->env, KEEPER, EXO_RIGHT_GRANT) > 0;
+	caps_delete(entry);
+	rings(fuzzer);
+	return good;
+}
+
+/* --- one run ------------------------------------------------------------------------------------------------------------ */
+
+static uint64_t calls_made, errors[20], good_calls[EXO_CALL_COUNT];
+static unsigned runs, ended, stuck, failures, replies;
+
+static unsigned environments(void)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 1; i < core_info->envs.entries; i++)
+		count += info_env(i)->state != EXO_ENV_NONE;
+	return count;
+}
+
+/* Until it has made its calls, or cannot. */
+static void let_run(const struct tiny *fuzzer)
+{
+	uint64_t seen = 0;
+	exo_time_t since = core_now();
+
+	while (fuzzer->word[PHASE] != 2 && tiny_state(fuzzer) != EXO_ENV_ENDED) {
+		fuzzer->word[TIME] = core_now();
+		core_yield(fuzzer->env);
+		if (tiny_state(fuzzer) == EXO_ENV_CALLING)
+			core_yield(EXO_CAP_NONE);
+		uint64_t word[4] = { next(), next(), next(), next() };
+		if (next() % 4 == 0)
+			replies += exo_call(to_fuzzer, core_now() + MS, word) >= 0;
+		if (fuzzer->word[CALLS] != seen) {
+			seen = fuzzer->word[CALLS];
+			since = core_now();
+		} else if (core_now() > since + 20 * MS) {
+			break;
+		}
+	}
+	stuck += fuzzer->word[PHASE] != 2 && tiny_state(fuzzer) != EXO_ENV_ENDED;
+	ended += tiny_state(fuzzer) == EXO_ENV_ENDED;
+}
+
+static void complain(const char *what, uint64_t run_seed, const struct tiny *fuzzer)
+{
+	failures++;
+	printf("# run %u (seed %lu, 0x%lx): %s; call %lu was %lu\n", runs, (long)seed, (long)run_seed, what,
+	       (long)fuzzer->word[CALLS], (long)fuzzer->word[LAST]);
+}
+
+static bool run(uint64_t count)
+{
+	struct tiny fuzzer = { 0 }, sibling = { 0 }, keeper = { 0 };
+	struct books before = books_now(), after;
+	unsigned there = environments();
+	uint64_t run_seed = next() | 1;
+	bool good;
+
+	tiny_account = account;
+	good = tiny_make(&fuzzer, fuzz_run, EXTRA);
+	tiny_account = 0;
+	good = good && agent_begin(&sibling, 0) && agent_begin(&keeper, 0) && equip(&fuzzer, &sibling, &keeper);
+	if (good) {
+		signatures(&fuzzer);
+		fuzzer.disp->off_entry = (uint64_t)fuzz_off;
+		fuzzer.disp->call_entry = (uint64_t)fuzz_run;
+		fuzzer.word[SEED] = run_seed;
+		fuzzer.word[WANT] = count;
+		fuzzer.word[FRAMES_TOTAL] = core_info->frames_total;
+		tiny_start(&fuzzer);
+		let_run(&fuzzer);
+		runs++;
+		calls_made += fuzzer.word[CALLS];
+		for (unsigned i = 0; i < 20; i++)
+			errors[i] += fuzzer.word[ERRORS + i];
+		for (unsigned i = 0; i < EXO_CALL_COUNT; i++)
+			good_calls[i] += fuzzer.word[GOOD + i];
+	}
+	for (unsigned i = 0; good && i < 512; i++)
+		if (canary[i] != CANARY) {
+			complain("the test's page is another", run_seed, &fuzzer);
+			break;
+		}
+	struct tiny copy = fuzzer;
+	uint64_t words[2] = { good ? fuzzer.word[CALLS] : 0, good ? fuzzer.word[LAST] : 0 };
+	for (uint64_t slot = 1; slot < 64 && keeper.env; slot++)
+		if (slot < KEEP_FROM || slot < KEEP_FROM + fuzzer.word[KEPT])
+			while (agent_do(&keeper, EXO_CALL_env_destroy, exo_cap_make((uint32_t)slot, 1), 0, 0, 0, 0, 0) ==
+			       -EXO_EAGAIN)
+				;
+	/* One may hold what lies in another's frames. */
+	struct tiny *const all[] = { &fuzzer, &sibling, &keeper };
+	for (unsigned i = 0; i < 3; i++)
+		while (all[i]->env && exo_env_destroy(all[i]->env) == -EXO_EAGAIN)
+			;
+	for (unsigned i = 0; i < 3; i++)
+		tiny_drop(all[i]);
+	if (to_fuzzer)
+		caps_delete(to_fuzzer);
+	to_fuzzer = 0;
+	after = books_now();
+	uint64_t at[LAST + 1] = { [CALLS] = words[0], [LAST] = words[1] };
+	copy.word = at;
+	if (!frames_consistent())
+		complain("the frames are not", run_seed, &copy);
+	if (environments() != there)
+		complain("an environment is left", run_seed, &copy);
+	if (after.free != before.free || after.own != before.own) {
+		complain("frames are missing", run_seed, &copy);
+		printf("# %u free, %u before; %u own, %u before\n", after.free, before.free, after.own, before.own);
+	}
+	return good;
+}
+
+int main(void)
+{
+	uint64_t count = call_option("calls", call_option("long", 0) ? 10000000 : 20000);
+	struct books before;
+
+	seed = call_option("seed", 0);
+	if (!seed)
+		core_random(&seed, sizeof(seed)), seed %= 1000000000;
+	state = seed * 0x9e3779b97f4a7c15 | 1;
+	for (unsigned i = 0; i < 10; i++)
+		next();
+	printf("# seed %lu, %lu calls\n", (long)seed, (long)count);
+	tiny_prepare();
+	before = books_now();
+	ok(prepare(), "one of everything");
+	while (calls_made < count && failures < 5 && run(RUN_CALLS))
+		;
+	ok(calls_made >= count, "%lu calls in %u runs; %u ended early, %u hung", (long)calls_made, runs, ended, stuck);
+	ok(!failures, "after each run the machine is whole");
+	unsigned done = 0;
+	printf("# succeeded:");
+	for (unsigned i = 0; i < EXO_CALL_COUNT; i++)
+		printf(" %u:%lu", i, (long)good_calls[i]), done += good_calls[i] > 0;
+	printf("\n# errors:");
+	for (unsigned i = 1; i < 20; i++)
+		printf(" %s:%lu", exo_error_name(-(int64_t)i), (long)errors[i]);
+	printf(" replies to the test:%u\n", replies);
+	ok(done >= EXO_CALL_COUNT - 8, "%u of %u calls succeeded at times", done, EXO_CALL_COUNT);
+	space_map((exo_vaddr_t)canary, 0, 0, 0, 1);
+	exo_cap_t mine[] = { account, slices, flow, weak_console, weak_machine, account_frame, flow_frame, page };
+	for (unsigned i = 0; i < sizeof(mine) / sizeof(mine[0]); i++)
+		if (mine[i])
+			caps_delete(mine[i]);
+	ok(books_same(before), "the books are even");
+	return call_done();
+}

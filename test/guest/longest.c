@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The longest stay in the kernel: each call, and the timer, with what makes it work most. No stay may be longer than
+ * LIMIT instructions; longer work must come back to be called again. The machine counts instructions as time, so the
+ * time-stamp counter does, and the figures repeat; a call's includes some ten of this program's.
+ * Runs first: yes
+ * Run with: --net user --icount -m 128M
+ */
+#define TINIES_MAX 100
+#include <exo/flow.h>
+#include "test/guest/agent.h"
+
+#define LIMIT	20000
+#define RW	(EXO_MAP_READ | EXO_MAP_WRITE)
+#define RWX	(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)
+
+static uint64_t longest;
+static char longest_name[64];
+static unsigned too_long;
+
+static inline uint64_t count(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) :: "memory");
+	return (uint64_t)high << 32 | low;
+}
+
+static void note(const char *name, uint64_t took, int64_t result)
+{
+	printf("# %6lu  %s: %ld\n", (long)took, name, (long)result);
+	too_long += took > LIMIT;
+	if (took > longest) {
+		longest = took;
+		snprintf(longest_name, sizeof(longest_name), "%s", name);
+	}
+}
+
+/* One call; `result` is what it returned. */
+#define MEASURE(name, call) do { \
+	uint64_t began = count(); \
+	result = (call); \
+	note(name, count() - began, result); \
+} while (0)
+
+/* A call that is made again until it has done all: its longest. */
+#define REPEAT(name, call) do { \
+	uint64_t most = 0, calls = 0, began, took; \
+	do { \
+		began = count(); \
+		result = (call); \
+		took = count() - began; \
+		most = took > most ? took : most; \
+		calls++; \
+	} while (result == -EXO_EAGAIN); \
+	note(name, most, result < 0 ? result : (int64_t)calls); \
+} while (0)
+
+static int64_t result;
+static exo_cap_t own;
+
+/* A capability over `frames` frames, as long as there are so many in a row. */
+static exo_cap_t many_frames(uint32_t frames)
+{
+	exo_cap_t cap = take_frames(EXO_TAKE_MAX);
+
+	while (cap && cap_of(cap)->count < frames) {
+		uint32_t left = frames - cap_of(cap)->count;
+		if (exo_frame_take(cap, EXO_PFN_ANY, left < EXO_TAKE_MAX ? left : EXO_TAKE_MAX) <= 0)
+			return EXO_CAP_NONE;
+	}
+	return cap;
+}
+
+static exo_cap_t child_of(exo_cap_t cap, uint64_t rights)
+{
+	return (exo_cap_t)caps_derive(cap, rights, 0, 0);
+}
+
+static void frames(void)
+{
+	static exo_cap_t hole[200];
+	exo_cap_t cap = take_frames(24);
+	uint32_t slot = caps_slot();
+
+	MEASURE("frame_take 24", exo_frame_take(slot, EXO_PFN_ANY, 24));
+	caps_delete((exo_cap_t)result);
+	/* Free runs of 23 frames, so that the search looks at many and takes the longest. */
+	for (unsigned i = 0; i < 200; i++) {
+		caps_slot();
+		uint32_t at = caps_slot();
+		hole[i] = made(at, exo_frame_take(at, EXO_PFN_ANY, i % 2 ? 1 : 22));
+	}
+	for (unsigned i = 0; i < 200; i += 2)
+		caps_delete(hole[i]);
+	MEASURE("frame_take 24, memory in pieces", exo_frame_take(slot, EXO_PFN_ANY, 24));
+	caps_delete((exo_cap_t)result);
+	for (unsigned i = 1; i < 200; i += 2)
+		caps_delete(hole[i]);
+	caps_delete(cap);
+	cap = many_frames(600);
+	MEASURE("frame_give 256", exo_frame_give(cap, 256));
+	uint32_t at = caps_slot();
+	MEASURE("cap_derive 256", exo_cap_derive(cap, 0, at, RWX, 0, 256));
+	exo_cap_t child = (exo_cap_t)result;
+	MEASURE("cap_derive 88 more", exo_cap_derive(cap, 0, child, RWX, 256, 88));
+	REPEAT("cap_delete of 344 frames that others hold", exo_cap_delete(child));
+	REPEAT("cap_delete of 344 frames", exo_cap_delete(cap));
+}
+
+/* What goes with accounts eight deep. */
+static void accounts(void)
+{
+	exo_cap_t cap = many_frames(80), chain[8], above = core_named(EXO_NAME_ACCOUNT);
+	unsigned depth = 0;
+	struct tiny agent;
+
+	for (; depth < 7; depth++) {
+		uint32_t slot = caps_slot();
+		chain[depth] = made(slot, exo_account_make(slot, above, cap, depth, 3000));
+		if (!chain[depth])
+			break;
+		above = chain[depth];
+	}
+	is(depth, 7, "accounts, one below the other");
+	tiny_account = above;
+	agent_begin(&agent, 0);
+	tiny_account = 0;
+	for (uint32_t slot = 10; slot < 60; slot++)
+		agent_do(&agent, EXO_CALL_frame_take, slot, EXO_PFN_ANY, 24, 0, 0, 0);
+	REPEAT("env_destroy, 1200 frames of a deep account", exo_env_destroy(agent.env));
+	tiny_drop(&agent);
+	for (uint32_t i = depth; i < 70; i++) {
+		uint32_t slot = caps_slot();
+		made(slot, exo_account_make(slot, chain[5], cap, i, 3000));
+	}
+	REPEAT("cap_revoke of 70 accounts", exo_cap_revoke(chain[0]));
+	caps_delete(chain[0]);
+	caps_delete(cap);
+}
+
+static void slices(void)
+{
+	uint32_t slot = caps_slot();
+	exo_cap_t all;
+
+	MEASURE("slice_take 64", exo_slice_take(slot, 0, 0, EXO_SLICES));
+	all = (exo_cap_t)result;
+	MEASURE("slice_bind 64", exo_slice_bind(all, core_named(EXO_NAME_ENV)));
+	for (unsigned i = 0; i < 100; i++)
+		child_of(all, EXO_RIGHT_BIND);
+	REPEAT("cap_revoke, 100 times 64 slices", exo_cap_revoke(all));
+	REPEAT("cap_delete of 64 slices", exo_cap_delete(all));
+}
+
+static void trees(void)
+{
+	exo_cap_t cap = take_frames(8), chain[14];
+	exo_vaddr_t va = vm_addresses(64 * EXO_PAGE_SIZE);
+
+	chain[0] = cap;
+	for (unsigned i = 1; i < 14; i++)
+		chain[i] = child_of(chain[i - 1], RWX);
+	for (unsigned i = 0; i < 100; i++)
+		child_of(chain[13], RWX);
+	uint32_t slot = caps_slot();
+	MEASURE("cap_derive, the last of a chain", exo_cap_derive(chain[13], 0, slot, RWX, 0, 8));
+	REPEAT("cap_delete with 100 children", exo_cap_delete(chain[13]));
+	REPEAT("cap_revoke of 100, deep", exo_cap_revoke(cap));
+	for (unsigned i = 0; i < 64; i++) {
+		exo_cap_t child = (exo_cap_t)caps_derive(cap, RWX, i % 8, 1);
+		space_map(va + i * EXO_PAGE_SIZE, RW, child, 0, 1);
+		*(volatile char *)(va + i * EXO_PAGE_SIZE) = 1;
+	}
+	REPEAT("cap_revoke of 64, each mapped and used", exo_cap_revoke(cap));
+	for (unsigned i = 0; i < 64; i++) {
+		space_map(va + i * EXO_PAGE_SIZE, RW, cap, i % 8, 1);
+		*(volatile char *)(va + i * EXO_PAGE_SIZE) = 1;
+	}
+	REPEAT("cap_delete, 64 pages mapped and used", exo_cap_delete(cap));
+	for (unsigned i = 0; i < 63; i++)
+		child_of(own, EXO_RIGHT_READ);
+	REPEAT("cap_revoke, 63 of a space", exo_cap_revoke(own));
+}
+
+static void touch(exo_vaddr_t va, unsigned pages)
+{
+	for (unsigned i = 0; i < pages; i++)
+		*(volatile char *)(va + i * EXO_PAGE_SIZE) = 1;
+}
+
+static void writing(void)
+{
+	exo_cap_t a = many_frames(128), b = many_frames(128);
+	exo_vaddr_t va = vm_addresses(600 * EXO_PAGE_SIZE), apart = vm_addresses(80 * (2ULL << 20));
+	uint32_t slot;
+
+	for (unsigned i = 0; i < 600; i += 100)
+		space_map(va + i * EXO_PAGE_SIZE, EXO_MAP_READ, a, 0, 100);
+	for (unsigned i = 0; i < 600; i += 100)
+		space_map(va + i * EXO_PAGE_SIZE, 0, 0, 0, 100);
+	MEASURE("space_write, a run of 128", write_one(own, va | RW, a, 0, 128));
+	touch(va, 128);
+	MEASURE("space_write, 128 over others", write_one(own, va | RW, b, 0, 128));
+	touch(va, 128);
+	MEASURE("space_write, 128 protected", write_one(own, va | EXO_MAP_READ, 0, 0, 128));
+	slot = caps_slot();
+	exo_cap_t root = made(slot, exo_space_create(slot, b, 127));
+	MEASURE("space_write, wrong at the end of 128", write_one(own, (va + 0x100000) | RW, b, 0, 128));
+	if (root)
+		caps_delete(root);
+	MEASURE("space_write, unmap 128", write_one(own, va, 0, 0, 128));
+	for (unsigned i = 0; i < 128; i++)
+		descriptor(i, (va + i * 2 * EXO_PAGE_SIZE) | RW, i % 2 ? a : b, i, 1);
+	MEASURE("space_write, 128 singles by two capabilities", exo_space_write(own, 0, 128));
+	touch(va, 1);
+	for (unsigned i = 0; i < 128; i++)
+		descriptor(i, (va + i * 2 * EXO_PAGE_SIZE) | (i % 2 ? RW : EXO_MAP_READ), i % 2 ? b : a, i, 1);
+	MEASURE("space_write, singles over others", exo_space_write(own, 0, 128));
+	write_one(own, va, 0, 0, 128), write_one(own, va + 0x80000, 0, 0, 128);
+	for (unsigned i = 0; i < 80; i++) {
+		space_map(apart + i * (2ULL << 20), EXO_MAP_READ, a, 0, 1);
+		space_map(apart + i * (2ULL << 20) + EXO_PAGE_SIZE, RW, a, 1, 1);
+	}
+	touch(apart + EXO_PAGE_SIZE, 1);
+	for (unsigned i = 0; i < 128; i++)
+		descriptor(i, (apart + i % 80 * (2ULL << 20)) | RW, i % 2 ? b : a, i, 1);
+	MEASURE("space_write, singles far apart", exo_space_write(own, 0, 128));
+	for (unsigned i = 0; i < 128; i++)
+		descriptor(i, (apart + i % 80 * (2ULL << 20)) | RW, i % 2 ? b : a, i, i % 2 ? 1 : 2);
+	MEASURE("space_write, pairs far apart", exo_space_write(own, 0, 128));
+	for (unsigned i = 0; i < 128; i++)
+		descriptor(i, (apart + i % 80 * (2ULL << 20) + 0x10000) | EXO_MAP_READ, a, i, 0);
+	MEASURE("space_write, nonsense", exo_space_write(own, 0, 128));
+	REPEAT("cap_delete of 128 frames, mapped", exo_cap_delete(a));
+	REPEAT("cap_delete of 128 frames, mapped far apart", exo_cap_delete(b));
+}
+
+/* Spaces that are as thinly, or as thickly, populated as can be. */
+static void spaces(void)
+{
+	exo_cap_t cap = many_frames(120), page = take_frames(1), space;
+	uint32_t slot = caps_slot(), at = 1;
+	exo_vaddr_t far = 0;
+
+	MEASURE("space_create", exo_space_create(slot, cap, 0));
+	space = (exo_cap_t)result;
+	for (unsigned i = 0; i < 20; i++) {
+		far = ((255ULL - i) << 39) - 0x1000;
+		exo_space_table(space, far, EXO_LEVEL_512G, cap, at);
+		exo_space_table(space, far, EXO_LEVEL_1G, cap, at + 1);
+		MEASURE(i ? "" : "space_table", exo_space_table(space, far, EXO_LEVEL_PAGES, cap, at + 2));
+		write_one(space, far | EXO_MAP_READ, page, 0, 1);
+		at += 5;
+	}
+	REPEAT("cap_delete of a thin space", exo_cap_delete(space));
+	slot = caps_slot();
+	space = made(slot, exo_space_create(slot, cap, 0));
+	exo_space_table(space, far, EXO_LEVEL_512G, cap, 1);
+	exo_space_table(space, far, EXO_LEVEL_1G, cap, 2);
+	exo_space_table(space, far, EXO_LEVEL_PAGES, cap, 3);
+	for (unsigned i = 0; i < 512; i++)
+		write_one(space, ((far & ~0x1fffffULL) + i * 0x1000) | EXO_MAP_READ, page, 0, 1);
+	REPEAT("cap_delete of a thick space", exo_cap_delete(space));
+	REPEAT("cap_delete of its frames", exo_cap_delete(cap));
+	caps_delete(page);
+}
+
+static void environments(void)
+{
+	exo_cap_t cap = many_frames(140), console = core_named(EXO_NAME_CONSOLE);
+	uint32_t slot = caps_slot();
+	struct tiny agent;
+
+	memset(core_arg(0), 0, 64);
+	MEASURE("env_create", exo_env_create(slot, own, 0, cap, 0, 0));
+	exo_cap_t env = (exo_cap_t)result;
+	REPEAT("env_destroy, empty", exo_env_destroy(env));
+	caps_delete(env);
+	agent_begin(&agent, 0);
+	MEASURE("env_read of a page", exo_env_read(agent.env, TINY_DATA, 0, 4096));
+	MEASURE("env_read of two pages", exo_env_read(agent.env, TINY_DATA + 1001, 3, 4093));
+	memset(core_arg(0), ' ', 256);
+	*(char *)core_arg(0) = '#';
+	*(char *)core_arg(255) = '\n';
+	MEASURE("console_write", exo_console_write(console, 0, 256));
+	uint64_t there = (uint64_t)tiny_grant(&agent, cap, 1, RWX);
+	MEASURE("cap_table", exo_cap_table(cap, 70));
+	for (unsigned i = 0; i < 63; i++)
+		agent_do(&agent, EXO_CALL_cap_table, there, i, 0, 0, 0, 0);
+	for (uint32_t i = 64; i < 64 * 64; i++)
+		if (i < 2000)
+			exo_cap_derive(console, agent.env, i, EXO_RIGHT_READ, 0, 0);
+		else if (i < 3000)
+			exo_cap_derive(cap, agent.env, i, EXO_RIGHT_READ, 80, 8);
+		else if (i % 64 == 63)
+			exo_cap_derive(cap, agent.env, i, EXO_RIGHT_READ, 80, 1);
+	REPEAT("env_destroy, a full table", exo_env_destroy(agent.env));
+	tiny_drop(&agent);
+	agent_begin(&agent, 0);
+	there = (uint64_t)tiny_grant(&agent, cap, 1, RWX);
+	for (unsigned i = 0; i < 63; i++)
+		agent_do(&agent, EXO_CALL_cap_table, there, i, 0, 0, 0, 0);
+	REPEAT("env_destroy, a large empty table", exo_env_destroy(agent.env));
+	tiny_drop(&agent);
+	/* The own table has one of its frames. */
+}
+
+/* Claims that differ in their last term only, each of another shape; guards as long as can be. */
+static struct exo_claim *long_claim(unsigned number)
+{
+	struct exo_claim *c = core_arg(0);
+
+	memset(c, 0, sizeof(*c));
+	c->terms = EXO_TERMS_MAX;
+	c->guards = EXO_GUARDS_MAX;
+	for (unsigned i = 0; i < EXO_TERMS_MAX; i++)
+		c->term[i] = (struct exo_term){ .offset = (uint16_t)(100 - 4 * i), .width = 2, .mask = 0xffff, .value = i };
+	c->term[0].value = number;
+	c->term[EXO_TERMS_MAX - 1].mask = 0xff00 | (number & 0xff);
+	c->term[EXO_TERMS_MAX - 1].value = 0;
+	for (unsigned g = 0; g < EXO_GUARDS_MAX; g++) {
+		c->guard_terms[g] = EXO_GUARD_TERMS_MAX;
+		for (unsigned i = 0; i < EXO_GUARD_TERMS_MAX; i++)
+			c->guard[g][i] = (struct exo_term){ .offset = (uint16_t)(40 - 4 * i), .width = 2, .mask = 0xffff,
+				.value = i == 0 ? g + 1 : 0 };
+	}
+	return c;
+}
+
+static void flows(exo_cap_t net)
+{
+	exo_cap_t cap = many_frames(70), rings = many_frames(1 + EXO_RX_FRAMES_MAX), sent = many_frames(EXO_TX_FRAMES_MAX);
+	exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE), data = vm_addresses(16 * EXO_PAGE_SIZE);
+	struct exo_ring *ring = (struct exo_ring *)va;
+	uint32_t slot = caps_slot();
+	exo_cap_t top, flow = 0;
+
+	if (!ok(cap && rings && sent, "frames for flows"))
+		return;
+	long_claim(0)->terms = 0;
+	top = made(slot, exo_flow_make(slot, net, cap, 0, 0));
+	uint64_t most = 0;
+	for (unsigned i = 1; i < 63; i++) {
+		slot = caps_slot();
+		long_claim(i);
+		uint64_t began = count();
+		result = exo_flow_make(slot, top, cap, i, 0);
+		uint64_t took = count() - began;
+		most = took > most ? took : most;
+		if (result > 0)
+			flow = (exo_cap_t)result;
+	}
+	note("flow_make, the 62nd of its kind", most, result);
+	slot = caps_slot();
+	long_claim(1)->term[0].value = 62;
+	MEASURE("flow_make, overlaps with the last", exo_flow_make(slot, top, cap, 65, 0));
+	space_map(va, RW, rings, 0, 1);
+	space_map(data, RW, sent, 0, 16);
+	ring->rx_frames = EXO_RX_FRAMES_MAX;
+	MEASURE("flow_bind, as large as can be", exo_flow_bind(flow, rings, 0, sent, 0, EXO_TX_FRAMES_MAX));
+	memset((void *)data, 0, 16 * EXO_PAGE_SIZE);
+	((uint8_t *)data)[41] = 0;
+	for (unsigned i = 0; i < EXO_TX_SLOTS; i++)
+		ring->tx[i] = (struct exo_tx){ .offset = i % 8 * 100 + 1, .bytes = 100, .flags = i % 8 == 7 ? 0 : EXO_TX_MORE };
+	for (unsigned guard = 0; guard < 2; guard++) {
+		for (unsigned i = 0; i < 8; i++)
+			*(uint16_t *)(data + i * 100 + 1 + 40) = guard ? 0x0400 : 0;
+		ring->tx_head = ring->tx_taken + EXO_TX_SLOTS;
+		MEASURE(guard ? "flow_kick, eight parts each" : "flow_kick, all refused", exo_flow_kick(flow));
+		thread_sleep(core_now() + MS);
+		exo_flow_kick(flow);
+	}
+	for (unsigned i = 0; i < EXO_TX_SLOTS; i++)
+		ring->tx[i] = (struct exo_tx){ .offset = i % 8 * 100 + 1, .bytes = 100 };
+	ring->tx_head = ring->tx_taken + 16;
+	MEASURE("flow_kick, sixteen frames", exo_flow_kick(flow));
+	thread_sleep(core_now() + MS);
+	for (unsigned i = 0; i < EXO_TX_SLOTS; i++)
+		ring->tx[i] = (struct exo_tx){ .offset = i % 8 * 100 + 1, .bytes = 100, .flags = i % 4 == 3 ? 0 : EXO_TX_MORE };
+	ring->tx_head = ring->tx_taken + EXO_TX_SLOTS;
+	MEASURE("flow_kick, sixteen frames of four parts", exo_flow_kick(flow));
+	thread_sleep(core_now() + MS);
+	MEASURE("flow_kick, takes them back", exo_flow_kick(flow));
+	REPEAT("cap_delete of a bound flow", exo_cap_delete(flow));
+	REPEAT("cap_revoke of 61 flows", exo_cap_revoke(top));
+	caps_delete(top);
+	/* Many flows bound through frames of one capability each. */
+	space_map(va, 0, 0, 0, 1);
+	space_map(data, 0, 0, 0, 16);
+	unsigned bound = 0;
+	for (unsigned i = 0; i < 40; i++) {
+		struct exo_claim *c = core_arg(0);
+		memset(c, 0, sizeof(*c));
+		c->terms = 1;
+		c->term[0] = (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x4000 + i };
+		slot = caps_slot();
+		exo_cap_t one = made(slot, exo_flow_make(slot, net, cap, i, 0));
+		exo_cap_t part = (exo_cap_t)caps_derive(rings, RWX, 3 * i, 3), all = 0;
+		space_map(va, RW, part, 0, 1);
+		ring->rx_frames = 2;
+		space_map(va, 0, 0, 0, 1);
+		all = (exo_cap_t)caps_derive(sent, EXO_RIGHT_READ, 0, 256);
+		bound += exo_flow_bind(one, part, 0, all, 0, 256) == 0;
+	}
+	REPEAT("cap_revoke of 40 ranges that flows send from", exo_cap_revoke(sent));
+	REPEAT("cap_revoke of 40 rings", exo_cap_revoke(rings));
+	REPEAT("cap_revoke of 40 flows", exo_cap_revoke(net));
+	is(bound, 40, "flows were bound");
+	REPEAT("cap_delete of the rings", exo_cap_delete(rings));
+	REPEAT("cap_delete of what was sent", exo_cap_delete(sent));
+	caps_delete(cap);
+}
+
+TINY static void sleeper(uint64_t reasons)
+{
+	(void)reasons;
+	if (!tiny_word(1)) {
+		tiny_word(1) = 1;
+		tiny_sleep(tiny_word(0));
+	}
+	for (;;)
+		tiny_sleep(EXO_NEVER);
+}
+
+/* The longest time that a loop which owns all slices is away, while a hundred deadlines come at once. */
+static void timer(void)
+{
+	static struct tiny one[TINIES_MAX];
+	uint32_t slot = caps_slot(), there = 0;
+	exo_cap_t all = made(slot, exo_slice_take(slot, 0, 0, EXO_SLICES));
+	exo_time_t when = core_now() + 40 * MS, end = when + 5 * MS;
+	uint64_t now, last, most = 0;
+
+	for (unsigned i = 0; i < TINIES_MAX; i++) {
+		if (!tiny_make(&one[i], sleeper, 0))
+			break;
+		one[i].word[0] = when;
+		tiny_start(&one[i]);
+		there += tiny_await(&one[i], EXO_ENV_ASLEEP, 100);
+	}
+	exo_slice_bind(all, core_named(EXO_NAME_ENV));
+	is(there, TINIES_MAX, "environments sleep");
+	thread_sleep(when - MS);
+	for (last = count(); core_now() < end; last = now) {
+		now = count();
+		most = now - last > most ? now - last : most;
+	}
+	note("timer, 100 deadlines at once", most, there);
+	caps_delete(all);
+	for (unsigned i = 0; i < TINIES_MAX; i++)
+		tiny_drop(&one[i]);
+}
+
+int main(void)
+{
+	uint64_t null[4];
+
+	own = core_named(EXO_NAME_SPACE);
+	for (unsigned i = 0; i < 4; i++) {
+		null[i] = count();
+		exo_null();
+		null[i] = count() - null[i];
+	}
+	if (!ok(null[2] == null[3] && null[3] < 200, "instructions are counted (a null call %lu)", (long)null[3]))
+		return call_done();
+	tiny_prepare();
+	frames();
+	accounts();
+	slices();
+	trees();
+	writing();
+	spaces();
+	environments();
+	if (ok(core_named(EXO_NAME_NET) != 0, "there is a network device"))
+		flows(core_named(EXO_NAME_NET));
+	timer();
+	ok(!too_long, "no stay in the kernel is longer than %d; the longest, %lu: %s", LIMIT, (long)longest, longest_name);
+	ok(frames_consistent(), "every frame is free or somebody's");
+	return call_done();
+}
