@@ -33,14 +33,20 @@ struct flow *flow_table[EXO_FLOWS_MAX];		/* [s] */
 static struct shape shape_table[EXO_FLOWS_MAX];	/* [s] */
 static uint16_t bucket_table[BUCKETS];		/* [s] index + 1; 0: empty */
 
-/* Where the field lies, as one number: all of a term's first 8 bytes but the flags; offsets count most. */
-static uint64_t term_place(const struct exo_term *term)
+/* Offsets count most, flags least. */
+static struct flow_key term_key(const struct exo_term *term)
 {
 	uint64_t word;
 
 	_Static_assert(offsetof(struct exo_term, flags) == 7, "flags are the last of 8 bytes");
 	__builtin_memcpy(&word, term, sizeof(word));
-	return __builtin_bswap64(word) & ~0xffULL;
+	return (struct flow_key){ __builtin_bswap64(word), (uint64_t)term->mask << 32 | term->value };
+}
+
+/* Is it one field, whatever is said of it? */
+static inline bool same_field(uint64_t place_a, uint64_t place_b)
+{
+	return (place_a ^ place_b) <= EXO_TERM_NOT;
 }
 
 static uint32_t width_mask(unsigned width)
@@ -63,22 +69,27 @@ static bool term_valid(const struct exo_term *term, unsigned limit)
 
 static bool terms_read(struct flow_terms *out, const struct exo_term *in, uint32_t count, unsigned limit)
 {
-	out->count = 0;
+	uint8_t order[EXO_TERMS_MAX];
+
+	out->count = count;
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t place;
-		uint32_t at = out->count;
+		struct flow_key key;
+		uint32_t at = i;
 
 		if (!term_valid(&in[i], limit))
 			return false;
-		place = term_place(&in[i]);
-		while (at > 0 && term_place(&out->term[at - 1]) > place) {
-			out->term[at] = out->term[at - 1];
-			at--;
+		key = term_key(&in[i]);
+		for (; at > 0 && out->key[at - 1].place > key.place; at--) {
+			out->key[at] = out->key[at - 1];
+			order[at] = order[at - 1];
 		}
-		if (at > 0 && term_place(&out->term[at - 1]) == place)
+		out->key[at] = key;
+		order[at] = (uint8_t)i;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0 && same_field(out->key[i - 1].place, out->key[i].place))
 			return false;
-		out->term[at] = in[i];
-		out->count++;
+		out->term[i] = in[order[i]];
 	}
 	return true;
 }
@@ -105,58 +116,62 @@ int64_t flow_claim_read(struct flow_claim *out, const struct exo_claim *in)
 
 /* --- comparing claims --- */
 
-/* Can no field satisfy both? Same place. */
-static bool terms_exclude(const struct exo_term *a, const struct exo_term *b)
+/* Can no field satisfy both? The same field, two terms that differ. */
+static inline bool keys_exclude(const struct flow_key *a, const struct flow_key *b)
 {
-	bool a_not = a->flags & EXO_TERM_NOT, b_not = b->flags & EXO_TERM_NOT;
+	uint32_t mask_a = (uint32_t)(a->what >> 32), mask_b = (uint32_t)(b->what >> 32);
+	uint32_t value_a = (uint32_t)a->what, value_b = (uint32_t)b->what;
 
-	if (!a_not && !b_not)
-		return ((a->value ^ b->value) & a->mask & b->mask) != 0;
-	if (a_not && b_not)
-		return a->mask == b->mask && (a->mask & (a->mask - 1)) == 0 && a->value != b->value;
-	if (a_not)
-		return (b->mask & a->mask) == a->mask && (b->value & a->mask) == a->value;
-	return (a->mask & b->mask) == b->mask && (a->value & b->mask) == b->value;
+	if (likely(!((a->place | b->place) & EXO_TERM_NOT)))
+		return ((value_a ^ value_b) & mask_a & mask_b) != 0;
+	if (a->place == b->place)
+		return mask_a == mask_b && (mask_a & (mask_a - 1)) == 0;
+	if (a->place & EXO_TERM_NOT)
+		return (mask_b & mask_a) == mask_a && (value_b & mask_a) == value_a;
+	return (mask_a & mask_b) == mask_b && (value_a & mask_b) == value_b;
 }
 
-/* Does every field that satisfies `strong` satisfy `weak`? Same place. */
-static bool term_implies(const struct exo_term *strong, const struct exo_term *weak)
+/* Does every field that satisfies `strong` satisfy `weak`? The same field. */
+static bool key_implies(const struct flow_key *strong, const struct flow_key *weak)
 {
-	bool strong_not = strong->flags & EXO_TERM_NOT, weak_not = weak->flags & EXO_TERM_NOT;
+	bool strong_not = strong->place & EXO_TERM_NOT, weak_not = weak->place & EXO_TERM_NOT;
+	uint32_t mask = (uint32_t)(weak->what >> 32);
 
 	if (strong_not)
-		return weak_not && strong->mask == weak->mask && strong->value == weak->value;
-	if ((strong->mask & weak->mask) != weak->mask)
+		return weak_not && strong->what == weak->what;
+	if (((strong->what >> 32) & mask) != mask)
 		return false;
-	return ((strong->value & weak->mask) == weak->value) != weak_not;
+	return (((uint32_t)strong->what & mask) == (uint32_t)weak->what) != weak_not;
 }
 
+/* This is done with each flow below one parent. */
 static bool conjunctions_exclude(const struct flow_terms *a, const struct flow_terms *b)
 {
-	uint32_t i = 0, j = 0;
+	const struct flow_key *s = a->key, *t = b->key, *end_s = s + a->count, *end_t = t + b->count;
 
-	while (i < a->count && j < b->count) {
-		uint64_t place_a = term_place(&a->term[i]), place_b = term_place(&b->term[j]);
-
-		if (place_a == place_b && terms_exclude(&a->term[i], &b->term[j]))
-			return true;
-		i += place_a <= place_b;
-		j += place_b <= place_a;
+	while (s != end_s && t != end_t) {
+		if (same_field(s->place, t->place)) {
+			if ((s->what != t->what || s->place != t->place) && keys_exclude(s, t))
+				return true;
+			s++, t++;
+		} else if (s->place < t->place) {
+			s++;
+		} else {
+			t++;
+		}
 	}
 	return false;
 }
 
 static bool conjunction_implies(const struct flow_terms *strong, const struct flow_terms *weak)
 {
-	uint32_t i = 0, j = 0;
+	const struct flow_key *s = strong->key, *t = weak->key, *end_s = s + strong->count, *end_t = t + weak->count;
 
-	while (j < weak->count) {
-		while (i < strong->count && term_place(&strong->term[i]) < term_place(&weak->term[j]))
-			i++;
-		if (i == strong->count || term_place(&strong->term[i]) != term_place(&weak->term[j]) ||
-		    !term_implies(&strong->term[i], &weak->term[j]))
+	for (; t != end_t; t++) {
+		while (s != end_s && s->place < t->place && !same_field(s->place, t->place))
+			s++;
+		if (s == end_s || !same_field(s->place, t->place) || !key_implies(s, t))
 			return false;
-		j++;
 	}
 	return true;
 }
@@ -166,10 +181,11 @@ static bool same_shape(const struct flow_terms *a, const struct flow_terms *b)
 	if (a->count != b->count)
 		return false;
 	for (uint32_t i = 0; i < a->count; i++) {
-		const struct exo_term *s = &a->term[i], *t = &b->term[i];
+		const struct flow_key *s = &a->key[i], *t = &b->key[i];
 
-		if (term_place(s) != term_place(t) || s->mask != t->mask || s->flags != t->flags ||
-		    ((s->flags & EXO_TERM_NOT) && s->value != t->value))
+		/* All of a negated term, but not a plain one's value, belongs to the shape. */
+		if (s->place != t->place || (s->what != t->what &&
+		    ((s->place & EXO_TERM_NOT) || (s->what ^ t->what) >> 32)))
 			return false;
 	}
 	return true;

@@ -12,6 +12,11 @@
 
 #define FRAME_BYTES_MIN	14	/* two addresses and a type: less is no frame */
 
+/* What one kick may do, in units of some 150 instructions, and what a frame costs, its parts and guard terms apart. */
+#define KICK_UNITS	112
+#define FRAME_UNITS	4
+#define TERMS_PER_UNIT	8
+
 /* Rough instruction counts, by which one stay in the kernel is bounded. */
 #define COST_PACKET	150
 #define COST_SHAPE	100
@@ -203,11 +208,21 @@ static bool transmit(struct flow *flow, const struct posted *posted)
 	return true;
 }
 
+static unsigned guard_terms(const struct flow_claim *claim)
+{
+	unsigned terms = 0;
+
+	for (uint32_t i = 0; i < claim->guards; i++)
+		terms += claim->guard[i].count;
+	return terms;
+}
+
 int64_t flow_kick(struct flow *flow)
 {
 	struct device *device = flow->device;
 	uint64_t sent = flow->info->tx_packets;
 	uint32_t head = read_once(flow->ring->tx_head);
+	unsigned budget = KICK_UNITS, each = FRAME_UNITS + guard_terms(&flow->claim) / TERMS_PER_UNIT;
 	struct posted posted;
 	int64_t taken = 0;
 
@@ -219,6 +234,10 @@ int64_t flow_kick(struct flow *flow)
 		posted_read(flow, head - flow->tx_taken, &posted);
 		if (posted.descriptors == 0)
 			break;
+		if (!afford(&budget, each + posted.descriptors)) {
+			flow->tx_wait = true;
+			break;
+		}
 		if (posted.descriptors + flow->tx_taken - flow->tx_done > EXO_TX_SLOTS || !transmit(flow, &posted)) {
 			flow->tx_wait = true;
 			break;

@@ -23,10 +23,16 @@
 
 struct device;
 
-/* A conjunction: terms sorted by place, each place once. */
+/* A term for comparing: all that says where its field lies, as one number, with `flags` lowest; mask << 32 | value. */
+struct flow_key {
+	uint64_t place, what;
+};
+
+/* A conjunction: terms sorted by place, each field once. */
 struct flow_terms {
 	uint32_t count;
 	struct exo_term term[EXO_TERMS_MAX];
+	struct flow_key key[EXO_TERMS_MAX];
 };
 _Static_assert(EXO_GUARD_TERMS_MAX <= EXO_TERMS_MAX, "one type for both");
 

@@ -11,6 +11,7 @@
 #include "exo/spaces.h"
 
 #define LONG_WAY	3	/* pages that a descriptor costs more that is not done in a group */
+#define GROUP_WAY	2	/* pages that the start of a group costs more */
 
 /* Pages [va, va + count), which may lie under two leaf tables: their entries there. */
 struct stretch {
@@ -434,16 +435,17 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
     struct exo_map *end)
 {
 	struct stale stale;
-	struct exo_map *map, *next, copy;
+	struct exo_map *map, *next, *last, copy;
 	uint64_t pages = 0, old;
 	int64_t error = 0;
 
 	stale.count = 0;
 	stale.loaded = cpu.space == root;
 	for (map = start; map < end; ) {
-		next = group_write(env, root, map, end, &stale);
+		last = map + (EXO_MAP_BATCH_MAX - pages);
+		next = group_write(env, root, map, last < end ? last : end, &stale);
 		if (likely(next != map)) {
-			pages += (uint64_t)(next - map) + 1;
+			pages += (uint64_t)(next - map) + GROUP_WAY;
 			map = next;
 			if (pages >= EXO_MAP_BATCH_MAX)
 				break;
@@ -541,8 +543,9 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
  * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the
  * argument frame say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each
  * is done wholly or not at all, and the first that cannot be done ends the call, as does the one that would
- * pass EXO_MAP_BATCH_MAX pages in all, where a descriptor of several pages counts 3 more, and one under
- * another leaf table than the last one more. Nothing is done if an error is returned.
+ * pass EXO_MAP_BATCH_MAX pages in all, where a descriptor of several pages counts 3 more, and one 2 more that
+ * does not do the same as the last (map with these flags, unmap, lower rights) under the same leaf table.
+ * Nothing is done if an error is returned.
  * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both;
  * writable and executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring;
  * readable also if it is a page table, capability table or exposed page. An entry that is present is

@@ -64,7 +64,7 @@ struct exo_claim {
 #define EXO_TX_FRAMES_MAX	1024
 #define EXO_TX_MORE		1	/* the frame goes on in the next descriptor; at most EXO_TX_PARTS_MAX */
 #define EXO_TX_PARTS_MAX	8
-#define EXO_KICK_MAX		16	/* frames that one exo_flow_kick takes */
+#define EXO_KICK_MAX		16	/* frames that one exo_flow_kick takes; fewer if they have many parts */
 
 struct exo_rx {
 	uint16_t bytes;

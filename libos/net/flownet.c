@@ -252,7 +252,7 @@ static void flow_kick(struct flow *flow)
 		flow->posted_frames -= (uint32_t)taken;
 		flow_reclaim(flow);
 		backlog_drain(flow);
-		if (taken < EXO_KICK_MAX)
+		if (!taken)
 			break;
 	}
 }

@@ -136,7 +136,7 @@ static void malformed(void)
 
 static void table(void)
 {
-	exo_cap_t frames = take_frames(24), flow[70], more[3] = { take_frames(24), take_frames(24), 0 };
+	exo_cap_t frames = take_frames(24), flow[70], more[3] = { take_frames(24), take_frames(24), 0 }, spare = take_frames(1);
 	unsigned count = 0;
 	int64_t result = 0;
 
@@ -154,11 +154,11 @@ static void table(void)
 	while ((result = exo_cap_revoke(net)) == -EXO_EAGAIN)
 		if (calls++ == 1) {
 			claim(0x2000);
-			is(make(net, frames, 0), -EXO_ESTATE, "make STATE: the parent is being revoked");
+			is(make(net, spare, 0), -EXO_ESTATE, "make STATE: the parent is being revoked");
 		}
 	is(result, 0, "revoke takes all of them back");
 	ok(cap_of(child)->type == EXO_TYPE_NONE && cap_of(flow[0])->type == EXO_TYPE_NONE, "in %u calls", calls);
-	caps_delete(more[1]), caps_delete(more[0]), caps_delete(frames);
+	caps_delete(more[1]), caps_delete(more[0]), caps_delete(frames), caps_delete(spare);
 }
 
 static void binding(void)

@@ -517,6 +517,39 @@ static void test_depth(void)
 	is_int(left, 0, "in their frames is nothing of the kernel's");
 }
 
+/* One step of a revocation ends one binding at most: a binding may have over a thousand frames. */
+static void test_unbind_steps(void)
+{
+	struct exo_term term = { .offset = 40, .width = 1, .mask = 0xff };
+	exo_cap_t rings = take_run(0, SLOT_RING, 6);
+	struct exo_claim claim;
+	struct flow *flow[3];
+	unsigned i, bound = 3, before, most = 0;
+	int64_t result;
+
+	for (i = 0; i < 3; i++) {
+		term.value = i;
+		claim = claim_of(1, &term);
+		(void)make(0, SLOT_FIRST + i, world_handle(0, SLOT_ROOT), i, &claim);
+		flow[i] = flow_at(0, SLOT_FIRST + i);
+		(void)CALL(0, cap_derive, rings, 0, SLOT_FIRST + 10 + i, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 2 * i, 2);
+		ring_of(0, SLOT_FIRST + 10 + i)->rx_frames = 1;
+		is_int(bind(0, SLOT_FIRST + i, SLOT_FIRST + 10 + i, 0, 0), 0, "a ring");
+	}
+	do {
+		before = bound;
+		result = CALL(0, cap_revoke, rings);
+		for (bound = i = 0; i < 3; i++)
+			bound += flow[i]->ring != NULL;
+		if (before - bound > most)
+			most = before - bound;
+	} while (result == ERR(AGAIN));
+	ok(result == 0 && bound == 0 && most == 1, "they are unbound one in a step");
+	is_int(CALL(0, cap_delete, rings), 0, "their frames go");
+	for (i = 0; i < 3; i++)
+		is_int(CALL(0, cap_delete, world_handle(0, SLOT_FIRST + i)), 0, "and the flows");
+}
+
 /* What is behind a short packet in the device's buffer reaches nobody. */
 static void test_tail(void)
 {
@@ -799,6 +832,7 @@ int main(void)
 	test_full();
 	test_guards();
 	test_depth();
+	test_unbind_steps();
 
 	struct exo_claim claim = claim_of(1, &type_a);
 	claim.guards = 1;
