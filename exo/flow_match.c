@@ -33,15 +33,17 @@ struct flow *flow_table[EXO_FLOWS_MAX];		/* [s] */
 static struct shape shape_table[EXO_FLOWS_MAX];	/* [s] */
 static uint16_t bucket_table[BUCKETS];		/* [s] index + 1; 0: empty */
 
-/* Offsets count most, flags least. */
-static struct flow_key term_key(const struct exo_term *term)
+/* Where the field lies, as one number: offsets count most, flags, which are few, least. */
+static uint64_t term_place(const struct exo_term *term)
 {
 	uint64_t word;
 
 	_Static_assert(offsetof(struct exo_term, flags) == 7, "flags are the last of 8 bytes");
 	__builtin_memcpy(&word, term, sizeof(word));
-	return (struct flow_key){ __builtin_bswap64(word), (uint64_t)term->mask << 32 | term->value };
+	return __builtin_bswap64(word);
 }
+#define ORDER_SHIFT	1	/* above EXO_TERM_NOT */
+#define ORDER_MASK	(EXO_TERMS_MAX - 1)
 
 /* Is it one field, whatever is said of it? */
 static inline bool same_field(uint64_t place_a, uint64_t place_b)
@@ -49,47 +51,43 @@ static inline bool same_field(uint64_t place_a, uint64_t place_b)
 	return (place_a ^ place_b) <= EXO_TERM_NOT;
 }
 
-static uint32_t width_mask(unsigned width)
-{
-	return width == 4 ? 0xffffffff : (1u << 8 * width) - 1;
-}
+#define WIDTHS	(1u << 1 | 1u << 2 | 1u << 4)
 
-static bool term_valid(const struct exo_term *term, unsigned limit)
+static inline bool term_valid(const struct exo_term *term, unsigned limit)
 {
-	if (term->width != 1 && term->width != 2 && term->width != 4)
+	unsigned width = term->width;
+
+	if (width > 4 || !(WIDTHS >> width & 1) || term->offset + width > limit || (term->flags & ~EXO_TERM_NOT))
 		return false;
-	if (term->offset + term->width > limit || (term->flags & ~EXO_TERM_NOT))
+	if (!term->rel_mask ? term->rel_offset | term->rel_shift :
+	    term->rel_offset >= limit || term->rel_shift > REL_SHIFT_MAX)
 		return false;
-	if (term->rel_mask == 0 && (term->rel_offset || term->rel_shift))
-		return false;
-	if (term->rel_offset >= limit || term->rel_shift > REL_SHIFT_MAX)
-		return false;
-	return term->mask != 0 && (term->mask & ~width_mask(term->width)) == 0 && (term->value & ~term->mask) == 0;
+	return term->mask != 0 && (uint64_t)term->mask >> 8 * width == 0 && (term->value & ~term->mask) == 0;
 }
 
 static bool terms_read(struct flow_terms *out, const struct exo_term *in, uint32_t count, unsigned limit)
 {
-	uint8_t order[EXO_TERMS_MAX];
+	uint64_t sorted[EXO_TERMS_MAX], place, before = ~0ULL;
+	uint32_t i, at;
 
-	out->count = count;
-	for (uint32_t i = 0; i < count; i++) {
-		struct flow_key key;
-		uint32_t at = i;
-
+	/* In the bits of a place that no flag uses: which one it is. */
+	for (i = 0; i < count; i++) {
 		if (!term_valid(&in[i], limit))
 			return false;
-		key = term_key(&in[i]);
-		for (; at > 0 && out->key[at - 1].place > key.place; at--) {
-			out->key[at] = out->key[at - 1];
-			order[at] = order[at - 1];
-		}
-		out->key[at] = key;
-		order[at] = (uint8_t)i;
+		place = term_place(&in[i]) | i << ORDER_SHIFT;
+		for (at = i; at > 0 && sorted[at - 1] > place; at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = place;
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		if (i > 0 && same_field(out->key[i - 1].place, out->key[i].place))
+	out->count = count;
+	for (i = 0; i < count; i++) {
+		at = sorted[i] >> ORDER_SHIFT & ORDER_MASK;
+		place = sorted[i] & ~((uint64_t)ORDER_MASK << ORDER_SHIFT);
+		if (same_field(before, place))
 			return false;
-		out->term[i] = in[order[i]];
+		before = place;
+		out->term[i] = in[at];
+		out->key[i] = (struct flow_key){ place, in[at].mask, in[at].value };
 	}
 	return true;
 }
@@ -116,42 +114,40 @@ int64_t flow_claim_read(struct flow_claim *out, const struct exo_claim *in)
 
 /* --- comparing claims --- */
 
-/* Can no field satisfy both? The same field, two terms that differ. */
-static inline bool keys_exclude(const struct flow_key *a, const struct flow_key *b)
+/* Can no field satisfy both? The same field, one of them negated, or both. */
+static out_of_line bool negated_exclude(const struct flow_key *a, const struct flow_key *b)
 {
-	uint32_t mask_a = (uint32_t)(a->what >> 32), mask_b = (uint32_t)(b->what >> 32);
-	uint32_t value_a = (uint32_t)a->what, value_b = (uint32_t)b->what;
-
-	if (likely(!((a->place | b->place) & EXO_TERM_NOT)))
-		return ((value_a ^ value_b) & mask_a & mask_b) != 0;
 	if (a->place == b->place)
-		return mask_a == mask_b && (mask_a & (mask_a - 1)) == 0;
+		return a->mask == b->mask && (a->mask & (a->mask - 1)) == 0 && a->value != b->value;
 	if (a->place & EXO_TERM_NOT)
-		return (mask_b & mask_a) == mask_a && (value_b & mask_a) == value_a;
-	return (mask_a & mask_b) == mask_b && (value_a & mask_b) == value_b;
+		return (b->mask & a->mask) == a->mask && (b->value & a->mask) == a->value;
+	return (a->mask & b->mask) == b->mask && (a->value & b->mask) == b->value;
 }
 
 /* Does every field that satisfies `strong` satisfy `weak`? The same field. */
-static bool key_implies(const struct flow_key *strong, const struct flow_key *weak)
+static inline bool key_implies(const struct flow_key *strong, const struct flow_key *weak)
 {
 	bool strong_not = strong->place & EXO_TERM_NOT, weak_not = weak->place & EXO_TERM_NOT;
-	uint32_t mask = (uint32_t)(weak->what >> 32);
 
 	if (strong_not)
-		return weak_not && strong->what == weak->what;
-	if (((strong->what >> 32) & mask) != mask)
+		return weak_not && strong->mask == weak->mask && strong->value == weak->value;
+	if ((strong->mask & weak->mask) != weak->mask)
 		return false;
-	return (((uint32_t)strong->what & mask) == (uint32_t)weak->what) != weak_not;
+	return ((strong->value & weak->mask) == weak->value) != weak_not;
 }
 
-/* This is done with each flow below one parent. */
+/* Done with each flow below one parent. */
 static bool conjunctions_exclude(const struct flow_terms *a, const struct flow_terms *b)
 {
 	const struct flow_key *s = a->key, *t = b->key, *end_s = s + a->count, *end_t = t + b->count;
 
 	while (s != end_s && t != end_t) {
-		if (same_field(s->place, t->place)) {
-			if ((s->what != t->what || s->place != t->place) && keys_exclude(s, t))
+		if (likely(s->place == t->place) && likely(!(s->place & EXO_TERM_NOT))) {
+			if ((s->value ^ t->value) & s->mask & t->mask)
+				return true;
+			s++, t++;
+		} else if (unlikely(same_field(s->place, t->place))) {
+			if (negated_exclude(s, t))
 				return true;
 			s++, t++;
 		} else if (s->place < t->place) {
@@ -167,7 +163,7 @@ static bool conjunction_implies(const struct flow_terms *strong, const struct fl
 {
 	const struct flow_key *s = strong->key, *t = weak->key, *end_s = s + strong->count, *end_t = t + weak->count;
 
-	for (; t != end_t; t++) {
+	for (; t != end_t; s++, t++) {
 		while (s != end_s && s->place < t->place && !same_field(s->place, t->place))
 			s++;
 		if (s == end_s || !same_field(s->place, t->place) || !key_implies(s, t))
@@ -183,9 +179,9 @@ static bool same_shape(const struct flow_terms *a, const struct flow_terms *b)
 	for (uint32_t i = 0; i < a->count; i++) {
 		const struct flow_key *s = &a->key[i], *t = &b->key[i];
 
-		/* All of a negated term, but not a plain one's value, belongs to the shape. */
-		if (s->place != t->place || (s->what != t->what &&
-		    ((s->place & EXO_TERM_NOT) || (s->what ^ t->what) >> 32)))
+		/* The value belongs to the shape only if the term is negated. */
+		if (s->place != t->place || s->mask != t->mask ||
+		    ((s->place & EXO_TERM_NOT) && s->value != t->value))
 			return false;
 	}
 	return true;
@@ -219,6 +215,8 @@ int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *cla
 		return ERR(STATE);
 	if (!guards_within(&parent->claim, claim))
 		return ERR(RIGHTS);
+	if (parent->terms_below + claim->terms.count > EXO_TERMS_BELOW_MAX)
+		return ERR(FULL);
 	for (unsigned i = 0; i < EXO_FLOWS_MAX; i++) {
 		const struct flow *other = flow_table[i];
 
@@ -312,6 +310,7 @@ void flow_insert(struct flow *flow)
 		return;
 	parent = flow_table[flow->parent];
 	parent->children++;
+	parent->terms_below += flow->claim.terms.count;
 	flow->shape = shape_find(parent, &flow->claim.terms);
 	if (flow->shape == FLOW_NONE)
 		flow->shape = shape_make(parent, flow);
@@ -373,6 +372,7 @@ void flow_remove(struct flow *flow)
 	bucket_remove(flow);
 	shape_leave(flow_table[flow->parent], flow);
 	flow_table[flow->parent]->children--;
+	flow_table[flow->parent]->terms_below -= flow->claim.terms.count;
 	flow_table[flow->index] = NULL;
 }
 

@@ -23,9 +23,10 @@
 
 struct device;
 
-/* A term for comparing: all that says where its field lies, as one number, with `flags` lowest; mask << 32 | value. */
+/* A term for comparing: all that says where its field lies, as one number, with `flags` lowest; then as in the term. */
 struct flow_key {
-	uint64_t place, what;
+	uint64_t place;
+	uint32_t mask, value;
 };
 
 /* A conjunction: terms sorted by place, each field once. */
@@ -50,7 +51,8 @@ struct flow {
 	exo_pfn_t self;		/* own frame */
 	uint16_t index, parent;	/* in the table; the root's parent is FLOW_NONE */
 	uint32_t holds;
-	uint32_t children;	/* flows right below */
+	uint32_t children;	/* flows right below ... */
+	uint32_t terms_below;	/* ... and how many terms these have */
 	struct device *device;
 	struct exo_flow_info *info;
 	/* flow_match.c */

@@ -209,7 +209,6 @@ static out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, u
 	cpu_timer_need(cpu.slice_end);
 	if (cpu.payer == self)
 		cpu_pays(caller);
-	hand(caller);
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
 
@@ -224,14 +223,12 @@ int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 		return reply_slowly(a0, a1, a2, a3, a4);
 
 	part(self, caller);
-	caller->called = NULL;
 	if (serving & SERVING_RESTING) {
 		env_set_state(self, EXO_ENV_ASLEEP);
 		cpu_replace(self, caller);
 	} else {
 		cpu_link_before(caller, self);
 	}
-	hand(caller);
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
 

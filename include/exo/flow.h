@@ -23,6 +23,7 @@
 #include <exo/types.h>
 
 #define EXO_TERMS_MAX		8	/* of a flow itself, above what its parents say */
+#define EXO_TERMS_BELOW_MAX	320	/* of all flows right below one */
 #define EXO_GUARDS_MAX		4
 #define EXO_GUARD_TERMS_MAX	8
 #define EXO_GUARD_BYTES		64

@@ -314,7 +314,7 @@ static void environments(void)
 	/* The own table has one of its frames. */
 }
 
-/* Claims that differ in their last term only, each of another shape; guards as long as can be. */
+/* Claims as different as can be that exclude each other by their last term; guards as long as can be. */
 static struct exo_claim *long_claim(unsigned number)
 {
 	struct exo_claim *c = core_arg(0);
@@ -323,10 +323,9 @@ static struct exo_claim *long_claim(unsigned number)
 	c->terms = EXO_TERMS_MAX;
 	c->guards = EXO_GUARDS_MAX;
 	for (unsigned i = 0; i < EXO_TERMS_MAX; i++)
-		c->term[i] = (struct exo_term){ .offset = (uint16_t)(100 - 4 * i), .width = 2, .mask = 0xffff, .value = i };
+		c->term[i] = (struct exo_term){ .offset = (uint16_t)(100 - 4 * i), .width = 2, .mask = 0xff00 | number };
+	c->term[0].mask = 0xffff;
 	c->term[0].value = number;
-	c->term[EXO_TERMS_MAX - 1].mask = 0xff00 | (number & 0xff);
-	c->term[EXO_TERMS_MAX - 1].value = 0;
 	for (unsigned g = 0; g < EXO_GUARDS_MAX; g++) {
 		c->guard_terms[g] = EXO_GUARD_TERMS_MAX;
 		for (unsigned i = 0; i < EXO_GUARD_TERMS_MAX; i++)
@@ -351,7 +350,7 @@ static void flows(exo_cap_t net)
 	uint64_t most = 0;
 	for (unsigned i = 1; i < 63; i++) {
 		slot = caps_slot();
-		long_claim(i);
+		long_claim(i)->terms = i < 62 ? 5 : EXO_TERMS_MAX;
 		uint64_t began = count();
 		result = exo_flow_make(slot, top, cap, i, 0);
 		uint64_t took = count() - began;

@@ -35,7 +35,7 @@ static void test_call(void)
 {
 	struct child a = server();
 	exo_cap_t entry = entry_to(a, 0xbad9e);
-	uint64_t ns;
+	uint64_t ns, switches = first->info->switches;
 
 	first->arch.caller.rip = 0x4444;
 	null.now += 100;
@@ -54,6 +54,7 @@ static void test_call(void)
 	ok(null.message.rax == 7 && null.message.rdx == 11 && null.message.r10 == 12 &&
 	    null.message.r8 == 13 && null.message.r9 == 14, "status and words");
 	ok(a.env->info->state == EXO_ENV_ASLEEP && first->info->state == EXO_ENV_READY, "states");
+	is_int((long long)(first->info->switches - switches), 1, "one switch back");
 	ns = first->info->ns;
 	null.now += 25;
 	(void)null_call(EXO_CALL_yield, a.cap, 0, 0, 0, 0, 0);
