@@ -80,6 +80,7 @@ static bool terms_read(struct flow_terms *out, const struct exo_term *in, uint32
 		sorted[at] = place;
 	}
 	out->count = count;
+	out->shape = 0;
 	for (i = 0; i < count; i++) {
 		at = sorted[i] >> ORDER_SHIFT & ORDER_MASK;
 		place = sorted[i] & ~((uint64_t)ORDER_MASK << ORDER_SHIFT);
@@ -88,6 +89,7 @@ static bool terms_read(struct flow_terms *out, const struct exo_term *in, uint32
 		before = place;
 		out->term[i] = in[at];
 		out->key[i] = (struct flow_key){ place, in[at].mask, in[at].value };
+		out->shape = out->shape * 31 + (uint32_t)(place >> 32) + in[at].mask;
 	}
 	return true;
 }
@@ -174,7 +176,7 @@ static bool conjunction_implies(const struct flow_terms *strong, const struct fl
 
 static bool same_shape(const struct flow_terms *a, const struct flow_terms *b)
 {
-	if (a->count != b->count)
+	if (a->shape != b->shape || a->count != b->count)
 		return false;
 	for (uint32_t i = 0; i < a->count; i++) {
 		const struct flow_key *s = &a->key[i], *t = &b->key[i];
@@ -211,6 +213,8 @@ static bool guards_within(const struct flow_claim *parent, const struct flow_cla
 
 int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *claim)
 {
+	unsigned peers = 0;
+
 	if (parent->claim.shared)
 		return ERR(STATE);
 	if (!guards_within(&parent->claim, claim))
@@ -225,6 +229,8 @@ int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *cla
 		if (!claim->shared || !other->claim.shared || !same_shape(&claim->terms, &other->claim.terms) ||
 		    !same_values(&claim->terms, &other->claim.terms))
 			return ERR(OVERLAP);
+		if (++peers == EXO_SHARED_MAX)
+			return ERR(FULL);
 	}
 	return flow_index_free() == FLOW_NONE ? ERR(FULL) : 0;
 }

@@ -32,6 +32,7 @@ struct flow_key {
 /* A conjunction: terms sorted by place, each field once. */
 struct flow_terms {
 	uint32_t count;
+	uint32_t shape;		/* two of one shape have the same number here */
 	struct exo_term term[EXO_TERMS_MAX];
 	struct flow_key key[EXO_TERMS_MAX];
 };

@@ -97,10 +97,12 @@ static void spend(unsigned *budget, unsigned units)
 /* The first present entry of a table, NULL if it has none; looking costs budget. */
 static uint64_t *first_entry(exo_pfn_t pfn, unsigned entries, unsigned *budget)
 {
-	uint64_t *table = pfn_to_virt(pfn);
+	uint64_t *table = pfn_to_virt(pfn), *at;
 	unsigned i;
 
-	for (i = 0; i < entries && !table[i]; i++)
+	for (at = table; at < table + entries && !(at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]); at += 8)
+		;
+	for (i = (unsigned)(at - table); i < entries && !table[i]; i++)
 		;
 	spend(budget, i >> SCAN_SHIFT);
 	return i < entries ? table + i : NULL;

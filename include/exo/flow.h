@@ -8,7 +8,7 @@
  * A flow is made below a parent and says only what it adds: its claim is the parent's and its own terms together. Two
  * flows below one parent must be disjoint, i.e. have a field in common that no packet can satisfy for both, unless both
  * are marked shared and make the same claim: then each gets a copy. A shared flow has none below it.
- * A *guard* is up to four alternatives, each a conjunction; a frame is sent only if one matches its first bytes. Each
+ * A *guard* is up to three alternatives, each a conjunction; a frame is sent only if one matches its first bytes. Each
  * alternative must imply every term of one of the parent's alternatives. A field stands once in a conjunction.
  *
  * A ring's frame 0 holds struct exo_ring, followed in the capability by `rx_frames` frames, each two receive slots of
@@ -23,14 +23,15 @@
 #include <exo/types.h>
 
 #define EXO_TERMS_MAX		8	/* of a flow itself, above what its parents say */
-#define EXO_TERMS_BELOW_MAX	320	/* of all flows right below one */
-#define EXO_GUARDS_MAX		4
+#define EXO_TERMS_BELOW_MAX	256	/* of all flows right below one */
+#define EXO_GUARDS_MAX		3
 #define EXO_GUARD_TERMS_MAX	8
 #define EXO_GUARD_BYTES		64
 #define EXO_FLOWS_MAX		64	/* of all devices together */
 #define EXO_FRAME_BYTES_MAX	1514	/* an Ethernet frame without its checksum */
 
-#define EXO_FLOW_SHARED		1	/* receives a copy beside other shared flows with the same claim */
+#define EXO_FLOW_SHARED		1	/* receives a copy beside other shared flows with the same claim ... */
+#define EXO_SHARED_MAX		40	/* ... of which there are so many at most */
 
 #define EXO_TERM_NOT		1	/* holds when (field & mask) != value */
 

@@ -161,6 +161,41 @@ static void table(void)
 	caps_delete(more[1]), caps_delete(more[0]), caps_delete(frames), caps_delete(spare);
 }
 
+/* Limits of what one parent has below it. */
+static void limits(void)
+{
+	exo_cap_t frames = take_frames(24), more = take_frames(24);
+	unsigned shared = 0, terms = 0;
+	int64_t result;
+
+	for (;; shared++) {
+		claim(0x1234)->flags = EXO_FLOW_SHARED;
+		result = make(net, shared < 24 ? frames : more, shared % 24);
+		if (result < 0)
+			break;
+	}
+	is(result, -EXO_EFULL, "make FULL: a claim that many share");
+	is(shared, EXO_SHARED_MAX, "as many as may");
+	exo_cap_t one = (exo_cap_t)caps_derive(net, ALL, 0, 0);
+	while ((result = exo_cap_revoke(net)) == -EXO_EAGAIN)
+		;
+	ok(cap_of(one)->type == EXO_TYPE_NONE, "they go");
+	for (unsigned i = 0; i < 48; i++) {
+		struct exo_claim *c = claim((uint16_t)i);
+		for (c->terms = 1; c->terms < EXO_TERMS_MAX; c->terms++)
+			c->term[c->terms] = (struct exo_term){ .offset = (uint16_t)(40 + c->terms), .width = 1, .mask = 1 };
+		result = make(net, i < 24 ? frames : more, i % 24);
+		if (result < 0)
+			break;
+		terms += EXO_TERMS_MAX;
+	}
+	is(result, -EXO_EFULL, "make FULL: terms of all flows below one");
+	is(terms, EXO_TERMS_BELOW_MAX, "as many as may be");
+	while ((result = exo_cap_revoke(net)) == -EXO_EAGAIN)
+		;
+	caps_delete(more), caps_delete(frames);
+}
+
 static void binding(void)
 {
 	exo_cap_t frames = take_frames(8), claims = take_frames(1), weak_frames, weak;
@@ -333,6 +368,7 @@ int main(void)
 		making();
 		malformed();
 		table();
+		limits();
 		binding();
 		sending();
 		ends();

@@ -94,12 +94,14 @@ static void call(void)
 	agent.word[SERVE] = SERVE_YIELD;
 	is(ask(entry, core_now() + 20 * MS), -EXO_ETIME, "a server that goes astray is cut off in time");
 	ok(agent.disp->pending & EXO_EVENT_CUT, "it is told");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 100), "and sleeps again");
 	agent.word[SERVE] = SERVE_SLEEP;
 	exo_time_t end = core_now() + 10 * MS;
 	is(ask(entry, end), -EXO_ETIME, "call TIME: a server that sleeps");
 	ok(core_now() >= end && core_now() < end + 500 * MS, "at the deadline");
 	ok(agent.disp->pending & EXO_EVENT_CUT, "it gets CUT");
 	is(agent_do(&agent, EXO_CALL_reply, 1, 2, 3, 4, 5, 0), -EXO_ESTATE, "reply STATE: too late");
+	tiny_await(&agent, EXO_ENV_ASLEEP, 100);
 	agent.word[SERVE] = SERVE_REPLY;
 	is(ask(entry, core_now() + 100 * MS), 7, "it can be called again");
 	agent.word[SERVE] = SERVE_SPIN;
@@ -183,6 +185,8 @@ static void chains(void)
 	agent_do(&agent[4], EXO_CALL_reply, 1, 0, 0, 0, 0, 0);
 	is(tiny_state(&agent[3]), EXO_ENV_ASLEEP, "until the deepest replies");
 	is((int64_t)agent[0].word[RESULT], 1 + 3, "and those above it");
+	for (i = 0; i < deep; i++)
+		tiny_await(&agent[i], EXO_ENV_ASLEEP, 100);
 	agent[4].word[SERVE] = SERVE_SLEEP;
 	is(ask(entry[0], core_now() + 10 * MS), -EXO_ETIME, "once more");
 	tiny_drop(&agent[2]);

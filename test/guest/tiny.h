@@ -197,7 +197,8 @@ static __attribute__((unused)) bool tiny_make(struct tiny *tiny, void (*entry)(u
 		good = tiny->env && tiny_code(tiny) && tiny_pages(tiny, (uint64_t)entry);
 	}
 	if (!good) {
-		printf("# a tiny environment cannot be made\n");
+		printf("# a tiny environment cannot be made: frames %u, space %u, env %u\n", exo_cap_slot(tiny->frames),
+		       exo_cap_slot(tiny->space), exo_cap_slot(tiny->env));
 		tiny_drop(tiny);
 	}
 	return good;
