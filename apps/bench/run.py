@@ -247,12 +247,20 @@ def packets(figures, operations):
 
 
 def longest(figures):
-    with tempfile.TemporaryDirectory() as private:
-        counter = Counter(private, longest=True)
-        done = exo("run", "-m", "256M", "--timeout", "600", *counter.options, "bench", timeout=700)
-        if done.returncode != 0:
-            raise SystemExit("bench: status %d:\n%s" % (done.returncode, done.stdout[-2000:]))
-        figures.add("kernel_longest", counter.read()[2], note="over the benchmark program, its start and its end")
+    """The longest stay in the kernel over this program, the guest test that looks for it, and the call fuzzer."""
+    guests = {"bench": ["-m", "256M", "bench"],
+              "longest": ["-m", "128M", "--icount", "--net", "user", "--module",
+                          os.path.join(BUILD, "test", "guest", "longest.uni")],
+              "fuzz": ["-m", "128M", "--net", "user", "--module", os.path.join(BUILD, "test", "guest", "fuzz.uni")]}
+    found = {}
+    for name, words in guests.items():
+        with tempfile.TemporaryDirectory() as private:
+            counter = Counter(private, longest=True)
+            done = exo("run", "--timeout", "600", *counter.options, *words, timeout=700)
+            if done.returncode != 0 and "not ok" in done.stdout:
+                raise SystemExit("bench: %s: status %d:\n%s" % (name, done.returncode, done.stdout[-2000:]))
+            found[name] = counter.read()[2]
+    figures.add("kernel_longest", max(found.values()), note=", ".join("%s %d" % item for item in found.items()))
 
 
 def text(figures):

@@ -465,6 +465,8 @@ static void let_run(const struct tiny *fuzzer)
 			break;
 		}
 	}
+	if (fuzzer->word[PHASE] != 2 && tiny_state(fuzzer) != EXO_ENV_ENDED)
+		printf("# DBG state %u last %lu off %u sib %u phase %lu\n", tiny_state(fuzzer), (long)fuzzer->word[LAST], fuzzer->disp->off, 0, (long)fuzzer->word[PHASE]);
 	stuck += fuzzer->word[PHASE] != 2 && tiny_state(fuzzer) != EXO_ENV_ENDED;
 	ended += tiny_state(fuzzer) == EXO_ENV_ENDED;
 }
