@@ -296,6 +296,7 @@ __attribute__((section("tiny"), naked, used)) static void step_entry(void)
 TINY static void step_run(uint64_t reasons)
 {
 	(void)reasons;
+	tiny_word(COUNT) = 0;		/* after an interruption it begins again */
 	tiny_disp->off = EXO_OFF_NO;
 	__asm__ volatile("pushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n\t"
 			 "mov $5, %%r15d\n"

@@ -29,7 +29,7 @@ static void yield(void)
 	uint64_t upcalls = tiny_info(&agent)->upcalls;
 	core_yield(agent.env);
 	ok(tiny_info(&agent)->upcalls > upcalls, "yield wakes and runs it");
-	is(tiny_state(&agent), EXO_ENV_ASLEEP, "it sleeps again");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 100), "it sleeps again");
 	uint32_t slot = caps_slot();
 	exo_cap_t entry = made(slot, exo_entry_make(slot, core_named(EXO_NAME_ENV), 5));
 	is(agent_do(&agent, EXO_CALL_yield, exo_cap_make(9, 1), 0, 0, 0, 0, 0), -EXO_ECAP, "from there: CAP");

@@ -183,7 +183,8 @@ static void chains(void)
 	is(ask(entry[0], core_now() + 10 * MS), -EXO_ETIME, "the first caller's deadline passes");
 	is(tiny_state(&agent[0]), EXO_ENV_CALLING, "the others wait on");
 	agent_do(&agent[4], EXO_CALL_reply, 1, 0, 0, 0, 0, 0);
-	is(tiny_state(&agent[3]), EXO_ENV_ASLEEP, "until the deepest replies");
+	ok(tiny_await(&agent[3], EXO_ENV_ASLEEP, 100) && tiny_await(&agent[0], EXO_ENV_ASLEEP, 100),
+	   "until the deepest replies");
 	is((int64_t)agent[0].word[RESULT], 1 + 3, "and those above it");
 	for (i = 0; i < deep; i++)
 		tiny_await(&agent[i], EXO_ENV_ASLEEP, 100);
@@ -214,9 +215,9 @@ static void send(void)
 	uint64_t there = (uint64_t)tiny_grant(&client, entry, 5, EXO_RIGHT_EXEC);
 	agent.word[WANTED] = 5;
 	is(agent_do(&client, EXO_CALL_send, there, 1, 2, 3, 4, 0), COMES_BACK, "send comes back as an upcall");
+	tiny_await(&agent, EXO_ENV_ASLEEP, 100);
 	ok(agent.word[GOT] == 1 && agent.word[GOT + 3] == 4 && agent.word[BADGE] == 77 && agent.word[WANTED] == 0 &&
 	   agent.word[CALLER] == client.id, "the message is there, and no reply is wanted");
-	tiny_await(&agent, EXO_ENV_ASLEEP, 100);
 	is(agent_do(&agent, EXO_CALL_reply, 1, 2, 3, 4, 5, 0), -EXO_ESTATE, "nor possible");
 	is(tiny_grant(&client, entry, 6, EXO_RIGHT_EXEC | EXO_RIGHT_READ), -EXO_ERIGHTS, "rights are not gained on the way");
 	caps_delete(entry);

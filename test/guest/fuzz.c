@@ -169,6 +169,24 @@ TINY static uint64_t any(uint64_t letter, uint64_t type, uint64_t further)
 	}
 }
 
+/* A claim that may pass. */
+TINY static void any_claim(void)
+{
+	volatile struct exo_claim *claim = (volatile struct exo_claim *)TINY_ARG;
+	uint64_t i;
+
+	for (i = 0; i < 16; i++)
+		((volatile uint64_t *)TINY_ARG)[i] = 0;
+	claim->flags = draw() % 8 == 0;
+	claim->terms = draw() % 3;
+	for (i = 0; i < 2; i++) {
+		claim->term[i].offset = (uint16_t)(14 + draw() % 4 + 8 * i);
+		claim->term[i].width = 2;
+		claim->term[i].mask = 0xffff;
+		claim->term[i].value = draw() & 0xff;
+	}
+}
+
 /* Descriptors, claims and parameters, more or less. */
 TINY static void any_arguments(void)
 {
@@ -183,15 +201,8 @@ TINY static void any_arguments(void)
 	if (draw() % 4 == 0)
 		for (at = 0; at < 40; at++)
 			word[at] = 0;
-	if (draw() % 8 == 0) {
-		word[0] = (draw() % 3) << 32;			/* a claim: flags 0, some terms */
-		word[1] = draw() % 2;
-		word[2] = word[3] = 0;
-		for (at = 6; at < 22; at += 2) {
-			word[at] = draw() % 60 | 2ULL << 16;
-			word[at + 1] = 0xffff | (draw() & 0xff) << 32;
-		}
-	}
+	if (draw() % 8 == 0)
+		any_claim();
 }
 
 INLINE uint64_t letter_of(uint64_t call, uint64_t argument)
@@ -244,11 +255,7 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		a[4] = draw() % 3 * 4;
 		a[5] = word[0] = 0;
 	} else if (call == EXO_CALL_flow_make) {
-		for (uint64_t at = 0; at < 8; at++)
-			word[at] = 0;
-		word[0] = 1ULL << 32;
-		word[6] = (14 + draw() % 4) | 2ULL << 16;
-		word[7] = 0xffff | (draw() & 0xff) << 32;
+		any_claim();
 		a[2] = any_handle(EXO_TYPE_FRAME);
 		a[3] = draw() % 8;
 		a[4] = 0;
