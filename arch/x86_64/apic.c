@@ -129,6 +129,8 @@ struct arch_frame *interrupt(struct arch_frame *frame)
 			irq->handler(irq->arg);
 	}
 	lapic_write(LAPIC_EOI, 0);
+	if (unlikely(frame->rflags & (RFLAGS_VM | RFLAGS_IOPL)))
+		cpu_exception(frame, VECTOR_PROTECTION, 0, 0);	/* what user mode cannot be; see entry.S */
 	return frame->cs & 3 ? frame : NULL;
 }
 

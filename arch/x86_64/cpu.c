@@ -132,7 +132,8 @@ void cpu_start(void)
 	wrmsr(MSR_STAR, (uint64_t)(SEL_USER_DATA - 8) << 48 | (uint64_t)SEL_KERNEL_CODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)entry_syscall);
 	wrmsr(MSR_SYSENTER_CS, 0);	/* not a way in */
-	wrmsr(MSR_FMASK, 0x54700);	/* IF TF DF NT RF AC are clear in the kernel */
+	wrmsr(MSR_CSTAR, (uint64_t)entry_syscall_compat);
+	wrmsr(MSR_FMASK, 0x74700);	/* IF TF DF NT RF VM AC are clear in the kernel */
 }
 
 uint64_t arch_cpu_features(void)

@@ -11,6 +11,10 @@
  * (exo/disp.h), which is read once per word and only through the kernel's mapping. The FPU stays live, and EXO_SAVED_ON
  * clear. All others leave a struct arch_frame on the stack for C.
  *
+ * In QEMU's own CPU (7.2) a user's 32-bit IRET leads to virtual 8086 mode, which 64-bit mode does not have: with any CS,
+ * and flags of his choice. So RPL 0 with VM set is user mode, too, and such a state is never resumed. (That he can
+ * clear IF then is the emulator's fault and beyond mending here.)
+ *
  * Interrupts come only from user mode and from arch_idle. The kernel itself runs with interrupts off; an exception in
  * it is a broken kernel. Nothing here touches user memory; C runs with AC clear, so SMAP holds.
  */
@@ -108,6 +112,13 @@ leave:
 no_call:
 	mov	$ERROR_NOCALL, %rax
 	jmp	leave
+
+	/* SYSCALL in another mode than the 64-bit one: goes on in that, with harmless flags. */
+	.globl	entry_syscall_compat
+entry_syscall_compat:
+	and	$RFLAGS_USER, %r11d
+	or	$RFLAGS_IF | RFLAGS_ONE, %r11d
+	jmp	entry_syscall
 
 	/* A transfer may come back after other environments have run: arch_caller_resume needs the registers. */
 keep_caller:
@@ -292,7 +303,7 @@ entry_stubs:
 
 	.balign	16
 exception:
-	deliver	any, 24, exception_slow, exception_in_kernel
+	deliver	any, 24, exception_slow, exception_rpl_0
 
 	.globl	entry_page_fault
 	.balign	16
@@ -301,7 +312,11 @@ entry_page_fault:
 
 page_fault_in_kernel:
 	push	$VECTOR_PAGE_FAULT
-	jmp	exception_in_kernel
+exception_rpl_0:
+	testl	$RFLAGS_VM, 32(%rsp)
+	jz	exception_in_kernel
+	swapgs
+	jmp	1f
 
 	/* As if a stub had come here: the vector goes below the error code. */
 page_fault_slow:
@@ -345,9 +360,11 @@ nmi:
 	.balign	16
 interrupted:
 	testb	$3, 24(%rsp)
-	jz	1f
-	swapgs
-1:	push_all
+	jnz	1f
+	testl	$RFLAGS_VM, 32(%rsp)
+	jz	2f
+1:	swapgs
+2:	push_all
 	enter_c
 	xor	%ebp, %ebp
 	call	interrupt

@@ -30,6 +30,7 @@
 #define LOADER_PVH		2
 
 /* Interrupt vectors. */
+#define VECTOR_PROTECTION	13
 #define VECTOR_PAGE_FAULT	14
 #define VECTOR_TIMER		32
 #define VECTOR_DEVICE		33	/* the first of a device */
@@ -150,7 +151,7 @@ extern char image_start[], text_end[], rodata_end[], pool_start[], image_end[];
 extern char stack_start[], stack_top[], ist_top[];
 extern const char entry_stubs[], entry_page_fault[], entry_spurious[];
 #define ENTRY_STUB_BYTES	16
-void entry_syscall(void);
+void entry_syscall(void), entry_syscall_compat(void);
 
 /* firmware.c: what the loader handed over */
 struct map_entry {

@@ -22,6 +22,7 @@
 #define MSR_EFER		0xc0000080
 #define MSR_STAR		0xc0000081
 #define MSR_LSTAR		0xc0000082
+#define MSR_CSTAR		0xc0000083
 #define MSR_FMASK		0xc0000084
 #define MSR_FS_BASE		0xc0000100
 #define MSR_GS_BASE		0xc0000101
@@ -33,6 +34,8 @@
 
 #define RFLAGS_ONE	0x000002	/* always set */
 #define RFLAGS_IF	0x000200
+#define RFLAGS_IOPL	0x003000
+#define RFLAGS_VM	0x020000	/* never in 64-bit mode; see entry.S */
 #define RFLAGS_USER	0x250dd5	/* what user mode may choose: CF PF AF ZF SF TF DF OF RF AC ID */
 
 #ifndef __ASSEMBLER__

@@ -410,7 +410,9 @@ def test_land():
                 w.ICMP: w.icmp(8, 0, bytes(4), b"echo")}[protocol]
         found = answers(lambda: [host.send_ip(protocol, body, src=src) for unused in range(50)])
         check(len(found) <= 50, "%d packets to %d of land" % (len(found), 50))
-        check(all(f.dst in (host.ip, src) for f in found), repr(found))
+        # Neighbours that earlier cases forged may still be asked for; that is no answer to these.
+        strays = [f for f in found if f.kind != w.ARP and f.dst not in (host.ip, src)]
+        check(not strays, repr(strays))
     time.sleep(0.5)
     before = cpu_seconds()
     time.sleep(1)
@@ -513,10 +515,15 @@ def test_bad_wire():
     got = []
 
     def transfer(port):
-        try:
-            got.append(hashlib.sha256(get(port, "/large.bin", 200).body).hexdigest())
-        except Exception as error:  # pylint: disable=broad-except
-            got.append("%s: %s" % (type(error).__name__, error))
+        failure = None
+        for unused in range(3):         # a connection may be given up on such a wire; what comes must be right
+            try:
+                got.append(hashlib.sha256(get(port, "/large.bin", 200).body).hexdigest())
+                return
+            except Exception as error:  # pylint: disable=broad-except
+                failure = "%s: %s" % (type(error).__name__, error)
+                tap.say("once more, because of " + failure)
+        got.append(failure)
     try:
         threads = [threading.Thread(target=transfer, args=(port,)) for port in (PORT1, PORT2) * 2]
         for thread in threads:

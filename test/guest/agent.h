@@ -107,7 +107,7 @@ static __attribute__((unused)) int64_t agent_do(const struct tiny *agent, uint64
 {
 	const uint64_t args[6] = { a0, a1, a2, a3, a4, a5 };
 	uint64_t number = agent->word[ASKED] + 1;
-	exo_time_t end = core_now() + 200 * MS;
+	exo_time_t end = core_now() + 2000 * MS;
 
 	agent->word[CALL] = call;
 	for (unsigned i = 0; i < 6; i++)

@@ -171,7 +171,7 @@ static void cut_off(void)
 		core_yield(one.env);
 		thread_sleep(core_now() + MS / 10);
 		if (i == 4)
-			ok(tiny_await(&one, EXO_ENV_ENDED, 100), "without code it ends");
+			ok(tiny_await(&one, EXO_ENV_ENDED, 2000), "without code it ends");
 		is(exo_env_read(one.env, va[i], 0, 8), -EXO_ERANGE, "the page is gone");
 		tiny_drop(&one);
 	}
@@ -195,7 +195,7 @@ static void shared_space(void)
 		if (info_env(i)->state == EXO_ENV_MADE)
 			id = i;
 	is(exo_env_start(second), 0, "it starts, without a stack or an entry");
-	exo_time_t end = core_now() + 100 * MS;
+	exo_time_t end = core_now() + 2000 * MS;
 	while (info_env((uint32_t)id)->state != EXO_ENV_ENDED && core_now() < end)
 		core_yield(second);
 	is(info_env((uint32_t)id)->state, EXO_ENV_ENDED, "and ends at once");
