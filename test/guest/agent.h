@@ -9,11 +9,12 @@
 #include "test/guest/tiny.h"
 
 /* Words of its data page. */
-enum { ASKED, DONE, CALL, ARGS, RESULT = ARGS + 6, WORDS, SERVE = WORDS + 4, SERVED, BADGE, CALLER, WANTED, GOT,
-	FURTHER = GOT + 4, LATE, AGENT_WORDS };
+enum { ASKED, DONE, CALL, ARGS, RESULT = ARGS + 6, WORDS, SERVE = WORDS + 4, SERVED, BADGE, CALLER,
+	WANTED, GOT, FURTHER = GOT + 4, LATE, AGENT_WORDS };
 
 /* What it does with a transfer (word SERVE). */
-enum { SERVE_REPLY, SERVE_EXIT, SERVE_SLEEP, SERVE_SPIN, SERVE_FURTHER, SERVE_REFUSE, SERVE_FAULT, SERVE_YIELD };
+enum { SERVE_REPLY, SERVE_EXIT, SERVE_SLEEP, SERVE_SPIN, SERVE_FURTHER, SERVE_REFUSE, SERVE_FAULT,
+	SERVE_YIELD };
 
 #define COMES_BACK	(-1000)		/* RESULT of a call that comes back as a RUN upcall */
 
@@ -36,8 +37,11 @@ TINY static void agent_run(uint64_t reasons)
 			r10 = tiny_word(ARGS + 3);
 			r8 = tiny_word(ARGS + 4);
 			r9 = tiny_word(ARGS + 5);
-			__asm__ volatile("syscall" : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8),
-					 "+r"(r9) : "0"(tiny_word(CALL)) : "rcx", "r11", "memory", "cc");
+			__asm__ volatile(
+			    "syscall"
+			    : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8), "+r"(r9)
+			    : "0"(tiny_word(CALL))
+			    : "rcx", "r11", "memory", "cc");
 			tiny_word(WORDS + 1) = r10;
 			tiny_word(WORDS + 2) = r8;
 			tiny_word(WORDS + 3) = r9;
@@ -48,8 +52,8 @@ TINY static void agent_run(uint64_t reasons)
 	}
 }
 
-TINY static void agent_serve(uint64_t badge, uint64_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
-			     uint64_t wanted)
+TINY static void agent_serve(
+    uint64_t badge, uint64_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t wanted)
 {
 	uint64_t how = tiny_word(SERVE);
 
@@ -74,7 +78,8 @@ TINY static void agent_serve(uint64_t badge, uint64_t caller, uint64_t w0, uint6
 	if (how == SERVE_FURTHER) {
 		int64_t status = tiny_call(EXO_CALL_call, tiny_word(FURTHER), EXO_NEVER, w0 + 1, w1, w2, w3);
 		tiny_word(RESULT) = (uint64_t)status;
-		tiny_call(EXO_CALL_reply, status < 0 ? (uint64_t)-status : (uint64_t)status + 1, 0, 0, 0, 0, 0);
+		tiny_call(
+		    EXO_CALL_reply, status < 0 ? (uint64_t)-status : (uint64_t)status + 1, 0, 0, 0, 0, 0);
 	}
 	if (how != SERVE_SLEEP && wanted)
 		tiny_word(LATE) = (uint64_t)tiny_call(EXO_CALL_reply, 7, w3 + 1, w2 + 2, w1 + 3, w0 + 4, 0);
@@ -102,8 +107,8 @@ static __attribute__((unused)) bool agent_begin(struct tiny *agent, uint32_t ext
 }
 
 /* Let it make a call; what it returned, or COMES_BACK. */
-static __attribute__((unused)) int64_t agent_do(const struct tiny *agent, uint64_t call, uint64_t a0, uint64_t a1,
-						uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+static __attribute__((unused)) int64_t agent_do(const struct tiny *agent, uint64_t call, uint64_t a0,
+    uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	const uint64_t args[6] = { a0, a1, a2, a3, a4, a5 };
 	uint64_t number = agent->word[ASKED] + 1;
@@ -113,9 +118,10 @@ static __attribute__((unused)) int64_t agent_do(const struct tiny *agent, uint64
 	for (unsigned i = 0; i < 6; i++)
 		agent->word[ARGS + i] = args[i];
 	agent->word[ASKED] = number;
-	do
-		core_yield(agent->env);
-	while ((agent->word[DONE] != number || tiny_state(agent) == EXO_ENV_READY) && core_now() < end);
+	/* A directed yield would wake it from the very sleep that it was told to begin. */
+	core_yield(agent->env);
+	while ((agent->word[DONE] != number || tiny_state(agent) == EXO_ENV_READY) && core_now() < end)
+		core_yield(tiny_state(agent) == EXO_ENV_READY ? EXO_CAP_NONE : agent->env);
 	return (int64_t)agent->word[RESULT];
 }
 

@@ -6,6 +6,7 @@
  * Whatever it does, only it may suffer: the kernel goes on, a witness beside it keeps its registers and gets its
  * turns, a page of the test's stays as it is, and when it is destroyed all frames are back.
  */
+#include "test/guest/attack_codes.h"
 #include "test/guest/tiny.h"
 
 #define TINY_X		0x5f5000ULL	/* a page that it executes, which the test fills */
@@ -37,14 +38,15 @@ TINY static void witness_run(uint64_t reasons)
 	(void)reasons;
 	for (;;) {
 		__asm__ volatile(
-			"mov %1, %%rbx\n\tmov %1, %%r12\n\tmov %1, %%r13\n\tmov %1, %%r14\n\tmov %1, %%r10\n\t"
-			"movq %1, %%xmm7\n\tmovq %1, %%xmm15\n\tmov $2000, %%ecx\n"
-			"1:\tcmp %1, %%rbx\n\tjne 2f\n\tcmp %1, %%r12\n\tjne 2f\n\tcmp %1, %%r13\n\tjne 2f\n\t"
-			"cmp %1, %%r14\n\tjne 2f\n\tcmp %1, %%r10\n\tjne 2f\n\tmovq %%xmm7, %%r11\n\tcmp %1, %%r11\n\tjne 2f\n\t"
-			"movq %%xmm15, %%r11\n\tcmp %1, %%r11\n\tjne 2f\n\tdec %%ecx\n\tjnz 1b\n\tjmp 3f\n"
-			"2:\tinc %0\n3:"
-			: "+r"(bad) : "r"(pattern)
-			: "rbx", "rcx", "r10", "r11", "r12", "r13", "r14", "xmm7", "xmm15", "cc");
+		    "mov %1, %%rbx\n\tmov %1, %%r12\n\tmov %1, %%r13\n\tmov %1, %%r14\n\tmov %1, %%r10\n\t"
+		    "movq %1, %%xmm7\n\tmovq %1, %%xmm15\n\tmov $2000, %%ecx\n"
+		    "1:\tcmp %1, %%rbx\n\tjne 2f\n\tcmp %1, %%r12\n\tjne 2f\n\tcmp %1, %%r13\n\tjne 2f\n\t"
+		    "cmp %1, %%r14\n\tjne 2f\n\tcmp %1, %%r10\n\tjne 2f\n\tmovq %%xmm7, %%r11\n\tcmp %1, %%r11\n\tjne 2f\n\t"
+		    "movq %%xmm15, %%r11\n\tcmp %1, %%r11\n\tjne 2f\n\tdec %%ecx\n\tjnz 1b\n\tjmp 3f\n"
+		    "2:\tinc %0\n3:"
+		    : "+r"(bad)
+		    : "r"(pattern)
+		    : "rbx", "rcx", "r10", "r11", "r12", "r13", "r14", "xmm7", "xmm15", "cc");
 		tiny_word(0)++;
 		tiny_word(1) = bad;
 		if (tiny_word(2) != CANARY)
@@ -64,8 +66,8 @@ static bool all_well(void)
 	if (tiny_state(&witness) == EXO_ENV_READY && witness.word[0] != before && !witness.word[1] &&
 	    canary[0] == CANARY && canary[511] == CANARY)
 		return true;
-	printf("# witness: state %u, %lu turns, %lu bad; canary %lx\n", tiny_state(&witness), (long)(witness.word[0] - before),
-	       (long)witness.word[1], (long)canary[0]);
+	printf("# witness: state %u, %lu turns, %lu bad; canary %lx\n", tiny_state(&witness),
+	    (long)(witness.word[0] - before), (long)witness.word[1], (long)canary[0]);
 	return false;
 }
 
@@ -89,8 +91,9 @@ TINY static void prey_run(uint64_t reasons)
 {
 	(void)reasons;
 	if (!tiny_word(VECTOR)) {
-		__asm__ volatile("mov %0, %%eax\n\tcall *%%rax" :: "i"((int)TINY_X) : "memory", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9",
-				 "r10", "r11", "r12", "r13", "r14", "r15", "cc");
+		__asm__ volatile("mov %0, %%eax\n\tcall *%%rax" ::"i"((int)TINY_X)
+				 : "memory", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10",
+				 "r11", "r12", "r13", "r14", "r15", "cc");
 		tiny_word(VECTOR) = 0x101;
 	}
 	for (;;)
@@ -128,87 +131,6 @@ static int64_t run(const void *bytes, size_t count, uint64_t us)
 	return prey.word[VECTOR] ? (int64_t)prey.word[VECTOR] - 1 : STILL_RUNS;
 }
 
-#define CODE(name, bytes, wanted, ...) { name, bytes, sizeof(bytes) - 1, wanted, __VA_ARGS__ }
-#define RESUMES	3	/* it was executed, harmlessly, or by an emulator that is lax: the int3 behind it came */
-
-static const struct code {
-	const char *name;
-	const char *bytes;
-	size_t count;
-	int wanted, or;
-} codes[] = {
-	CODE("cli", "\xfa", 13, 13), CODE("sti", "\xfb", 13, 13), CODE("hlt", "\xf4", 13, 13),
-	CODE("out to the end port", "\xb0\x10\xe6\xf4", 13, 13), CODE("out dx", "\x66\xba\xf4\x00\xef", 13, 13),
-	CODE("outb 0xe9", "\xb0\x68\xe6\xe9", 13, 13), CODE("in", "\xe4\x60", 13, 13), CODE("in dx", "\xed", 13, 13),
-	CODE("rep outsb", "\xf3\x6e", 13, 13), CODE("insb", "\x6c", 13, 13),
-	CODE("lgdt", "\x0f\x01\x14\x24", 13, 13), CODE("lidt", "\x0f\x01\x1c\x24", 13, 13),
-	CODE("sgdt", "\x0f\x01\x44\x24\xf0", 13, RESUMES), CODE("sidt", "\x0f\x01\x4c\x24\xf0", 13, RESUMES),
-	CODE("sldt", "\x0f\x00\xc0", 13, RESUMES), CODE("str", "\x0f\x00\xc8", 13, RESUMES),
-	CODE("smsw", "\x0f\x01\xe0", 13, RESUMES), CODE("lmsw", "\x0f\x01\xf0", 13, 13),
-	CODE("lldt", "\x31\xc0\x0f\x00\xd0", 13, 13), CODE("ltr", "\x66\xb8\x28\x00\x0f\x00\xd8", 13, 13),
-	CODE("clts", "\x0f\x06", 13, 13), CODE("read cr0", "\x0f\x20\xc0", 13, 13), CODE("write cr0", "\x0f\x22\xc0", 13, 13),
-	CODE("read cr3", "\x0f\x20\xd8", 13, 13), CODE("write cr3", "\x0f\x22\xd8", 13, 13),
-	CODE("write cr4", "\x0f\x22\xe0", 13, 13), CODE("write cr8", "\x44\x0f\x22\xc0", 13, 13),
-	CODE("read dr7", "\x0f\x21\xf8", 13, 13), CODE("write dr0", "\x0f\x23\xc0", 13, 13),
-	CODE("rdmsr", "\xb9\x80\x00\x00\xc0\x0f\x32", 13, 13), CODE("wrmsr", "\xb9\x82\x00\x00\xc0\x0f\x30", 13, 13),
-	CODE("rdpmc", "\x31\xc9\x0f\x33", 13, 6), CODE("invlpg", "\x0f\x01\x3c\x24", 13, 13),
-	CODE("wbinvd", "\x0f\x09", 13, 13), CODE("invd", "\x0f\x08", 13, 13), CODE("swapgs", "\x0f\x01\xf8", 13, 6),
-	CODE("sysretq", "\x48\x0f\x07", 13, 13), CODE("sysret", "\x0f\x07", 13, 13),
-	CODE("sysenter", "\x0f\x34", 13, 6), CODE("sysexit", "\x0f\x35", 13, 6), CODE("rsm", "\x0f\xaa", 6, 13),
-	CODE("xsetbv", "\x31\xc9\x0f\x01\xd1", 6, 13), CODE("xgetbv", "\x31\xc9\x0f\x01\xd0", 6, 13),
-	CODE("vmcall", "\x0f\x01\xc1", 6, 13), CODE("vmmcall", "\x0f\x01\xd9", 6, 13), CODE("vmrun", "\x0f\x01\xd8", 6, 13),
-	CODE("stgi", "\x0f\x01\xdc", 6, 13), CODE("monitor", "\x0f\x01\xc8", 6, 13), CODE("mwait", "\x0f\x01\xc9", 6, 13),
-	CODE("clac", "\x0f\x01\xca", 6, 6), CODE("stac", "\x0f\x01\xcb", 6, 6),
-	CODE("icebp", "\xf1", 1, 6), CODE("ud2", "\x0f\x0b", 6, 6), CODE("lock nop", "\xf0\x90", 6, 6),
-	CODE("division by zero", "\x31\xc9\xf7\xf1", 0, 0), CODE("into", "\xce", 6, 6), CODE("push es", "\x06", 6, 6),
-	CODE("far call", "\xff\x1c\x24", 13, 14),
-	CODE("iretq to the kernel's segment", "\x48\x83\xec\x28\x48\xc7\x04\x24\x00\x10\x40\x00\x48\xc7\x44\x24\x08\x08"
-	     "\x00\x00\x00\x48\xc7\x44\x24\x20\x10\x00\x00\x00\x48\xcf", 13, 13),
-	CODE("lretq to the kernel's segment", "\x6a\x08\x68\x00\x00\x40\x00\x48\xcb", 13, 13),
-	CODE("ss of the kernel", "\x66\xb8\x10\x00\x8e\xd0", 13, 13), CODE("ds of the kernel", "\x66\xb8\x10\x00\x8e\xd8", 13, 13),
-	CODE("gs is the TSS", "\x66\xb8\x2b\x00\x8e\xe8", 13, 13), CODE("fs is code", "\x66\xb8\x23\x00\x8e\xe0", RESUMES, 13),
-	CODE("null ds, es, fs, gs", "\x31\xc0\x8e\xd8\x8e\xc0\x8e\xe0\x8e\xe8", RESUMES, RESUMES),
-	CODE("a segment beyond the table", "\x66\xb8\xfb\xff\x8e\xe8", 13, 13),
-	CODE("ltr by call gate selectors", "\x66\xb8\x33\x00\x8e\xd8", 13, 13),
-	CODE("mov ss and a call", "\x8c\xd0\x8e\xd0\x31\xc0\x0f\x05", RESUMES, RESUMES),
-	CODE("mov ss right before syscall", "\x31\xc0\x8c\xd3\x8e\xd3\x0f\x05", RESUMES, RESUMES),
-	CODE("mov ss right before int3", "\x8c\xd0\x8e\xd0\xcc", 3, 3),
-	CODE("single step, mov ss, syscall", "\x8c\xd3\x9c\x48\x81\x0c\x24\x00\x01\x00\x00\x9d\x8e\xd3\x0f\x05", 1, 1),
-	CODE("single step into syscall", "\x31\xc0\x9c\x48\x81\x0c\x24\x00\x01\x00\x00\x9d\x0f\x05", 1, 1),
-	CODE("all flags, then a call", "\x48\xc7\xc0\xff\xfe\xff\xff\x50\x9d\x31\xc0\x0f\x05", RESUMES, 17),
-	CODE("NT and a call", "\x9c\x48\x81\x0c\x24\x00\x40\x00\x00\x9d\x31\xc0\x0f\x05", RESUMES, RESUMES),
-	CODE("NT and iretq", "\x9c\x48\x81\x0c\x24\x00\x40\x00\x00\x9d\x48\xcf", 13, 13),
-	CODE("a call with rsp out of range", "\x48\xb8\x00\x00\x00\x00\x00\x80\x00\x00\x48\x89\xc4\x31\xc0\x0f\x05", RESUMES,
-	     RESUMES),
-	CODE("push with rsp out of range", "\x48\xb8\x00\x10\x00\x00\x00\x80\x00\x00\x48\x89\xc4\x50", 12, 13),
-	CODE("rsp in the kernel's half, a call", "\x48\xc7\xc4\x00\x00\x10\x80\x31\xc0\x0f\x05", RESUMES, RESUMES),
-	CODE("rsp in the kernel's half, push", "\x48\xc7\xc4\x00\x00\x10\x80\x50", 14, 14),
-	CODE("rsp in the kernel's half, ud2", "\x48\xc7\xc4\x00\x00\x10\x80\x0f\x0b", 6, 6),
-	CODE("rsp in the direct map, int3", "\x48\xbc\x00\x00\x10\x00\x00\x80\xff\xff\xcc", 3, 3),
-	CODE("rsp 0, division", "\x31\xe4\x31\xc9\xf7\xf1", 0, 0),
-	CODE("jump out of range", "\x48\xb8\x00\x00\x00\x00\x00\x80\x00\x00\xff\xe0", 13, 13),
-	CODE("jump to the kernel", "\x48\xc7\xc0\x00\x00\x10\x80\xff\xe0", 14, 14),
-	CODE("jump to the direct map", "\x48\xb8\x00\x00\x10\x00\x00\x80\xff\xff\xff\xe0", 14, 14),
-	CODE("jump to data", "\xb8\x00\x20\x5f\x00\xff\xe0", 14, 14),
-	CODE("jump to 0", "\x31\xc0\xff\xe0", 14, 14),
-	CODE("read the kernel", "\x48\xc7\xc0\x00\x00\x10\x80\x8a\x18", 14, 14),
-	CODE("write the kernel", "\x48\xc7\xc0\x00\x00\x10\x80\x88\x18", 14, 14),
-	CODE("read the direct map", "\x48\xb8\x00\x00\x10\x00\x00\x80\xff\xff\x8a\x18", 14, 14),
-	CODE("write the direct map", "\x48\xb8\x00\x00\x10\x00\x00\x80\xff\xff\x88\x18", 14, 14),
-	CODE("read out of range", "\x48\xb8\x00\x00\x00\x00\x00\x80\x00\x00\x8a\x18", 13, 13),
-	CODE("write its code", "\x88\x05\xfa\xff\xff\xff", 14, 14),
-	CODE("write its capability table", "\xb8\x00\x40\x5f\x00\x88\x18", 14, 14),
-	CODE("mxcsr with reserved bits", "\x6a\xff\x0f\xae\x14\x24", 13, RESUMES),
-	CODE("fxrstor of such an image", "\x48\x81\xec\x00\x03\x00\x00\x48\x83\xe4\xf0\xc7\x44\x24\x18\xff\xff\xff\xff"
-	     "\x0f\xae\x0c\x24", 13, RESUMES),
-	CODE("an x87 exception that waits, over a call",
-	     "\x6a\x00\xd9\x2c\x24\xd9\xe8\xd9\xee\xde\xf9\x31\xc0\x0f\x05\xb8\x12\x00\x00\x00\x31\xff\x90\x9b", 16, 16),
-	CODE("an SSE exception", "\x6a\x00\x0f\xae\x14\x24\x0f\x57\xc0\xf3\x0f\x5e\xc0", 19, RESUMES),
-	CODE("an avx instruction", "\xc5\xfc\x57\xc0", 6, 6),
-	CODE("the largest call number", "\x48\xc7\xc0\xff\xff\xff\xff\x0f\x05", RESUMES, RESUMES),
-	CODE("string copy backwards over a call", "\xfd\x31\xc0\x0f\x05", RESUMES, RESUMES),
-};
-
 static void instructions(void)
 {
 	unsigned bad = 0;
@@ -223,7 +145,8 @@ static void instructions(void)
 			bad++;
 		}
 	}
-	ok(!bad, "%u instructions that are forbidden or dangerous", (unsigned)(sizeof(codes) / sizeof(codes[0])));
+	ok(!bad, "%u instructions that are forbidden or dangerous",
+	    (unsigned)(sizeof(codes) / sizeof(codes[0])));
 	ok(all_well(), "all is well");
 }
 
@@ -246,12 +169,14 @@ static void interrupts(void)
 /* Flags that user mode must not set stay as they are. */
 static void flags(void)
 {
-	static const uint8_t bytes[] = "\x48\xc7\xc0\xff\xfe\xff\xff\x50\x9d\x9c\x8f\x04\x25\x40\x20\x5f\x00\xc3";
+	static const uint8_t bytes[] =
+	    "\x48\xc7\xc0\xff\xfe\xff\xff\x50\x9d\x9c\x8f\x04\x25\x40\x20\x5f\x00\xc3";
 
 	prey_begin();
 	int64_t got = run(bytes, sizeof(bytes) - 1, 50000);
 	uint64_t seen = prey.word[8];
-	ok((got == 0x100 || got == 17) && (seen & 0x200) && !(seen & 0x3000), "popf changes neither IF nor IOPL (%lx)", (long)seen);
+	ok((got == 0x100 || got == 17) && (seen & 0x200) && !(seen & 0x3000),
+	    "popf changes neither IF nor IOPL (%lx)", (long)seen);
 }
 
 /* --- the end of the address space --------------------------------------------------------------------------------- */
@@ -273,12 +198,14 @@ static void last_page(void)
 	page = (uint8_t *)tiny_window(&prey, 3);
 	memcpy(page + 4091, "\x31\xc0\x90\x0f\x05", 5);
 	is(tiny_map(&prey, last, EXO_MAP_READ | EXO_MAP_EXEC, prey.spare + 6, 1), 0, "its page");
-	is(write_one(prey.space, (last + EXO_PAGE_SIZE) | EXO_MAP_READ, prey.frames, prey.spare + 6, 1), -EXO_EINVAL,
-	   "the one behind it cannot be");
-	is(write_one(prey.space, last | EXO_MAP_READ, prey.frames, prey.spare + 5, 2), -EXO_EINVAL, "nor as a part of a run");
+	is(write_one(prey.space, (last + EXO_PAGE_SIZE) | EXO_MAP_READ, prey.frames, prey.spare + 6, 1),
+	    -EXO_EINVAL, "the one behind it cannot be");
+	is(write_one(prey.space, last | EXO_MAP_READ, prey.frames, prey.spare + 5, 2), -EXO_EINVAL,
+	    "nor as a part of a run");
 	space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare, 1);
 	is(run(go, sizeof(go) - 1, 50000), 14, "a call as its last instruction");
-	ok(prey.word[RIP] == EXO_USER_MAX && prey.word[ADDRESS] == EXO_USER_MAX, "comes back behind it and faults there");
+	ok(prey.word[RIP] == EXO_USER_MAX && prey.word[ADDRESS] == EXO_USER_MAX,
+	    "comes back behind it and faults there");
 	ok(all_well(), "all is well");
 }
 
@@ -292,8 +219,9 @@ static void last_page(void)
 static void old_mode(void)
 {
 	static const uint32_t selector[] = { 0, 8, 0x10, 0x23, 0x1b, 0x100, 0x4f8 };
-	static const char *const code[] = { "\xeb\xfe", "\x31\xc0\x0f\x05", "\xf4", "\x0f\x0b", "\xb0\x10\xe6\xf4", "\xcd\x80",
-		"\xcc", "\xa1\x00\x00", "\x66\x31\xc0\x0f\x05\xeb\xf9", "\x0f\x34", "\x9c\x58\xeb\xfc" };
+	static const char *const code[] = { "\xeb\xfe", "\x31\xc0\x0f\x05", "\xf4", "\x0f\x0b",
+		"\xb0\x10\xe6\xf4", "\xcd\x80", "\xcc", "\xa1\x00\x00", "\x66\x31\xc0\x0f\x05\xeb\xf9",
+		"\x0f\x34", "\x9c\x58\xeb\xfc" };
 	uint32_t frame[9];
 	uint8_t bytes[128], *at;
 	unsigned tried = 0;
@@ -304,10 +232,12 @@ static void old_mode(void)
 				return;
 			exo_space_table(prey.space, 0, EXO_LEVEL_PAGES, prey.frames, prey.spare + 1);
 			tiny_map(&prey, 0x5000, EXO_MAP_READ | EXO_MAP_EXEC, prey.spare + 4, 1);
-			space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare + 4, 1);
+			space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames,
+			    prey.spare + 4, 1);
 			memset((void *)tiny_window(&prey, 3), 0x90, EXO_PAGE_SIZE);
 			memcpy((void *)tiny_window(&prey, 3), code[c], 7);
-			space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare, 1);
+			space_map(
+			    tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare, 1);
 			memset(frame, 0, sizeof(frame));
 			frame[0] = 0x5000 - selector[i] * 16;
 			frame[1] = selector[i];
@@ -342,14 +272,15 @@ __attribute__((section("tiny"), naked, used)) static void step_entry(void)
 TINY static void step_run(uint64_t reasons)
 {
 	(void)reasons;
-	tiny_word(COUNT) = 0;		/* after an interruption it begins again */
+	tiny_word(COUNT) = 0; /* after an interruption it begins again */
 	tiny_disp->off = EXO_OFF_NO;
-	__asm__ volatile("pushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n\t"
-			 "mov $5, %%r15d\n"
-			 "1:\txor %%eax, %%eax\n\tsyscall\n\tdec %%r15d\n\tjnz 1b\n\t"
-			 "mov $0x11223344, %%eax\n\tsyscall\n\t"
-			 "pushfq\n\tandl $~0x100, (%%rsp)\n\tpopfq"
-			 ::: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r15", "memory", "cc");
+	__asm__ volatile(
+	    "pushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n\t"
+	    "mov $5, %%r15d\n"
+	    "1:\txor %%eax, %%eax\n\tsyscall\n\tdec %%r15d\n\tjnz 1b\n\t"
+	    "mov $0x11223344, %%eax\n\tsyscall\n\t"
+	    "pushfq\n\tandl $~0x100, (%%rsp)\n\tpopfq" ::
+		: "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r15", "memory", "cc");
 	tiny_exit(tiny_word(COUNT));
 }
 
@@ -364,17 +295,18 @@ static void stepping(void)
 	one.disp->critical_end = (uint64_t)step_entry + 64;
 	tiny_start(&one);
 	ok(tiny_await(&one, EXO_ENV_ENDED, 500), "it comes to its end");
-	ok(tiny_info(&one)->cause == EXO_CAUSE_EXIT && tiny_info(&one)->status > 20 && tiny_info(&one)->status < 40,
-	   "stepped over each instruction but none of the kernel's (%lu)", (long)tiny_info(&one)->status);
+	ok(tiny_info(&one)->cause == EXO_CAUSE_EXIT && tiny_info(&one)->status > 20 &&
+		tiny_info(&one)->status < 40,
+	    "stepped over each instruction but none of the kernel's (%lu)", (long)tiny_info(&one)->status);
 	tiny_drop(&one);
 }
 
 /* --- lies in the dispatcher page ---------------------------------------------------------------------------------------- */
 
-static const uint64_t wild[] = { 0, 1, 0x5fe000, EXO_USER_MAX - 1, EXO_USER_MAX, 0x7fffffffffff, 0x800000000000,
-	0xffff7fffffffffff, 0xffff800000000000, 0xffff800000100000, 0xffffffff80100000, 0xfffffffffffffff8, ~0ULL, 1ULL << 63,
-	TINY_DISP, TINY_ARG - 4, TINY_CAPS, TINY_DATA };
-#define WILD (sizeof(wild) / sizeof(wild[0]))
+static const uint64_t wild[] = { 0, 1, 0x5fe000, EXO_USER_MAX - 1, EXO_USER_MAX, 0x7fffffffffff,
+	0x800000000000, 0xffff7fffffffffff, 0xffff800000000000, 0xffff800000100000, 0xffffffff80100000,
+	0xfffffffffffffff8, ~0ULL, 1ULL << 63, TINY_DISP, TINY_ARG - 4, TINY_CAPS, TINY_DATA };
+#define WILD	(sizeof(wild) / sizeof(wild[0]))
 
 TINY static void liar(uint64_t reasons)
 {
@@ -400,8 +332,9 @@ TINY static void liar(uint64_t reasons)
 /* Field by field, with each way of entering through it. */
 static void dispatcher(void)
 {
-	static const size_t field[] = { offsetof(struct exo_disp, run_entry), offsetof(struct exo_disp, fault_entry),
-		offsetof(struct exo_disp, off_entry), offsetof(struct exo_disp, upcall_sp), offsetof(struct exo_disp, off_sp),
+	static const size_t field[] = { offsetof(struct exo_disp, run_entry),
+		offsetof(struct exo_disp, fault_entry), offsetof(struct exo_disp, off_entry),
+		offsetof(struct exo_disp, upcall_sp), offsetof(struct exo_disp, off_sp),
 		offsetof(struct exo_disp, critical), offsetof(struct exo_disp, critical_end) };
 	struct tiny one;
 	unsigned made_count = 0, bad = 0;
@@ -471,7 +404,8 @@ TINY static void look(void)
 {
 	uint64_t seen, cs, base;
 
-	__asm__ volatile("mov %%cs, %1\n\tlea 0x5f3f00, %%rsp\n\tpushfq\n\tpop %0" : "=r"(seen), "=r"(cs) :: "memory");
+	__asm__ volatile("mov %%cs, %1\n\tlea 0x5f3f00, %%rsp\n\tpushfq\n\tpop %0"
+			 : "=r"(seen), "=r"(cs)::"memory");
 	__asm__ volatile("mov $0, %0" : "=r"(base));
 	tiny_word(FLAGS) = seen;
 	tiny_word(CS) = cs + base;
@@ -481,8 +415,8 @@ TINY static void look(void)
 
 static void saved(void)
 {
-	static const uint64_t flag_values[] = { ~0x100ULL, 0, 0x3000, 0x4000, 0x20000, 0x40000, 0x100000, 0x180000, 0x3202,
-		0x202, 0x400, 0xffffffff00000002 };
+	static const uint64_t flag_values[] = { ~0x100ULL, 0, 0x3000, 0x4000, 0x20000, 0x40000, 0x100000,
+		0x180000, 0x3202, 0x202, 0x400, 0xffffffff00000002 };
 	unsigned bad = 0;
 	struct tiny one;
 
@@ -513,8 +447,8 @@ static void saved(void)
 		uint64_t seen = one.word[FLAGS];
 		if (!one.word[COUNT] || !(seen & 0x200) || (seen & 0x1b7000) || one.word[CS] != 0x23) {
 			bad++;
-			printf("# flags %lx became %lx, cs %lx, %lu turns\n", (long)flag_values[i], (long)seen,
-			       (long)one.word[CS], (long)one.word[COUNT]);
+			printf("# flags %lx became %lx, cs %lx, %lu turns\n", (long)flag_values[i],
+			    (long)seen, (long)one.word[CS], (long)one.word[COUNT]);
 		}
 		tiny_drop(&one);
 	}
@@ -542,17 +476,19 @@ TINY static void endless(uint64_t reasons)
 		tiny_call(EXO_CALL_sleep, 1, 0, 0, 0, 0, 0);
 	if (how == 5) {
 		tiny_disp->off = EXO_OFF_NO;
-		__asm__ volatile("ud2");	/* the handler is this function: it faults again, for ever */
+		__asm__ volatile("ud2"); /* the handler is this function: it faults again, for ever */
 	}
 	if (how == 6) {
 		tiny_disp->off = EXO_OFF_YES;
 		__asm__ volatile("ud2");
 	}
 	while (how == 7)
-		tiny_call(EXO_CALL_frame_take, 40, EXO_PFN_ANY, 24, 0, 0, 0), tiny_call(EXO_CALL_cap_delete, tiny_word(3), 0, 0,
-			0, 0, 0);
-	__asm__ volatile("mov $0x7fffffffffffffff, %%rcx\n\tlea 0x5f2100, %%rsi\n\tlea 0x5f2100, %%rdi\n\txor %%eax, %%eax\n"
-			 "1:\tlods (%%rsi), %%al\n\tjmp 1b" ::: "rcx", "rsi", "rdi", "rax", "memory");
+		tiny_call(EXO_CALL_frame_take, 40, EXO_PFN_ANY, 24, 0, 0, 0),
+		    tiny_call(EXO_CALL_cap_delete, tiny_word(3), 0, 0, 0, 0, 0);
+	__asm__ volatile(
+	    "mov $0x7fffffffffffffff, %%rcx\n\tlea 0x5f2100, %%rsi\n\tlea 0x5f2100, %%rdi\n\txor %%eax, %%eax\n"
+	    "1:\tlods (%%rsi), %%al\n\tjmp 1b" ::
+		: "rcx", "rsi", "rdi", "rax", "memory");
 }
 
 static void loops(void)
@@ -570,8 +506,9 @@ static void loops(void)
 	}
 	exo_time_t start = core_now();
 	thread_sleep(start + 100 * MS);
-	ok(core_now() < start + 2000 * MS, "nine that loop in as many ways do not keep a sleeper (%lu us late)",
-	   (long)((core_now() - start - 100 * MS) / 1000));
+	ok(core_now() < start + 2000 * MS,
+	    "nine that loop in as many ways do not keep a sleeper (%lu us late)",
+	    (long)((core_now() - start - 100 * MS) / 1000));
 	for (unsigned i = 0; i < 9; i++) {
 		running += tiny_info(&one[i])->ns > MS || tiny_state(&one[i]) == EXO_ENV_ENDED;
 		tiny_drop(&one[i]);
@@ -601,8 +538,8 @@ static void random_code(unsigned rounds)
 		int64_t got = run(bytes, next() % sizeof(bytes), 300);
 		counts[got == ENDED ? 0 : got == STILL_RUNS ? 1 : got == 0x100 ? 2 : 3]++;
 	}
-	ok(counts[3] > rounds / 2, "%u random programs: %u ended, %u looped, %u returned, %u faulted", rounds, counts[0],
-	   counts[1], counts[2], counts[3]);
+	ok(counts[3] > rounds / 2, "%u random programs: %u ended, %u looped, %u returned, %u faulted", rounds,
+	    counts[0], counts[1], counts[2], counts[3]);
 	ok(all_well(), "all is well");
 }
 
@@ -641,7 +578,6 @@ int main(void)
 	tiny_drop(&witness);
 	caps_delete(page);
 	struct books after = books_now();
-	printf("# %u free, %u before\n", after.free, before.free);
 	ok(frames_consistent(), "every frame is free or somebody's");
 	ok(after.free + after.own == before.free + before.own, "all frames are back");
 	return call_done();

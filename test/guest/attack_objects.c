@@ -57,9 +57,12 @@ static void badges(void)
 	uint32_t slot = caps_slot();
 	exo_cap_t entry = made(slot, exo_entry_make(slot, 0, 5));
 
-	is(exo_cap_derive(entry, 0, caps_slot(), EXO_RIGHT_EXEC, 6, 0), -EXO_EINVAL, "a badge cannot be changed by deriving");
-	is(exo_cap_derive(entry, 0, caps_slot(), EXO_RIGHT_EXEC, 0, 1), -EXO_EINVAL, "nor the number behind it");
-	is(exo_cap_derive(core_named(EXO_NAME_ENV), 0, caps_slot(), 0, 1, 1), -EXO_EINVAL, "nor that of an environment");
+	is(exo_cap_derive(entry, 0, caps_slot(), EXO_RIGHT_EXEC, 6, 0), -EXO_EINVAL,
+	    "a badge cannot be changed by deriving");
+	is(exo_cap_derive(entry, 0, caps_slot(), EXO_RIGHT_EXEC, 0, 1), -EXO_EINVAL,
+	    "nor the number behind it");
+	is(exo_cap_derive(core_named(EXO_NAME_ENV), 0, caps_slot(), 0, 1, 1), -EXO_EINVAL,
+	    "nor that of an environment");
 	is(exo_entry_make(caps_slot(), entry, 7), -EXO_ETYPE, "an entry makes no entries");
 	caps_delete(entry);
 }
@@ -128,8 +131,11 @@ TINY static void unmapper(uint64_t reasons)
 static void own_pages(void)
 {
 	const uint64_t code = PAGE_DOWN((uint64_t)__start_tiny);
-	const struct { uint64_t va; uint32_t count; } page[] = { { TINY_DISP, 1 }, { TINY_ARG, 1 }, { TINY_DATA, 1 },
-		{ TINY_STACK, 1 }, { TINY_CAPS, 1 }, { code, 4 }, { TINY_DISP, 6 }, { 0x580000, 128 } };
+	const struct {
+		uint64_t va;
+		uint32_t count;
+	} page[] = { { TINY_DISP, 1 }, { TINY_ARG, 1 }, { TINY_DATA, 1 }, { TINY_STACK, 1 }, { TINY_CAPS, 1 },
+		{ code, 4 }, { TINY_DISP, 6 }, { 0x580000, 128 } };
 	struct tiny one;
 	unsigned made_count = 0, alive = 0;
 
@@ -155,17 +161,20 @@ static void own_pages(void)
 /* Its memory is taken away while it runs in it: only it suffers. */
 static void cut_off(void)
 {
-	const unsigned parts[] = { TINY_DISP_FRAME, TINY_ARG_FRAME, TINY_DATA_FRAME, TINY_STACK_FRAME, TINY_CODE_FRAMES };
+	const unsigned parts[] = { TINY_DISP_FRAME, TINY_ARG_FRAME, TINY_DATA_FRAME, TINY_STACK_FRAME,
+		TINY_CODE_FRAMES };
 	struct tiny one;
 
 	for (unsigned i = 0; i < 5; i++) {
 		if (!ok(agent_begin(&one, 0), "an environment"))
 			return;
-		uint64_t va[] = { TINY_DISP, TINY_ARG, TINY_DATA, TINY_STACK, PAGE_DOWN((uint64_t)__start_tiny) };
-		exo_cap_t part = (exo_cap_t)caps_derive(one.frames, RWX, parts[i], i == 4 ? TINY_CODE_MAX : 1);
+		uint64_t va[] = { TINY_DISP, TINY_ARG, TINY_DATA, TINY_STACK,
+			PAGE_DOWN((uint64_t)__start_tiny) };
+		exo_cap_t part =
+		    (exo_cap_t)caps_derive(one.frames, RWX, parts[i], i == 4 ? TINY_CODE_MAX : 1);
 		unsigned pages = i == 4 ? (unsigned)(one.spare - TINY_CODE_FRAMES) : 1;
-		is(write_one(one.space, va[i] | (i == 4 ? EXO_MAP_READ | EXO_MAP_EXEC : RW), part, 0, pages), 1,
-		   "its page through another capability");
+		is(write_one(one.space, va[i] | (i == 4 ? EXO_MAP_READ | EXO_MAP_EXEC : RW), part, 0, pages),
+		    1, "its page through another capability");
 		is(caps_delete(part), 0, "which goes");
 		core_yield(one.env);
 		core_yield(one.env);
@@ -222,9 +231,11 @@ static void entangled(void)
 	exo_cap_t to_a = made(slot, exo_entry_make(slot, a.env, 1));
 	slot_b = caps_slot();
 	exo_cap_t to_b = made(slot_b, exo_entry_make(slot_b, b.env, 2));
-	uint64_t env_b_at_a = (uint64_t)tiny_grant(&a, b.env, 5, EXO_RIGHT_CONTROL | EXO_RIGHT_READ | EXO_RIGHT_GRANT);
+	uint64_t env_b_at_a =
+	    (uint64_t)tiny_grant(&a, b.env, 5, EXO_RIGHT_CONTROL | EXO_RIGHT_READ | EXO_RIGHT_GRANT);
 	uint64_t call_b_at_a = (uint64_t)tiny_grant(&a, to_b, 6, EXO_RIGHT_EXEC);
-	uint64_t env_a_at_b = (uint64_t)tiny_grant(&b, a.env, 5, EXO_RIGHT_CONTROL | EXO_RIGHT_READ | EXO_RIGHT_GRANT);
+	uint64_t env_a_at_b =
+	    (uint64_t)tiny_grant(&b, a.env, 5, EXO_RIGHT_CONTROL | EXO_RIGHT_READ | EXO_RIGHT_GRANT);
 	b.word[SERVE] = SERVE_SLEEP;
 	agent_do(&a, EXO_CALL_call, call_b_at_a, EXO_NEVER, 1, 2, 3, 4);
 	is(tiny_state(&a), EXO_ENV_CALLING, "one waits for the other");
@@ -267,8 +278,8 @@ static void counts(void)
 	for (unsigned i = 0; i < HOLDERS; i++) {
 		table[i] = take_frames(24);
 		while (table[i] && cap_of(table[i])->count < 63)
-			if (exo_frame_take(table[i], EXO_PFN_ANY, 63 - cap_of(table[i])->count < 24 ?
-			    63 - cap_of(table[i])->count : 24) <= 0)
+			if (exo_frame_take(table[i], EXO_PFN_ANY,
+				63 - cap_of(table[i])->count < 24 ? 63 - cap_of(table[i])->count : 24) <= 0)
 				break;
 		if (!agent_begin(&holder[i], 0))
 			break;
@@ -302,7 +313,8 @@ static void counts(void)
 	is(spaces, 65535, "as many name the space as can");
 	exo_cap_t four = take_frames(4);
 	memset(core_arg(0), 0, sizeof(struct exo_env_params));
-	is(exo_env_create(caps_slot(), space, 0, four, 0, 0), -EXO_EFULL, "env_create FULL: no more in this space");
+	is(exo_env_create(caps_slot(), space, 0, four, 0, 0), -EXO_EFULL,
+	    "env_create FULL: no more in this space");
 	for (unsigned i = 0; i < HOLDERS; i++) {
 		tiny_drop(&holder[i]);
 		if (table[i])
@@ -333,15 +345,19 @@ TINY static void worker(uint64_t reasons)
 			map->count = 1;
 			tiny_call(EXO_CALL_space_write, tiny_word(0), 0, 1, 0, 0, 0);
 			*(volatile uint64_t *)(TINY_CAPS + 0x1000 + (slot - 10) * 0x1000) = slot;
-			int64_t space = tiny_call(EXO_CALL_space_create, slot + 10, (uint64_t)frames, 1, 0, 0, 0);
+			int64_t space =
+			    tiny_call(EXO_CALL_space_create, slot + 10, (uint64_t)frames, 1, 0, 0, 0);
 			tiny_call(EXO_CALL_space_table, (uint64_t)space, 0, 3, (uint64_t)frames, 2, 0);
 			tiny_call(EXO_CALL_cap_derive, (uint64_t)frames, 0, slot + 20, EXO_RIGHT_READ, 0, 1);
-			tiny_call(EXO_CALL_cap_derive, (uint64_t)space, tiny_word(2), slot + 20, EXO_RIGHT_READ, 0, 0);
+			tiny_call(EXO_CALL_cap_derive, (uint64_t)space, tiny_word(2), slot + 20,
+			    EXO_RIGHT_READ, 0, 0);
 		}
 		tiny_call(EXO_CALL_call, tiny_word(1), EXO_NEVER, 1, 2, 3, 4);
 		for (slot = 10; slot < 40; slot++)
 			for (i = 1; i < 4000; i++) {
-				uint64_t handle = (uint64_t)((volatile struct exo_cap *)TINY_CAPS)[slot].generation << 32 | slot;
+				uint64_t handle =
+				    (uint64_t)((volatile struct exo_cap *)TINY_CAPS)[slot].generation << 32 |
+				    slot;
 				if (tiny_call(EXO_CALL_cap_delete, handle, 0, 0, 0, 0, 0) != -EXO_EAGAIN)
 					break;
 			}
@@ -386,21 +402,23 @@ static void killed(unsigned rounds, uint64_t seed)
 				memcpy(&there, core_arg(0), 64);
 				/* Generations differ when it had not come so far. */
 				if (there.type) {
-					while (agent_do(&server, EXO_CALL_cap_delete, exo_cap_make(at, there.generation), 0, 0,
-					       0, 0, 0) == -EXO_EAGAIN)
+					while (agent_do(&server, EXO_CALL_cap_delete,
+						   exo_cap_make(at, there.generation), 0, 0, 0, 0,
+						   0) == -EXO_EAGAIN)
 						;
 				}
 			}
 		struct books after = books_now();
-		if (after.free != before.free || after.own != before.own || (i % 50 == 0 && !frames_consistent())) {
+		if (after.free != before.free || after.own != before.own ||
+		    (i % 50 == 0 && !frames_consistent())) {
 			bad++;
-			printf("# round %u: %u free, %u before; %u own, %u before\n", i, after.free, before.free, after.own,
-			       before.own);
+			printf("# round %u: %u free, %u before; %u own, %u before\n", i, after.free,
+			    before.free, after.own, before.own);
 		}
 	}
 	ok(made_count == rounds && !bad, "%u killed at any moment: nothing of them is left", made_count);
-	ok(done > rounds / 4, "they had done some work (%lu rounds; %u ready, %u asleep, %u in a transfer)", (long)done,
-	   was[EXO_ENV_READY], was[EXO_ENV_ASLEEP], was[EXO_ENV_CALLING]);
+	ok(done > rounds / 4, "they had done some work (%lu rounds; %u ready, %u asleep, %u in a transfer)",
+	    (long)done, was[EXO_ENV_READY], was[EXO_ENV_ASLEEP], was[EXO_ENV_CALLING]);
 	is(agent_do(&server, EXO_CALL_null, 0, 0, 0, 0, 0, 0), 0, "their server lives");
 	caps_delete(entry);
 	tiny_drop(&server);

@@ -25,8 +25,8 @@
 /* The call's result is what is wanted: a number, or the negative of an error. */
 #define is(got, want, ...) call_is((int64_t)(got), (int64_t)(want), __LINE__, __VA_ARGS__)
 
-static __attribute__((format(printf, 4, 5), unused)) bool call_is(int64_t got, int64_t want, int line,
-								    const char *format, ...)
+static __attribute__((format(printf, 4, 5), unused)) bool call_is(
+    int64_t got, int64_t want, int line, const char *format, ...)
 {
 	char what[200];
 	__builtin_va_list arguments;
@@ -37,7 +37,7 @@ static __attribute__((format(printf, 4, 5), unused)) bool call_is(int64_t got, i
 	bool good = tap_ok(got == want, line, "%s", what);
 	if (!good)
 		printf("# is %ld %s, not %ld %s\n", (long)got, got < 0 ? exo_error_name(got) : "", (long)want,
-		       want < 0 ? exo_error_name(want) : "");
+		    want < 0 ? exo_error_name(want) : "");
 	return good;
 }
 
@@ -67,8 +67,8 @@ static inline exo_pfn_t pfn_of(exo_cap_t handle)
 }
 
 /* One descriptor of exo_space_write, at offset 32 * i of the argument frame. */
-static inline volatile struct exo_map *descriptor(unsigned i, uint64_t va_flags, exo_cap_t cap, uint32_t first,
-						    uint32_t count)
+static inline volatile struct exo_map *descriptor(
+    unsigned i, uint64_t va_flags, exo_cap_t cap, uint32_t first, uint32_t count)
 {
 	volatile struct exo_map *map = (volatile struct exo_map *)core_arg(i * sizeof(struct exo_map));
 
@@ -80,7 +80,8 @@ static inline volatile struct exo_map *descriptor(unsigned i, uint64_t va_flags,
 	return map;
 }
 
-static inline int64_t write_one(exo_cap_t space, uint64_t va_flags, exo_cap_t cap, uint32_t first, uint32_t count)
+static inline int64_t write_one(
+    exo_cap_t space, uint64_t va_flags, exo_cap_t cap, uint32_t first, uint32_t count)
 {
 	descriptor(0, va_flags, cap, first, count);
 	return exo_space_write(space, 0, 1);
@@ -95,8 +96,8 @@ struct books {
 /* Frames that are free, with what the test's own allocator holds counted as if it were. */
 static inline struct books books_now(void)
 {
-	return (struct books){ core_info->frames_free + frame_held(), info_env((uint32_t)core_disp->self)->frames -
-		frame_held() };
+	return (struct books){ core_info->frames_free + frame_held(),
+		info_env((uint32_t)core_disp->self)->frames - frame_held() };
 }
 
 /*
@@ -113,12 +114,14 @@ static __attribute__((unused)) bool frames_consistent(void)
 		const struct exo_frame_info *frame = info_frame(pfn);
 		free += frame->state == EXO_FRAME_FREE;
 		if (frame->state == EXO_FRAME_FREE && (frame->holds || frame->owner))
-			bad++, printf("# frame %u is free, has %u holds, owner %u\n", pfn, frame->holds, frame->owner);
+			bad++, printf("# frame %u is free, has %u holds, owner %u\n", pfn, frame->holds,
+				   frame->owner);
 		if (frame->state == EXO_FRAME_FREE || !frame->owner)
 			continue;
-		if (frame->owner >= core_info->envs.entries || info_env(frame->owner)->state == EXO_ENV_NONE) {
-			bad++, printf("# frame %u, state %u, %u holds, belongs to nobody (%u)\n", pfn, frame->state,
-				      frame->holds, frame->owner);
+		if (frame->owner >= core_info->envs.entries ||
+		    info_env(frame->owner)->state == EXO_ENV_NONE) {
+			bad++, printf("# frame %u, state %u, %u holds, belongs to nobody (%u)\n", pfn,
+				   frame->state, frame->holds, frame->owner);
 			continue;
 		}
 		counted[frame->owner]++;
@@ -128,7 +131,7 @@ static __attribute__((unused)) bool frames_consistent(void)
 	for (uint32_t i = 1; i < core_info->envs.entries; i++)
 		if (info_env(i)->frames != counted[i])
 			bad++, printf("# environment %u owns %u frames, its count is %u\n", i, counted[i],
-				      info_env(i)->frames);
+				   info_env(i)->frames);
 	return !bad;
 }
 
@@ -138,7 +141,8 @@ static __attribute__((unused)) bool books_same(struct books before)
 
 	if (now.free == before.free && now.own == before.own)
 		return frames_consistent();
-	printf("# free %u, was %u; own objects' frames %u, were %u\n", now.free, before.free, now.own, before.own);
+	printf("# free %u, was %u; own objects' frames %u, were %u\n", now.free, before.free, now.own,
+	    before.own);
 	return false;
 }
 
@@ -155,7 +159,8 @@ static __attribute__((unused)) uint64_t call_option(const char *name, uint64_t o
 	if (module && !line[0]) {
 		uint32_t last = cap_of(module)->count - 1;
 		exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE);
-		uint64_t bytes = (core_begin->module_bytes - 1) % EXO_PAGE_SIZE + 1, from = bytes < 199 ? 0 : bytes - 199;
+		uint64_t bytes = (core_begin->module_bytes - 1) % EXO_PAGE_SIZE + 1,
+			 from = bytes < 199 ? 0 : bytes - 199;
 		space_map(va, EXO_MAP_READ, module, last, 1);
 		memcpy(line, (const char *)va + from, bytes - from);
 	}

@@ -26,8 +26,10 @@ static void part(exo_cap_t frames)
 	ok(child == (int64_t)caps_handle(slot), "derive a part");
 	const struct exo_cap *cap = cap_of((exo_cap_t)child);
 	ok(cap->type == EXO_TYPE_FRAME && cap->first == pfn_of(frames) + 2u && cap->count == 3 &&
-	   cap->rights == EXO_RIGHT_READ, "it covers these frames with this right");
-	ok(info_frame(pfn_of(frames) + 3)->holds == 2 && info_frame(pfn_of(frames))->holds == 1, "holds are counted");
+		cap->rights == EXO_RIGHT_READ,
+	    "it covers these frames with this right");
+	ok(info_frame(pfn_of(frames) + 3)->holds == 2 && info_frame(pfn_of(frames))->holds == 1,
+	    "holds are counted");
 	int64_t all = derive(frames, caps_slot(), RWX, 0, 0);
 	ok(all > 0 && cap_of((exo_cap_t)all)->count == 8, "count 0 is all");
 	is(exo_cap_delete((exo_cap_t)child), 0, "delete");
@@ -52,13 +54,15 @@ static void extend(void)
 	is(derive(frames, (uint64_t)child, EXO_RIGHT_READ, 8, 1), -EXO_ERANGE, "RANGE: not the next");
 	is(derive(frames, (uint64_t)child, RWX, 7, 1), -EXO_EINVAL, "INVAL: other rights");
 	is(derive(info, (uint64_t)child, EXO_RIGHT_READ, 0, 1), -EXO_EINVAL, "INVAL: another source");
-	is(derive(frames, (uint64_t)child + (1ULL << 32), EXO_RIGHT_READ, 7, 1), -EXO_ECAP, "CAP: no such child");
-	is(derive(frames, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_READ, 7, 1), -EXO_ETYPE, "TYPE: of the child");
+	is(derive(frames, (uint64_t)child + (1ULL << 32), EXO_RIGHT_READ, 7, 1), -EXO_ECAP,
+	    "CAP: no such child");
+	is(derive(frames, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_READ, 7, 1), -EXO_ETYPE,
+	    "TYPE: of the child");
 	is(derive(frames, frames, RWX, 0, 1), -EXO_EINVAL, "INVAL: it is not its own child");
 	caps_delete((exo_cap_t)child);
 	child = derive(info, caps_slot(), EXO_RIGHT_READ, 0, count > 300 ? 300 : count);
-	ok(child > 0 && cap_of((exo_cap_t)child)->count <= EXO_RANGE_MAX, "no more than the bound in one call (%u)",
-	   cap_of((exo_cap_t)child)->count);
+	ok(child > 0 && cap_of((exo_cap_t)child)->count <= EXO_RANGE_MAX,
+	    "no more than the bound in one call (%u)", cap_of((exo_cap_t)child)->count);
 	caps_delete((exo_cap_t)child);
 	caps_delete(frames);
 }
@@ -116,7 +120,7 @@ static void depth(exo_cap_t frames)
 	while (exo_cap_revoke(frames) == -EXO_EAGAIN)
 		;
 	ok(cap_of(chain[14])->type == EXO_TYPE_NONE && cap_of((exo_cap_t)result)->type == EXO_TYPE_NONE,
-	   "revoke reaches all of them");
+	    "revoke reaches all of them");
 	is(exo_cap_delete(chain[14]), -EXO_ECAP, "they name nothing");
 }
 
@@ -134,7 +138,8 @@ static void revoke(exo_cap_t frames)
 	}
 	ok(good, "a tree of 150");
 	for (unsigned i = 0; i < 8; i++)
-		good = good && !space_map(va + i * EXO_PAGE_SIZE, EXO_MAP_READ | EXO_MAP_WRITE, child[140 + i], i, 1);
+		good = good &&
+		       !space_map(va + i * EXO_PAGE_SIZE, EXO_MAP_READ | EXO_MAP_WRITE, child[140 + i], i, 1);
 	*(volatile char *)va = 1;
 	ok(good, "pages mapped through its leaves");
 	int64_t result = exo_cap_revoke(frames);
@@ -173,12 +178,14 @@ static void deletion(void)
 	result = exo_cap_delete(frames);
 	is(result, -EXO_EAGAIN, "delete AGAIN: 200 pages are mapped through it");
 	is(derive(frames, caps_slot(), RWX, 0, 1), -EXO_ECAP, "it names nothing from then on");
-	is(write_one(core_named(EXO_NAME_SPACE), va | EXO_MAP_READ, frames, 0, 1), -EXO_ECAP, "nor can it be mapped");
+	is(write_one(core_named(EXO_NAME_SPACE), va | EXO_MAP_READ, frames, 0, 1), -EXO_ECAP,
+	    "nor can it be mapped");
 	for (; result == -EXO_EAGAIN; calls++)
 		result = exo_cap_delete(frames);
 	is(result, 0, "deleted");
 	ok(calls >= 4 && calls <= 6, "in %u calls", calls);
-	exo_cap_t child = (exo_cap_t)caps_derive(parent, RWX, 0, 4), below = (exo_cap_t)caps_derive(child, RWX, 1, 2);
+	exo_cap_t child = (exo_cap_t)caps_derive(parent, RWX, 0, 4),
+		  below = (exo_cap_t)caps_derive(child, RWX, 1, 2);
 	is(exo_cap_delete(child), 0, "one with a child goes");
 	ok(cap_of(below)->type == EXO_TYPE_FRAME, "the child stays");
 	is(exo_cap_delete(parent), 0, "the one above goes, too");
@@ -296,7 +303,7 @@ int main(void)
 	exo_cap_t frames;
 
 	tiny_prepare();
-	for (int round = 0; round < 2; round++) {	/* the own table has grown in the second */
+	for (int round = 0; round < 2; round++) { /* the own table has grown in the second */
 		struct books before = books_now();
 		frames = take_frames(8);
 		part(frames);

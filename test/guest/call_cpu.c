@@ -33,7 +33,8 @@ static void yield(void)
 	uint32_t slot = caps_slot();
 	exo_cap_t entry = made(slot, exo_entry_make(slot, core_named(EXO_NAME_ENV), 5));
 	is(agent_do(&agent, EXO_CALL_yield, exo_cap_make(9, 1), 0, 0, 0, 0, 0), -EXO_ECAP, "from there: CAP");
-	is(agent_do(&agent, EXO_CALL_yield, 0, 0, 0, 0, 0, 0), COMES_BACK, "yield to whoever comes back as an upcall");
+	is(agent_do(&agent, EXO_CALL_yield, 0, 0, 0, 0, 0, 0), COMES_BACK,
+	    "yield to whoever comes back as an upcall");
 	caps_delete(entry);
 	agent_do(&agent, EXO_CALL_env_exit, EXO_CAUSE_EXIT, 0, 0, 0, 0, 0);
 	is(exo_yield(agent.env), -EXO_EDEAD, "yield DEAD: ended");
@@ -62,7 +63,8 @@ static void sleep(void)
 	thread_sleep(core_now() + 20 * MS);
 	ok(tiny_info(&agent)->upcalls == upcalls, "who sleeps for ever sleeps");
 	now = core_now() + 60 * MS;
-	is(agent_do(&agent, EXO_CALL_sleep, now, agent.disp->events, 0, 0, 0, 0), COMES_BACK, "another's sleep");
+	is(agent_do(&agent, EXO_CALL_sleep, now, agent.disp->events, 0, 0, 0, 0), COMES_BACK,
+	    "another's sleep");
 	upcalls = tiny_info(&agent)->upcalls;
 	ok(core_now() > now || tiny_state(&agent) == EXO_ENV_ASLEEP, "it sleeps");
 	thread_sleep(now + 2 * MS);
@@ -111,7 +113,8 @@ static void bind(void)
 	struct tiny runner, other;
 	uint32_t slot = caps_slot();
 
-	if (!ok(tiny_make(&runner, spin, 0) && tiny_make(&other, spin, 0), "two environments that never stop"))
+	if (!ok(tiny_make(&runner, spin, 0) && tiny_make(&other, spin, 0),
+		"two environments that never stop"))
 		return;
 	exo_cap_t slices = made(slot, exo_slice_take(slot, 0, 0, 48));
 	exo_cap_t weak = (exo_cap_t)caps_derive(slices, EXO_RIGHT_READ, 0, 0);
@@ -128,7 +131,8 @@ static void bind(void)
 	tiny_start(&other);
 	thread_sleep(core_now() + 256 * MS);
 	uint64_t hers = tiny_info(&runner)->ns, its = tiny_info(&other)->ns;
-	ok(hers > its * 2, "48 slices of 64 and a share of the rest: %lu us, the other %lu us", hers / 1000, its / 1000);
+	ok(hers > its * 2, "48 slices of 64 and a share of the rest: %lu us, the other %lu us", hers / 1000,
+	    its / 1000);
 	ok(its > 4 * MS, "the other is not starved");
 	is(exo_slice_bind(slices, 0), 48, "bind to nobody");
 	is(info_slice(0)->env, 0, "the table says so");

@@ -20,7 +20,7 @@ static void create(void)
 	slot = caps_slot();
 #define CREATE(slot, space, account, frames, first, offset) \
 	(memset(core_arg(0), 0, 256), strcpy(params->label, "label"), params->run_entry = 0x1234, \
-	 exo_env_create(slot, space, account, frames, first, offset))
+	    exo_env_create(slot, space, account, frames, first, offset))
 	is(CREATE(exo_cap_slot(frames), space, 0, frames, 1, 64), -EXO_ESLOT, "create SLOT: in use");
 	is(CREATE(0, space, 0, frames, 1, 64), -EXO_ESLOT, "create SLOT: 0");
 	is(CREATE(NO_SLOT, space, 0, frames, 1, 64), -EXO_ESLOT, "create SLOT: none");
@@ -48,7 +48,8 @@ static void create(void)
 	params = core_arg(64);
 	params->cpu = ~0ULL;
 	is(exo_env_create(slot, space, 0, frames, 1, 64), -EXO_EINVAL, "create INVAL: CPU");
-	ok(caps_at(slot)->type == EXO_TYPE_NONE && info_frame(pfn_of(frames) + 1)->state == EXO_FRAME_OWNED, "nothing changed");
+	ok(caps_at(slot)->type == EXO_TYPE_NONE && info_frame(pfn_of(frames) + 1)->state == EXO_FRAME_OWNED,
+	    "nothing changed");
 	exo_cap_t env = made(slot, CREATE(slot, space, account, frames, 1, 64));
 	ok(env && cap_of(env)->rights == (EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL), "create");
 	for (uint32_t i = 1; i < core_info->envs.entries; i++)
@@ -84,18 +85,20 @@ static void start(void)
 	is(agent_do(&agent, EXO_CALL_env_exit, EXO_CAUSE_EXIT + 1, 0, 0, 0, 0, 0), -EXO_EINVAL, "exit INVAL");
 	is(agent_do(&agent, EXO_CALL_env_exit, 32, 0, 0, 0, 0, 0), -EXO_EINVAL, "exit INVAL: 32");
 	is(agent_do(&agent, EXO_CALL_env_exit, 1ULL << 32 | EXO_CAUSE_EXIT, 0, 0, 0, 0, 0), -EXO_EINVAL,
-	   "exit INVAL: beyond 32 bits");
+	    "exit INVAL: beyond 32 bits");
 	uint64_t events = core_disp->events;
 	agent_do(&agent, EXO_CALL_env_exit, EXO_CAUSE_EXIT, 0x123456789, 0, 0, 0, 0);
 	is(tiny_state(&agent), EXO_ENV_ENDED, "exit");
-	ok(tiny_info(&agent)->cause == EXO_CAUSE_EXIT && tiny_info(&agent)->status == 0x123456789, "with its status");
+	ok(tiny_info(&agent)->cause == EXO_CAUSE_EXIT && tiny_info(&agent)->status == 0x123456789,
+	    "with its status");
 	ok(core_disp->events > events, "its creator is told");
 	is(exo_env_start(agent.env), -EXO_ESTATE, "start STATE: it has ended");
 	caps_delete(weak);
 	tiny_drop(&agent);
 	agent_begin(&agent, 0);
 	agent_do(&agent, EXO_CALL_env_exit, 13, 0x99, 0, 0, 0, 0);
-	ok(tiny_info(&agent)->cause == 13 && tiny_info(&agent)->status == 0x99, "exit with an exception's vector");
+	ok(tiny_info(&agent)->cause == 13 && tiny_info(&agent)->status == 0x99,
+	    "exit with an exception's vector");
 	tiny_drop(&agent);
 }
 
@@ -127,12 +130,15 @@ static void read(void)
 	is(exo_env_read(agent.env, TINY_DATA, ~0ULL, 2), -EXO_ERANGE, "read RANGE: wraps");
 	is(exo_env_read(agent.env, TINY_DATA, 0, ~0ULL), -EXO_ERANGE, "read RANGE: a wild count");
 	is(exo_env_read(agent.env, 0, 0, 8), -EXO_ERANGE, "read RANGE: address 0");
-	is(exo_env_read(agent.env, TINY_CAPS + 0xffc, 0, 8), -EXO_ERANGE, "read RANGE: half of it is not mapped");
-	is(exo_env_read(agent.env, EXO_USER_MAX - 4, 0, 8), -EXO_ERANGE, "read RANGE: the end of user addresses");
+	is(exo_env_read(agent.env, TINY_CAPS + 0xffc, 0, 8), -EXO_ERANGE,
+	    "read RANGE: half of it is not mapped");
+	is(exo_env_read(agent.env, EXO_USER_MAX - 4, 0, 8), -EXO_ERANGE,
+	    "read RANGE: the end of user addresses");
 	is(exo_env_read(agent.env, 0xffff800000000000, 0, 8), -EXO_ERANGE, "read RANGE: the kernel's half");
 	is(exo_env_read(agent.env, ~3ULL, 0, 8), -EXO_ERANGE, "read RANGE: an address that wraps");
 	is(exo_env_read(agent.env, 1ULL << 47, 0, 8), -EXO_ERANGE, "read RANGE: no address");
-	is(exo_env_read(core_named(EXO_NAME_ENV), EXO_VA_ARG, 4, 64), 64, "the own argument frame onto itself");
+	is(exo_env_read(core_named(EXO_NAME_ENV), EXO_VA_ARG, 4, 64), 64,
+	    "the own argument frame onto itself");
 	agent_do(&agent, EXO_CALL_env_exit, EXO_CAUSE_EXIT, 0, 0, 0, 0, 0);
 	is(exo_env_read(agent.env, TINY_DATA, 0, 8), 8, "read one that has ended");
 	while (exo_env_destroy(agent.env) == -EXO_EAGAIN)
@@ -159,19 +165,22 @@ static void destroy(void)
 		agent_do(&agent, EXO_CALL_frame_take, slot, EXO_PFN_ANY, 2, 0, 0, 0);
 	is(tiny_info(&agent)->frames, 59 * 2, "it holds something");
 	while ((result = exo_env_destroy(agent.env)) == -EXO_EAGAIN) {
-		ok(tiny_info(&agent)->state == EXO_ENV_ENDED && tiny_info(&agent)->cause == EXO_CAUSE_DESTROYED,
-		   "destroy AGAIN: it has ended");
+		ok(tiny_info(&agent)->state == EXO_ENV_ENDED &&
+			tiny_info(&agent)->cause == EXO_CAUSE_DESTROYED,
+		    "destroy AGAIN: it has ended");
 		calls++;
 	}
 	is(result, 0, "destroyed");
 	ok(calls > 1 && calls < 12, "in %u calls", calls);
-	ok(tiny_info(&agent)->state == EXO_ENV_NONE && !tiny_info(&agent)->frames, "its place is free, so are its frames");
+	ok(tiny_info(&agent)->state == EXO_ENV_NONE && !tiny_info(&agent)->frames,
+	    "its place is free, so are its frames");
 	is(exo_env_destroy(agent.env), -EXO_EDEAD, "destroy DEAD");
 	is(exo_env_destroy(agent.env), -EXO_EDEAD, "and again");
 	uint32_t slot = caps_slot();
 	is(exo_entry_make(slot, agent.env, 0), -EXO_EDEAD, "no entry to it");
 	is(exo_yield(agent.env), -EXO_EDEAD, "no yield to it");
-	is(info_frame(pfn_of(agent.frames) + TINY_ENV)->state, EXO_FRAME_OWNED, "its frame is ordinary memory");
+	is(info_frame(pfn_of(agent.frames) + TINY_ENV)->state, EXO_FRAME_OWNED,
+	    "its frame is ordinary memory");
 	caps_delete(weak);
 	tiny_drop(&agent);
 }
@@ -249,9 +258,11 @@ static void fsbase(void)
 	if (!ok(agent_begin(&agent, 0), "an environment"))
 		return;
 	is(agent_do(&agent, EXO_CALL_env_fsbase, 0x123456789000, 0, 0, 0, 0, 0), 0, "fsbase");
-	is(agent_do(&agent, EXO_CALL_env_fsbase, EXO_USER_MAX - 1, 0, 0, 0, 0, 0), 0, "the last user address");
+	is(agent_do(&agent, EXO_CALL_env_fsbase, EXO_USER_MAX - 1, 0, 0, 0, 0, 0), 0,
+	    "the last user address");
 	is(agent_do(&agent, EXO_CALL_env_fsbase, EXO_USER_MAX, 0, 0, 0, 0, 0), -EXO_EINVAL, "fsbase INVAL");
-	is(agent_do(&agent, EXO_CALL_env_fsbase, 0xffff800000000000, 0, 0, 0, 0, 0), -EXO_EINVAL, "the kernel's half");
+	is(agent_do(&agent, EXO_CALL_env_fsbase, 0xffff800000000000, 0, 0, 0, 0, 0), -EXO_EINVAL,
+	    "the kernel's half");
 	is(agent_do(&agent, EXO_CALL_env_fsbase, 1ULL << 47, 0, 0, 0, 0, 0), -EXO_EINVAL, "no address");
 	is(agent_do(&agent, EXO_CALL_env_fsbase, ~0ULL, 0, 0, 0, 0, 0), -EXO_EINVAL, "the largest number");
 	uint64_t base;

@@ -92,8 +92,9 @@ static void making(void)
 	is(exo_cap_delete(flow), 0, "delete the one above");
 	is(info_frame(pfn_of(frames))->state, EXO_FRAME_FLOW, "it stays while there is one below");
 	is(exo_cap_delete(below), 0, "delete that");
-	ok(info_frame(pfn_of(frames))->state == EXO_FRAME_OWNED && info_frame(pfn_of(frames) + 1)->state == EXO_FRAME_OWNED,
-	   "both are ordinary memory again");
+	ok(info_frame(pfn_of(frames))->state == EXO_FRAME_OWNED &&
+		info_frame(pfn_of(frames) + 1)->state == EXO_FRAME_OWNED,
+	    "both are ordinary memory again");
 	caps_delete(weak);
 	caps_delete(read_only);
 	is(exo_cap_delete(frames), 0, "and can go");
@@ -136,7 +137,8 @@ static void malformed(void)
 
 static void table(void)
 {
-	exo_cap_t frames = take_frames(24), flow[70], more[3] = { take_frames(24), take_frames(24), 0 }, spare = take_frames(1);
+	exo_cap_t frames = take_frames(24), flow[70], more[3] = { take_frames(24), take_frames(24), 0 },
+		  spare = take_frames(1);
 	unsigned count = 0;
 	int64_t result = 0;
 
@@ -157,7 +159,8 @@ static void table(void)
 			is(make(net, spare, 0), -EXO_ESTATE, "make STATE: the parent is being revoked");
 		}
 	is(result, 0, "revoke takes all of them back");
-	ok(cap_of(child)->type == EXO_TYPE_NONE && cap_of(flow[0])->type == EXO_TYPE_NONE, "in %u calls", calls);
+	ok(cap_of(child)->type == EXO_TYPE_NONE && cap_of(flow[0])->type == EXO_TYPE_NONE, "in %u calls",
+	    calls);
 	caps_delete(more[1]), caps_delete(more[0]), caps_delete(frames), caps_delete(spare);
 }
 
@@ -183,7 +186,8 @@ static void limits(void)
 	for (unsigned i = 0; i < 48; i++) {
 		struct exo_claim *c = claim((uint16_t)i);
 		for (c->terms = 1; c->terms < EXO_TERMS_MAX; c->terms++)
-			c->term[c->terms] = (struct exo_term){ .offset = (uint16_t)(40 + c->terms), .width = 1, .mask = 1 };
+			c->term[c->terms] =
+			    (struct exo_term){ .offset = (uint16_t)(40 + c->terms), .width = 1, .mask = 1 };
 		result = make(net, i < 24 ? frames : more, i % 24);
 		if (result < 0)
 			break;
@@ -221,8 +225,10 @@ static void binding(void)
 	is(exo_flow_bind(flow, frames, 0, flow, 0, 1), -EXO_ETYPE, "bind TYPE: transmit frames");
 	is(exo_flow_bind(flow, frames, 0, weak_frames, 0, 1), -EXO_ERIGHTS, "bind RIGHTS: transmit frames");
 	is(exo_flow_bind(flow, frames, 0, frames, 7, 2), -EXO_ERANGE, "bind RANGE: transmit frames");
-	is(exo_flow_bind(flow, frames, 0, frames, 0, EXO_TX_FRAMES_MAX + 1), -EXO_EINVAL, "bind INVAL: count");
-	is(exo_flow_bind(flow, frames, 0, frames, 0, 1ULL << 32), -EXO_EINVAL, "bind INVAL: count beyond 32 bits");
+	is(exo_flow_bind(flow, frames, 0, frames, 0, EXO_TX_FRAMES_MAX + 1), -EXO_EINVAL,
+	    "bind INVAL: count");
+	is(exo_flow_bind(flow, frames, 0, frames, 0, 1ULL << 32), -EXO_EINVAL,
+	    "bind INVAL: count beyond 32 bits");
 	static const uint32_t bad[] = { 0, 3, 5, 127, EXO_RX_FRAMES_MAX * 2, 0x80000000, ~0u };
 	unsigned wrong = 0;
 	for (unsigned i = 0; i < 7; i++) {
@@ -231,11 +237,13 @@ static void binding(void)
 	}
 	ok(!wrong, "bind INVAL: rx_frames");
 	ring->rx_frames = 8;
-	is(exo_flow_bind(flow, frames, 0, 0, 0, 0), -EXO_ERANGE, "bind RANGE: rx_frames beyond the capability");
+	is(exo_flow_bind(flow, frames, 0, 0, 0, 0), -EXO_ERANGE,
+	    "bind RANGE: rx_frames beyond the capability");
 	uint32_t slot = caps_slot();
 	exo_cap_t space = made(slot, exo_space_create(slot, frames, 2));
 	ring->rx_frames = 2;
-	is(exo_flow_bind(flow, frames, 0, frames, 5, 1), -EXO_EBUSY, "bind BUSY: a kernel object in the ring");
+	is(exo_flow_bind(flow, frames, 0, frames, 5, 1), -EXO_EBUSY,
+	    "bind BUSY: a kernel object in the ring");
 	is(exo_flow_bind(flow, frames, 2, 0, 0, 0), -EXO_EBUSY, "bind BUSY: the ring is a kernel object");
 	caps_delete(space);
 	ring->rx_frames = 2;
@@ -253,7 +261,8 @@ static void binding(void)
 	struct tiny agent;
 	ok(agent_begin(&agent, 0), "another environment");
 	int64_t there = tiny_grant(&agent, flow, 5, ALL);
-	is(agent_do(&agent, EXO_CALL_flow_kick, (uint64_t)there, 0, 0, 0, 0, 0), -EXO_ESTATE, "kick STATE: not by the one who bound it");
+	is(agent_do(&agent, EXO_CALL_flow_kick, (uint64_t)there, 0, 0, 0, 0, 0), -EXO_ESTATE,
+	    "kick STATE: not by the one who bound it");
 	tiny_drop(&agent);
 	space_map(va, 0, 0, 0, 1);
 	caps_delete(weak), caps_delete(weak_frames);
@@ -289,8 +298,8 @@ static void sending(void)
 	is(exo_flow_kick(flow), 1, "one that the guard refuses is taken");
 	ok(ring->tx_refused == 1 && ring->tx_packets == 1, "and counted as refused");
 	packet[13] = 0x34;
-	static const struct exo_tx bad[] = { { 0, 0, 0 }, { 9 * 4096 - 10, 60, 0 }, { 0xffffffff, 60, 0 }, { 0, 60, 8 },
-		{ 0, 13, 0 }, { 0, 1515, 0 }, { 0, 0xffff, 0 }, { 9 * 4096, 60, 0 } };
+	static const struct exo_tx bad[] = { { 0, 0, 0 }, { 9 * 4096 - 10, 60, 0 }, { 0xffffffff, 60, 0 },
+		{ 0, 60, 8 }, { 0, 13, 0 }, { 0, 1515, 0 }, { 0, 0xffff, 0 }, { 9 * 4096, 60, 0 } };
 	for (unsigned i = 0; i < 8; i++) {
 		ring->tx[ring->tx_head % EXO_TX_SLOTS] = bad[i];
 		ring->tx_head++;
@@ -298,7 +307,8 @@ static void sending(void)
 	}
 	ok(!wrong && ring->tx_refused == 9, "descriptors that are wrong are refused");
 	for (unsigned i = 0; i < 20; i++)
-		ring->tx[ring->tx_head++ % EXO_TX_SLOTS] = (struct exo_tx){ .offset = 0, .bytes = 60, .flags = EXO_TX_MORE };
+		ring->tx[ring->tx_head++ % EXO_TX_SLOTS] =
+		    (struct exo_tx){ .offset = 0, .bytes = 60, .flags = EXO_TX_MORE };
 	int64_t taken = exo_flow_kick(flow);
 	ok(taken >= 0 && ring->tx_packets == 1, "a frame in too many parts is not sent (%ld)", (long)taken);
 	ring->tx_head = ring->tx_taken + EXO_TX_SLOTS + 1;
@@ -337,11 +347,13 @@ static void ends(void)
 		return;
 	int64_t there = tiny_grant(&agent, flow, 5, ALL);
 	uint32_t ring = agent.spare;
-	int64_t frames = exo_cap_derive(agent.frames, agent.env, 6, EXO_RIGHT_READ | EXO_RIGHT_WRITE, ring, 5);
+	int64_t frames =
+	    exo_cap_derive(agent.frames, agent.env, 6, EXO_RIGHT_READ | EXO_RIGHT_WRITE, ring, 5);
 	exo_vaddr_t window = tiny_window(&agent, 3);
 	space_map(window, EXO_MAP_READ | EXO_MAP_WRITE, agent.frames, ring, 1);
 	((struct exo_ring *)window)->rx_frames = 2;
-	is(agent_do(&agent, EXO_CALL_flow_bind, (uint64_t)there, (uint64_t)frames, 0, (uint64_t)frames, 0, 5), 0, "it binds");
+	is(agent_do(&agent, EXO_CALL_flow_bind, (uint64_t)there, (uint64_t)frames, 0, (uint64_t)frames, 0, 5),
+	    0, "it binds");
 	agent_do(&agent, EXO_CALL_env_exit, 6, 0, 0, 0, 0, 0);
 	is(exo_flow_kick(flow), -EXO_ESTATE, "it ends: nobody is bound");
 	space_map(window, 0, 0, 0, 1);

@@ -25,9 +25,11 @@ static void take(void)
 	const struct exo_cap *cap = caps_at(slot);
 
 	is(handle, (int64_t)caps_handle(slot), "take by number");
-	ok(cap->first == pfn && cap->count == 3 && cap->rights == RWX && !cap->parent, "these frames, all rights");
+	ok(cap->first == pfn && cap->count == 3 && cap->rights == RWX && !cap->parent,
+	    "these frames, all rights");
 	ok(info_frame(pfn)->state == EXO_FRAME_OWNED && info_frame(pfn)->owner == (uint32_t)core_disp->self &&
-	   info_frame(pfn)->holds == 1, "the table says whose they are");
+		info_frame(pfn)->holds == 1,
+	    "the table says whose they are");
 	is(exo_frame_take((uint64_t)handle, pfn + 3, 2), 2, "two more behind them");
 	is(exo_frame_take((uint64_t)handle, EXO_PFN_ANY, 1), 1, "one more");
 	is(cap->count, 6, "the capability has grown");
@@ -132,7 +134,8 @@ static void give(void)
 
 static void account(void)
 {
-	exo_cap_t root = core_named(EXO_NAME_ACCOUNT), frames = take_frames(12), console = core_named(EXO_NAME_CONSOLE);
+	exo_cap_t root = core_named(EXO_NAME_ACCOUNT), frames = take_frames(12),
+		  console = core_named(EXO_NAME_CONSOLE);
 	exo_cap_t read_only = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 0);
 	exo_cap_t weak = (exo_cap_t)caps_derive(root, EXO_RIGHT_READ, 0, 0);
 	exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE);
@@ -140,7 +143,8 @@ static void account(void)
 	int64_t handle = exo_account_make(slot, root, frames, 0, 10);
 
 	is(handle, (int64_t)caps_handle(slot), "account_make");
-	ok(caps_at(slot)->type == EXO_TYPE_ACCOUNT && caps_at(slot)->rights == cap_of(root)->rights, "a child's capability");
+	ok(caps_at(slot)->type == EXO_TYPE_ACCOUNT && caps_at(slot)->rights == cap_of(root)->rights,
+	    "a child's capability");
 	is(info_frame(pfn_of(frames))->state, EXO_FRAME_ACCOUNT, "in this frame");
 	is(exo_account_make(slot, root, frames, 1, 10), -EXO_ESLOT, "account SLOT: in use");
 	slot = caps_slot();
@@ -193,17 +197,21 @@ static void quota(void)
 		return;
 	tiny_account = 0;
 	is(agent_do(&agent, EXO_CALL_frame_take, 40, EXO_PFN_ANY, 6, 0, 0, 0), -EXO_EQUOTA, "QUOTA: at once");
-	is(agent_do(&agent, EXO_CALL_frame_take, 40, EXO_PFN_ANY, 4, 0, 0, 0), (int64_t)exo_cap_make(40, 1), "4 of 5");
+	is(agent_do(&agent, EXO_CALL_frame_take, 40, EXO_PFN_ANY, 4, 0, 0, 0), (int64_t)exo_cap_make(40, 1),
+	    "4 of 5");
 	is(agent_do(&agent, EXO_CALL_frame_take, 41, EXO_PFN_ANY, 2, 0, 0, 0), -EXO_EQUOTA, "QUOTA: beyond");
 	is(agent_do(&agent, EXO_CALL_frame_take, exo_cap_make(40, 1), EXO_PFN_ANY, 2, 0, 0, 0), -EXO_EQUOTA,
-	   "QUOTA: at the end of one");
-	is(agent_do(&agent, EXO_CALL_frame_take, exo_cap_make(40, 1), EXO_PFN_ANY, 1, 0, 0, 0), 1, "the fifth");
+	    "QUOTA: at the end of one");
+	is(agent_do(&agent, EXO_CALL_frame_take, exo_cap_make(40, 1), EXO_PFN_ANY, 1, 0, 0, 0), 1,
+	    "the fifth");
 	is(agent_do(&agent, EXO_CALL_frame_give, exo_cap_make(40, 1), 3, 0, 0, 0, 0), 3, "giving makes room");
-	is(agent_do(&agent, EXO_CALL_frame_take, 41, EXO_PFN_ANY, 3, 0, 0, 0), (int64_t)exo_cap_make(41, 1), "again");
+	is(agent_do(&agent, EXO_CALL_frame_take, 41, EXO_PFN_ANY, 3, 0, 0, 0), (int64_t)exo_cap_make(41, 1),
+	    "again");
 	is(tiny_info(&agent)->frames, 5, "all are counted");
 	is(exo_cap_delete(outer), 0, "an account's capability goes");
 	is(exo_cap_delete(inner), 0, "and the other");
-	is(info_frame(pfn_of(frames))->state, EXO_FRAME_ACCOUNT, "the account stays while somebody is charged");
+	is(info_frame(pfn_of(frames))->state, EXO_FRAME_ACCOUNT,
+	    "the account stays while somebody is charged");
 	tiny_drop(&agent);
 	is(info_frame(pfn_of(frames) + 1)->state, EXO_FRAME_OWNED, "and goes with the last");
 	is(exo_cap_delete(frames), 0, "the frames go");

@@ -14,21 +14,23 @@ static void null(void)
 	int64_t result;
 
 	is(exo_null(), 0, "null");
-	__asm__ volatile("mov $0x1111, %%rbx\n\tmov $0x2222, %%r12\n\tmov $0x3333, %%r13\n\tmov $0x4444, %%r15\n\t"
-			 "std\n\tsyscall\n\tpushfq\n\tpopq %7\n\tcld\n\t"
-			 "mov %%rbx, (%8)\n\tmov %%r12, 8(%8)\n\tmov %%r13, 16(%8)\n\tmov %%r15, 24(%8)"
-			 : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8), "+r"(r9), "=m"(flags)
-			 : "r"(kept), "0"((uint64_t)EXO_CALL_null)
-			 : "rcx", "r11", "rbx", "r12", "r13", "r15", "memory", "cc");
-	ok(kept[0] == 0x1111 && kept[1] == 0x2222 && kept[2] == 0x3333 && kept[3] == 0x4444, "it keeps registers");
+	__asm__ volatile(
+	    "mov $0x1111, %%rbx\n\tmov $0x2222, %%r12\n\tmov $0x3333, %%r13\n\tmov $0x4444, %%r15\n\t"
+	    "std\n\tsyscall\n\tpushfq\n\tpopq %7\n\tcld\n\t"
+	    "mov %%rbx, (%8)\n\tmov %%r12, 8(%8)\n\tmov %%r13, 16(%8)\n\tmov %%r15, 24(%8)"
+	    : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8), "+r"(r9), "=m"(flags)
+	    : "r"(kept), "0"((uint64_t)EXO_CALL_null)
+	    : "rcx", "r11", "rbx", "r12", "r13", "r15", "memory", "cc");
+	ok(kept[0] == 0x1111 && kept[1] == 0x2222 && kept[2] == 0x3333 && kept[3] == 0x4444,
+	    "it keeps registers");
 	ok(flags & 0x400, "and the direction flag");
 	ok(!(a0 | a1 | a2 | r10 | r8 | r9), "what it loses holds nothing of the kernel's");
 }
 
 static void numbers(void)
 {
-	static const uint64_t number[] = { EXO_CALL_COUNT, EXO_CALL_COUNT + 1, 255, 256, 0xffffffff, 1ULL << 32,
-		1ULL << 32 | EXO_CALL_null, 1ULL << 63, ~0ULL };
+	static const uint64_t number[] = { EXO_CALL_COUNT, EXO_CALL_COUNT + 1, 255, 256, 0xffffffff,
+		1ULL << 32, 1ULL << 32 | EXO_CALL_null, 1ULL << 63, ~0ULL };
 	bool good = true;
 
 	for (unsigned i = 0; i < sizeof(number) / sizeof(number[0]); i++)

@@ -10,7 +10,7 @@
 #define RWX	(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)
 
 static exo_cap_t own, console;
-static exo_vaddr_t va;		/* 700 pages of the own space, over two tables */
+static exo_vaddr_t va; /* 700 pages of the own space, over two tables */
 
 /* Descriptors 0..count-1 are written; results before anything is printed over them. */
 static int64_t batch(exo_cap_t space, unsigned count, uint64_t *old)
@@ -66,9 +66,11 @@ static void create(void)
 	is(exo_space_table(space, 0, 1, frames, 5), -EXO_ERANGE, "table RANGE: three are needed");
 	is(exo_space_table(space, 0, 0, frames, 1), -EXO_EINVAL, "table INVAL: level 0");
 	is(exo_space_table(space, 0, 4, frames, 1), -EXO_EINVAL, "table INVAL: level 4");
-	is(exo_space_table(space, 0, 1ULL << 32 | 1, frames, 1), -EXO_EINVAL, "table INVAL: level beyond 32 bits");
+	is(exo_space_table(space, 0, 1ULL << 32 | 1, frames, 1), -EXO_EINVAL,
+	    "table INVAL: level beyond 32 bits");
 	is(exo_space_table(space, EXO_USER_MAX, 3, frames, 1), -EXO_EINVAL, "table INVAL: address");
-	is(exo_space_table(space, 0xffff800000000000, 3, frames, 1), -EXO_EINVAL, "table INVAL: the kernel's half");
+	is(exo_space_table(space, 0xffff800000000000, 3, frames, 1), -EXO_EINVAL,
+	    "table INVAL: the kernel's half");
 	is(exo_space_table(space, 1ULL << 63, 3, frames, 1), -EXO_EINVAL, "table INVAL: no address at all");
 	is(exo_space_table(space, 0, 2, frames, 1), -EXO_ENOTABLE, "table NOTABLE");
 	is(exo_space_table(space, 0, 1, frames, 1), -EXO_ENOTABLE, "table NOTABLE: level 1");
@@ -77,7 +79,8 @@ static void create(void)
 	is(exo_space_table(space, 0x123456789, 3, frames, 2), -EXO_EBUSY, "table BUSY: there is one");
 	is(exo_space_table(space, 0, 2, frames, 2), 0, "level 2");
 	space_map(va, R, frames, 5, 1);
-	is(exo_space_table(space, 0x400000, 1, frames, 3), -EXO_EBUSY, "table BUSY: the last of the three is mapped");
+	is(exo_space_table(space, 0x400000, 1, frames, 3), -EXO_EBUSY,
+	    "table BUSY: the last of the three is mapped");
 	space_map(va, 0, 0, 0, 1);
 	is(exo_space_table(space, 0x400000, 1, frames, 3), 0, "level 1");
 	is(info_frame(pfn_of(frames) + 3)->state, EXO_FRAME_TABLE, "a table");
@@ -100,8 +103,9 @@ static void mapping(exo_cap_t frames)
 	is(one(va | RW, frames, 0, 1), 1, "map");
 	page[0] = 77;
 	uint64_t entry = taken_out(va);
-	ok((entry & EXO_PTE_FRAME) >> EXO_PAGE_SHIFT == pfn && (entry & EXO_PTE_PRESENT) && (entry & EXO_PTE_DIRTY) &&
-	   (entry & EXO_PTE_ACCESSED), "unmap shows frame, accessed and dirty");
+	ok((entry & EXO_PTE_FRAME) >> EXO_PAGE_SHIFT == pfn && (entry & EXO_PTE_PRESENT) &&
+		(entry & EXO_PTE_DIRTY) && (entry & EXO_PTE_ACCESSED),
+	    "unmap shows frame, accessed and dirty");
 	is((int64_t)taken_out(va), 0, "a second time nothing");
 	is(one(va | RW, frames, 0, 4), 1, "map a run");
 	ok(page[0] == 77 && page[512] == 0, "the same frame, the same contents");
@@ -117,8 +121,9 @@ static void mapping(exo_cap_t frames)
 	descriptor(2, (va + 0x5000) | RW, frames, 4, 1);
 	descriptor(3, (va + 0x2000) | RW, frames, 1, 1);
 	is(batch(own, 4, old), 4, "a batch of several kinds");
-	ok((old[0] & EXO_PTE_FRAME) >> 12 == pfn + 3u && (old[1] & EXO_PTE_FRAME) >> 12 == pfn + 1u && !old[2] &&
-	   (old[3] & EXO_PTE_FRAME) >> 12 == pfn + 2u, "with what was there before");
+	ok((old[0] & EXO_PTE_FRAME) >> 12 == pfn + 3u && (old[1] & EXO_PTE_FRAME) >> 12 == pfn + 1u &&
+		!old[2] && (old[3] & EXO_PTE_FRAME) >> 12 == pfn + 2u,
+	    "with what was there before");
 	ok(page[0] == 79 && page[1024] == 78, "the pages are as written");
 	is(one(va, 0, 0, 16), 1, "unmap a stretch with holes");
 	is(info_frame(pfn)->holds, 1, "the frames are as before");
@@ -147,8 +152,8 @@ static void stops(exo_cap_t frames)
 
 static void errors(exo_cap_t frames)
 {
-	static const uint64_t bad_va[] = { 0, EXO_USER_MAX, EXO_USER_MAX - 0x1000 * 7, 0x800000000000, 0xffff800000000000,
-		0xfffffffffffff000 };
+	static const uint64_t bad_va[] = { 0, EXO_USER_MAX, EXO_USER_MAX - 0x1000 * 7, 0x800000000000,
+		0xffff800000000000, 0xfffffffffffff000 };
 	exo_cap_t weak = (exo_cap_t)caps_derive(own, EXO_RIGHT_READ, 0, 0);
 	exo_cap_t read_only = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 0);
 	exo_cap_t no_read = (exo_cap_t)caps_derive(frames, EXO_RIGHT_WRITE, 0, 0);
@@ -217,11 +222,13 @@ static void states(exo_cap_t frames)
 		taken_out(va + 0x1000);
 	}
 	is(bad, 0, "tables, links, capabilities and the environment are never writable or executable");
-	is(one(va | R, agent.frames, TINY_ENV, 1), -EXO_ESTATE, "STATE: the environment's frame cannot be read");
+	is(one(va | R, agent.frames, TINY_ENV, 1), -EXO_ESTATE,
+	    "STATE: the environment's frame cannot be read");
 	is(one(va | R, agent.frames, TINY_LEAF + 1, 1), -EXO_ESTATE, "STATE: nor links");
 	is(one(va | R, agent.frames, TINY_LEAF, 2), -EXO_ESTATE, "STATE: in a run");
 	ok(!taken_out(va) && !taken_out(va + 0x1000), "nothing is left of it");
-	is(one(va | RW, core_named(EXO_NAME_INFO), 0, 1), -EXO_ERIGHTS, "the exposed pages cannot be written");
+	is(one(va | RW, core_named(EXO_NAME_INFO), 0, 1), -EXO_ERIGHTS,
+	    "the exposed pages cannot be written");
 	descriptor(0, va | R, frames, 0, 1);
 	descriptor(1, (va + 0x1000) | RW, agent.frames, TINY_LEAF, 1);
 	is(batch(own, 2, NULL), 1, "STATE: in a batch of singles");

@@ -35,7 +35,8 @@ static void entries(void)
 	is(exo_entry_make(slot, console, 1), -EXO_ETYPE, "entry TYPE");
 	is(exo_entry_make(slot, weak, 1), -EXO_ERIGHTS, "entry RIGHTS");
 	exo_cap_t entry = entry_to(agent.env, 0xfedcba9876543210);
-	ok(entry && cap_of(entry)->rights == EXO_RIGHT_EXEC && cap_of(entry)->first == 0xfedcba9876543210, "entry_make");
+	ok(entry && cap_of(entry)->rights == EXO_RIGHT_EXEC && cap_of(entry)->first == 0xfedcba9876543210,
+	    "entry_make");
 	exo_cap_t own = entry_to(0, 3), no_exec = (exo_cap_t)caps_derive(entry, 0, 0, 0);
 	is(ask(NO_CAP, EXO_NEVER), -EXO_ECAP, "call CAP");
 	is(ask(console, EXO_NEVER), -EXO_ETYPE, "call TYPE");
@@ -72,8 +73,9 @@ static void call(void)
 	exo_cap_t entry = entry_to(agent.env, 0xfedcba9876543210);
 	is(ask(entry, EXO_NEVER), 7, "call");
 	ok(word[0] == 301 && word[1] == 202 && word[2] == 103 && word[3] == 4, "four words come back");
-	ok(agent.word[GOT] == 0 && agent.word[GOT + 1] == 100 && agent.word[GOT + 2] == 200 && agent.word[GOT + 3] == 300,
-	   "four words went there");
+	ok(agent.word[GOT] == 0 && agent.word[GOT + 1] == 100 && agent.word[GOT + 2] == 200 &&
+		agent.word[GOT + 3] == 300,
+	    "four words went there");
 	ok(agent.word[BADGE] == 0xfedcba9876543210, "with the badge");
 	ok(agent.word[CALLER] == core_disp->self && agent.word[WANTED] == 1, "and who asked");
 	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "the server sleeps again");
@@ -169,7 +171,8 @@ static void chains(void)
 	if (!ok(i == deep, "%u servers", deep))
 		return;
 	for (i = 0; i < deep; i++)
-		agent[i].word[FURTHER] = (uint64_t)tiny_grant(&agent[i], entry[(i + 1) % deep], 5, EXO_RIGHT_EXEC);
+		agent[i].word[FURTHER] =
+		    (uint64_t)tiny_grant(&agent[i], entry[(i + 1) % deep], 5, EXO_RIGHT_EXEC);
 	int64_t result = ask(entry[0], EXO_NEVER);
 	is((int64_t)agent[EXO_CHAIN_MAX - 1].word[RESULT], -EXO_EDEPTH, "call DEPTH: the ninth in a chain");
 	is(result, EXO_EDEPTH + EXO_CHAIN_MAX - 1, "all of them reply");
@@ -184,7 +187,7 @@ static void chains(void)
 	is(tiny_state(&agent[0]), EXO_ENV_CALLING, "the others wait on");
 	agent_do(&agent[4], EXO_CALL_reply, 1, 0, 0, 0, 0, 0);
 	ok(tiny_await(&agent[3], EXO_ENV_ASLEEP, 2000) && tiny_await(&agent[0], EXO_ENV_ASLEEP, 2000),
-	   "until the deepest replies");
+	    "until the deepest replies");
 	is((int64_t)agent[0].word[RESULT], 1 + 3, "and those above it");
 	for (i = 0; i < deep; i++)
 		tiny_await(&agent[i], EXO_ENV_ASLEEP, 2000);
@@ -214,14 +217,18 @@ static void send(void)
 	exo_cap_t entry = entry_to(agent.env, 77);
 	uint64_t there = (uint64_t)tiny_grant(&client, entry, 5, EXO_RIGHT_EXEC);
 	agent.word[WANTED] = 5;
-	is(agent_do(&client, EXO_CALL_send, there, 1, 2, 3, 4, 0), COMES_BACK, "send comes back as an upcall");
+	is(agent_do(&client, EXO_CALL_send, there, 1, 2, 3, 4, 0), COMES_BACK,
+	    "send comes back as an upcall");
 	tiny_await(&agent, EXO_ENV_ASLEEP, 2000);
-	ok(agent.word[GOT] == 1 && agent.word[GOT + 3] == 4 && agent.word[BADGE] == 77 && agent.word[WANTED] == 0 &&
-	   agent.word[CALLER] == client.id, "the message is there, and no reply is wanted");
+	ok(agent.word[GOT] == 1 && agent.word[GOT + 3] == 4 && agent.word[BADGE] == 77 &&
+		agent.word[WANTED] == 0 && agent.word[CALLER] == client.id,
+	    "the message is there, and no reply is wanted");
 	is(agent_do(&agent, EXO_CALL_reply, 1, 2, 3, 4, 5, 0), -EXO_ESTATE, "nor possible");
-	is(tiny_grant(&client, entry, 6, EXO_RIGHT_EXEC | EXO_RIGHT_READ), -EXO_ERIGHTS, "rights are not gained on the way");
+	is(tiny_grant(&client, entry, 6, EXO_RIGHT_EXEC | EXO_RIGHT_READ), -EXO_ERIGHTS,
+	    "rights are not gained on the way");
 	caps_delete(entry);
-	is(agent_do(&client, EXO_CALL_send, there, 1, 2, 3, 4, 0), COMES_BACK, "what was derived of an entry lives on");
+	is(agent_do(&client, EXO_CALL_send, there, 1, 2, 3, 4, 0), COMES_BACK,
+	    "what was derived of an entry lives on");
 	tiny_drop(&client);
 	tiny_drop(&agent);
 }

@@ -21,11 +21,12 @@
 #define EXTRA		8		/* frames that it holds through a derived capability */
 
 /* Words of its data page, all but the agent's. */
-enum { SEED = 60, CALLS, WANT, TIME, FRAMES_TOTAL, LAST, MADE, PHASE, KEPT, ERRORS = 80, GOOD = 100, SIGNATURE = 160 };
+enum { SEED = 60, CALLS, WANT, TIME, FRAMES_TOTAL, LAST, MADE, PHASE, KEPT, ERRORS = 80, GOOD = 100,
+	SIGNATURE = 160 };
 
 /* Slots that are filled at first. */
-enum { OWN_ENV = 1, OWN_SPACE, ACCOUNT, FRAMES, CONSOLE, MACHINE, SIBLING, ENTRY, SLICES, FLOW, INFO, ALL_FRAMES, SELF_ENTRY,
-	KEEPER, FILLED };
+enum { OWN_ENV = 1, OWN_SPACE, ACCOUNT, FRAMES, CONSOLE, MACHINE, SIBLING, ENTRY, SLICES, FLOW,
+	INFO, ALL_FRAMES, SELF_ENTRY, KEEPER, FILLED };
 
 static uint64_t seed, state;
 
@@ -113,7 +114,7 @@ TINY static uint64_t any_address(void)
 		return TINY_CAPS + 0x1000 + (draw() % 11) * 0x1000;
 	if (how < 10)
 		return (draw() % 4096) << 21;
-	if (how == 10)		/* seldom its own pages: without them it does not go on */
+	if (how == 10) /* seldom its own pages: without them it does not go on */
 		return (draw() % 16 ? TINY_CAPS + 0x1000 : TINY_DISP) + draw() % 16384;
 	if (how == 11)
 		return EXO_USER_MAX - (draw() % 3) * 0x1000;
@@ -159,13 +160,20 @@ INLINE uint64_t further_type(void)
 TINY static uint64_t any(uint64_t letter, uint64_t type, uint64_t further)
 {
 	switch (letter) {
-	case 'c': return further && draw() % 4 == 0 ? 0 : any_handle(further ? further_type() : type);
-	case 's': return any_slot();
-	case 'v': return any_address();
-	case 'o': return any_offset();
-	case 't': return draw() % 4 ? tiny_word(TIME) + draw() % 300000 : draw() % 4 ? any_number() : EXO_NEVER;
-	case 'w': return draw();
-	default: return any_number();
+	case 'c':
+		return further && draw() % 4 == 0 ? 0 : any_handle(further ? further_type() : type);
+	case 's':
+		return any_slot();
+	case 'v':
+		return any_address();
+	case 'o':
+		return any_offset();
+	case 't':
+		return draw() % 4 ? tiny_word(TIME) + draw() % 300000 : draw() % 4 ? any_number() : EXO_NEVER;
+	case 'w':
+		return draw();
+	default:
+		return any_number();
 	}
 }
 
@@ -233,7 +241,8 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		uint64_t type = type_in(exo_cap_slot(a[0]) % 64);
 		a[1] = draw() % 4 ? 0 : handle_in(SIBLING);
 		a[2] = any_slot();
-		a[3] = ((volatile struct exo_cap *)TINY_CAPS)[exo_cap_slot(a[0]) % 64].rights & (draw() % 2 ? ~0U : draw());
+		a[3] = ((volatile struct exo_cap *)TINY_CAPS)[exo_cap_slot(a[0]) % 64].rights &
+		       (draw() % 2 ? ~0U : draw());
 		a[4] = type == EXO_TYPE_FRAME || type == EXO_TYPE_SLICE ? draw() % 4 : 0;
 		a[5] = a[4] ? draw() % 4 : 0;
 	} else if (call == EXO_CALL_frame_take) {
@@ -292,7 +301,8 @@ TINY static void fuzz_once(void)
 	/* What it was given goes too soon otherwise. */
 	if (call == EXO_CALL_cap_delete && (uint32_t)a[0] < FILLED && draw() % 16)
 		return;
-	if ((call == EXO_CALL_cap_delete && (uint32_t)a[0] == KEEPER) || (call == EXO_CALL_cap_revoke && draw() % 4))
+	if ((call == EXO_CALL_cap_delete && (uint32_t)a[0] == KEEPER) ||
+	    (call == EXO_CALL_cap_revoke && draw() % 4))
 		return;
 	if (call == EXO_CALL_cap_derive && a[2] >= KEEP_FROM && (uint32_t)a[1] == KEEPER)
 		return;
@@ -312,8 +322,8 @@ TINY static void fuzz_once(void)
 		tiny_word(MADE)++;
 		if (draw() % 2 && tiny_call(EXO_CALL_env_start, (uint64_t)result, 0, 0, 0, 0, 0) == 0)
 			tiny_word(GOOD + EXO_CALL_env_start)++;
-		if (tiny_call(EXO_CALL_cap_derive, (uint64_t)result, handle_in(KEEPER), KEEP_FROM + tiny_word(KEPT),
-			      EXO_RIGHT_CONTROL, 0, 0) < 0)
+		if (tiny_call(EXO_CALL_cap_derive, (uint64_t)result, handle_in(KEEPER),
+			KEEP_FROM + tiny_word(KEPT), EXO_RIGHT_CONTROL, 0, 0) < 0)
 			tidy();
 		else
 			tiny_word(KEPT)++;
@@ -357,7 +367,8 @@ static bool prepare(void)
 	account_frame = take_frames(1);
 	flow_frame = take_frames(1);
 	page = take_frames(1);
-	account = made(slot, exo_account_make(slot, core_named(EXO_NAME_ACCOUNT), account_frame, 0, LIMIT_FRAMES));
+	account =
+	    made(slot, exo_account_make(slot, core_named(EXO_NAME_ACCOUNT), account_frame, 0, LIMIT_FRAMES));
 	slot = caps_slot();
 	slices = made(slot, exo_slice_take(slot, 0, 8, 4));
 	weak_console = (exo_cap_t)caps_derive(core_named(EXO_NAME_CONSOLE), EXO_RIGHT_READ, 0, 0);
@@ -366,7 +377,8 @@ static bool prepare(void)
 		slot = caps_slot();
 		memset(claim, 0, sizeof(*claim));
 		claim->terms = claim->guards = claim->guard_terms[0] = 1;
-		claim->term[0] = (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x1234 };
+		claim->term[0] =
+		    (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x1234 };
 		claim->guard[0][0] = claim->term[0];
 		flow = made(slot, exo_flow_make(slot, core_named(EXO_NAME_NET), flow_frame, 0, 0));
 	}
@@ -433,7 +445,8 @@ static bool equip(struct tiny *fuzzer, struct tiny *sibling, struct tiny *keeper
 	good = good && tiny_grant(fuzzer, entry, ENTRY, EXO_RIGHT_EXEC) > 0;
 	good = good && tiny_grant(fuzzer, slices, SLICES, EXO_RIGHT_READ | EXO_RIGHT_BIND) > 0;
 	if (flow)
-		good = good && tiny_grant(fuzzer, flow, FLOW, EXO_RIGHT_READ | EXO_RIGHT_BIND | EXO_RIGHT_CLAIM) > 0;
+		good = good &&
+		       tiny_grant(fuzzer, flow, FLOW, EXO_RIGHT_READ | EXO_RIGHT_BIND | EXO_RIGHT_CLAIM) > 0;
 	good = good && exo_cap_derive(core_named(EXO_NAME_INFO), fuzzer->env, INFO, EXO_RIGHT_READ, 0, 2) > 0;
 	good = good && exo_cap_derive(fuzzer->frames, fuzzer->env, ALL_FRAMES, rwx, 0, 0) > 0;
 	good = good && tiny_grant(fuzzer, own, SELF_ENTRY, EXO_RIGHT_EXEC) > 0;
@@ -486,7 +499,7 @@ static void complain(const char *what, uint64_t run_seed, const struct tiny *fuz
 {
 	failures++;
 	printf("# run %u (seed %lu, 0x%lx): %s; call %lu was %lu\n", runs, (long)seed, (long)run_seed, what,
-	       (long)fuzzer->word[CALLS], (long)fuzzer->word[LAST]);
+	    (long)fuzzer->word[CALLS], (long)fuzzer->word[LAST]);
 }
 
 static bool run(uint64_t count)
@@ -500,7 +513,8 @@ static bool run(uint64_t count)
 	tiny_account = account;
 	good = tiny_make(&fuzzer, fuzz_run, EXTRA);
 	tiny_account = 0;
-	good = good && agent_begin(&sibling, 0) && agent_begin(&keeper, 0) && equip(&fuzzer, &sibling, &keeper);
+	good =
+	    good && agent_begin(&sibling, 0) && agent_begin(&keeper, 0) && equip(&fuzzer, &sibling, &keeper);
 	if (good) {
 		signatures(&fuzzer);
 		fuzzer.disp->off_entry = (uint64_t)fuzz_off;
@@ -526,8 +540,8 @@ static bool run(uint64_t count)
 	uint64_t words[2] = { good ? fuzzer.word[CALLS] : 0, good ? fuzzer.word[LAST] : 0 };
 	for (uint64_t slot = 1; slot < 64 && keeper.env; slot++)
 		if (slot < KEEP_FROM || slot < KEEP_FROM + fuzzer.word[KEPT])
-			while (agent_do(&keeper, EXO_CALL_env_destroy, exo_cap_make((uint32_t)slot, 1), 0, 0, 0, 0, 0) ==
-			       -EXO_EAGAIN)
+			while (agent_do(&keeper, EXO_CALL_env_destroy, exo_cap_make((uint32_t)slot, 1), 0, 0,
+				   0, 0, 0) == -EXO_EAGAIN)
 				;
 	/* One may hold what lies in another's frames. */
 	struct tiny *const all[] = { &fuzzer, &sibling, &keeper };
@@ -548,7 +562,8 @@ static bool run(uint64_t count)
 		complain("an environment is left", run_seed, &copy);
 	if (after.free != before.free || after.own != before.own) {
 		complain("frames are missing", run_seed, &copy);
-		printf("# %u free, %u before; %u own, %u before\n", after.free, before.free, after.own, before.own);
+		printf("# %u free, %u before; %u own, %u before\n", after.free, before.free, after.own,
+		    before.own);
 	}
 	return good;
 }
@@ -570,7 +585,8 @@ int main(void)
 	ok(prepare(), "one of everything");
 	while (calls_made < count && failures < 5 && run(RUN_CALLS))
 		;
-	ok(calls_made >= count, "%lu calls in %u runs; %u ended early, %u hung", (long)calls_made, runs, ended, stuck);
+	ok(calls_made >= count, "%lu calls in %u runs; %u ended early, %u hung", (long)calls_made, runs,
+	    ended, stuck);
 	ok(!failures, "after each run the machine is whole");
 	unsigned done = 0;
 	printf("# succeeded:");
@@ -582,7 +598,8 @@ int main(void)
 	printf(" replies to the test:%u\n", replies);
 	ok(done >= EXO_CALL_COUNT - 10, "%u of %u calls succeeded at times", done, EXO_CALL_COUNT);
 	space_map((exo_vaddr_t)canary, 0, 0, 0, 1);
-	exo_cap_t mine[] = { account, slices, flow, weak_console, weak_machine, account_frame, flow_frame, page };
+	exo_cap_t mine[] = { account, slices, flow, weak_console, weak_machine, account_frame, flow_frame,
+		page };
 	for (unsigned i = 0; i < sizeof(mine) / sizeof(mine[0]); i++)
 		if (mine[i])
 			caps_delete(mine[i]);

@@ -22,7 +22,7 @@ static inline uint64_t count(void)
 {
 	uint32_t low, high;
 
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) :: "memory");
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
 	return (uint64_t)high << 32 | low;
 }
 
@@ -37,24 +37,26 @@ static void note(const char *name, uint64_t took, int64_t result)
 }
 
 /* One call; `result` is what it returned. */
-#define MEASURE(name, call) do { \
-	uint64_t began = count(); \
-	result = (call); \
-	note(name, count() - began, result); \
-} while (0)
+#define MEASURE(name, call) \
+	do { \
+		uint64_t began = count(); \
+		result = (call); \
+		note(name, count() - began, result); \
+	} while (0)
 
 /* A call that is made again until it has done all: its longest. */
-#define REPEAT(name, call) do { \
-	uint64_t most = 0, calls = 0, began, took; \
+#define REPEAT(name, call) \
 	do { \
-		began = count(); \
-		result = (call); \
-		took = count() - began; \
-		most = took > most ? took : most; \
-		calls++; \
-	} while (result == -EXO_EAGAIN); \
-	note(name, most, result < 0 ? result : (int64_t)calls); \
-} while (0)
+		uint64_t most = 0, calls = 0, began, took; \
+		do { \
+			began = count(); \
+			result = (call); \
+			took = count() - began; \
+			most = took > most ? took : most; \
+			calls++; \
+		} while (result == -EXO_EAGAIN); \
+		note(name, most, result < 0 ? result : (int64_t)calls); \
+	} while (0)
 
 static int64_t result;
 static exo_cap_t own;
@@ -67,7 +69,8 @@ static exo_cap_t many_frames(uint32_t frames)
 	for (pfn = core_info->frames_total - 1; pfn > 0 && found < frames; pfn--)
 		found = info_frame(pfn)->state == EXO_FRAME_FREE ? found + 1 : 0;
 	pfn++;
-	exo_cap_t cap = found == frames ? made(slot, exo_frame_take(slot, pfn, frames < 24 ? frames : 24)) : EXO_CAP_NONE;
+	exo_cap_t cap =
+	    found == frames ? made(slot, exo_frame_take(slot, pfn, frames < 24 ? frames : 24)) : EXO_CAP_NONE;
 	while (cap && cap_of(cap)->count < frames) {
 		uint32_t left = frames - cap_of(cap)->count;
 		if (exo_frame_take(cap, EXO_PFN_ANY, left < EXO_TAKE_MAX ? left : EXO_TAKE_MAX) <= 0)
@@ -220,7 +223,8 @@ static void writing(void)
 	MEASURE("space_write, 128 singles by two capabilities", exo_space_write(own, 0, 128));
 	touch(va, 1);
 	for (unsigned i = 0; i < 128; i++)
-		descriptor(i, (va + i * 2 * EXO_PAGE_SIZE) | (i % 2 ? RW : EXO_MAP_READ), i % 2 ? b : a, i, 1);
+		descriptor(
+		    i, (va + i * 2 * EXO_PAGE_SIZE) | (i % 2 ? RW : EXO_MAP_READ), i % 2 ? b : a, i, 1);
 	MEASURE("space_write, singles over others", exo_space_write(own, 0, 128));
 	write_one(own, va, 0, 0, 128), write_one(own, va + 0x80000, 0, 0, 128);
 	for (unsigned i = 0; i < 80; i++) {
@@ -322,21 +326,28 @@ static struct exo_claim *long_claim(unsigned number)
 	c->terms = EXO_TERMS_MAX;
 	c->guards = EXO_GUARDS_MAX;
 	for (unsigned i = 0; i < EXO_TERMS_MAX; i++)
-		c->term[i] = (struct exo_term){ .offset = (uint16_t)(100 - 4 * i), .width = 2, .mask = 0xff00 | number };
+		c->term[i] = (struct exo_term){
+			.offset = (uint16_t)(100 - 4 * i), .width = 2, .mask = 0xff00 | number
+		};
 	c->term[0].mask = 0xffff;
 	c->term[0].value = number;
 	for (unsigned g = 0; g < EXO_GUARDS_MAX; g++) {
 		c->guard_terms[g] = EXO_GUARD_TERMS_MAX;
 		for (unsigned i = 0; i < EXO_GUARD_TERMS_MAX; i++)
-			c->guard[g][i] = (struct exo_term){ .offset = (uint16_t)(40 - 4 * i), .width = 2, .mask = 0xffff,
-				.value = i > 0 ? 0 : number % 2 ? EXO_GUARDS_MAX : g + 1 };
+			c->guard[g][i] = (struct exo_term){ .offset = (uint16_t)(40 - 4 * i),
+				.width = 2,
+				.mask = 0xffff,
+				.value = i > 0        ? 0
+					 : number % 2 ? EXO_GUARDS_MAX
+						      : g + 1 };
 	}
 	return c;
 }
 
 static void flows(exo_cap_t net)
 {
-	exo_cap_t cap = many_frames(70), rings = many_frames(1 + EXO_RX_FRAMES_MAX), sent = many_frames(EXO_TX_FRAMES_MAX);
+	exo_cap_t cap = many_frames(70), rings = many_frames(1 + EXO_RX_FRAMES_MAX),
+		  sent = many_frames(EXO_TX_FRAMES_MAX);
 	exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE), data = vm_addresses(16 * EXO_PAGE_SIZE);
 	struct exo_ring *ring = (struct exo_ring *)va;
 	uint32_t slot = caps_slot();
@@ -368,12 +379,15 @@ static void flows(exo_cap_t net)
 	memset((void *)data, 0, 16 * EXO_PAGE_SIZE);
 	((uint8_t *)data)[41] = 0;
 	for (unsigned i = 0; i < EXO_TX_SLOTS; i++)
-		ring->tx[i] = (struct exo_tx){ .offset = i % 8 * 100 + 1, .bytes = 100, .flags = i % 8 == 7 ? 0 : EXO_TX_MORE };
+		ring->tx[i] = (struct exo_tx){
+			.offset = i % 8 * 100 + 1, .bytes = 100, .flags = i % 8 == 7 ? 0 : EXO_TX_MORE
+		};
 	for (unsigned guard = 0; guard < 2; guard++) {
 		for (unsigned i = 0; i < 8; i++)
 			*(uint16_t *)(data + i * 100 + 1 + 40) = guard ? EXO_GUARDS_MAX << 8 : 0;
 		ring->tx_head = ring->tx_taken + EXO_TX_SLOTS;
-		MEASURE(guard ? "flow_kick, eight parts each" : "flow_kick, all refused", exo_flow_kick(flow));
+		MEASURE(
+		    guard ? "flow_kick, eight parts each" : "flow_kick, all refused", exo_flow_kick(flow));
 		thread_sleep(core_now() + MS);
 		exo_flow_kick(flow);
 	}
@@ -383,7 +397,9 @@ static void flows(exo_cap_t net)
 	MEASURE("flow_kick, sixteen frames", exo_flow_kick(flow));
 	thread_sleep(core_now() + MS);
 	for (unsigned i = 0; i < EXO_TX_SLOTS; i++)
-		ring->tx[i] = (struct exo_tx){ .offset = i % 8 * 100 + 1, .bytes = 100, .flags = i % 4 == 3 ? 0 : EXO_TX_MORE };
+		ring->tx[i] = (struct exo_tx){
+			.offset = i % 8 * 100 + 1, .bytes = 100, .flags = i % 4 == 3 ? 0 : EXO_TX_MORE
+		};
 	ring->tx_head = ring->tx_taken + EXO_TX_SLOTS;
 	MEASURE("flow_kick, sixteen frames of four parts", exo_flow_kick(flow));
 	thread_sleep(core_now() + MS);
@@ -399,7 +415,8 @@ static void flows(exo_cap_t net)
 		struct exo_claim *c = core_arg(0);
 		memset(c, 0, sizeof(*c));
 		c->terms = 1;
-		c->term[0] = (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x4000 + i };
+		c->term[0] =
+		    (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x4000 + i };
 		slot = caps_slot();
 		exo_cap_t one = made(slot, exo_flow_make(slot, net, cap, i, 0));
 		exo_cap_t part = (exo_cap_t)caps_derive(rings, RWX, 3 * i, 3), all = 0;
@@ -468,7 +485,8 @@ int main(void)
 		exo_null();
 		null[i] = count() - null[i];
 	}
-	if (!ok(null[2] == null[3] && null[3] < 200, "instructions are counted (a null call %lu)", (long)null[3]))
+	if (!ok(null[2] == null[3] && null[3] < 200, "instructions are counted (a null call %lu)",
+		(long)null[3]))
 		return call_done();
 	tiny_prepare();
 	frames();
@@ -482,8 +500,9 @@ int main(void)
 		flows(core_named(EXO_NAME_NET));
 	timer();
 	exo_cap_t last = take_frames(1);
-	MEASURE("cap_table", exo_cap_table(last, 0));	/* the libOS does not know of it: last of all */
-	ok(!too_long, "no stay in the kernel is longer than %d; the longest, %lu: %s", LIMIT, (long)longest, longest_name);
+	MEASURE("cap_table", exo_cap_table(last, 0)); /* the libOS does not know of it: last of all */
+	ok(!too_long, "no stay in the kernel is longer than %d; the longest, %lu: %s", LIMIT, (long)longest,
+	    longest_name);
 	ok(frames_consistent(), "every frame is free or somebody's");
 	return call_done();
 }

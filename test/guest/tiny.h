@@ -14,7 +14,7 @@
 
 #define TINY \
 	__attribute__((section("tiny"), noinline, used, noclone, \
-		       optimize("no-tree-loop-distribute-patterns", "no-jump-tables")))
+	    optimize("no-tree-loop-distribute-patterns", "no-jump-tables")))
 #define TINY_INLINE	static inline __attribute__((always_inline))
 
 /* All in the 2 MiB of the image, so that one table of pages is enough. */
@@ -28,34 +28,36 @@
 #define TINY_CALL_SP	(TINY_STACK + 0x600 - 8)
 #define TINY_CODE_MAX	4
 
-#define tiny_word(n)	(((volatile uint64_t *)TINY_DATA)[n])
+#define tiny_word(n) (((volatile uint64_t *)TINY_DATA)[n])
 #define tiny_disp	((volatile struct exo_disp *)TINY_DISP)
 
 extern char __start_tiny[], __stop_tiny[];
 
-enum { TINY_ROOT, TINY_TABLE3, TINY_TABLE2, TINY_LEAF, TINY_ENV = TINY_LEAF + 3, TINY_DISP_FRAME, TINY_ARG_FRAME,
-	TINY_CAPS_FRAME, TINY_DATA_FRAME, TINY_STACK_FRAME, TINY_CODE_FRAMES };
+enum { TINY_ROOT, TINY_TABLE3, TINY_TABLE2, TINY_LEAF, TINY_ENV = TINY_LEAF + 3, TINY_DISP_FRAME,
+	TINY_ARG_FRAME, TINY_CAPS_FRAME, TINY_DATA_FRAME, TINY_STACK_FRAME, TINY_CODE_FRAMES };
 
 struct tiny {
 	exo_cap_t frames, env, space;
 	exo_env_id_t id;
-	uint32_t spare;			/* first of the frames behind those in use, in `frames` */
-	unsigned window;		/* index + 1 */
+	uint32_t spare;  /* first of the frames behind those in use, in `frames` */
+	unsigned window; /* index + 1 */
 	volatile struct exo_disp *disp;
-	volatile uint64_t *word;	/* its data page, seen from here */
+	volatile uint64_t *word; /* its data page, seen from here */
 	volatile uint8_t *arg;
 };
 
-TINY_INLINE int64_t tiny_call(uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
-			      uint64_t a5)
+TINY_INLINE int64_t tiny_call(
+    uint64_t number, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	register uint64_t r10 __asm__("r10") = a3;
 	register uint64_t r8 __asm__("r8") = a4;
 	register uint64_t r9 __asm__("r9") = a5;
 	int64_t result;
 
-	__asm__ volatile("syscall" : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8), "+r"(r9)
-			 : "0"(number) : "rcx", "r11", "memory", "cc");
+	__asm__ volatile("syscall"
+			 : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8), "+r"(r9)
+			 : "0"(number)
+			 : "rcx", "r11", "memory", "cc");
 	return result;
 }
 
@@ -79,7 +81,7 @@ TINY_INLINE void tiny_sleep(exo_time_t until)
 #define TINY_WINDOW	4	/* pages: dispatcher, argument, data, one to fill others */
 
 static exo_vaddr_t tiny_windows;
-static exo_cap_t tiny_account;		/* of those made from now on; 0: the test's own */
+static exo_cap_t tiny_account; /* of those made from now on; 0: the test's own */
 static bool tiny_used[TINIES_MAX];
 
 /* The test's addresses for all of them, with their tables, made once so that the books stay even. */
@@ -99,7 +101,8 @@ static inline exo_vaddr_t tiny_window(const struct tiny *tiny, unsigned page)
 	return tiny_windows + ((tiny->window - 1) * TINY_WINDOW + page) * EXO_PAGE_SIZE;
 }
 
-static inline int64_t tiny_map(const struct tiny *tiny, exo_vaddr_t va, unsigned flags, uint32_t frame, uint32_t count)
+static inline int64_t tiny_map(
+    const struct tiny *tiny, exo_vaddr_t va, unsigned flags, uint32_t frame, uint32_t count)
 {
 	return write_one(tiny->space, va | flags, tiny->frames, frame, count) == 1 ? 0 : -1;
 }
@@ -136,18 +139,21 @@ static inline bool tiny_space(struct tiny *tiny)
 
 static inline bool tiny_code(struct tiny *tiny)
 {
-	uint64_t from = PAGE_DOWN((uint64_t)__start_tiny), pages = (PAGE_UP((uint64_t)__stop_tiny) - from) / EXO_PAGE_SIZE;
+	uint64_t from = PAGE_DOWN((uint64_t)__start_tiny),
+		 pages = (PAGE_UP((uint64_t)__stop_tiny) - from) / EXO_PAGE_SIZE;
 	exo_vaddr_t window = tiny_window(tiny, 3);
 	int64_t error = pages > TINY_CODE_MAX;
 
 	for (uint64_t i = 0; i < pages && !error; i++) {
-		error = space_map(window, EXO_MAP_READ | EXO_MAP_WRITE, tiny->frames, TINY_CODE_FRAMES + (uint32_t)i, 1);
+		error = space_map(
+		    window, EXO_MAP_READ | EXO_MAP_WRITE, tiny->frames, TINY_CODE_FRAMES + (uint32_t)i, 1);
 		if (!error)
 			memcpy((void *)window, (const void *)(from + i * EXO_PAGE_SIZE), EXO_PAGE_SIZE);
 		space_map(window, 0, EXO_CAP_NONE, 0, 1);
 	}
 	tiny->spare = TINY_CODE_FRAMES + (uint32_t)pages;
-	return !error && !tiny_map(tiny, from, EXO_MAP_READ | EXO_MAP_EXEC, TINY_CODE_FRAMES, (uint32_t)pages);
+	return !error &&
+	       !tiny_map(tiny, from, EXO_MAP_READ | EXO_MAP_EXEC, TINY_CODE_FRAMES, (uint32_t)pages);
 }
 
 /* Its pages there and here, and what its dispatcher page says at first. */
@@ -193,12 +199,13 @@ static __attribute__((unused)) bool tiny_make(struct tiny *tiny, void (*entry)(u
 	if (good) {
 		slot = caps_slot();
 		*params = (struct exo_env_params){ .label = "tiny" };
-		tiny->env = made(slot, exo_env_create(slot, tiny->space, tiny_account, tiny->frames, TINY_ENV, 0));
+		tiny->env =
+		    made(slot, exo_env_create(slot, tiny->space, tiny_account, tiny->frames, TINY_ENV, 0));
 		good = tiny->env && tiny_code(tiny) && tiny_pages(tiny, (uint64_t)entry);
 	}
 	if (!good) {
-		printf("# a tiny environment cannot be made: frames %u, space %u, env %u\n", exo_cap_slot(tiny->frames),
-		       exo_cap_slot(tiny->space), exo_cap_slot(tiny->env));
+		printf("# a tiny environment cannot be made: frames %u, space %u, env %u\n",
+		    exo_cap_slot(tiny->frames), exo_cap_slot(tiny->space), exo_cap_slot(tiny->env));
 		tiny_drop(tiny);
 	}
 	return good;
