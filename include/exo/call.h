@@ -34,7 +34,7 @@
 	X(15, env_exit,      "nn",      "cause, status",                           "-",              "end the caller; does not return") \
 	X(16, env_destroy,   "c",       "env",                                     "ENV:CONTROL",    "end an environment, free what it holds and return its frames") \
 	X(17, env_fsbase,    "n",       "base",                                    "-",              "set the FS base, where user mode cannot do it itself") \
-	X(18, yield,         "c",       "env or 0",                                "ENV:READ",       "give the rest of the slice away; comes back as a RUN upcall") \
+	X(18, yield,         "ct",      "env or 0, until",                         "ENV:WAKE",       "give the rest of the slice away, or lend it until a time; comes back as a RUN upcall") \
 	X(19, sleep,         "tn",      "until, events",                           "-",              "give the CPU up until a time or a new event; comes back as a RUN upcall") \
 	X(20, slice_take,    "snnn",    "slot, cpu, first, count",                 "-",              "take free slices of a CPU's vector") \
 	X(21, slice_bind,    "cc",      "slices, env",                             "SLICE:BIND",     "let an environment run in slices") \
@@ -45,7 +45,14 @@
 	X(26, flow_make,     "sccno",   "slot, parent, frames, first, offset",     "FLOW:CLAIM",     "make a narrower flow from struct exo_claim in the argument frame") \
 	X(27, flow_bind,     "ccncnn",  "flow, ring frames, first, tx frames, first, count", "FLOW:BIND", "bind receive and transmit rings to a flow") \
 	X(28, flow_kick,     "c",       "flow",                                    "FLOW:BIND",      "send what is queued, collect what was sent; returns packets taken") \
-	X(29, account_make,  "sccnn",   "slot, parent, frames, first, limit",      "ACCOUNT:CONTROL", "make an account below another, with a limit of frames")
+	X(29, account_make,  "sccnn",   "slot, parent, frames, first, limit",      "ACCOUNT:CONTROL", "make an account below another, with a limit of frames and no guarantee") \
+	X(30, account_share, "cco",     "parent, account, offset",                 "ACCOUNT:CONTROL", "set limits and guarantees of an account right below, from struct exo_shares in the argument frame") \
+	X(31, demand,        "cnn",     "account, what, count",                    "ACCOUNT:READ",   "for one's own unmet guarantee, ask an account above its guarantee to give back frames or slices") \
+	X(32, repossess,     "c",       "account",                                 "ACCOUNT:READ",   "take by force what is left of a demand whose time has passed; returns how much") \
+	X(33, space_seal,    "c",       "space",                                   "SPACE:WRITE",    "make a space's executable mappings final") \
+	X(34, env_move,      "cn",      "env or 0, cpu",                           "ENV:CONTROL",    "let an environment run on another CPU from now on; for the caller it comes back as a RUN upcall") \
+	X(35, wake,          "c",       "env or entry",                            "ENV:WAKE",       "post event WAKE to an environment, on whatever CPU it is") \
+	X(36, frame_reclaim, "cnn",     "frames, first, count",                    "FRAME:WRITE",    "take apart the kernel objects that lie in frames which nobody else holds")
 
 #ifndef __ASSEMBLER__
 enum exo_call {

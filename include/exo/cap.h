@@ -19,7 +19,7 @@ struct exo_cap {
 	uint32_t generation;	/* grows when the slot is emptied */
 	uint64_t first;
 	uint32_t count;
-	exo_pfn_t object;	/* the kernel object's frame; 0: none */
+	exo_pfn_t object;	/* the kernel object's frame; 0: none. Frames: how many behind its end it is just losing */
 	uint64_t parent;	/* links: derivation tree ... */
 	uint64_t child;
 	uint64_t next;

@@ -17,6 +17,12 @@
  *   CALL   call_entry, call_sp: a transfer came in. rdi = badge, rsi = caller's environment id,
  *          rdx, r10, r8, r9 = message, rax = 1 if a reply is wanted (exo_reply), 0 if one-way.
  *
+ *   END    end_entry, upcall_sp: only if end_entry is set: the slice has ended, somebody else has the next one, and
+ *          upcalls are on. The state is in area ON (FPU live, as for FAULT); rdi = until when the CPU is lent: save and
+ *          yield by then. Who stays longer is interrupted as ever, with the state of END's handler in area OFF; who does
+ *          EXO_OVERSTAYS_MAX times in a row loses its slices (EXO_LOSS_OVERRUN). All time beyond the end is counted
+ *          (exo_env_info.overrun_ns) and paid back: for each slice's length of debt one of its slices passes it by.
+ *
  * To resume a state with upcalls on: inside the critical range load the registers, set rsp to `rip` of the area (it is
  * laid out as IRETQ pops it), clear `off`, IRETQ. It costs no kernel entry and touches no red zone.
  * Everything the kernel takes back from here is masked, never trusted. Fields are only appended.
@@ -28,6 +34,8 @@
 #include <exo/types.h>
 
 #define EXO_DISP_VERSION	1
+
+#define EXO_OVERSTAYS_MAX	8	/* times in a row */
 
 #define EXO_OFF_NO		0	/* upcalls on */
 #define EXO_OFF_YES		1	/* upcalls off */
@@ -41,12 +49,17 @@
 #define EXO_RUN_TIME		0x04	/* the time given to exo_sleep has come */
 #define EXO_RUN_EVENT		0x08	/* an event came; see `pending` */
 #define EXO_RUN_REPLIED		0x10	/* a transfer that we served was cut or has been replied to */
+#define EXO_RUN_MOVED		0x20	/* we are on another CPU now */
 
 /* Events, OR-ed into `pending` by the kernel; the libOS takes them with an atomic exchange. */
 #define EXO_EVENT_RECEIVE	0x100	/* a ring of ours has received */
 #define EXO_EVENT_SENT		0x200	/* a ring of ours that was full has room */
 #define EXO_EVENT_CHILD		0x400	/* an environment that we made has ended; see exo_env_info */
 #define EXO_EVENT_CUT		0x800	/* a transfer that we serve was cut */
+#define EXO_EVENT_WAKE		0x1000	/* somebody called exo_wake */
+#define EXO_EVENT_DEMAND	0x2000	/* something is wanted back: see struct exo_abort */
+#define EXO_EVENT_ANSWERED	0x4000	/* a demand of ours has been met */
+#define EXO_EVENT_LOST		0x8000	/* something was taken by force: see struct exo_abort */
 
 /* Offsets for assembly; checked below. */
 #define EXO_DISP_OFF		0x008
@@ -60,11 +73,13 @@
 #define EXO_DISP_UPCALL_SP	0x040
 #define EXO_DISP_OFF_SP		0x048
 #define EXO_DISP_CALL_SP	0x050
+#define EXO_DISP_END_ENTRY	0x080
 #define EXO_DISP_ON		0x100
 #define EXO_DISP_ON_FPU		0x200
 #define EXO_DISP_OFFA		0x400
 #define EXO_DISP_OFFA_FPU	0x500
 #define EXO_DISP_FAULT		0x700
+#define EXO_DISP_ABORT		0x800
 #define EXO_REGS_RIP		0x90	/* start of the IRETQ frame in struct exo_regs */
 
 #ifndef __ASSEMBLER__
@@ -77,6 +92,48 @@ struct exo_regs {
 	uint64_t rip, cs, rflags, rsp, ss;	/* as IRETQ pops them */
 	uint64_t fs_base, gs_base;	/* areas ON and OFF when interrupted */
 	uint64_t spare[7];
+};
+
+/*
+ * Visible revocation: what is wanted back, and what was taken without asking further.
+ *
+ * A demand (exo_demand) names what and how much the account that this environment is charged to shall give back, and
+ * until when; the environment chooses which, by deleting capabilities or giving frames back. If it does not, the one
+ * who asked may take the rest (exo_repossess): from the environments charged to the account and below, in order of
+ * their numbers; from each table's highest slots down; from a capability's last frame down. Only underived capabilities
+ * are taken from; what was derived from one loses the same frames. Kernel objects are passed over: they stay, but as the
+ * capability now ends before them, it names them no more. So slots are the plan: what lies in low slots goes last, and
+ * what an account has guaranteed is never reached. Then comes what is the account's but in others' tables; if there is
+ * nothing ordinary at all, environments end (EXO_CAUSE_REPOSSESSED) and objects are taken apart. A frame's bytes are
+ * copied first to the next unused frame of `spill` (an own FRAME capability with WRITE that is not taken from itself),
+ * if it names one that has room. Each loss is a record; the last record may grow, downwards, with the next EVENT_LOST.
+ */
+#define EXO_LOSSES		24	/* records kept; record i (from 0, ever) is at i % EXO_LOSSES */
+#define EXO_LOSS_DEMAND		1	/* why: a demand was not met in time */
+#define EXO_LOSS_REVOKED	2	/* the capability that it was derived from was revoked */
+#define EXO_LOSS_OVERRUN	3	/* slices: too much time was owed */
+#define EXO_NOT_SPILLED		0xffffffff
+
+struct exo_loss {
+	uint8_t what;		/* EXO_TYPE_* */
+	uint8_t why;		/* EXO_LOSS_* */
+	uint16_t spare;
+	uint32_t slot;		/* of the capability that lost it */
+	uint64_t first;		/* as struct exo_cap has it, of what is gone ... */
+	uint32_t count;
+	uint32_t spilled;	/* ... its first frame lies in this frame of `spill`, the others behind; or NOT_SPILLED */
+};
+
+struct exo_abort {
+	uint64_t demands;	/* kernel: how many there have been */
+	uint32_t demand_what;	/* kernel: EXO_TYPE_FRAME or EXO_TYPE_SLICE */
+	uint32_t demand_count;
+	uint64_t demand_by;	/* kernel: exo_time_t */
+	uint64_t spill;		/* application: exo_cap_t; 0: none */
+	uint32_t spill_next;	/* application and kernel: next unused frame of it */
+	uint32_t spare;
+	uint64_t lost;		/* kernel: records ever */
+	struct exo_loss loss[EXO_LOSSES];
 };
 
 struct exo_disp {
@@ -92,13 +149,15 @@ struct exo_disp {
 	uint64_t slice_end;	/* when the CPU may be taken away, as of the last RUN upcall: exo_time_t */
 	exo_env_id_t self;	/* own environment id */
 	uint64_t lost_events;
-	uint64_t spare[16];
+	uint64_t end_entry;	/* 0: at the end of a slice the state is saved and nothing said */
+	uint64_t spare[15];
 	struct exo_regs on;
 	uint8_t on_fpu[512] __attribute__((aligned(16)));
 	struct exo_regs offa;
 	uint8_t offa_fpu[512] __attribute__((aligned(16)));
 	struct exo_regs fault;
-	uint8_t reserved[0xc00 - 0x800];
+	struct exo_abort abort;
+	uint8_t reserved[0xc00 - 0x800 - sizeof(struct exo_abort)];
 	uint8_t libos[0x400];	/* the kernel never looks here */
 };
 
@@ -116,6 +175,8 @@ _Static_assert(offsetof(struct exo_disp, call_entry) == EXO_DISP_CALL_ENTRY, "ca
 _Static_assert(offsetof(struct exo_disp, upcall_sp) == EXO_DISP_UPCALL_SP, "upcall_sp");
 _Static_assert(offsetof(struct exo_disp, off_sp) == EXO_DISP_OFF_SP, "off_sp");
 _Static_assert(offsetof(struct exo_disp, call_sp) == EXO_DISP_CALL_SP, "call_sp");
+_Static_assert(offsetof(struct exo_disp, end_entry) == EXO_DISP_END_ENTRY, "end_entry");
+_Static_assert(offsetof(struct exo_disp, abort) == EXO_DISP_ABORT, "abort");
 _Static_assert(offsetof(struct exo_disp, on) == EXO_DISP_ON, "on");
 _Static_assert(offsetof(struct exo_disp, on_fpu) == EXO_DISP_ON_FPU, "on_fpu");
 _Static_assert(offsetof(struct exo_disp, offa) == EXO_DISP_OFFA, "offa");

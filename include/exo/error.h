@@ -23,7 +23,9 @@
 	X(14, OVERLAP, "the claim overlaps one of another owner") \
 	X(15, FULL, "a fixed table is full") \
 	X(16, STATE, "the object is not in the state that this needs") \
-	X(17, DEPTH, "the chain of transfers, accounts or derivations is too deep")
+	X(17, DEPTH, "the chain of transfers, accounts or derivations is too deep") \
+	X(18, CPU, "the other environment runs on another CPU, or there is no such CPU") \
+	X(19, SEALED, "the space is sealed: its executable mappings are final")
 
 enum exo_error {
 #define EXO_ERROR_ENUM(number, name, text) EXO_E##name = number,

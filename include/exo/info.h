@@ -42,6 +42,7 @@
 #define EXO_CAUSE_EXIT		64	/* exo_env_exit by itself; `status` is its own */
 #define EXO_CAUSE_DESTROYED	65
 #define EXO_CAUSE_PROTOCOL	66	/* broke the dispatcher page's rules */
+#define EXO_CAUSE_REPOSSESSED	67	/* owed frames that it had made tables of */
 
 struct exo_clock {
 	uint32_t sequence;	/* odd while the kernel writes */
@@ -75,9 +76,28 @@ struct exo_env_info {
 	uint64_t ns;		/* CPU time */
 	uint32_t frames;	/* frames that it took and still holds */
 	uint32_t cpu;
-	uint64_t spare[3];
+	uint64_t overrun_ns;	/* time beyond the ends of its slices, ever */
+	uint64_t debt_ns;	/* of that, what is still to be paid back */
+	uint64_t spare[1];
 };
 
+/* One CPU; a cache line pair of its own, written by this CPU only. */
+struct exo_cpu_info {
+	uint32_t id;		/* the machine's number for it */
+	uint32_t state;		/* EXO_CPU_ABSENT, EXO_CPU_RUNS */
+	uint64_t idle_ns;
+	uint64_t switches;	/* address spaces loaded */
+	uint64_t interrupts;	/* timer, devices and other CPUs */
+	uint64_t invalidations;	/* of the TLB */
+	uint64_t asked;		/* interrupts from other CPUs */
+	uint64_t lock_waits;	/* times that the kernel's lock was not free */
+	uint64_t longest_ns;	/* longest stay in the kernel, where it is measured; else 0 */
+	uint64_t spare[8];
+};
+#define EXO_CPU_ABSENT	0
+#define EXO_CPU_RUNS	1
+
+/* Slice s of CPU c is entry c * EXO_SLICES + s. */
 struct exo_slice_info {
 	uint32_t env;		/* index of the environment bound to it; 0: none */
 	uint32_t taken;		/* 1: somebody owns it */
@@ -127,8 +147,11 @@ struct exo_info {
 	struct exo_table_info envs, slices, flows, frames;
 	struct exo_clock clock;
 	struct exo_device_info device[EXO_DEVICES_MAX];
-	uint64_t longest_ns;	/* longest stay in the kernel so far, where it is measured; else 0 */
-	uint64_t switches, interrupts, invalidations;	/* whole machine: space switches, interrupts, TLB invalidations */
+	uint64_t spare[4];
+	struct exo_table_info cpu;	/* struct exo_cpu_info for each of `cpus` */
+	uint64_t grace_ns;		/* how long the CPU is lent after a slice to who has set end_entry */
+	uint32_t frames_promised;	/* of the free ones, for accounts whose demands were met */
+	uint32_t seed;			/* the kernel argument `seed`; 0: none */
 };
 
 #define EXO_CPU_FSGSBASE	1	/* user mode may write its FS base itself */
@@ -136,6 +159,7 @@ struct exo_info {
 #ifndef __ASSEMBLER__
 _Static_assert(sizeof(struct exo_frame_info) == 8, "8 bytes a frame");
 _Static_assert(sizeof(struct exo_env_info) == 128, "stride of the environment table");
+_Static_assert(sizeof(struct exo_cpu_info) == 128, "lines of its own");
 _Static_assert(sizeof(struct exo_info) <= EXO_PAGE_SIZE, "one frame");
 #endif
 

@@ -31,7 +31,7 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 #endif
 
 #define EXO_ABI_MAJOR		0
-#define EXO_ABI_MINOR		1
+#define EXO_ABI_MINOR		2
 
 #define EXO_PAGE_SHIFT		12
 #define EXO_PAGE_SIZE		4096
@@ -58,14 +58,15 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 #define EXO_TYPE_COUNT		10
 
 /* Rights. Each type uses those that have a meaning for it; the rest stay clear. */
-#define EXO_RIGHT_READ		0x0001	/* frame: map readable; env: inspect; console: read */
+#define EXO_RIGHT_READ		0x0001	/* frame: map readable; env: inspect; account: demand from it; console: read */
 #define EXO_RIGHT_WRITE		0x0002	/* frame: map writable, retype; space: write entries; console: write */
 #define EXO_RIGHT_EXEC		0x0004	/* frame: map executable; entry: call */
 #define EXO_RIGHT_GRANT		0x0008	/* env: derive capabilities into its table */
-#define EXO_RIGHT_CONTROL	0x0010	/* env: start, destroy, make entries, bind slices; account: subdivide; machine: halt */
+#define EXO_RIGHT_CONTROL	0x0010	/* env: start, destroy, make entries, bind slices; account: subdivide, charge environments to it; machine: halt */
 #define EXO_RIGHT_CLAIM		0x0020	/* flow: make narrower flows below it */
 #define EXO_RIGHT_BIND		0x0040	/* flow: bind a ring to it, kick it; slice: bind to an environment */
-#define EXO_RIGHTS_ALL		0x007f
+#define EXO_RIGHT_WAKE		0x0080	/* env: post it a wake event, yield to it */
+#define EXO_RIGHTS_ALL		0x00ff
 
 /* Published bounds: the most that one call does. Beyond it, call again. */
 #define EXO_CAPS_PER_FRAME	64	/* slots that one capability-table frame holds */
@@ -76,5 +77,7 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 #define EXO_UNWIND_MAX		64	/* links that one delete, revoke or destroy step cuts */
 #define EXO_CHAIN_MAX		8	/* depth of nested transfers */
 #define EXO_CONSOLE_MAX		256	/* bytes that one console write sends */
+#define EXO_CPUS_MAX		16
+#define EXO_REPOSSESS_MAX	64	/* frames that one exo_repossess takes */
 
 #endif
