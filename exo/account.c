@@ -1,32 +1,46 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Accounts: what frames are charged to. The invariants A1..A3 stand in kernel.h.
+ * Accounts: what resources are charged to, how much of each may be had, and how much is due. The invariants A1..A6 stand
+ * in kernel.h.
  *
- * An account lies in a frame that its maker gave up. Accounts nest; a frame is charged to one account and to
- * all above it, so a limit binds everything below. Whose limit is passed cannot take more; nothing is taken
- * away from anybody. An account that no environment, account, charge or capability names any more gives its
- * frame back. Since that frame is charged to an account too, which may then be the next, such accounts are
- * put on a list and taken from it a few at a time: no recursion, and the cost of a call stays bounded; the
- * rest goes when somebody lets go of an account the next time.
+ * An account lies in a frame that its maker gave up. Accounts nest; what is charged to one is charged to all above it, so
+ * a limit binds everything below. Guarantees are handed down: those right below an account never sum to more than its
+ * own, so the root's, which is all there is, covers them all. A limit or a guarantee by itself takes nothing away from
+ * anybody; who is owed something asks for it (demand.c).
+ *
+ * An account that no environment, account, charge or capability names any more gives its frame back. Since that frame is
+ * charged to an account too, which may then be the next, such accounts are put on a list and taken from it a few at a
+ * time: no recursion, and the cost of a call stays bounded; the rest goes when somebody lets go of an account the next
+ * time.
  */
 #include "exo/kernel.h"
 
 #define REAP_MAX	4	/* accounts freed in one go */
+#define ROOT_SLICES	16	/* slices that the root account, and what takes over from it, has to answer in */
 
-static exo_pfn_t dead_list;
+static exo_pfn_t dead_list;	/* [k] */
 static bool reaping;
-
-static struct account *account_at(exo_pfn_t pfn)
-{
-	return pfn ? pfn_to_virt(pfn) : NULL;
-}
 
 static bool account_needed(const struct account *account)
 {
-	return account->used || account->users || account->holds;
+	unsigned kind;
+
+	for (kind = 0; kind < EXO_SHARES; kind++)
+		if (account->view.share[kind].used)
+			return true;
+	return account->users || account->holds;
 }
 
 static bool account_settle(struct account *account);
+
+/* Its guarantees are its parent's to promise again. */
+static void unpromise(const struct account *account, struct account *parent)
+{
+	unsigned kind;
+
+	for (kind = 0; kind < EXO_SHARES; kind++)
+		parent->view.share[kind].promised -= account->view.share[kind].guaranteed;
+}
 
 /* Free some of those that nothing names any more. */
 static void reap(void)
@@ -41,6 +55,8 @@ static void reap(void)
 		account = account_at(dead_list);
 		dead_list = account->dead_next;
 		parent = account_at(account->parent);
+		if (parent)
+			unpromise(account, parent);
 		frame_retype(account->self, EXO_FRAME_OWNED, 0);
 		if (parent) {
 			parent->users--;
@@ -53,7 +69,7 @@ static void reap(void)
 /* The last reason for an account may have gone. */
 static bool account_settle(struct account *account)
 {
-	if (account_needed(account) || account->dead)
+	if (likely(account->users || account->holds) || account_needed(account) || account->dead)
 		return false;
 	account->dead = true;
 	account->dead_next = dead_list;
@@ -62,44 +78,105 @@ static bool account_settle(struct account *account)
 	return true;
 }
 
-static void account_init(exo_pfn_t pfn, exo_pfn_t parent, uint32_t limit)
+static void account_init(exo_pfn_t pfn, exo_pfn_t parent, uint32_t limit, exo_time_t answer_ns)
 {
 	struct account *account = pfn_to_virt(pfn);
+	unsigned kind;
 
-	*account = (struct account){ .self = pfn, .parent = parent, .limit = limit };
+	arch_zero_frame(pfn);
+	account->view.version = EXO_ACCOUNT_VERSION;
+	account->view.size = sizeof(account->view);
+	for (kind = 0; kind < EXO_SHARES; kind++)
+		account->view.share[kind].limit = EXO_UNLIMITED;
+	account->view.share[EXO_SHARE_FRAMES].limit = limit;
+	account->view.answer_ns = answer_ns;
+	account->self = pfn;
+	account->parent = parent;
 	frame_retype(pfn, EXO_FRAME_ACCOUNT, pfn);
 	if (parent)
 		account_at(parent)->users++;
 }
 
+/* Frames that can ever be charged: the free ones, and the boot module's, which the first environment gets. */
 exo_pfn_t account_root(void)
 {
 	exo_pfn_t pfn = frame_boot_take(1, EXO_FRAME_OWNED);
+	struct account *root = pfn_to_virt(pfn);
+	uint32_t frames = info->frames_free +
+	    (uint32_t)((boot.module.end - boot.module.start + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT);
 
 	dead_list = 0;
-	account_init(pfn, 0, UINT32_MAX);
+	reaping = false;
+	demands = demands_forced = slices_promised = 0;
+	account_init(pfn, 0, EXO_UNLIMITED, ROOT_SLICES * info->slice_ns);
+	root->view.share[EXO_SHARE_FRAMES].guaranteed = frames;
+	root->view.share[EXO_SHARE_SLICES].guaranteed = info->cpus * EXO_SLICES;
+	root->view.share[EXO_SHARE_ENVS].guaranteed = info->envs.entries - 1;
+	root->view.share[EXO_SHARE_FLOWS].guaranteed = EXO_FLOWS_MAX;
+	root->view.share[EXO_SHARE_RINGS].guaranteed = frames;
 	return pfn;
 }
 
-void account_charge(struct account *account, int32_t frames)
+bool account_below(const struct account *account, const struct account *above)
+{
+	for (; account; account = account_at(account->parent))
+		if (account == above)
+			return true;
+	return false;
+}
+
+/* A limit was passed at `end`: take back what was charged below it. */
+void account_untake(struct account *account, struct account *end, unsigned kind, uint32_t count)
+{
+	for (; account != end; account = account_at(account->parent))
+		account->view.share[kind].used -= count;
+}
+
+void account_charge(struct account *account, unsigned kind, int32_t count)
 {
 	struct account *one;
 
+	assert_locked();
 	for (one = account; one; one = account_at(one->parent))
-		one->used += (uint32_t)frames;
-	if (frames < 0)
-		(void)account_settle(account);	/* those above have a user: this one */
+		one->view.share[kind].used += (uint32_t)count;
+	if (count >= 0)
+		return;
+	if (unlikely(demands) && kind < ACCOUNT_ASKED)
+		demand_given(account, kind, (uint32_t)-count);
+	(void)account_settle(account);	/* those above have a user: this one */
 }
 
-void account_use(exo_pfn_t pfn)
+void account_use(struct env *env)
 {
-	account_at(pfn)->users++;
+	struct account *account = account_at(env->account);
+
+	assert_locked();
+	env->account_next = NULL;
+	env->account_prev = account->agent_last;
+	if (account->agent_last)
+		account->agent_last->account_next = env;
+	else
+		account->agent = env;
+	account->agent_last = env;
+	account->users++;
 }
 
-void account_unuse(exo_pfn_t pfn)
+void account_unuse(struct env *env)
 {
-	account_at(pfn)->users--;
-	if (!account_settle(account_at(pfn)))
+	struct account *account = account_at(env->account);
+
+	assert_locked();
+	if (env->account_prev)
+		env->account_prev->account_next = env->account_next;
+	else
+		account->agent = env->account_next;
+	if (env->account_next)
+		env->account_next->account_prev = env->account_prev;
+	else
+		account->agent_last = env->account_prev;
+	demand_forget(account, env);
+	account->users--;
+	if (!account_settle(account))
 		reap();
 }
 
@@ -115,14 +192,17 @@ void account_unhold(exo_pfn_t pfn)
 		reap();
 }
 
+/* --- calls ---------------------------------------------------------------------------------------------- */
+
 /*
- * exo_account_make(slot, parent, frames, first, limit): a new account below `parent` (an ACCOUNT capability
- * with CONTROL), in frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor
- * pinned. `limit`: frames that it and all below it may hold; more than its parent's is allowed and useless.
- * Its capability, derived from parent's and with the same rights, is in `slot`. Returns the handle.
- * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY the frame is mapped, pinned or a kernel object; INVAL limit >=
- * 2^32; DEPTH ACCOUNT_DEPTH_MAX accounts lie above it, or CAP_DEPTH_MAX derivations; STATE parent's is being
- * revoked. Nothing has changed then.
+ * exo_account_make(slot, parent, frames, first, limit): a new account below `parent` (an ACCOUNT capability with CONTROL),
+ * in frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor pinned. `limit`: frames that
+ * it and all below it may hold; more than its parent's is allowed and useless. Other kinds have no limit of its own,
+ * nothing is guaranteed, and it answers in its parent's time. Its capability, derived from parent's and with the same
+ * rights, is in `slot`. Returns the handle.
+ * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY the frame is mapped, pinned or a kernel object; INVAL limit >= 2^32; DEPTH
+ * ACCOUNT_DEPTH_MAX accounts lie above it, or CAP_DEPTH_MAX derivations; STATE parent's is being revoked. Nothing has
+ * changed then.
  */
 int64_t sys_account_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -154,6 +234,79 @@ int64_t sys_account_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 	if (!frame_retypable(pfn))
 		return ERR(BUSY);
 
-	account_init(pfn, parent->object, (uint32_t)a4);
+	account = account_at(parent->object);
+	account_init(pfn, parent->object, (uint32_t)a4, account->view.answer_ns);
 	return (int64_t)cap_fill(slot, EXO_TYPE_ACCOUNT, parent->rights, 0, 0, pfn, parent, (uint32_t)a0);
+}
+
+/* Can an account right below `parent` have these shares? 0 or an error. */
+static int64_t share_check(const struct account *parent, const struct account *account,
+    const struct exo_shares *shares)
+{
+	const struct exo_share *want;
+	uint32_t others;
+	unsigned kind;
+
+	if (account->parent != parent->self || shares->answer_ns < info->slice_ns)
+		return ERR(INVAL);
+	for (kind = 0; kind < EXO_SHARES; kind++)
+		if (shares->share[kind].guaranteed > shares->share[kind].limit)
+			return ERR(INVAL);
+	for (kind = 0; kind < EXO_SHARES; kind++)
+		if (shares->share[kind].guaranteed < account->view.share[kind].promised)
+			return ERR(STATE);
+	for (kind = 0; kind < EXO_SHARES; kind++) {
+		want = &shares->share[kind];
+		others = parent->view.share[kind].promised - account->view.share[kind].guaranteed;
+		if (want->guaranteed > parent->view.share[kind].guaranteed - others)
+			return ERR(QUOTA);
+	}
+	return 0;
+}
+
+/*
+ * exo_account_share(parent, account, offset): set limits, guarantees and answering time of an account (an ACCOUNT
+ * capability with any right) right below `parent` (with CONTROL), from struct exo_shares at `offset` of the argument
+ * frame, a multiple of 8. A limit may be below what is used: then nothing is taken, and nothing more can be had. Demands
+ * that a guarantee now forbids end. Returns 0.
+ * Errors: CAP, TYPE, RIGHTS; RANGE offset; INVAL it does not lie right below, a guarantee is above its limit, or answer_ns
+ * is less than a slice; STATE a guarantee is less than it has promised to accounts below it; QUOTA with the other
+ * guarantees below `parent` it would pass parent's. Nothing has changed then.
+ */
+int64_t sys_account_share(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env();
+	const struct exo_shares *argument;
+	struct account *parent, *account;
+	struct exo_cap *above, *cap;
+	struct exo_shares shares;
+	unsigned kind;
+	int64_t error;
+
+	(void)a3, (void)a4, (void)a5;
+	above = cap_need(env, a0, EXO_TYPE_ACCOUNT, EXO_RIGHT_CONTROL, &error);
+	if (!above)
+		return error;
+	cap = cap_need(env, a1, EXO_TYPE_ACCOUNT, 0, &error);
+	if (!cap)
+		return error;
+	argument = call_argument(a2, sizeof(shares));
+	if (!argument || a2 % sizeof(uint64_t))
+		return ERR(RANGE);
+	shares = *(const volatile struct exo_shares *)argument;
+	parent = account_at(above->object);
+	account = account_at(cap->object);
+	error = share_check(parent, account, &shares);
+	if (error)
+		return error;
+
+	unpromise(account, parent);
+	for (kind = 0; kind < EXO_SHARES; kind++) {
+		account->view.share[kind].guaranteed = shares.share[kind].guaranteed;
+		account->view.share[kind].limit = shares.share[kind].limit;
+		parent->view.share[kind].promised += shares.share[kind].guaranteed;
+	}
+	account->view.answer_ns = shares.answer_ns;
+	demand_reconsider(account);
+	return 0;
 }

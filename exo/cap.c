@@ -10,9 +10,9 @@
  *
  * Dropping cuts what was bound through the capability, moves what was derived from it up to its parent and
  * lets its object go. It is restartable: from its first step on the capability is marked as dying and names
- * nothing any more, so that nobody can add to the work. Revoking drops descendants, leaves first; meanwhile
- * nothing new is derived below, which a walk up of at most CAP_DEPTH_MAX steps sees, so revocation ends
- * whatever the others do.
+ * nothing any more, so that nobody can add to the work. Revoking drops descendants, leaves first, and tells
+ * their owners what they lost; meanwhile nothing new is derived below, which a walk up of at most CAP_DEPTH_MAX
+ * steps sees, so revocation ends whatever the others do.
  *
  * The idea is seL4's capability derivation tree (there a list in depth-first order; here parent, child and
  * siblings, because deleting must not scan). All that depends on the type of an object stands in one table
@@ -38,6 +38,8 @@ static bool drop_frames(struct exo_cap *cap, unsigned *budget)
 {
 	uint32_t count = *budget * FRAMES_PER_UNIT;
 
+	cap->count += cap->object;
+	cap->object = 0;
 	if (count > cap->count)
 		count = cap->count;
 	cap->count -= count;
@@ -222,6 +224,7 @@ int64_t cap_derivable(const struct exo_cap *parent)
 exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t first, uint32_t count,
     exo_pfn_t object, struct exo_cap *parent, uint32_t slot)
 {
+	assert_locked();
 	cap->type = (uint8_t)type;
 	cap->flags = 0;
 	cap->rights = (uint16_t)rights;
@@ -240,6 +243,7 @@ exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t
 
 int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget)
 {
+	assert_locked();
 	cap->flags |= CAP_DYING;
 	if (cap->flags & CAP_RINGS) {
 		if (!flow_cut(cap, budget))
@@ -265,6 +269,18 @@ int64_t cap_drop(struct exo_cap *cap)
 	unsigned budget = EXO_UNWIND_MAX;
 
 	return cap_drop_some(cap, &budget);
+}
+
+struct env *cap_env(const struct exo_cap *cap, uint32_t *slot)
+{
+	cap_ref_t ref = cap_ref(cap);
+	struct env *env = pfn_to_virt(frame_table[ref >> 6].object);
+	uint32_t i;
+
+	for (i = 0; env->cap_frame[i] != ref >> 6; i++)
+		kassert(i < env->cap_frames);
+	*slot = i * EXO_CAPS_PER_FRAME + (uint32_t)(ref % EXO_CAPS_PER_FRAME);
+	return env;
 }
 
 void cap_table_add(struct env *env, exo_pfn_t pfn)
@@ -313,6 +329,15 @@ bool cap_clear(struct env *env, unsigned *budget)
 
 /* --- calls ---------------------------------------------------------------------------------------------- */
 
+/* Is somebody taking by force from the account that this is charged to? */
+static bool frozen(const struct exo_cap *cap)
+{
+	if (cap->type == EXO_TYPE_FRAME)
+		return demand_frozen(account_at(frame_table[cap->first].account));
+	return cap->type == EXO_TYPE_SLICE &&
+	    demand_frozen(account_at(cpus[cap->first >> 32]->slice_account[(uint32_t)cap->first]));
+}
+
 /* The part of a ranged source that is asked for: 0 or an error. */
 static int64_t derive_range(const struct exo_cap *source, uint64_t first, uint64_t *count)
 {
@@ -339,6 +364,8 @@ static int64_t derive_extend(const struct exo_cap *source, const struct env *tar
 		return error;
 	if (child->parent != cap_ref(source) || child->rights != rights)
 		return ERR(INVAL);
+	if (child->object)
+		return ERR(BUSY);
 	if (child->first + child->count != source->first + first)
 		return ERR(RANGE);
 	if (!frame_holdable((exo_pfn_t)(source->first + first), count))
@@ -361,7 +388,8 @@ static int64_t derive_extend(const struct exo_cap *source, const struct env *tar
  * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL
  * first or count of a type without ranges, or the child to extend has other rights or another parent; FULL
  * 65535 capabilities cover a frame, or as many name a space; STATE source or one above it is being revoked;
- * DEPTH CAP_DEPTH_MAX derivations. Nothing has changed then. Cost: about 10 a frame.
+ * DEPTH CAP_DEPTH_MAX derivations; BUSY it is charged to an account from which something is being taken by force
+ * (exo_repossess). Nothing has changed then. Cost: about 10 a frame.
  */
 int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -391,6 +419,8 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		error = cap_derivable(source);
 	if (error)
 		return error;
+	if (unlikely(demands_forced) && frozen(source))
+		return ERR(BUSY);
 	if (types[source->type].ranged)
 		first = a4;
 	else
@@ -407,8 +437,7 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		return ERR(FULL);
 
 	return (int64_t)cap_fill(cap, source->type, (unsigned)a3, source->first + first, (uint32_t)count,
-	    source->object,
-	    source, (uint32_t)a2);
+	    source->type == EXO_TYPE_FRAME ? 0 : source->object, source, (uint32_t)a2);
 }
 
 /*
@@ -439,10 +468,22 @@ int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	return cap_drop(cap);
 }
 
+/* Another environment is about to lose a capability: say so in its abort record. */
+static void tell_loss(const struct exo_cap *cap)
+{
+	struct exo_loss loss = { .what = cap->type, .why = EXO_LOSS_REVOKED, .first = cap->first,
+		.count = cap->count, .spilled = EXO_NOT_SPILLED };
+	struct env *env = cap_env(cap, &loss.slot);
+
+	if (env != current_env())
+		env_lost(env, &loss);
+}
+
 /*
  * exo_cap_revoke(cap): drop all that was derived from a capability, directly or not, in whatever tables it
- * lies, with all that was bound through it. Nothing can be derived below it before that is done. Returns 0,
- * or EXO_EAGAIN: call again. Errors: CAP. Cost: EXO_UNWIND_MAX capabilities, links, or EXO_RANGE_MAX frames.
+ * lies, with all that was bound through it. Who loses one reads it in its abort record. Nothing can be derived
+ * below it before that is done. Returns 0, or EXO_EAGAIN: call again. Errors: CAP. Cost: EXO_UNWIND_MAX
+ * capabilities, links, or EXO_RANGE_MAX frames.
  */
 int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -459,6 +500,8 @@ int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		budget--;
 		for (leaf = cap_at(cap->child); leaf->child; leaf = cap_at(leaf->child))
 			;
+		if (!(leaf->flags & CAP_DYING))
+			tell_loss(leaf);
 		if (cap_drop_some(leaf, &budget))
 			return ERR(AGAIN);
 	}

@@ -368,7 +368,7 @@ static out_of_line void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env
 void frame_claim(exo_pfn_t pfn, struct env *env)
 {
 	if (env)
-		account_charge(pfn_to_virt(env->account), 1);
+		account_charge(pfn_to_virt(env->account), EXO_SHARE_FRAMES, 1);
 	claim_run(pfn, 1, env, 0);
 }
 
@@ -376,8 +376,8 @@ void frame_claim(exo_pfn_t pfn, struct env *env)
 static inline void release_one(exo_pfn_t pfn)
 {
 	kassert(info_frame[pfn].state == EXO_FRAME_OWNED && frame_table[pfn].maps == 0);
-	if (frame_table[pfn].account)
-		info_env[info_frame[pfn].owner].frames--;
+	if (frame_table[pfn].account && !--info_env[info_frame[pfn].owner].frames)
+		env_index_settle(info_frame[pfn].owner);
 	frame_table[pfn].account = 0;
 	info_frame[pfn] = (struct exo_frame_info){ .state = EXO_FRAME_FREE };
 	map_set(pfn);
@@ -387,15 +387,17 @@ void frame_release(exo_pfn_t pfn)
 {
 	exo_pfn_t account = frame_table[pfn].account;
 
+	assert_locked();
 	kassert(info_frame[pfn].holds == 0 && frame_table[pfn].pins == 0);
 	release_one(pfn);
 	info->frames_free++;
 	if (account)
-		account_charge(pfn_to_virt(account), -1);
+		account_charge(pfn_to_virt(account), EXO_SHARE_FRAMES, -1);
 }
 
 bool frame_retypable(exo_pfn_t pfn)
 {
+	assert_locked();
 	return info_frame[pfn].state == EXO_FRAME_OWNED && frame_table[pfn].maps == 0 &&
 	    frame_table[pfn].pins == 0;
 }
@@ -404,6 +406,7 @@ void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object)
 {
 	bool was_object = state_in(pfn, OBJECT_STATES);
 
+	assert_locked();
 	info_frame[pfn].state = state;
 	frame_table[pfn].object = object;
 	frame_table[pfn].level = 0;
@@ -435,6 +438,7 @@ bool frame_holdable(exo_pfn_t first, uint32_t count)
 
 void frame_hold(exo_pfn_t first, uint32_t count)
 {
+	assert_locked();
 	for (; count; count--, first++)
 		info_frame[first].holds++;
 }
@@ -445,15 +449,16 @@ void frame_unhold(exo_pfn_t first, uint32_t count)
 	exo_pfn_t account = 0, end = first + count;
 	int32_t freed = 0;
 
+	assert_locked();
 	for (; first < end; first++) {
 		if (--info_frame[first].holds || info_frame[first].state != EXO_FRAME_OWNED ||
 		    frame_table[first].pins)
 			continue;
 		if (unlikely(frame_table[first].account != account)) {
-			if (account)
-				account_charge(pfn_to_virt(account), -freed);
-			account = frame_table[first].account;
 			info->frames_free += (uint32_t)freed;
+			if (account)
+				account_charge(pfn_to_virt(account), EXO_SHARE_FRAMES, -freed);
+			account = frame_table[first].account;
 			freed = 0;
 		}
 		release_one(first);
@@ -461,7 +466,7 @@ void frame_unhold(exo_pfn_t first, uint32_t count)
 	}
 	info->frames_free += (uint32_t)freed;
 	if (account)
-		account_charge(pfn_to_virt(account), -freed);
+		account_charge(pfn_to_virt(account), EXO_SHARE_FRAMES, -freed);
 }
 
 bool frame_busy(exo_pfn_t first, uint32_t count)
@@ -474,41 +479,61 @@ bool frame_busy(exo_pfn_t first, uint32_t count)
 
 /* --- calls ---------------------------------------------------------------------------------------------- */
 
+/* What is wrong with a capability to append to. */
+static out_of_line int64_t append_error(const struct env *env, exo_cap_t handle)
+{
+	int64_t error = 0;
+
+	(void)cap_need(env, handle, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
+	return error;
+}
+
+/* Several frames behind the end of a capability, or some while free ones are promised to others. */
+static out_of_line int64_t append_run(struct env *env, struct exo_cap *cap, exo_pfn_t next, uint32_t count)
+{
+	uint32_t run = map_run(next, count);
+	int64_t result = run;
+
+	if (info->frames_promised)
+		result = demand_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, 1, run);
+	else if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, run))
+		return ERR(QUOTA);
+	if (result < 0)
+		return result;
+
+	cap->count += (uint32_t)result;
+	claim_run(next, (uint32_t)result, env, 1);
+	return result;
+}
+
 /* Behind the end of an own capability. */
 static inline int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pfn, uint32_t count)
 {
 	struct exo_frame_info state;
 	struct exo_cap *cap;
-	int64_t error = 0;
-	uint64_t next;
-	uint32_t run;
+	exo_pfn_t next;
 
 	cap = cap_typed(env, handle, EXO_TYPE_FRAME);
-	if (unlikely(!cap || !(cap->rights & EXO_RIGHT_WRITE))) {
-		(void)cap_need(env, handle, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
-		return error;
-	}
-	next = cap->first + cap->count;
+	if (unlikely(!cap || !(cap->rights & EXO_RIGHT_WRITE)))
+		return append_error(env, handle);
+	next = (exo_pfn_t)cap->first + cap->count;
 	if (pfn != EXO_PFN_ANY && pfn != next)
 		return ERR(INVAL);
-	if (cap->parent)
+	if (cap->parent || frame_table[next - 1].account != env->account)
 		return ERR(STATE);
-	if (!frame_is_free((exo_pfn_t)next))
+	if (!frame_is_free(next))
 		return ERR(BUSY);
-	run = count == 1 ? 1 : map_run(next, count);
-	if (!account_take(pfn_to_virt(env->account), run))
+	if (count != 1 || unlikely(info->frames_promised))
+		return append_run(env, cap, next, count);
+	if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, 1))
 		return ERR(QUOTA);
 
-	cap->count += run;
-	if (run > 1) {
-		claim_run((exo_pfn_t)next, run, env, 1);
-		return run;
-	}
+	cap->count++;
 	state = owned_by(env, 1);
 	env->info->frames++;
 	info->frames_free--;
 	map_clear_run(next, 1);
-	claim_one((exo_pfn_t)next, &state, env->account);
+	claim_one(next, &state, env->account);
 	return 1;
 }
 
@@ -517,6 +542,7 @@ static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn
 {
 	struct exo_cap *cap = cap_free_slot(env, slot);
 	exo_pfn_t first = (exo_pfn_t)pfn;
+	int64_t result;
 
 	if (!cap)
 		return ERR(SLOT);
@@ -530,8 +556,14 @@ static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn
 		if (map_run(pfn, count) < count)
 			return ERR(BUSY);
 	}
-	if (!account_take(pfn_to_virt(env->account), count))
+	if (unlikely(info->frames_promised)) {
+		result = demand_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, pfn == EXO_PFN_ANY ? 1 : count, count);
+		if (result < 0)
+			return result;
+		count = (uint32_t)result;
+	} else if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, count)) {
 		return ERR(QUOTA);
+	}
 
 	claim_run(first, count, env, 0);
 	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC,
@@ -549,8 +581,8 @@ static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn
  * With the handle of an own, underived frame capability with WRITE: frames directly behind its end, as many
  * as are free of `count`; pfn is ANY or that frame's number. Returns how many.
  * count: 1..EXO_TAKE_MAX. Errors: INVAL count, or pfn is not the next; RANGE no memory there; BUSY not free;
- * SLOT; FULL nothing is free; QUOTA; CAP, TYPE, RIGHTS; STATE the capability is derived. Nothing has changed
- * then.
+ * SLOT; FULL nothing is free, or what is free is promised to accounts that have demanded it; QUOTA; CAP, TYPE, RIGHTS;
+ * STATE the capability is derived, or its frames are charged to another account. Nothing has changed then.
  */
 int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -569,8 +601,8 @@ int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
  * (1..EXO_RANGE_MAX); those that no other capability covers are free then. Emptied, it is deleted. Returns
  * count.
  * Errors: CAP, TYPE, RIGHTS; INVAL count; RANGE it has fewer; BUSY one of them is mapped, pinned, a kernel
- * object, or covered by another capability while this one has derived ones. Nothing has changed then. Cost:
- * about 40 a frame.
+ * object, or covered by another capability while this one has derived ones, or it is just losing frames by force.
+ * Nothing has changed then. Cost: about 40 a frame.
  */
 int64_t sys_frame_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -586,6 +618,8 @@ int64_t sys_frame_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		return ERR(INVAL);
 	if (a1 > cap->count)
 		return ERR(RANGE);
+	if (cap->object)
+		return ERR(BUSY);
 	first = (exo_pfn_t)(cap->first + cap->count - a1);
 	for (i = first; i < first + a1; i++)
 		if (!frame_retypable(i) || (cap->child && info_frame[i].holds > 1))

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Repossession: taking by force what a demand has not brought in time. The second half of visible revocation.
+ *
+ * What goes, and in which order, is fixed and known beforehand (exo/disp.h), so an application plans by the slots that
+ * it uses. Only underived capabilities are taken from, since derived ones cover nothing else; a capability loses its
+ * last frames or slices, and with it lose them all that were derived from it, those first (C2). Environments come in the
+ * order of their index, slots from the highest down. There are four passes:
+ *   OWN        the account's environments, frames that nobody else holds; kernel objects behind them, EXO_RANGE_MAX at
+ *              most, stay, but can be named no more
+ *   STRANGERS  all environments, whoever else holds a frame: what is charged to the account, but given away
+ *   OBJECTS    the first environment ends and is destroyed, with the objects that it made; then from the start
+ *   REST       the objects that others have made of its frames (reclaim.c); then from the start
+ * Nothing goes that is charged to an account within its guarantee (demand_allowed), and it stops at once when the demand
+ * is met: each frame that becomes free counts by itself (demand_given).
+ *
+ * Every step is bounded; the place reached is kept in the account that owes and is checked when it goes on, because
+ * meanwhile tables change. To keep anybody from moving capabilities to where has been searched already, nothing is
+ * derived from what is charged to the account while force is at work (demand_frozen).
+ *
+ * After the abort protocol of Aegis; its repossession vector is the abort record with a `spill`.
+ */
+#include "exo/kernel.h"
+
+/* A unit of the budget of a call stands for some 100 instructions. */
+#define CALL_UNITS	110
+#define ENVS_PER_UNIT	8
+#define SLOTS_PER_UNIT	8
+#define LOOKS_PER_UNIT	8	/* of frames */
+#define FRAMES_PER_UNIT	2	/* let go */
+#define SLICES_PER_UNIT	2
+#define SPILL_UNITS	6
+#define SPILL_MAX	8	/* frames that are copied in one go */
+#define FREEZE_SLICES	8
+
+enum { OWN, STRANGERS, OBJECTS, REST };
+
+/* One call. */
+struct work {
+	struct account *on;
+	struct account_force *force;
+	unsigned kind, type;
+	unsigned budget;
+	uint32_t dropped;	/* of the demand, because there is nothing to be had */
+};
+
+static bool spend(struct work *work, unsigned units)
+{
+	return afford(&work->budget, units);
+}
+
+/* --- frames and slices ---------------------------------------------------------------------------------- */
+
+static const struct account *charged(const struct work *work, const struct exo_cap *cap)
+{
+	uint64_t last = cap->first + cap->count - 1;
+
+	if (work->kind == EXO_SHARE_FRAMES)
+		return account_at(frame_table[last].account);
+	return account_at(cpus[last >> 32]->slice_account[(uint32_t)last]);
+}
+
+static bool ordinary(const struct work *work, uint64_t which)
+{
+	return work->kind == EXO_SHARE_SLICES ||
+	    (info_frame[which].state == EXO_FRAME_OWNED && !frame_table[which].pins);
+}
+
+static bool alone(const struct work *work, uint64_t which)
+{
+	return (work->kind == EXO_SHARE_FRAMES ? info_frame[which].holds :
+	    cpus[which >> 32]->slice_holds[(uint32_t)which]) == 1;
+}
+
+/* What is spilled to: NULL if the environment has named nothing of use. */
+static const struct exo_cap *spill_cap(const struct env *env)
+{
+	const struct exo_cap *cap = cap_lookup(env, read_once(env->disp->abort.spill));
+
+	return cap && cap->type == EXO_TYPE_FRAME && cap->rights & EXO_RIGHT_WRITE ? cap : NULL;
+}
+
+static bool spill_room(const struct env *env)
+{
+	const struct exo_cap *cap = spill_cap(env);
+
+	return cap && read_once(env->disp->abort.spill_next) < cap->count;
+}
+
+/*
+ * What an underived capability shall lose in this pass, from force->to on: false if nothing. The budget is checked by
+ * the caller; here it is only counted.
+ */
+static bool choose(struct work *work, const struct exo_cap *cap)
+{
+	const struct account *from = cap->count ? charged(work, cap) : NULL;
+	uint32_t i = cap->count, want, n = 0, behind = 0, slot;
+
+	if (!from || !account_below(from, work->on))
+		return false;
+	want = demand_allowed(work->on, from);
+	if (want > EXO_REPOSSESS_MAX)
+		want = EXO_REPOSSESS_MAX;
+	if (want > SPILL_MAX && work->kind == EXO_SHARE_FRAMES && spill_room(cap_env(cap, &slot)))
+		want = SPILL_MAX;
+	for (; i && behind < EXO_RANGE_MAX && !ordinary(work, cap->first + i - 1); behind++)
+		i--;
+	while (i && n < want && ordinary(work, cap->first + i - 1) &&
+	    (cap->child || work->force->pass >= STRANGERS || alone(work, cap->first + i - 1))) {
+		i--;
+		n++;
+	}
+	work->budget -= work->budget < (behind + n) / LOOKS_PER_UNIT ? work->budget :
+	    (behind + n) / LOOKS_PER_UNIT;
+	work->force->to = cap->first + i;
+	return n;
+}
+
+/* --- losing --------------------------------------------------------------------------------------------- */
+
+/*
+ * Copy frames that nothing maps any more to the next frames of `spill`, as far as it has room; where it has gone itself
+ * or is no ordinary memory, nothing is copied. Returns the first of them.
+ */
+static uint32_t spill(struct env *env, exo_pfn_t first, uint32_t count)
+{
+	struct exo_abort *abort = &env->disp->abort;
+	const struct exo_cap *cap = spill_cap(env);
+	uint32_t next = read_once(abort->spill_next), i;
+	uint64_t to;
+
+	if (!cap || next >= cap->count)
+		return EXO_NOT_SPILLED;
+	for (i = 0; i < count && next + i < cap->count; i++) {
+		to = cap->first + next + i;
+		if (info_frame[to].state == EXO_FRAME_OWNED && info_frame[first + i].state == EXO_FRAME_OWNED &&
+		    to - first >= count)
+			__builtin_memcpy(pfn_to_virt((exo_pfn_t)to), pfn_to_virt(first + i), EXO_PAGE_SIZE);
+	}
+	abort->spill_next = next + i;
+	return next;
+}
+
+/* A new record, or the last one grows downwards, so that a long loss does not push earlier records out. */
+static void record(struct env *env, const struct exo_loss *loss)
+{
+	struct exo_abort *abort = &env->disp->abort;
+	struct exo_loss *last = &abort->loss[(read_once(abort->lost) - 1) % EXO_LOSSES];
+
+	if (!abort->lost || env_state(env) == EXO_ENV_ENDED || last->what != loss->what || last->why != loss->why ||
+	    last->slot != loss->slot || last->first != loss->first + loss->count ||
+	    (last->spilled & loss->spilled) != EXO_NOT_SPILLED) {
+		env_lost(env, loss);
+		return;
+	}
+	last->first = loss->first;
+	last->count += loss->count;
+	env_event(env, EXO_EVENT_LOST);
+}
+
+/* Frames [first, first + count), or slices, are not the capability's any more. */
+static void lose(struct work *work, bool top, struct exo_cap *at, uint64_t first, uint32_t count)
+{
+	struct exo_loss loss = { .what = (uint8_t)work->type, .why = EXO_LOSS_DEMAND, .first = first,
+		.count = count, .spilled = EXO_NOT_SPILLED };
+	struct env *env = cap_env(at, &loss.slot);
+
+	work->force->found = true;
+	if (top && work->kind == EXO_SHARE_FRAMES)
+		loss.spilled = spill(env, (exo_pfn_t)first, count);
+	record(env, &loss);
+}
+
+/* All slices from `first` on. */
+static bool cut_slices(struct work *work, struct exo_cap *top, struct exo_cap *at, uint64_t first)
+{
+	struct exo_cap whole = *at;
+
+	if (!spend(work, 1 + whole.count / SLICES_PER_UNIT))
+		return false;
+	lose(work, at == top, at, first, (uint32_t)(whole.first + whole.count - first));
+	at->first = first;
+	at->count = (uint32_t)(whole.first + whole.count - first);
+	slice_drop(at);
+	at->first = whole.first;
+	at->count = (uint32_t)(first - whole.first);
+	return true;
+}
+
+/* Of what an underived capability is about to lose, give back what need not go: others may have been given meanwhile. */
+static void spare(struct work *work, struct exo_cap *top)
+{
+	exo_pfn_t end = (exo_pfn_t)(top->first + top->count + top->object), pfn = end;
+	uint32_t allowed = demand_allowed(work->on, account_at(frame_table[end - 1].account)), n = 0;
+
+	while (pfn > top->first + top->count && n + ordinary(work, pfn - 1) <= allowed)
+		n += ordinary(work, --pfn);
+	if (!n)
+		pfn = end;
+	top->count = (uint32_t)(pfn - top->first);
+	top->object = end - pfn;
+}
+
+/* All frames from `first` on: they are set apart, so that nothing new is bound to them, cut loose, and let go. */
+static bool cut_frames(struct work *work, struct exo_cap *top, struct exo_cap *at, uint64_t first)
+{
+	uint32_t units, count, slot;
+
+	if (!at->object) {
+		at->object = (uint32_t)(at->first + at->count - first);
+		at->count -= at->object;
+	}
+	first = at->first + at->count;
+	units = 1 + at->object / FRAMES_PER_UNIT;
+	if (at == top && spill_room(cap_env(at, &slot)))
+		units += SPILL_MAX * SPILL_UNITS;
+	if (!spend(work, units) || !space_unbind_frames(at, (exo_pfn_t)first, at->object, &work->budget))
+		return false;	/* paid first: what has been searched would be searched anew */
+	if (at == top)
+		spare(work, top);
+	first = at->first + at->count;
+	count = at->object;
+	if (!count)
+		return true;
+	lose(work, at == top, at, first, count);
+	at->object = 0;
+	frame_unhold((exo_pfn_t)first, count);
+	return true;
+}
+
+/* A capability loses all from force->to on; false: budget used up. The demand may be met then. */
+static bool cut(struct work *work, struct exo_cap *top, struct exo_cap *at)
+{
+	uint64_t end = at->first + at->count, first = work->force->to > at->first ? work->force->to : at->first;
+
+	if (at->type == EXO_TYPE_FRAME && at->object)
+		return cut_frames(work, top, at, first);
+	if (at == top && work->force->pass < STRANGERS)
+		for (first = end; first > work->force->to && alone(work, first - 1); first--)
+			;
+	if (first >= end)
+		return true;
+	return at->type == EXO_TYPE_FRAME ? cut_frames(work, top, at, first) : cut_slices(work, top, at, first);
+}
+
+void repossess_leave(struct account *on)
+{
+	cap_ref_t at = on->force.at;
+	struct exo_cap *cap;
+
+	if (!at || info_frame[at >> 6].state != EXO_FRAME_CAPS)
+		return;
+	cap = cap_at(at);
+	if (cap->type != EXO_TYPE_FRAME)
+		return;
+	cap->count += cap->object;
+	cap->object = 0;
+}
+
+/* An empty one goes. True: it was not, or is gone. */
+static bool drop_empty(struct work *work, struct exo_cap *at)
+{
+	return at->count || (at->type == EXO_TYPE_FRAME && at->object) || !cap_drop_some(at, &work->budget);
+}
+
+/* --- the capability at hand ----------------------------------------------------------------------------- */
+
+/* Is the place reached still below it? */
+static bool place_good(const struct work *work, const struct exo_cap *top)
+{
+	cap_ref_t ref = work->force->at;
+	const struct exo_cap *at;
+	unsigned depth;
+
+	if (!ref || info_frame[ref >> 6].state != EXO_FRAME_CAPS || cap_at(ref)->type != work->type)
+		return false;
+	at = cap_at(ref);
+	for (depth = 0; at && depth < CAP_DEPTH_MAX; depth++, at = cap_at(at->parent))
+		if (at == top)
+			return true;
+	return false;
+}
+
+/* Go on with it. False: budget used up. */
+static bool shorten(struct work *work, struct exo_cap *top)
+{
+	struct account_force *force = work->force;
+	struct exo_cap *at;
+	cap_ref_t next, parent;
+	uint32_t before = top->count + top->object;
+
+	for (;;) {
+		at = cap_at(force->at);
+		if (!spend(work, 1))
+			return false;
+		if (!force->up && at->child && at->first + at->count > force->to) {
+			force->at = at->child;
+			continue;
+		}
+		force->up = true;
+		if (!cut(work, top, at))
+			return false;
+		next = at->next;
+		parent = at->parent;
+		if (!drop_empty(work, at))
+			return false;
+		if (!work->on->demander)
+			return true;
+		if (at == top)
+			break;
+		force->at = next ? next : parent;
+		force->up = !next;
+	}
+	force->generation = 0;
+	if (top->type != EXO_TYPE_NONE && top->count == before)
+		force->slot--;	/* nothing could be taken after all */
+	return true;
+}
+
+/* --- the search ----------------------------------------------------------------------------------------- */
+
+static void pass_next(struct account_force *force)
+{
+	force->pass++;
+	if (force->pass == OBJECTS && force->found)
+		force->pass = OWN;
+	if (force->pass == OWN)
+		force->found = false;
+	force->env = 1;
+	force->slot = UINT32_MAX;
+}
+
+/* The environment at hand, if this pass looks at it; else the next one comes. */
+static struct env *env_search(struct work *work)
+{
+	struct account_force *force = work->force;
+	struct env *env;
+	unsigned i;
+
+	for (i = 0; i < ENVS_PER_UNIT; i++) {
+		if (force->env >= info->envs.entries) {
+			pass_next(force);
+			return NULL;
+		}
+		env = env_by_id(info_env[force->env].id);
+		if (env && force->slot && (force->pass == STRANGERS ||
+		    account_below(account_at(env->account), work->on)))
+			return env;
+		force->env++;
+		force->slot = UINT32_MAX;
+	}
+	return NULL;
+}
+
+/* Look for a capability to take from in some slots of a table. */
+static void table_search(struct work *work, const struct env *env)
+{
+	struct account_force *force = work->force;
+	uint32_t slots = env->cap_frames * EXO_CAPS_PER_FRAME;
+	const struct exo_cap *cap;
+	unsigned i;
+
+	if (force->slot >= slots)
+		force->slot = slots ? slots - 1 : 0;
+	for (i = 0; i < SLOTS_PER_UNIT && force->slot; i++, force->slot--) {
+		cap = cap_slot(env, force->slot);
+		if (cap->type != work->type || cap->parent || !choose(work, cap))
+			continue;
+		force->generation = cap->generation;
+		force->at = cap_ref(cap);
+		force->up = false;
+		return;
+	}
+}
+
+/* Ordinary memory has come of objects: from the start. */
+static void search_again(struct work *work)
+{
+	if (!work->on->demander)
+		return;
+	work->force->pass = STRANGERS;
+	work->force->found = true;
+	pass_next(work->force);
+}
+
+/* Nothing ordinary is left: an environment goes, in steps, with what it has made of frames. */
+static void objects(struct work *work)
+{
+	unsigned budget = EXO_UNWIND_MAX;
+	struct env *env = env_search(work);
+
+	if (!env)
+		return;
+	if (!demand_allowed(work->on, account_at(env->account))) {
+		work->force->slot = 0;
+		return;
+	}
+	work->budget = 0;
+	env_end(env, EXO_CAUSE_REPOSSESSED, 0, 0);
+	if (env_destroy_some(env, &budget))
+		search_again(work);
+}
+
+/* No environment is left, or those that are keep to their guarantees: force->env counts frames. */
+static void rest(struct work *work)
+{
+	struct account_force *force = work->force;
+	unsigned budget = EXO_UNWIND_MAX, i;
+	const struct account *from;
+	int64_t error;
+
+	for (i = 0; i < LOOKS_PER_UNIT && work->kind == EXO_SHARE_FRAMES && force->env < info->frames_total;
+	    i++, force->env++) {
+		from = account_at(frame_table[force->env].account);
+		if (!from || info_frame[force->env].state == EXO_FRAME_OWNED || !account_below(from, work->on) ||
+		    !demand_allowed(work->on, from))
+			continue;
+		error = reclaim_some((exo_pfn_t)force->env, &budget);
+		if (error == ERR(BUSY) || (!error && budget == EXO_UNWIND_MAX))
+			continue;
+		work->budget = 0;
+		force->found = true;
+		return;
+	}
+	if (work->kind == EXO_SHARE_FRAMES && force->env < info->frames_total)
+		return;
+	if (force->found) {
+		search_again(work);
+		return;
+	}
+	work->dropped = work->on->view.demand_left;
+	demand_end(work->on, true);
+}
+
+/* One step; false: budget used up. */
+static bool step(struct work *work)
+{
+	struct account_force *force = work->force;
+	struct exo_cap *top;
+	struct env *env;
+
+	if (!spend(work, 1))
+		return false;
+	if (force->pass >= OBJECTS) {
+		force->pass == OBJECTS ? objects(work) : rest(work);
+		return work->budget;
+	}
+	env = env_search(work);
+	if (!env) {
+		force->generation = 0;
+		return true;
+	}
+	if (!force->generation) {
+		table_search(work, env);
+		return true;
+	}
+	top = cap_slot(env, force->slot);
+	if (!top || top->generation != force->generation || top->type != work->type || top->parent) {
+		force->generation = 0;
+		return true;
+	}
+	if (!place_good(work, top)) {
+		force->at = cap_ref(top);
+		force->up = false;
+	}
+	return shorten(work, top);
+}
+
+/* Has the one who was asked had its time? */
+static bool overdue(const struct account *on)
+{
+	const struct env *agent = env_by_id(on->asked);
+
+	return arch_now() >= on->view.demand_by || (agent && agent->info->ns - on->asked_ns >= info->slice_ns);
+}
+
+/*
+ * exo_repossess(account): take what is left of the caller's demand on an account (an ACCOUNT capability with READ), once
+ * its time has passed or the environment that was told has run for a whole slice since. What goes in which order stands
+ * above; each loss is recorded in the abort record of the environment that had it. Returns how much has been taken by
+ * this call, at most EXO_REPOSSESS_MAX; call again until the demand has ended. Root tables, flows and accounts that somebody
+ * names cannot be had; if nothing else is left, the demand ends without them.
+ * Errors: CAP, TYPE, RIGHTS; STATE the caller has no demand on it, or its time has not passed; AGAIN nothing was taken
+ * yet, work is left. Cost: 15,000 instructions.
+ */
+int64_t sys_repossess(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env();
+	struct work work = { .budget = CALL_UNITS };
+	uint32_t before, allowed;
+	struct account *on;
+	struct exo_cap *cap;
+	int64_t error;
+
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	cap = cap_need(env, a0, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ, &error);
+	if (!cap)
+		return error;
+	on = account_at(cap->object);
+	if (!on->demander || on->view.demand_from != env->id || !overdue(on))
+		return ERR(STATE);
+
+	work.on = on;
+	work.force = &on->force;
+	work.kind = demand_kind(on);
+	work.type = on->view.demand_what;
+	if (!on->force.until) {
+		demands_forced++;
+		on->force.env = 1;
+		on->force.slot = UINT32_MAX;
+	}
+	on->force.until = arch_now() + FREEZE_SLICES * info->slice_ns;
+	allowed = demand_allowed(on, on);
+	if (allowed < on->view.demand_left)
+		demand_lessen(on, on->view.demand_left - allowed);
+	before = on->view.demand_left;
+	while (on->demander && step(&work))
+		;
+	if (on->demander && on->view.demand_left == before)
+		return ERR(AGAIN);
+	return (int64_t)before - (int64_t)on->view.demand_left - work.dropped;
+}
