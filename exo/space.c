@@ -1,30 +1,47 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Address spaces: page tables in frames that applications gave up. The structure and its invariants stand in
- * spaces.h; space_write.c writes the entries.
+ * Address spaces: page tables in frames that applications gave up. The structure and its invariants stand
+ * in spaces.h; space_write.c writes the entries, space_large.c those of large pages.
  *
- * A space has no record of its own: the root table is the space, its frame's `pins` counts who holds it. The
- * last one takes it apart, entry by entry and table by table from the front, so that it can stop anywhere and
- * go on. One CPU has a space loaded, cpu.space; with more, taking rights away must also reach the others.
+ * A space has no record of its own: the root table is the space, its frame's `pins` counts who holds it.
+ * The last one takes it apart, entry by entry and table by table from the front, so that it can stop
+ * anywhere and go on. Several CPUs may have a space loaded (`space` of each struct cpu): what is taken away
+ * is forgotten by all of them before the call returns, this CPU by itself, the others asked (smp_flush).
+ *
+ * To find the entries that map some frames, a ring must be searched, which may take several calls; how far
+ * it has come is kept in the ring itself, by a marker between the entries, so it does not matter what else
+ * changes meanwhile.
  */
 #include "exo/spaces.h"
 
 #define SCAN_SHIFT	5	/* entries looked through for one unit of budget, log2 */
 
-uint64_t space_bits[MAP_RIGHTS + 1];
+uint64_t space_bits[(MAP_RIGHTS + 1) * (MAP_RIGHTS + 1)];
 const uint32_t space_states[MAP_RIGHTS + 1] = {
 	[EXO_MAP_READ] = FRAME_READABLE,
 	[EXO_MAP_READ | EXO_MAP_WRITE] = FRAME_WRITABLE,
 	[EXO_MAP_READ | EXO_MAP_EXEC] = FRAME_WRITABLE,
 };
 struct space_recent space_recent[RECENT];
+exo_pfn_t space_marker;
 
-/* --- looking up ----------------------------------------------------------------------------------------- */
+/* --- forgetting ----------------------------------------------------------------------------------------- */
 
-void space_settle(const struct stale *stale)
+void space_forget(const struct stale *stale)
 {
 	unsigned i;
 
+	if (!stale) {
+		if (here.current && here.current->root == here.space) {
+			arch_tlb_all();
+			return;
+		}
+		arch_space_load(0);
+		here.space = 0;
+		return;
+	}
+	if (here.space != stale->root)
+		return;
 	if (stale->count > STALE_MAX) {
 		arch_tlb_all();
 		return;
@@ -33,6 +50,42 @@ void space_settle(const struct stale *stale)
 		arch_tlb_page(stale->va[i]);
 }
 
+void space_settle(const struct stale *stale)
+{
+	if (!stale->count)
+		return;
+	space_forget(stale);
+	smp_flush(stale->root, stale);
+}
+
+static out_of_line int64_t all_forget_page(exo_pfn_t root, uint64_t va)
+{
+	const struct stale stale = { .root = root, .count = 1, .va = { va } };
+
+	space_settle(&stale);
+	return 1;
+}
+
+int64_t space_forget_page(exo_pfn_t root, uint64_t va)
+{
+	if (unlikely(info->cpus > 1))
+		return all_forget_page(root, va);
+	if (likely(here.space == root))
+		arch_tlb_page(va);
+	return 1;
+}
+
+static void forget_recent(exo_pfn_t root)
+{
+	unsigned i;
+
+	for (i = 0; i < RECENT; i++)
+		if (space_recent[i].root == root)
+			space_recent[i].root = 0;
+}
+
+/* --- looking up ----------------------------------------------------------------------------------------- */
+
 uint64_t *space_walk(exo_pfn_t root, uint64_t va, unsigned level)
 {
 	uint64_t *table = pfn_to_virt(root), entry;
@@ -40,7 +93,7 @@ uint64_t *space_walk(exo_pfn_t root, uint64_t va, unsigned level)
 
 	for (at = PT_LEVELS; at > level; at--) {
 		entry = table[table_index(va, at)];
-		if (!(entry & EXO_PTE_PRESENT))
+		if ((entry & (EXO_PTE_PRESENT | EXO_PTE_LARGE)) != EXO_PTE_PRESENT)
 			return NULL;
 		table = phys_to_virt(entry & EXO_PTE_FRAME);
 	}
@@ -54,28 +107,59 @@ uint64_t *space_leaf(exo_pfn_t root, uint64_t va)
 
 	if (number == 0 || number >= EXO_USER_MAX >> LEAF_SHIFT)
 		return NULL;
-	entry = space_walk(root, va, 2);
-	if (!entry || !*entry)
+	entry = space_walk(root, va, 1);
+	if (!entry || (frame_table[root].flags & SPACE_SEALED && entry_table(entry)->flags & TABLE_CODE))
 		return NULL;
 	recent->root = root;
 	recent->number = number;
-	recent->table = phys_to_virt(*entry & EXO_PTE_FRAME);
+	recent->table = entry - table_index(va, 1);
 	return recent->table;
+}
+
+bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte)
+{
+	uint64_t *entry = va < EXO_USER_MAX ? space_walk(root, va, 2) : NULL;
+	unsigned index = table_index(va, 1);
+
+	if (!entry || !*entry)
+		return false;
+	*pte = read_once(*entry);
+	if (*pte & EXO_PTE_LARGE) {
+		*pfn = entry_frame(*pte) + index;
+		return true;
+	}
+	*pte = read_once(((uint64_t *)phys_to_virt(*pte & EXO_PTE_FRAME))[index]);
+	*pfn = entry_frame(*pte);
+	return *pte;
 }
 
 /* --- spaces --------------------------------------------------------------------------------------------- */
 
+__attribute__((cold)) void space_init(void)
+{
+	unsigned rights, flags;
+
+	for (rights = 0; rights <= MAP_RIGHTS; rights++)
+		for (flags = 0; flags <= rights; flags++)
+			if (space_states[flags] && !(flags & ~rights))
+				space_bits[rights * (MAP_RIGHTS + 1) + flags] = arch_pte_page(0, flags) |
+				    may_bits(rights);
+	space_marker = frame_boot_take(3, EXO_FRAME_KERNEL);
+}
+
+/* A frame becomes a table. */
+static void table_make(exo_pfn_t pfn, exo_pfn_t root, unsigned level)
+{
+	arch_zero_frame(pfn);
+	frame_retype(pfn, EXO_FRAME_TABLE, root);
+	frame_table[pfn].level = (uint8_t)level;
+	frame_table[pfn].flags = 0;
+}
+
 void space_make(exo_pfn_t root)
 {
-	unsigned flags;
-
-	for (flags = 0; flags <= MAP_RIGHTS; flags++)
-		if (space_states[flags])
-			space_bits[flags] = arch_pte_page(0, flags);
-	arch_zero_frame(root);
+	table_make(root, root, PT_LEVELS);
 	arch_root_init(pfn_to_virt(root));
-	frame_retype(root, EXO_FRAME_TABLE, root);
-	frame_table[root].level = PT_LEVELS;
 }
 
 bool space_holdable(exo_pfn_t root)
@@ -100,7 +184,8 @@ static uint64_t *first_entry(exo_pfn_t pfn, unsigned entries, unsigned *budget)
 	uint64_t *table = pfn_to_virt(pfn), *at;
 	unsigned i;
 
-	for (at = table; at < table + entries && !(at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]); at += 8)
+	for (at = table; at < table + entries &&
+	    !(at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]); at += 8)
 		;
 	for (i = (unsigned)(at - table); i < entries && !table[i]; i++)
 		;
@@ -126,39 +211,75 @@ static bool leaf_clear(exo_pfn_t leaf, unsigned *budget)
 	return true;
 }
 
-/* Take a space apart that nothing uses: entries unlinked, tables and links back to OWNED, the root last. */
-static bool space_destroy(exo_pfn_t root, unsigned *budget)
+/* An empty table and its links are ordinary memory. */
+static void table_free(exo_pfn_t table)
+{
+	if (frame_table[table].level == 1 || frame_table[table].level == TABLE_LARGE) {
+		frame_retype(table + 1, EXO_FRAME_OWNED, 0);
+		frame_retype(table + 2, EXO_FRAME_OWNED, 0);
+	}
+	frame_retype(table, EXO_FRAME_OWNED, 0);
+}
+
+/* Take away what `above` points to, a large page or a table of this level, empty unless that is 1.
+ * False: budget used up. */
+static bool below_clear(uint64_t *above, unsigned level, unsigned *budget)
+{
+	exo_pfn_t table = entry_frame(*above);
+
+	if (*above & EXO_PTE_LARGE) {
+		(void)space_cut(above);
+		spend(budget, LARGE_UNITS);
+		return *budget;
+	}
+	if (level == 1 && !leaf_clear(table, budget))
+		return false;
+	*above = 0;
+	table_free(table);
+	spend(budget, 1);
+	return *budget;
+}
+
+/* Take all tables but the root, from the front: entries unlinked, tables and links back to OWNED. */
+static bool tables_clear(exo_pfn_t root, unsigned *budget)
 {
 	uint64_t *entry, *above;
-	exo_pfn_t table;
 	unsigned level;
 
-	if (cpu.space == root) {
-		arch_space_load(0);
-		cpu.space = 0;
-	}
-	for (level = 0; level < RECENT; level++)
-		if (space_recent[level].root == root)
-			space_recent[level].root = 0;
+	forget_recent(root);
 	while ((above = first_entry(root, PT_ENTRIES / 2, budget))) {
-		table = entry_frame(*above);
-		for (level = PT_LEVELS - 1; level > 1 && (entry = first_entry(table, PT_ENTRIES,
-		    budget)); level--) {
+		for (level = PT_LEVELS - 1; level > 1 && (entry = first_entry(entry_frame(*above), PT_ENTRIES,
+		    budget)); level--)
 			above = entry;
-			table = entry_frame(*above);
-		}
-		if (level == 1) {
-			if (!leaf_clear(table, budget))
-				return false;
-			frame_retype(table + 1, EXO_FRAME_OWNED, 0);
-			frame_retype(table + 2, EXO_FRAME_OWNED, 0);
-		}
-		*above = 0;
-		frame_retype(table, EXO_FRAME_OWNED, 0);
-		spend(budget, 1);
-		if (!*budget)
+		if (!below_clear(above, level, budget))
 			return false;
 	}
+	return true;
+}
+
+/* No CPU knows anything of the space any more; none keeps it loaded without running in it. */
+static void forget_everywhere(exo_pfn_t root)
+{
+	if (here.space == root)
+		space_forget(NULL);
+	smp_flush(root, NULL);
+}
+
+/* What CPUs still know of it when its frames become others' is gone before they can be taken. */
+bool space_empty(exo_pfn_t root, unsigned *budget)
+{
+	bool done = tables_clear(root, budget);
+
+	forget_everywhere(root);
+	return done;
+}
+
+/* Take a space apart that nothing uses. */
+static bool space_destroy(exo_pfn_t root, unsigned *budget)
+{
+	forget_everywhere(root);
+	if (!tables_clear(root, budget))
+		return false;
 	frame_table[root].pins = 0;
 	frame_retype(root, EXO_FRAME_OWNED, 0);
 	return true;
@@ -172,34 +293,128 @@ bool space_unhold(exo_pfn_t root, unsigned *budget)
 	return true;
 }
 
+/* --- what was bound through a capability --------------------------------------------------------------- */
+
+uint64_t space_cut(uint64_t *entry)
+{
+	uint64_t old;
+
+	if (likely(!(*entry & EXO_PTE_LARGE)))
+		return entry_remove(entry);
+	old = entry_exchange(entry, 0);
+	space_large_unmaps(entry_frame(old));
+	ring_remove(entry);
+	return old;
+}
+
+/* Cut one wherever it is; pages of one space are gathered. */
+static void cut(uint64_t *entry, struct stale *stale, unsigned *budget)
+{
+	exo_pfn_t table = (exo_pfn_t)(place_of(entry) >> EXO_PAGE_SHIFT), root = frame_table[table].object;
+	uint64_t index = place_of(entry) % EXO_PAGE_SIZE / sizeof(*entry), old;
+
+	if (stale->root != root) {
+		space_settle(stale);
+		stale->root = root;
+		stale->count = 0;
+	}
+	old = space_cut(entry);
+	spend(budget, old & EXO_PTE_LARGE ? LARGE_UNITS : 1);
+	stale_note(stale, old, ((uint64_t)frame_table[table + 2].object << LEAF_SHIFT) +
+	    (index << (old & EXO_PTE_LARGE ? LEAF_SHIFT : EXO_PAGE_SHIFT)));
+}
+
+/* A marker is entry 2i of space_marker: the capability's place, 0: not in use; the word behind it says
+ * what is sought. */
+static bool is_marker(uint64_t place)
+{
+	return place >> EXO_PAGE_SHIFT == space_marker;
+}
+
+static void marker_remove(uint64_t *marker)
+{
+	if (*marker)
+		ring_remove(marker);
+	*marker = 0;
+}
+
+static void marker_insert(uint64_t *marker, struct exo_cap *cap, uint64_t range, uint64_t before)
+{
+	uint64_t *next = phys_to_virt(before), prev = next[PREV];
+
+	marker[0] = cap_ref(cap);
+	marker[1] = range;
+	marker[NEXT] = before;
+	marker[PREV] = prev;
+	next[PREV] = place_of(marker);
+	if (prev & SPACE_PREV_CAP)
+		cap->bound = place_of(marker);
+	else
+		((uint64_t *)phys_to_virt(prev))[NEXT] = place_of(marker);
+}
+
 bool space_unbind(struct exo_cap *cap, unsigned *budget)
 {
-	struct stale stale = { .loaded = false };
-	uint64_t place, *entry;
-	exo_pfn_t leaf;
+	struct stale stale;
 
+	stale.root = 0;
+	stale.count = 0;
 	while (cap->bound && *budget) {
-		--*budget;
-		place = cap->bound;
-		entry = phys_to_virt(place);
-		leaf = (exo_pfn_t)(place >> EXO_PAGE_SHIFT);
-		stale.loaded = frame_table[leaf].object == cpu.space;
-		stale_note(&stale, *entry, (uint64_t)frame_table[leaf + 2].object << LEAF_SHIFT |
-		    (place & (EXO_PAGE_SIZE - 1)) >> 3 << EXO_PAGE_SHIFT);
-		entry_remove(entry);
+		if (unlikely(is_marker(cap->bound)))
+			marker_remove(phys_to_virt(cap->bound));
+		else
+			cut(phys_to_virt(cap->bound), &stale, budget);
 	}
 	space_settle(&stale);
 	return !cap->bound;
 }
 
+/* Does an entry map one of the frames [first, end)? */
+static bool maps_one_of(uint64_t entry, uint64_t first, uint64_t end)
+{
+	uint64_t pfn = entry_frame(entry);
+
+	return pfn < end && first < pfn + (entry & EXO_PTE_LARGE ? EXO_LARGE_FRAMES : 1);
+}
+
+bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget)
+{
+	uint64_t *marker = (uint64_t *)pfn_to_virt(space_marker) + cap_ref(cap) % (PT_ENTRIES / 2) * 2;
+	uint64_t range = (uint64_t)first << 32 | count, place = cap->bound, *entry;
+	unsigned looked = 0;
+	struct stale stale;
+
+	stale.root = 0;
+	stale.count = 0;
+	if (marker[0] == cap_ref(cap) && marker[1] == range)
+		place = marker[NEXT];
+	marker_remove(marker);
+	while (place && *budget) {
+		entry = phys_to_virt(place);
+		place = entry[NEXT];
+		if (++looked % SPACE_SEARCH == 0)
+			spend(budget, 1);
+		if (maps_one_of(*entry, first, (uint64_t)first + count))
+			cut(entry, &stale, budget);
+	}
+	if (place)
+		marker_insert(marker, cap, range, place);
+	space_settle(&stale);
+	return !place;
+}
+
+/* --- tables --------------------------------------------------------------------------------------------- */
+
 int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t first)
 {
-	unsigned frames = level == EXO_LEVEL_PAGES ? 3 : 1, i;
+	bool large = level == EXO_LEVEL_LARGE, linked = large || level == EXO_LEVEL_PAGES;
+	unsigned frames = linked ? 3 : 1, at = large ? EXO_LEVEL_1G : level, i;
+	uint32_t number = (uint32_t)(va >> LEAF_SHIFT) & ~(large ? PT_ENTRIES - 1U : 0);
 	uint64_t *entry;
 
-	if (level < EXO_LEVEL_PAGES || level >= PT_LEVELS || va >= EXO_USER_MAX)
+	if (level < EXO_LEVEL_PAGES || level > EXO_LEVEL_LARGE || va >= EXO_USER_MAX)
 		return ERR(INVAL);
-	entry = space_walk(root, va, level + 1);
+	entry = space_walk(root, va, at + 1);
 	if (!entry)
 		return ERR(NOTABLE);
 	if (*entry)
@@ -208,26 +423,13 @@ int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t 
 		if (!frame_retypable(first + i))
 			return ERR(BUSY);
 
-	arch_zero_frame(first);
-	frame_retype(first, EXO_FRAME_TABLE, root);
-	frame_table[first].level = (uint16_t)level;
-	if (level == EXO_LEVEL_PAGES) {
+	table_make(first, root, large ? TABLE_LARGE : level);
+	if (linked) {
 		frame_retype(first + 1, EXO_FRAME_LINKS, first);
-		frame_retype(first + 2, EXO_FRAME_LINKS, (uint32_t)(va >> LEAF_SHIFT));
+		frame_retype(first + 2, EXO_FRAME_LINKS, number);
 	}
 	*entry = arch_pte_table(first);
 	return 0;
-}
-
-bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte)
-{
-	uint64_t *entry = va < EXO_USER_MAX ? space_walk(root, va, 1) : NULL;
-
-	if (!entry || !*entry)
-		return false;
-	*pfn = entry_frame(*entry);
-	*pte = *entry;
-	return true;
 }
 
 /* --- calls ---------------------------------------------------------------------------------------------- */
@@ -262,11 +464,13 @@ int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 
 /*
  * exo_space_table(space, address, level, frames, first): link an empty table for an address into a space (a
- * SPACE capability with WRITE). It is made of frame `first` of `frames` (with WRITE), at EXO_LEVEL_PAGES of
- * three from there on, which must be neither mapped nor pinned. Tables can be mapped to read, never to write.
+ * SPACE capability with WRITE). It is made of frame `first` of `frames` (with WRITE), at EXO_LEVEL_PAGES
+ * and EXO_LEVEL_LARGE of three from there on, which must be neither mapped nor pinned. Tables can be mapped
+ * to read, never to write. EXO_LEVEL_LARGE stands where EXO_LEVEL_1G would, and can do what that can.
  * Returns 0.
- * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL level or address; NOTABLE the table above is missing; BUSY a table
- * is there already, or a frame is in use. Nothing has changed then.
+ * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL level or address; NOTABLE the table above is missing, or a large
+ * page is there; BUSY a table or a large page is there already, or a frame is in use. Nothing has changed
+ * then.
  */
 int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -279,9 +483,32 @@ int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
 	space = cap_need(env, a0, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
 	if (!space)
 		return error;
-	if (a2 < EXO_LEVEL_PAGES || a2 >= PT_LEVELS)
+	if (a2 < EXO_LEVEL_PAGES || a2 > EXO_LEVEL_LARGE)
 		return ERR(INVAL);
-	if (!cap_need_frames(env, a3, EXO_RIGHT_WRITE, a4, a2 == EXO_LEVEL_PAGES ? 3 : 1, &pfn, &error))
+	if (!cap_need_frames(env, a3, EXO_RIGHT_WRITE, a4,
+	    a2 == EXO_LEVEL_PAGES || a2 == EXO_LEVEL_LARGE ? 3 : 1, &pfn, &error))
 		return error;
 	return space_link_table(space->object, a1, (unsigned)a2, pfn);
+}
+
+/*
+ * exo_space_seal(space): the executable mappings of a space (a SPACE capability with WRITE) are final from
+ * now on: none is made, and none is unmapped, replaced or changed by exo_space_write, which says SEALED.
+ * Revoking still cuts them, and what is written to their frames through other mappings is not the space's
+ * matter: who wants code that nobody can change keeps no capability with WRITE for it. It cannot be undone;
+ * a second time it does nothing. Returns 0.
+ * Errors: CAP, TYPE, RIGHTS.
+ */
+int64_t sys_space_seal(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct exo_cap *space;
+	int64_t error;
+
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	space = cap_need(current_env(), a0, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
+	if (!space)
+		return error;
+	frame_table[space->object].flags |= SPACE_SEALED;
+	forget_recent(space->object);
+	return 0;
 }

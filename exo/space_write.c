@@ -10,8 +10,7 @@
  */
 #include "exo/spaces.h"
 
-#define LONG_WAY	3	/* pages that a descriptor costs more that is not done in a group */
-#define GROUP_WAY	2	/* pages that the start of a group costs more */
+#define LONG_WAY	3	/* pages that a descriptor costs more that is not done in a group, or begins one */
 
 /* Pages [va, va + count), which may lie under two leaf tables: their entries there. */
 struct stretch {
@@ -28,8 +27,32 @@ static inline uint64_t *stretch_entry(const struct stretch *s, uint32_t i)
 	return i < s->part[0].count ? s->part[0].entry + i : s->part[1].entry + (i - s->part[0].count);
 }
 
-/* Bounds and tables; 0 or an error. */
-static int64_t stretch_find(struct stretch *s, exo_pfn_t root, uint64_t va, uint32_t count)
+static bool part_has_code(const struct part *part)
+{
+	const uint64_t *entry = part->entry, *end = entry + part->count;
+
+	for (; entry != end; entry++)
+		if (*entry && entry_is_code(*entry))
+			return true;
+	return false;
+}
+
+/* The space is sealed, or the stretch may become executable: 0 or an error. */
+static out_of_line int64_t stretch_code(const struct stretch *s, exo_pfn_t root, unsigned flags)
+{
+	if (frame_table[root].flags & SPACE_SEALED) {
+		if (flags & EXO_MAP_EXEC || part_has_code(&s->part[0]) || part_has_code(&s->part[1]))
+			return ERR(SEALED);
+		return 0;
+	}
+	entry_table(s->part[0].entry)->flags |= TABLE_CODE;
+	if (s->part[1].count)
+		entry_table(s->part[1].entry)->flags |= TABLE_CODE;
+	return 0;
+}
+
+/* Bounds, tables and seal; 0 or an error. */
+static int64_t stretch_find(struct stretch *s, exo_pfn_t root, uint64_t va, uint32_t count, unsigned flags)
 {
 	uint32_t under = PT_ENTRIES - table_index(va, 1);
 
@@ -47,86 +70,101 @@ static int64_t stretch_find(struct stretch *s, exo_pfn_t root, uint64_t va, uint
 	s->part[1].count = count - under;
 	if (under < count)
 		s->part[1].entry = space_walk(root, va + ((uint64_t)under << EXO_PAGE_SHIFT), 1);
-	return s->part[0].entry && (s->part[1].entry || under == count) ? 0 : ERR(NOTABLE);
+	if (!s->part[0].entry || (under < count && !s->part[1].entry))
+		return ERR(NOTABLE);
+	if (unlikely(flags & EXO_MAP_EXEC || frame_table[root].flags & SPACE_SEALED))
+		return stretch_code(s, root, flags);
+	return 0;
 }
 
-static void unmap_part(const struct part *part, uint64_t va, struct stale *stale, uint64_t *old)
+static void unmap_part(const struct part *part, uint64_t va, struct stale *stale, uint64_t *all)
 {
-	uint64_t *entry = part->entry, *end = entry + part->count;
+	uint64_t *entry = part->entry, *end = entry + part->count, old;
 
 	for (; entry != end; entry++, va += EXO_PAGE_SIZE) {
 		if (!*entry)
 			continue;
-		*old |= *entry;
-		stale_note(stale, *entry, va);
-		entry_remove(entry);
-	}
-}
-
-#define PTE_RIGHTS	(EXO_PTE_WRITE | EXO_PTE_NX)
-
-/* Would an entry with other rights allow more? Rights to read are the same in all. */
-static inline bool entry_gains(uint64_t entry, uint64_t bits)
-{
-	return ((entry ^ EXO_PTE_WRITE) & bits & EXO_PTE_WRITE) || (entry & ~bits & EXO_PTE_NX);
-}
-
-static inline void entry_protect(uint64_t *entry, uint64_t bits, struct stale *stale, uint64_t va)
-{
-	uint64_t old = *entry;
-
-	if ((old ^ bits) & PTE_RIGHTS) {
-		*entry = (old & ~PTE_RIGHTS) | (bits & PTE_RIGHTS);
+		old = entry_remove(entry);
+		*all |= old;
 		stale_note(stale, old, va);
 	}
 }
 
-static bool part_gains(const struct part *part, uint64_t bits)
+/* Has a present entry less than may be needed? Mostly none is absent, and all have it. */
+static bool part_lacks(const struct part *part, uint64_t needed)
 {
 	const uint64_t *entry = part->entry, *end = entry + part->count;
+	uint64_t common = needed;
 
+	for (; end - entry >= 4; entry += 4)
+		common &= entry[0] & entry[1] & entry[2] & entry[3];
 	for (; entry != end; entry++)
-		if (*entry && entry_gains(*entry, bits))
+		common &= *entry;
+	if (common == needed)
+		return false;
+	for (entry = part->entry; entry != end; entry++)
+		if (*entry && needed & ~*entry)
 			return true;
 	return false;
 }
 
 static void protect_part(const struct part *part, uint64_t va, uint64_t bits, struct stale *stale,
-    uint64_t *old)
+    uint64_t *all)
 {
-	uint64_t *entry = part->entry, *end = entry + part->count;
+	uint64_t *entry = part->entry, *end = entry + part->count, old, by, seen = 0;
+	unsigned count = stale->count;
 
+	bits &= PTE_RIGHTS;
 	for (; entry != end; entry++, va += EXO_PAGE_SIZE) {
-		if (!*entry)
+		old = *entry;
+		if (!old)
 			continue;
-		*old |= *entry;
-		entry_protect(entry, bits, stale, va);
+		by = bits - (old & PTE_RIGHTS);
+		if (likely(by)) {
+			old = entry_add(entry, by);
+			if (likely(old & EXO_PTE_ACCESSED)) {
+				if (count < STALE_MAX)
+					stale->va[count] = va;
+				count++;
+			}
+		}
+		seen |= old;
 	}
+	stale->count = count;
+	*all |= seen;
 }
 
-/* Keep the frames, lower the rights; all entries' or none. */
+/* Keep the frames, change the rights; all entries' or none. */
 static int64_t protect_stretch(const struct stretch *s, unsigned flags, struct stale *stale, uint64_t *old)
 {
-	uint64_t bits = space_bits[flags];
+	uint64_t bits = bits_of(flags, MAP_RIGHTS), needed = may_bits(flags);
 
-	if (part_gains(&s->part[0], bits) || part_gains(&s->part[1], bits))
+	if (needed && (part_lacks(&s->part[0], needed) || part_lacks(&s->part[1], needed)))
 		return ERR(RIGHTS);
 	protect_part(&s->part[0], s->va, bits, stale, old);
 	protect_part(&s->part[1], s->va + ((uint64_t)s->part[0].count << EXO_PAGE_SHIFT), bits, stale, old);
 	return 0;
 }
 
+/* An entry's bits for a frame in this state: one that may not be written never may. */
+static inline uint64_t bits_for(uint64_t bits, exo_pfn_t pfn)
+{
+	if (!(FRAME_WRITABLE >> info_frame[pfn].state & 1))
+		bits &= ~(uint64_t)PTE_MAY;
+	return bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
+}
+
 /*
  * Absent entries from `entry` on map frames from pfn on, in one new stretch at the head of the capability's
- * ring. Stops at a present entry or a frame in another state; returns how many.
+ * ring. Stops at a present entry or a frame in another state than most; returns how many.
  */
 static uint32_t map_fresh(uint64_t *entry, uint32_t count, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap)
 {
-	uint64_t bits = space_bits[flags] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	uint64_t bits = bits_of(flags, cap->rights) | (uint64_t)pfn << EXO_PAGE_SHIFT;
 	uint64_t head = cap->bound, place = place_of(entry), *at = entry, *end = entry + count;
 	const struct exo_frame_info *state = &info_frame[pfn];
 	struct frame *frame = &frame_table[pfn];
-	uint32_t states = space_states[flags];
+	uint32_t states = bits & PTE_MAY ? FRAME_WRITABLE : space_states[flags];
 
 	for (; at != end && !*at && states >> state->state & 1; at++, state++, frame++) {
 		frame->maps++;
@@ -146,12 +184,26 @@ static uint32_t map_fresh(uint64_t *entry, uint32_t count, exo_pfn_t pfn, unsign
 	return (uint32_t)(at - entry);
 }
 
+/* One entry maps a frame in place of what was there, if anything; returns that. */
+static inline uint64_t map_over(uint64_t *entry, uint64_t to, struct exo_cap *cap)
+{
+	uint64_t old = entry_exchange(entry, to);
+
+	if (old) {
+		frame_table[entry_frame(old)].maps--;
+		ring_remove(entry);
+	}
+	frame_table[entry_frame(to)].maps++;
+	ring_insert(cap, through_cap(cap), entry);
+	return old;
+}
+
 /* All pages of a stretch map frames from pfn on; none does after an error. */
 static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap,
-    struct stale *stale, uint64_t *old)
+    struct stale *stale, uint64_t *all)
 {
 	uint32_t states = space_states[flags], done, i;
-	uint64_t *entry;
+	uint64_t bits, old;
 
 	done = map_fresh(s->part[0].entry, s->part[0].count, pfn, flags, cap);
 	if (done == s->part[0].count && done < s->count)
@@ -164,16 +216,11 @@ static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flag
 				entry_remove(stretch_entry(s, --done));
 			return ERR(STATE);
 		}
+	bits = bits_of(flags, cap->rights);
 	for (i = done; i < s->count; i++) {
-		entry = stretch_entry(s, i);
-		if (*entry) {
-			*old |= *entry;
-			stale_note(stale, *entry, s->va + ((uint64_t)i << EXO_PAGE_SHIFT));
-			entry_remove(entry);
-		}
-		frame_table[pfn + i].maps++;
-		*entry = space_bits[flags] | (uint64_t)(pfn + i) << EXO_PAGE_SHIFT;
-		ring_insert(cap, through_cap(cap), entry);
+		old = map_over(stretch_entry(s, i), bits_for(bits, pfn + i), cap);
+		*all |= old;
+		stale_note(stale, old, s->va + ((uint64_t)i << EXO_PAGE_SHIFT));
 	}
 	return 0;
 }
@@ -188,12 +235,14 @@ static out_of_line int64_t write_descriptor(const struct env *env, exo_pfn_t roo
 	exo_pfn_t pfn;
 	int64_t error;
 
-	if (flags > MAP_RIGHTS || (flags && !space_bits[flags]))
+	*old = 0;
+	if (flags & EXO_MAP_LARGE)
+		return space_write_large(env, root, map, stale, old);
+	if (flags > MAP_RIGHTS || (flags && !bits_of(flags, MAP_RIGHTS)))
 		return ERR(INVAL);
-	error = stretch_find(&s, root, map->va - flags, map->count);
+	error = stretch_find(&s, root, map->va - flags, map->count, flags);
 	if (error)
 		return error;
-	*old = 0;
 	if (!flags) {
 		unmap_part(&s.part[0], s.va, stale, old);
 		unmap_part(&s.part[1], s.va + ((uint64_t)s.part[0].count << EXO_PAGE_SHIFT), stale, old);
@@ -219,42 +268,34 @@ static inline uint64_t read_range(const struct exo_map *map)
 /* The one descriptor of a call unmaps one page. */
 static out_of_line int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va)
 {
-	uint64_t old = *entry;
+	uint64_t old = entry_exchange(entry, 0);
 
-	if (old)
-		entry_remove(entry);
+	if (old) {
+		frame_table[entry_frame(old)].maps--;
+		ring_remove(entry);
+	}
 	write_once(map->old, old);
-	if (old & EXO_PTE_ACCESSED && cpu.space == root)
-		arch_tlb_page(va);
-	return 1;
+	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va) : 1;
 }
 
 /* It maps one where something was. */
 static out_of_line int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va,
-    struct exo_cap *cap, exo_pfn_t pfn)
+    struct exo_cap *cap, uint64_t to)
 {
-	uint64_t old = *entry;
+	uint64_t old = map_over(entry, to, cap);
 
-	entry_remove(entry);
-	frame_table[pfn].maps++;
-	*entry = space_bits[va & MAP_RIGHTS] | (uint64_t)pfn << EXO_PAGE_SHIFT;
-	ring_insert(cap, through_cap(cap), entry);
 	write_once(map->old, old);
-	if (old & EXO_PTE_ACCESSED && cpu.space == root)
-		arch_tlb_page(va & ~(uint64_t)EXO_MAP_FLAGS);
-	return 1;
+	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va & ~(uint64_t)EXO_MAP_FLAGS) : 1;
 }
 
-/* It changes the rights of one, through the capability that it was bound through. */
-static inline int64_t raise_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va, uint64_t to)
+/* It changes the rights of one, through the capability that it was bound through last. */
+static out_of_line int64_t raise_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va,
+    uint64_t to)
 {
-	uint64_t old = *entry;
+	uint64_t old = entry_exchange(entry, to);
 
-	*entry = to;
 	write_once(map->old, old);
-	if (old & EXO_PTE_ACCESSED && cpu.space == root)
-		arch_tlb_page(va & ~(uint64_t)EXO_MAP_FLAGS);
-	return 1;
+	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va & ~(uint64_t)EXO_MAP_FLAGS) : 1;
 }
 
 /*
@@ -264,6 +305,7 @@ static inline int64_t raise_one(exo_pfn_t root, struct exo_map *map, uint64_t *e
  * enter its ring together.
  */
 #define GROUP_KEY	(~(uint64_t)((PT_ENTRIES - 1) << EXO_PAGE_SHIFT))	/* leaf table and flags */
+#define HOT_FLAGS	(EXO_MAP_READ | EXO_MAP_WRITE)	/* executable pages are never done in the fast ways */
 
 /* A chain of entries, from the place of the first to that of the last, becomes the head of a ring. */
 static inline void ring_insert_chain(struct exo_cap *cap, uint64_t first, uint64_t last)
@@ -281,7 +323,7 @@ static inline void ring_insert_chain(struct exo_cap *cap, uint64_t first, uint64
 struct group {
 	uint64_t key;			/* address & GROUP_KEY */
 	uint64_t leaf;			/* place of the leaf table */
-	uint64_t bits;			/* space_bits */
+	uint64_t bits;			/* of an entry for frame 0 */
 	exo_cap_t handle;
 	struct exo_cap *cap;
 };
@@ -334,14 +376,8 @@ static out_of_line bool group_over(const struct group *group, struct exo_map *ma
 	entry = phys_to_virt(group->leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
 	if (!(space_states[va & MAP_RIGHTS] >> info_frame[pfn].state & 1))
 		return false;
-	old = *entry;
-	if (old) {
-		stale_note(stale, old, va & ~(uint64_t)EXO_MAP_FLAGS);
-		entry_remove(entry);
-	}
-	frame_table[pfn].maps++;
-	*entry = group->bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
-	ring_insert(cap, through_cap(cap), entry);
+	old = map_over(entry, bits_for(group->bits, pfn), cap);
+	stale_note(stale, old, va & ~(uint64_t)EXO_MAP_FLAGS);
 	write_once(map->old, old);
 	return true;
 }
@@ -355,11 +391,13 @@ static out_of_line struct exo_map *group_map(const struct env *env, const uint64
 
 	group.key = key;
 	group.leaf = place_of(table);
-	group.bits = space_bits[key & MAP_RIGHTS];
-	while (group.bits && map < end) {
+	while (map < end) {
 		group.handle = read_once(map->cap);
 		group.cap = cap_typed(env, group.handle, EXO_TYPE_FRAME);
-		if (!group.cap || (key & MAP_RIGHTS & ~group.cap->rights))
+		if (!group.cap)
+			break;
+		group.bits = bits_of(key & MAP_RIGHTS, group.cap->rights);
+		if (!group.bits)
 			break;
 		next = group_chain(&group, map, end);
 		if (next == map)
@@ -372,11 +410,11 @@ static out_of_line struct exo_map *group_map(const struct env *env, const uint64
 	return map;
 }
 
-/* The same for descriptors without a capability, which lower rights. */
+/* The same for descriptors without a capability, which change rights. */
 static out_of_line struct exo_map *group_protect(const uint64_t *table, uint64_t key, struct exo_map *map,
     struct exo_map *end, struct stale *stale)
 {
-	uint64_t bits = space_bits[key & MAP_RIGHTS], leaf = place_of(table), va, *entry, old;
+	uint64_t bits = bits_of(key & MAP_RIGHTS, MAP_RIGHTS), leaf = place_of(table), va, *entry, old;
 
 	for (; bits && map < end; map++) {
 		va = read_once(map->va);
@@ -385,9 +423,12 @@ static out_of_line struct exo_map *group_protect(const uint64_t *table, uint64_t
 		entry = phys_to_virt(leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
 		old = *entry;
 		if (old) {
-			if (entry_gains(old, bits))
+			if (entry_lacks(old, key & MAP_RIGHTS))
 				break;
-			entry_protect(entry, bits, stale, va & ~(uint64_t)EXO_MAP_FLAGS);
+			if ((old ^ bits) & PTE_RIGHTS) {
+				old = entry_protect(entry, old, bits);
+				stale_note(stale, old, va & ~(uint64_t)EXO_MAP_FLAGS);
+			}
 		}
 		write_once(map->old, old);
 	}
@@ -405,10 +446,11 @@ static out_of_line struct exo_map *group_unmap(const uint64_t *table, uint64_t k
 		if ((va & GROUP_KEY) != key || read_once(map->count) != 1)
 			break;
 		entry = phys_to_virt(leaf + (va >> 9 & (PT_ENTRIES - 1) << 3));
-		old = *entry;
+		old = entry_exchange(entry, 0);
 		if (old) {
 			stale_note(stale, old, va);
-			entry_remove(entry);
+			frame_table[entry_frame(old)].maps--;
+			ring_remove(entry);
 		}
 		write_once(map->old, old);
 	}
@@ -419,9 +461,12 @@ static out_of_line struct exo_map *group_unmap(const uint64_t *table, uint64_t k
 static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root, struct exo_map *map,
     struct exo_map *end, struct stale *stale)
 {
-	uint64_t va = read_once(map->va), key = va & GROUP_KEY, *leaf = leaf_of(root, va);
+	uint64_t va = read_once(map->va), key = va & GROUP_KEY, *leaf;
 
-	if (unlikely(!leaf || (va & EXO_MAP_FLAGS) > MAP_RIGHTS))
+	if ((va & EXO_MAP_FLAGS) > HOT_FLAGS || read_once(map->count) != 1)
+		return map;
+	leaf = leaf_of(root, va);
+	if (unlikely(!leaf))
 		return map;
 	if (!(va & EXO_MAP_FLAGS))
 		return group_unmap(leaf, key, map, end, stale);
@@ -439,13 +484,13 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
 	uint64_t pages = 0, old;
 	int64_t error = 0;
 
+	stale.root = root;
 	stale.count = 0;
-	stale.loaded = cpu.space == root;
 	for (map = start; map < end; ) {
 		last = map + (EXO_MAP_BATCH_MAX - pages);
 		next = group_write(env, root, map, last < end ? last : end, &stale);
 		if (likely(next != map)) {
-			pages += (uint64_t)(next - map) + GROUP_WAY;
+			pages += (uint64_t)(next - map) + LONG_WAY;
 			map = next;
 			if (pages >= EXO_MAP_BATCH_MAX)
 				break;
@@ -455,7 +500,7 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
 		copy.cap = read_once(map->cap);
 		copy.first = read_once(map->first);
 		copy.count = read_once(map->count);
-		pages += copy.count + LONG_WAY;
+		pages += (uint64_t)copy.count * (copy.va & EXO_MAP_LARGE ? LARGE_PAGES : 1) + LONG_WAY;
 		if (map != start && pages > EXO_MAP_BATCH_MAX)
 			break;
 		error = write_descriptor(env, root, &copy, &stale, &old);
@@ -464,13 +509,33 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
 		write_once(map->old, old);
 		map++;
 	}
-	if (stale.count)
-		space_settle(&stale);
+	space_settle(&stale);
 	return map == start ? error : map - start;
 }
 
-/* A call with one descriptor: an ordinary page under a known leaf table is mapped or unmapped here. */
-static out_of_line int64_t write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
+/* It changes the rights of one, or is none of these. */
+static out_of_line int64_t protect_one(const struct env *env, exo_pfn_t root, struct exo_map *map,
+    uint64_t *entry, uint64_t va)
+{
+	unsigned flags = va & EXO_MAP_FLAGS;
+	uint64_t bits = bits_of(flags, MAP_RIGHTS), old = *entry;
+
+	if (unlikely(!bits || read_once(map->cap) || read_once(map->count) != 1))
+		return write_batch(env, root, map, map + 1);
+	if (unlikely(old && entry_lacks(old, flags)))
+		return ERR(RIGHTS);
+	if (unlikely(!old || !((old ^ bits) & PTE_RIGHTS))) {
+		write_once(map->old, old);
+		return 1;
+	}
+	old = entry_protect(entry, old, bits);
+	write_once(map->old, old);
+	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va & ~(uint64_t)EXO_MAP_FLAGS) : 1;
+}
+
+/* A call with one descriptor: an ordinary page under a known leaf table is mapped, unmapped or protected
+ * here. */
+static inline int64_t write_one(const struct env *env, exo_pfn_t root, struct exo_map *map)
 {
 	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE;
 	uint64_t *leaf = leaf_known(root, va), *entry, to;
@@ -478,22 +543,23 @@ static out_of_line int64_t write_one(const struct env *env, exo_pfn_t root, stru
 	struct exo_cap *cap;
 	exo_pfn_t pfn;
 
-	if (unlikely(!leaf))
+	if (unlikely(!leaf || flags > HOT_FLAGS))
 		return write_batch(env, root, map, map + 1);
 	entry = leaf + table_index(va, 1);
 	if (!flags && index < ONE_PAGE)
 		return unmap_one(root, map, entry, va);
 	cap = cap_typed(env, read_once(map->cap), EXO_TYPE_FRAME);
-	if (unlikely(!cap || (flags & ~cap->rights) || !space_bits[flags] || index >= cap->count))
-		return write_batch(env, root, map, map + 1);
+	if (unlikely(!cap))
+		return protect_one(env, root, map, entry, va);
+	to = bits_of(flags, cap->rights);
 	pfn = (exo_pfn_t)(cap->first + index);
-	if (unlikely(info_frame[pfn].state != EXO_FRAME_OWNED))
+	if (unlikely(!to || index >= cap->count || info_frame[pfn].state != EXO_FRAME_OWNED))
 		return write_batch(env, root, map, map + 1);
-	to = space_bits[flags] | (uint64_t)pfn << EXO_PAGE_SHIFT;
+	to |= (uint64_t)pfn << EXO_PAGE_SHIFT;
 	if (unlikely(*entry)) {
 		if (!((*entry ^ to) & EXO_PTE_FRAME) && cap->bound == place_of(entry))
 			return raise_one(root, map, entry, va, to);
-		return map_one_over(root, map, entry, va, cap, pfn);
+		return map_one_over(root, map, entry, va, cap, to);
 	}
 	frame_table[pfn].maps++;
 	*entry = to;
@@ -522,14 +588,14 @@ static out_of_line int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t
 int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags,
     uint64_t *old)
 {
-	struct stale stale = { .loaded = root == cpu.space };
+	struct stale stale = { .root = root };
 	struct stretch s;
 	uint64_t before = 0;
 	int64_t error;
 
-	if (flags > MAP_RIGHTS || !space_bits[flags])
+	if (flags > MAP_RIGHTS || !bits_of(flags, cap->rights))
 		return ERR(INVAL);
-	error = stretch_find(&s, root, va, 1);
+	error = stretch_find(&s, root, va, 1, flags);
 	if (error)
 		return error;
 	error = map_stretch(&s, pfn, flags, cap, &stale, &before);
@@ -543,16 +609,19 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
  * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the
  * argument frame say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each
  * is done wholly or not at all, and the first that cannot be done ends the call, as does the one that would
- * pass EXO_MAP_BATCH_MAX pages in all, where a descriptor of several pages counts 3 more, and one 2 more that
- * does not do the same as the last (map with these flags, unmap, lower rights) under the same leaf table.
- * Nothing is done if an error is returned.
+ * pass EXO_MAP_BATCH_MAX pages in all, where a descriptor counts 3 more that is of several pages, or does
+ * not do the same as the last (map with these flags, unmap, change rights) under the same leaf table, and a
+ * large page counts as LARGE_PAGES. Nothing is done if an error is returned.
  * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both;
- * writable and executable only while its frame is ordinary memory, a dispatcher page, argument frame or ring;
- * readable also if it is a page table, capability table or exposed page. An entry that is present is
- * replaced.
- * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain it; INVAL offset,
- * count, flags, address, or pages of a descriptor; NOTABLE no leaf table for an address; RANGE outside the
- * capability; STATE a frame may not be mapped so. Cost: about 45 a descriptor, 20 a page of a run.
+ * writable and executable only while its frame is ordinary memory, a dispatcher page, argument frame or
+ * ring; readable also if it is a page table, capability table or exposed page. An entry that is present is
+ * replaced. When it returns, no CPU remembers anything of what was changed or replaced.
+ * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain more than it may
+ * have; INVAL offset, count, flags, address, or pages of a descriptor; NOTABLE no leaf table for an address
+ * (or a large page in its place), for a large page no table of EXO_LEVEL_LARGE; BUSY a leaf table in the
+ * place of a large page; RANGE outside the capability; STATE a frame may not be mapped so; SEALED it would
+ * make an executable page of a sealed space, or touch one.
+ * Cost: about 45 a descriptor, 20 a page of a run, 25 if rights change, 3,500 a large page.
  */
 int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
