@@ -3,11 +3,57 @@
  * The table of calls, made from include/exo/call.h. The port's entry code checks the number and jumps through
  * it; each handler stands in the file of its object. A handler decodes and checks in a column, then writes
  * what cannot fail.
+ *
+ * Most calls run under the kernel lock, taken here and nowhere else. The others touch only what is the CPU's own, or
+ * take a lock of their object.
  */
 #include "exo/kernel.h"
 
+/* Called in builds with EXO_DEBUG after each call under the lock, if it is there. */
+__attribute__((weak)) void debug_check(void);
+
+#ifdef EXO_DEBUG
+#define CHECK()	(debug_check ? debug_check() : (void)0)
+#else
+#define CHECK()	((void)0)
+#endif
+
+#define BIT(name)	(1ULL << EXO_CALL_##name)
+#define WITHOUT_LOCK	(BIT(null) | BIT(env_fsbase) | BIT(yield) | BIT(sleep) | BIT(call) | BIT(reply) | BIT(send) | \
+	BIT(wake) | BIT(flow_kick))
+_Static_assert(EXO_CALL_COUNT <= 64, "a bit for each call");
+
+#define CALL_LOCKED(nr, name, args, names, rights, meaning) \
+	static out_of_line int64_t later_##name(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, \
+	    uint64_t a4, uint64_t a5, uint32_t ticket) \
+	{ \
+		int64_t result; \
+\
+		kernel_lock_slowly(ticket); \
+		result = sys_##name(a0, a1, a2, a3, a4, a5); \
+		CHECK(); \
+		kernel_unlock(); \
+		return result; \
+	} \
+	static __attribute__((unused)) int64_t locked_##name(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, \
+	    uint64_t a4, uint64_t a5) \
+	{ \
+		uint32_t ticket = kernel_lock_ticket(); \
+		int64_t result; \
+\
+		if (unlikely(!kernel_lock_turn(ticket))) \
+			return later_##name(a0, a1, a2, a3, a4, a5, ticket); \
+		result = sys_##name(a0, a1, a2, a3, a4, a5); \
+		CHECK(); \
+		kernel_unlock(); \
+		return result; \
+	}
+EXO_CALLS(CALL_LOCKED)
+#undef CALL_LOCKED
+
 call_fn *const call_table[EXO_CALL_COUNT] = {
-#define CALL_LINE(nr, name, args, names, rights, meaning) [nr] = sys_##name,
+#define CALL_LINE(nr, name, args, names, rights, meaning) \
+	[nr] = __builtin_choose_expr(WITHOUT_LOCK >> nr & 1, sys_##name, locked_##name),
 	EXO_CALLS(CALL_LINE)
 #undef CALL_LINE
 };

@@ -1,86 +1,46 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPU: its time is a vector of EXO_SLICES slices of equal length, run in order, over and over.
+ * A CPU: who runs on it, and until when.
  *
- * A slice is owned through a capability and bound to an environment, so position and number are the
- * application's choice. What is not bound, was given away by yield, or whose owner does not want it, goes
- * round the ready ones. There is no tick: the timer is set to the end of the slice only when somebody else is
- * ready, and to the earliest deadline. It is set lazily: never later than what matters, perhaps earlier; an
- * early interrupt finds nothing to do. Over a transfer the slice goes along and the caller goes on paying
- * (cpu.payer), so a transfer reads no clock.
+ * Whose the time is says slice.c. What is not bound, was given away by yield, or whose owner does not want it, goes
+ * round the ready ones. There is no tick: the timer is set to the end of the slice only when somebody else is ready,
+ * and to the earliest deadline. It is set lazily: never later than what matters, perhaps earlier; an early
+ * interrupt finds nothing to do. Over a transfer the slice goes along and the caller goes on paying (here.payer),
+ * so a transfer reads no clock.
  *
- * P1 the environment that runs is in the ring too; cpu.ready is who comes next
- * P2 cpu.due <= timed_at of every environment in the list
- * P3 cpu.timer <= cpu.due, and cpu.timer <= cpu.slice_end while two are ready, whenever user mode runs or the
+ * P1 the environment that runs is in the ring of its CPU, too; here.ready is who comes next
+ * P2 here.due <= timed_at of every environment in the heap, but for those that a storm has put off
+ * P3 here.timer <= here.due, and here.timer <= here.slice_end while two are ready, whenever user mode runs or the
  *    CPU idles
+ * P4 an environment is in the ring or heap of env->cpu only, and in none while `moving`
  *
- * The list of deadlines is not sorted: setting one costs a few instructions, and a look over all (at most
- * ENVS_MAX) happens only when one has come. All runs with interrupts off on the CPU's one stack; leaving for
- * user mode or HLT never returns. After the slice vectors of Aegis; the upcalls are Nemesis' and Barrelfish's
- * (exo/disp.h).
+ * Deadlines are a binary heap of pointers, made at boot with room for every environment, so setting one costs no more
+ * with a thousand others. All runs with interrupts off on the CPU's one stack and touches no other CPU's words; leaving
+ * for user mode or HLT never returns. The upcalls are Nemesis' and Barrelfish's (exo/disp.h).
  */
 #include "exo/kernel.h"
 
-#define EXPIRE_MAX		24	/* deadlines that one interrupt deals with */
+#define EXPIRE_MAX		16	/* deadlines that one interrupt deals with ... */
+#define EXPIRE_PAUSE_NS		5000	/* ... and when the next one deals with the rest */
 #define SLICE_US_DEFAULT	1000
 #define SLICE_US_MIN		50
 #define SLICE_US_MAX		1000000
+#define GRACE_SHARE		10	/* of a slice, lent at its end */
 #define VECTOR_NMI		2
 #define VECTOR_INTERRUPTED	256
 
-struct cpu cpu;
-static struct env *timed_scan;	/* where cpu_timer's walk goes on */
-
 /* --- time ------------------------------------------------------------------------------------------- */
-
-/* The time since cpu.since is the payer's. */
-static void cpu_account(exo_time_t now)
-{
-	struct env *env = cpu.payer;
-	exo_time_t from, to;
-
-	if (env) {
-		env->info->ns += now - cpu.since;
-		if (cpu.slices[cpu.slice] == env) {
-			from = cpu.since > cpu.slice_start ? cpu.since : cpu.slice_start;
-			to = now < cpu.slice_end ? now : cpu.slice_end;
-			if (to > from)
-				info_slice[cpu.slice].used_ns += to - from;
-		}
-	}
-	cpu.since = now;
-}
 
 void cpu_pays(struct env *env)
 {
-	cpu_account(arch_now());
-	cpu.payer = env;
-}
-
-/* The slice has passed: find the one that runs now. */
-static void slice_pass(exo_time_t now)
-{
-	exo_time_t length = info->slice_ns;
-	uint64_t number;
-
-	cpu_account(now);
-	if (now < cpu.slice_end + length) {
-		cpu.slice = (cpu.slice + 1) % EXO_SLICES;
-		cpu.slice_start = cpu.slice_end;
-	} else {
-		number = now / length;	/* seldom: after a long time alone or idle */
-		cpu.slice = number % EXO_SLICES;
-		cpu.slice_start = number * length;
-	}
-	cpu.slice_end = cpu.slice_start + length;
-	cpu.slice_owner = cpu.slices[cpu.slice];
-	cpu.passed = true;
+	slice_account(arch_now());
+	here.payer = env;
 }
 
 void cpu_timer_need(exo_time_t when)
 {
-	if (when < cpu.timer) {
-		cpu.timer = when;
+	if (when < here.timer) {
+		here.timer = when;
 		arch_timer_set(when);
 	}
 }
@@ -93,74 +53,77 @@ static bool another_ready(const struct env *env)
 /* User mode is about to run `env`: interrupt it when it matters. */
 static inline void timer_arm(const struct env *env)
 {
-	exo_time_t when = cpu.due;
+	exo_time_t when = here.due;
 
-	if (another_ready(env) && cpu.slice_end < when)
-		when = cpu.slice_end;
+	if (another_ready(env) && here.slice_end < when)
+		when = here.slice_end;
 	cpu_timer_need(when);
-}
-
-/*
- * Who may claim the slice: its owner, or whoever serves the transfer that it waits for. NULL: nobody who is
- * ready.
- */
-static struct env *slice_claimant(void)
-{
-	struct env *env = cpu.slice_owner;
-
-	while (env && env_state(env) == EXO_ENV_CALLING)
-		env = env->called;
-	return env && env_state(env) == EXO_ENV_READY ? env : NULL;
-}
-
-out_of_line void slice_give_served(const struct env *env)
-{
-	if (slice_claimant() == env)
-		cpu.slice_owner = NULL;
 }
 
 /* --- deadlines -------------------------------------------------------------------------------------- */
 
+static void heap_put(uint32_t place, struct env *env)
+{
+	here.timed[place] = env;
+	env->timed_place = place;
+}
+
+/* It goes up, or else down, from a place that is free, to where it belongs. */
+static void heap_settle(uint32_t place, struct env *env)
+{
+	struct env **heap = here.timed;
+	uint32_t count = here.timed_count, next;
+
+	while (place && heap[(place - 1) / 2]->timed_at > env->timed_at) {
+		heap_put(place, heap[(place - 1) / 2]);
+		place = (place - 1) / 2;
+	}
+	while ((next = 2 * place + 1) < count) {
+		if (next + 1 < count && heap[next + 1]->timed_at < heap[next]->timed_at)
+			next++;
+		if (heap[next]->timed_at >= env->timed_at)
+			break;
+		heap_put(place, heap[next]);
+		place = next;
+	}
+	heap_put(place, env);
+}
+
 void cpu_timed(struct env *env)
 {
 	exo_time_t at = env->sleep_until < env->call_deadline ? env->sleep_until : env->call_deadline;
+	exo_time_t was = env->timed_at;
+	uint32_t place;
 
-	if (env->timed_at == EXO_NEVER && at != EXO_NEVER) {
-		env->timed_prev = NULL;
-		env->timed_next = cpu.timed;
-		if (cpu.timed)
-			cpu.timed->timed_prev = env;
-		cpu.timed = env;
-	} else if (env->timed_at != EXO_NEVER && at == EXO_NEVER) {
-		if (timed_scan == env)
-			timed_scan = env->timed_next;
-		if (env->timed_next)
-			env->timed_next->timed_prev = env->timed_prev;
-		if (env->timed_prev)
-			env->timed_prev->timed_next = env->timed_next;
-		else
-			cpu.timed = env->timed_next;
-	}
 	env->timed_at = at;
-	if (at < cpu.due)
-		cpu.due = at;
+	if (at == was)
+		return;
+	if (at == EXO_NEVER) {
+		place = env->timed_place;
+		env = here.timed[--here.timed_count];
+		if (place < here.timed_count)
+			heap_settle(place, env);
+	} else {
+		heap_settle(was == EXO_NEVER ? here.timed_count++ : env->timed_place, env);
+	}
+	here.due = here.timed_count ? here.timed[0]->timed_at : EXO_NEVER;
 }
 
 void cpu_ready(struct env *env)
 {
-	bool alone = !cpu.ready || !another_ready(cpu.ready);
+	bool alone = !here.ready || !another_ready(here.ready);
 	exo_time_t now;
 
 	env_set_state(env, EXO_ENV_READY);
 	cpu_link(env);
-	if (!cpu.current)
+	if (!here.current)
 		return;
 	now = arch_now();
-	if (now >= cpu.slice_end) {
+	if (now >= here.slice_end) {
 		slice_pass(now);
-		cpu.passed = !alone;
+		here.passed = !alone;
 	}
-	cpu_timer_need(slice_claimant() == env ? now : cpu.slice_end);
+	cpu_timer_need(slice_claimant() == env ? now : here.slice_end);
 }
 
 out_of_line void cpu_wake(struct env *env, uint32_t reason)
@@ -173,6 +136,8 @@ out_of_line void cpu_wake(struct env *env, uint32_t reason)
 	}
 	if (env_state(env) == EXO_ENV_ASLEEP)
 		cpu_ready(env);
+	else if (env == here.slice_lender)
+		slice_return();
 }
 
 void cpu_timer(void)
@@ -181,23 +146,20 @@ void cpu_timer(void)
 	unsigned left = EXPIRE_MAX;
 	struct env *env;
 
-	cpu.timer = EXO_NEVER;
+	here.timer = EXO_NEVER;
+	if (unlikely(here.waking))
+		smp_take_wakes();
 	device_timer(now);
-	if (now < cpu.due)
-		return;
-	cpu.due = EXO_NEVER;
-	for (timed_scan = cpu.timed; (env = timed_scan) != NULL;) {
-		if (env->timed_at <= now && !left--) {
-			cpu.due = 0;	/* at once, but somebody else may come between */
+	while (here.due <= now) {
+		if (!left--) {	/* the rest a little later, so that a storm leaves time to those who run */
+			here.due = now + EXPIRE_PAUSE_NS;
 			break;
 		}
-		timed_scan = env->timed_next;
+		env = here.timed[0];
 		if (env->sleep_until <= now)
 			cpu_wake(env, EXO_RUN_TIME);
 		if (env->call_deadline <= now)
 			transfer_expire(env);
-		if (env->timed_at < cpu.due)
-			cpu.due = env->timed_at;
 	}
 }
 
@@ -209,26 +171,28 @@ void cpu_timer(void)
  */
 static inline struct env *choose(struct env *env, exo_time_t now)
 {
-	struct env *was = cpu.current;
+	struct env *was = here.current;
 
 	if (!was) {
-		was = cpu.loaded;
-		cpu.loaded = NULL;
+		was = here.loaded;
+		here.loaded = NULL;
 	}
-	if (unlikely(now >= cpu.slice_end)) {
+	if (unlikely(here.lent))
+		slice_lent_back(now);
+	if (unlikely(now >= here.slice_end)) {
 		slice_pass(now);
 		if (another_ready(env))
 			cpu_timer_need(now);
 	} else {
-		cpu_account(now);
+		slice_account(now);
 	}
-	cpu.current = cpu.payer = env;
+	here.current = here.payer = env;
 	env->serving &= (uint8_t)~SERVING_PLAIN;
 	if (was) {
 		was->info->entries = was->arch.entries;
 		was->info->exceptions = was->arch.exceptions;
 	}
-	env->disp->slice_end = cpu.slice_end;
+	env->disp->slice_end = here.slice_end;
 	timer_arm(env);
 	return was;
 }
@@ -241,8 +205,8 @@ static void load(struct env *was, struct env *env)
 		env->info->switches++;
 		arch_env_load(env);
 	}
-	if (cpu.space != env->root) {
-		cpu.space = env->root;
+	if (here.space != env->root) {
+		here.space = env->root;
 		arch_space_load(env->root);
 	}
 }
@@ -260,9 +224,8 @@ static _Noreturn void run(struct env *was, struct env *env)
 
 	env->reasons = 0;
 	env->info->upcalls++;
-	disp->pending |= reasons;
-	if (likely(was && was != env && cpu.space == was->root)) {
-		cpu.space = env->root;
+	__atomic_fetch_or(&disp->pending, reasons, __ATOMIC_RELAXED);
+	if (likely(was && was != env && here.space == was->root)) {
 		env->info->switches++;
 		arch_transfer_run(reasons, env);
 	}
@@ -299,26 +262,36 @@ _Noreturn void cpu_dispatch(void)
 	exo_time_t now = arch_now();
 	struct env *env;
 
-	if (now >= cpu.slice_end)
+	if (now >= here.slice_end)
 		slice_pass(now);
-	cpu.passed = false;
+	here.passed = false;
 	env = slice_claimant();
 	if (env)
 		enter_at(env, now);
-	env = cpu.ready;
+	env = here.ready;
 	if (env) {
-		if (env == cpu.current)
+		if (env == here.current)
 			env = env->run_next;
-		cpu.ready = env->run_next;
+		here.ready = env->run_next;
 		enter_at(env, now);
 	}
-	cpu_account(now);
-	if (cpu.current)
-		cpu.loaded = cpu.current;
-	cpu.current = cpu.payer = NULL;
-	cpu_timer_need(cpu.due);
+	if (here.lent)
+		slice_lent_back(now);
+	slice_account(now);
+	if (here.current)
+		here.loaded = here.current;
+	here.current = here.payer = NULL;
+	cpu_timer_need(here.due);
 	device_idle();
+	__atomic_store_n(&here.idle, true, __ATOMIC_RELEASE);
 	arch_idle();
+}
+
+_Noreturn void cpu_secondary(void)
+{
+	slice_pass(arch_now());
+	here.info->state = EXO_CPU_RUNS;
+	cpu_dispatch();
 }
 
 /* --- entered by the port ---------------------------------------------------------------------------- */
@@ -339,25 +312,11 @@ static void save(const struct arch_frame *frame, struct exo_regs *regs, uint8_t 
 	regs->address = address;
 }
 
-_Noreturn void cpu_interrupted(struct arch_frame *frame)
+/* The current one's state, as it was interrupted: it goes on by a RUN upcall or from area OFF. */
+static void preempt(struct env *env, const struct arch_frame *frame)
 {
-	struct env *env = cpu.current, *claimant;
-	struct exo_disp *disp;
-	exo_time_t now;
+	struct exo_disp *disp = env->disp;
 
-	if (!frame)
-		cpu_dispatch();
-	env->info->interrupts++;
-	now = arch_now();
-	if (now >= cpu.slice_end)
-		slice_pass(now);
-	claimant = slice_claimant();
-	if (claimant == env || (!claimant && !(cpu.passed && another_ready(env)))) {
-		cpu.passed = false;
-		timer_arm(env);
-		arch_frame_resume(frame);
-	}
-	disp = env->disp;
 	if (upcalls_on(disp, arch_frame_rip(frame))) {
 		save(frame, &disp->on, disp->on_fpu, VECTOR_INTERRUPTED, 0, 0);
 		disp->saved |= EXO_SAVED_ON;
@@ -365,12 +324,55 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 		save(frame, &disp->offa, disp->offa_fpu, VECTOR_INTERRUPTED, 0, 0);
 		env->resume = RESUME_OFF;
 	}
+}
+
+/* Its slice has ended: tell it so, if it wants that, and come back no later than the grace allows. */
+static __attribute__((cold)) void ask_to_go(struct env *env, const struct arch_frame *frame, exo_time_t now)
+{
+	struct exo_disp *disp = env->disp;
+	uint64_t entry = read_once(disp->end_entry);
+	struct arch_message message;
+
+	if (entry >= EXO_USER_MAX || !upcalls_on(disp, arch_frame_rip(frame)) || !slice_lend(env, now))
+		return;
+	save(frame, &disp->on, NULL, VECTOR_INTERRUPTED, 0, 0);
+	env->info->upcalls++;
+	disp->off = EXO_OFF_YES;
+	message = (struct arch_message){ .rdi = here.lent_to };
+	arch_upcall(entry, read_once(disp->upcall_sp), &message);
+}
+
+_Noreturn void cpu_interrupted(struct arch_frame *frame)
+{
+	struct env *env = here.current, *claimant;
+	exo_time_t now;
+
+	if (!frame || !env) {
+		here.idle = false;
+		cpu_dispatch();
+	}
+	env->info->interrupts++;
+	now = arch_now();
+	if (now >= here.slice_end)
+		slice_pass(now);
+	claimant = slice_claimant();
+	if (claimant == env || (!claimant && !(here.passed && another_ready(env))) ||
+	    unlikely(here.lent == env && now < here.lent_to)) {
+		here.passed = false;
+		timer_arm(env);
+		if (here.lent)
+			cpu_timer_need(here.lent_to);
+		arch_frame_resume(frame);
+	}
+	if (unlikely(env->disp->end_entry))
+		ask_to_go(env, frame, now);
+	preempt(env, frame);
 	cpu_dispatch();
 }
 
 _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t error, uint64_t address)
 {
-	struct env *env = cpu.current;
+	struct env *env = here.current;
 	struct exo_disp *disp = env->disp;
 	struct arch_message message = { .rdi = vector };
 	uint64_t rip = arch_frame_rip(frame), entry = read_once(disp->off_entry),
@@ -381,53 +383,20 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 	if (vector == VECTOR_NMI)
 		arch_frame_resume(frame);
 	save(frame, &disp->fault, NULL, vector, error, address);
-	if (ends)
+	if (ends) {
+		kernel_lock();
 		env_end(env, (uint32_t)vector, address, rip);
+	}
 	env->info->upcalls++;
 	disp->off = EXO_OFF_FAULT;
 	arch_upcall(entry, sp, &message);
 }
 
-/* --- slices ----------------------------------------------------------------------------------------- */
-
-static __attribute__((cold)) void slice_set(unsigned i, struct env *env, cap_ref_t through)
-{
-	cpu.slices[i] = env;
-	cpu.slice_through[i] = through;
-	info_slice[i].env = env ? env->index : 0;
-	if (i == cpu.slice)
-		cpu.slice_owner = env;
-}
-
-void slice_hold(const struct exo_cap *cap)
-{
-	unsigned i, first = (uint32_t)cap->first;
-
-	for (i = first; i < first + cap->count; i++) {
-		cpu.slice_holds[i]++;
-		info_slice[i].taken = 1;
-	}
-}
-
-void slice_drop(const struct exo_cap *cap)
-{
-	unsigned i, first = (uint32_t)cap->first;
-
-	for (i = first; i < first + cap->count; i++) {
-		if (cpu.slice_through[i] == cap_ref(cap))
-			slice_set(i, NULL, 0);
-		if (!--cpu.slice_holds[i])
-			info_slice[i].taken = 0;
-	}
-}
+/* --- coming and going ------------------------------------------------------------------------------- */
 
 void cpu_forget(struct env *env)
 {
-	unsigned i;
-
-	for (i = 0; i < EXO_SLICES; i++)
-		if (cpu.slices[i] == env)
-			slice_set(i, NULL, 0);
+	slice_unbind_all(env);
 	if (env_state(env) == EXO_ENV_READY)
 		cpu_unlink(env);
 	env->serving = 0;
@@ -435,30 +404,107 @@ void cpu_forget(struct env *env)
 	cpu_timed(env);
 	env->info->entries = env->arch.entries;
 	env->info->exceptions = env->arch.exceptions;
-	if (cpu.payer == env) {
-		cpu_account(arch_now());
-		cpu.payer = cpu.current;
+	if (here.lent == env)
+		here.lent = NULL;
+	if (here.payer == env) {
+		slice_account(arch_now());
+		here.payer = here.current;
 	}
-	if (cpu.current == env)
-		cpu.current = cpu.payer = NULL;
-	if (cpu.loaded == env)
-		cpu.loaded = NULL;
+	if (here.current == env) {
+		here.current = here.payer = NULL;
+		slice_return();
+	}
+	if (here.loaded == env)
+		here.loaded = NULL;
+}
+
+void cpu_depart(struct env *env)
+{
+	exo_time_t until = env->sleep_until;
+
+	if (env == here.current || env == here.loaded)
+		arch_env_unload(env);
+	cpu_forget(env);
+	arch_env_forget(env);
+	env->sleep_until = until;
+	env->moving = true;
+	__atomic_store_n(&env->cpu, env->cpu_next, __ATOMIC_SEQ_CST);
+}
+
+int64_t cpu_take(struct env *env, struct arch_frame *frame)
+{
+	if (env->caller || env->called)
+		return ERR(BUSY);
+	if (env == here.current) {
+		if (!frame)
+			return ERR(AGAIN);
+		preempt(env, frame);
+	}
+	cpu_depart(env);
+	return 0;
+}
+
+void cpu_arrive(struct env *env)
+{
+	uint32_t state = env_state(env);
+
+	env->moving = false;
+	env->info->cpu = env->cpu;
+	if (state == EXO_ENV_READY) {
+		cpu_ready(env);
+	} else if (state == EXO_ENV_ASLEEP) {
+		cpu_timed(env);
+		if (env->reasons)
+			cpu_wake(env, 0);
+		else if (here.current)
+			cpu_timer_need(here.due);
+	}
+}
+
+static void cpu_make(unsigned index, struct env **timed)
+{
+	struct cpu *one = cpus[index] = arch_cpu_place(index);
+
+	__builtin_memset(one, 0, sizeof(*one));
+	one->index = index;
+	one->slice = EXO_SLICES - 1;
+	one->timer = one->due = EXO_NEVER;
+	one->timed = timed;
+	one->info = &info_cpu[index];
+	one->info->id = arch_cpu_id(index);
+	one->slice_info = &info_slice[index * EXO_SLICES];
 }
 
 void cpu_init(void)
 {
 	uint64_t us = boot_option("slice_us", SLICE_US_DEFAULT);
+	uint32_t bytes = info->envs.entries * sizeof(struct env *);
+	exo_pfn_t heaps = frame_boot_take((info->cpus * bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE,
+	    EXO_FRAME_KERNEL);
+	unsigned i;
 
 	if (us < SLICE_US_MIN)
 		us = SLICE_US_MIN;
 	if (us > SLICE_US_MAX)
 		us = SLICE_US_MAX;
 	info->slice_ns = us * 1000;
-	cpu = (struct cpu){ .slice = EXO_SLICES - 1, .timer = EXO_NEVER, .due = EXO_NEVER };
+	info->grace_ns = info->slice_ns / GRACE_SHARE;
+	for (i = 0; i < info->cpus; i++)
+		cpu_make(i, (struct env **)((char *)pfn_to_virt(heaps) + i * bytes));
 	slice_pass(arch_now());
+	here.info->state = EXO_CPU_RUNS;
 }
 
 /* --- calls ------------------------------------------------------------------------------------------ */
+
+/* It wants its slice back when the receiver does not want it any more, or at a time. */
+static out_of_line void lend(struct env *self, exo_time_t until)
+{
+	if (here.slice_owner == self)
+		here.slice_lender = self;
+	self->sleep_until = until;
+	cpu_timed(self);
+}
 
 int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -466,22 +512,29 @@ int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 	struct exo_cap *cap;
 	int64_t error = 0;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	(void)a2, (void)a3, (void)a4, (void)a5;
 	if (a0) {
 		cap = cap_typed(self, a0, EXO_TYPE_ENV);
-		if (unlikely(!cap || !(cap->rights & EXO_RIGHT_READ))) {
-			(void)cap_need(self, a0, EXO_TYPE_ENV, EXO_RIGHT_READ, &error);
+		if (unlikely(!cap || !(cap->rights & EXO_RIGHT_WAKE))) {
+			(void)cap_need(self, a0, EXO_TYPE_ENV, EXO_RIGHT_WAKE, &error);
 			return error;
 		}
 		env = env_behind(cap);
 		if (!env || env_state(env) == EXO_ENV_ENDED)
 			return ERR(DEAD);
+		if (env->cpu != self->cpu)
+			return ERR(CPU);
 		if (env_state(env) != EXO_ENV_READY && env_state(env) != EXO_ENV_ASLEEP)
 			return ERR(STATE);
 	}
+	if (unlikely(a1))
+		lend(self, a1);
 	slice_give(self);
-	if (!env)
+	if (!env) {
+		if (here.slice_lender != self)
+			slice_return();
 		cpu_dispatch();
+	}
 	if (env_state(env) == EXO_ENV_ASLEEP)
 		cpu_wake(env, EXO_RUN_SLICE);
 	cpu_enter(env);
@@ -497,51 +550,9 @@ int64_t sys_sleep(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 	self->reasons = 0;
 	cpu_unlink(self);
 	env_set_state(self, EXO_ENV_ASLEEP);
-	if (a0 != EXO_NEVER) {
-		self->sleep_until = a0;
+	self->sleep_until = a0;
+	if ((a0 & self->timed_at) != EXO_NEVER)
 		cpu_timed(self);
-	}
+	slice_return();
 	cpu_dispatch();
-}
-
-int64_t sys_slice_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
-{
-	struct exo_cap *cap = cap_free_slot(current_env(), a0);
-	unsigned i;
-
-	(void)a4, (void)a5;
-	if (!cap)
-		return ERR(SLOT);
-	if (a1 >= info->cpus || a2 >= EXO_SLICES || a3 == 0 || a3 > EXO_SLICES - a2)
-		return ERR(INVAL);
-	for (i = a2; i < a2 + a3; i++)
-		if (cpu.slice_holds[i])
-			return ERR(BUSY);
-	return (int64_t)cap_fill(cap, EXO_TYPE_SLICE, EXO_RIGHT_READ | EXO_RIGHT_BIND, a1 << 32 | a2,
-	    (uint32_t)a3, 0, NULL, (uint32_t)a0);
-}
-
-int64_t sys_slice_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
-{
-	struct env *self = current_env(), *env = NULL;
-	struct exo_cap *slices, *cap;
-	unsigned i, first;
-	int64_t error;
-
-	(void)a2, (void)a3, (void)a4, (void)a5;
-	slices = cap_need(self, a0, EXO_TYPE_SLICE, EXO_RIGHT_BIND, &error);
-	if (!slices)
-		return error;
-	if (a1) {
-		cap = cap_need(self, a1, EXO_TYPE_ENV, EXO_RIGHT_CONTROL, &error);
-		if (!cap)
-			return error;
-		env = env_behind(cap);
-		if (!env || env_state(env) == EXO_ENV_ENDED)
-			return ERR(DEAD);
-	}
-	first = (uint32_t)slices->first;
-	for (i = first; i < first + slices->count; i++)
-		slice_set(i, env, env ? cap_ref(slices) : 0);
-	return slices->count;
 }

@@ -15,36 +15,50 @@
  */
 #include "exo/kernel.h"
 
-static struct env *env_table[ENVS_MAX];	/* [s] by index */
-static uint32_t env_made;		/* [s] environments ever made */
-static uint32_t env_hint;		/* [s] where the search for a free index begins */
+static struct env **env_table;		/* [k] by index */
+static uint32_t *env_free;		/* [k] by index: the next free one */
+static uint32_t env_first;		/* [k] the first free one; 0: none */
+static uint32_t env_made;		/* [k] environments ever made */
+
+uint32_t env_entries(uint32_t frames)
+{
+	uint32_t entries = ENVS_MIN + frames / ENV_FRAMES;
+
+	return entries < ENVS_MAX ? entries : ENVS_MAX;
+}
+
+static void index_put(uint32_t index)
+{
+	env_free[index] = env_first;
+	env_first = index;
+}
 
 void env_init(void)
 {
-	__builtin_memset(env_table, 0, sizeof(env_table));
-	env_made = 0;
-	env_hint = 1;
+	uint32_t entries = info->envs.entries, i;
+	uint32_t bytes = entries * (uint32_t)(sizeof(*env_table) + sizeof(*env_free));
+	exo_pfn_t pfn = frame_boot_take((bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE, EXO_FRAME_KERNEL);
+
+	env_table = pfn_to_virt(pfn);
+	env_free = (uint32_t *)(env_table + entries);
+	env_first = env_made = 0;
+	for (i = entries - 1; i > 0; i--)
+		index_put(i);
 }
 
 struct env *env_by_id(exo_env_id_t id)
 {
 	uint32_t index = (uint32_t)id;
-	struct env *env = index < ENVS_MAX ? env_table[index] : NULL;
+	struct env *env = index < info->envs.entries ? env_table[index] : NULL;
 
 	return env && env->id == id ? env : NULL;
 }
 
 /* An index is used anew only when no frame names its last owner any more. */
-static uint32_t free_index(void)
+void env_index_settle(uint32_t index)
 {
-	uint32_t i, index;
-
-	for (i = 0; i < ENVS_MAX - 1; i++) {
-		index = env_hint + i < ENVS_MAX ? env_hint + i : env_hint + i - (ENVS_MAX - 1);
-		if (!env_table[index] && !info_env[index].frames)
-			return index;
-	}
-	return 0;
+	if (index && !env_table[index] && !info_env[index].frames)
+		index_put(index);
 }
 
 static void make_disp(struct env *env, uint64_t run_entry)
@@ -63,16 +77,17 @@ struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t accoun
 {
 	static const uint8_t states[3] = { EXO_FRAME_ENV, EXO_FRAME_DISP, EXO_FRAME_ARG };
 	struct env *env = pfn_to_virt(frames[0]);
-	uint32_t index = free_index();
+	uint32_t index = env_first;
 	unsigned i;
 
+	assert_locked();
 	if (!index || env_made == UINT32_MAX)
 		return NULL;
+	env_first = env_free[index];
 	for (i = 0; i < COUNT_OF(states); i++) {
 		arch_zero_frame(frames[i]);
 		frame_retype(frames[i], states[i], frames[0]);
 	}
-	env_hint = index;
 	env_table[index] = env;
 	env->self = frames[0];
 	env->index = index;
@@ -90,7 +105,7 @@ struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t accoun
 	make_disp(env, params->run_entry);
 	cap_table_add(env, frames[3]);
 	space_hold(root);
-	account_use(account);
+	account_use(env);
 
 	env->info = &info_env[index];
 	*env->info = (struct exo_env_info){ .id = env->id, .cpu = env->cpu };
@@ -104,33 +119,49 @@ void env_event(struct env *env, uint64_t event)
 {
 	struct exo_disp *disp = env->disp;
 
-	disp->events++;
-	disp->pending |= event;
-	if (env_state(env) == EXO_ENV_ASLEEP || (env->serving & SERVING_RESTING))
-		cpu_wake(env, EXO_RUN_EVENT);
-	else if (env != cpu.current)
-		env->reasons |= EXO_RUN_EVENT;
+	__atomic_fetch_or(&disp->pending, event, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&disp->events, 1, __ATOMIC_SEQ_CST);
+	smp_wake(env);
+}
+
+void env_lost(struct env *env, const struct exo_loss *loss)
+{
+	struct exo_abort *abort = &env->disp->abort;
+	uint64_t number = read_once(abort->lost);
+
+	abort->loss[number % EXO_LOSSES] = *loss;
+	__atomic_store_n(&abort->lost, number + 1, __ATOMIC_RELEASE);
+	if (env_state(env) != EXO_ENV_ENDED)
+		env_event(env, EXO_EVENT_LOST);
+}
+
+void env_leave(struct env *env)
+{
+	transfer_cut(env);
+	cpu_forget(env);
+	env_set_state(env, EXO_ENV_ENDED);
 }
 
 void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
 {
-	bool current = env == cpu.current;
+	bool current = env == here.current;
 	struct env *creator;
 
+	assert_locked();
 	if (env_state(env) == EXO_ENV_ENDED)
 		return;
 	env->info->cause = cause;
 	env->info->status = status;
 	env->info->rip = rip;
-	transfer_cut(env);
+	(void)cpu_ask(cpus[env->cpu], ASK_LEAVE, env, NULL);
 	flow_release(env);
-	cpu_forget(env);
-	env_set_state(env, EXO_ENV_ENDED);
 	creator = env_by_id(env->creator);
 	if (creator && env_state(creator) != EXO_ENV_ENDED)
 		env_event(creator, EXO_EVENT_CHILD);
-	if (current)
+	if (current) {
+		kernel_unlock();
 		cpu_dispatch();
+	}
 }
 
 /* --- destruction ------------------------------------------------------------------------------------ */
@@ -139,23 +170,35 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
  * One bounded step; true when it is no more. The table goes first, then the space, which nothing is mapped in
  * by then.
  */
-static bool destroy_step(struct env *env)
+bool env_destroy_some(struct env *env, unsigned *budget)
 {
 	exo_pfn_t self = env->self, disp = env->disp_pfn, arg = env->arg_pfn;
-	unsigned budget = EXO_UNWIND_MAX;
+	uint32_t index;
 
-	if (!env->cleared && !cap_clear(env, &budget))
+	if (!env->quiet) {	/* nobody thinks any more that it lives; who thought so may have woken it */
+		smp_quiet();
+		if (__atomic_load_n(&env->wake_posted, __ATOMIC_SEQ_CST))
+			return false;
+		env->quiet = true;
+	}
+	if (!env->cleared && !cap_clear(env, budget))
 		return false;
 	env->cleared = true;
-	if (!space_unhold(env->root, &budget))
+	if (!space_unhold(env->root, budget))
 		return false;
-	account_unuse(env->account);
-	env_table[env->index] = NULL;
+	index = env->index;
 	env_set_state(env, EXO_ENV_NONE);
+	info_frame[self].state = EXO_FRAME_KERNEL;	/* nobody finds it from here on ... */
+	smp_quiet();
+	account_charge(pfn_to_virt(env->account), EXO_SHARE_ENVS, -1);
+	account_unuse(env);
 	frame_retype(disp, EXO_FRAME_OWNED, 0);
 	frame_retype(arg, EXO_FRAME_OWNED, 0);
 	arch_zero_frame(self);
+	info_frame[self].state = EXO_FRAME_ENV;		/* ... and it has no number any more */
 	frame_retype(self, EXO_FRAME_OWNED, 0);
+	env_table[index] = NULL;
+	env_index_settle(index);
 	return true;
 }
 
@@ -181,7 +224,7 @@ int64_t sys_env_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	struct exo_cap *slot, *space, *account = NULL, *frames;
 	const struct exo_env_params *argument;
 	struct exo_env_params params;
-	exo_pfn_t first, pfn[4];
+	exo_pfn_t first, pfn[4], charged;
 	int64_t error;
 	unsigned i;
 
@@ -205,6 +248,8 @@ int64_t sys_env_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	params = *argument;
 	if (params.cpu >= info->cpus)
 		return ERR(INVAL);
+	if (cpus[params.cpu]->info->state != EXO_CPU_RUNS)
+		return ERR(CPU);
 	for (i = 0; i < 4; i++) {
 		pfn[i] = first + i;
 		if (!frame_retypable(pfn[i]))
@@ -212,10 +257,15 @@ int64_t sys_env_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	}
 	if (!space_holdable(space->object))
 		return ERR(FULL);
-	env = env_make(pfn, space->object, account ? account->object : self->account, &params, self->id);
-	if (!env)
+	charged = account ? account->object : self->account;
+	if (!account_take(pfn_to_virt(charged), EXO_SHARE_ENVS, 1))
+		return ERR(QUOTA);
+	env = env_make(pfn, space->object, charged, &params, self->id);
+	if (!env) {
+		account_charge(pfn_to_virt(charged), EXO_SHARE_ENVS, -1);
 		return ERR(FULL);
-	return (int64_t)cap_fill(slot, EXO_TYPE_ENV, EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL, 0,
+	}
+	return (int64_t)cap_fill(slot, EXO_TYPE_ENV, ENV_RIGHTS, 0,
 	    (uint32_t)(env->id >> 32), env->self, NULL, (uint32_t)a0);
 }
 
@@ -231,7 +281,8 @@ int64_t sys_env_start(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	if (env_state(env) != EXO_ENV_MADE)
 		return ERR(STATE);
 	env->reasons |= EXO_RUN_START;
-	cpu_ready(env);
+	env_set_state(env, EXO_ENV_READY);
+	(void)cpu_ask(cpus[env->cpu], ASK_ARRIVE, env, NULL);
 	return 0;
 }
 
@@ -275,6 +326,7 @@ int64_t sys_env_exit(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 
 int64_t sys_env_destroy(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
+	unsigned budget = EXO_UNWIND_MAX;
 	struct env *env;
 	int64_t error;
 
@@ -285,7 +337,7 @@ int64_t sys_env_destroy(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
 	if (env == current_env())
 		return ERR(STATE);
 	env_end(env, EXO_CAUSE_DESTROYED, 0, 0);
-	return destroy_step(env) ? 0 : ERR(AGAIN);
+	return env_destroy_some(env, &budget) ? 0 : ERR(AGAIN);
 }
 
 int64_t sys_env_fsbase(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
@@ -303,7 +355,7 @@ int64_t sys_env_fsbase(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 int64_t sys_entry_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *self = current_env(), *env = self;
-	struct exo_cap *slot = cap_free_slot(self, a0);
+	struct exo_cap *slot = cap_free_slot(self, a0), *parent = NULL;
 	int64_t error;
 
 	(void)a3, (void)a4, (void)a5;
@@ -313,7 +365,64 @@ int64_t sys_entry_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		env = env_need(a1, EXO_RIGHT_CONTROL, &error);
 		if (!env)
 			return error;
+		parent = cap_lookup(self, a1);
+		error = cap_derivable(parent);
+		if (error)
+			return error;
 	}
 	return (int64_t)cap_fill(slot, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, a2, (uint32_t)(env->id >> 32),
-	    env->self, NULL, (uint32_t)a0);
+	    env->self, parent, (uint32_t)a0);
+}
+
+int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *self = current_env(), *env = self;
+	int64_t error;
+
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	if (a0) {
+		env = env_need(a0, EXO_RIGHT_CONTROL, &error);
+		if (!env)
+			return error;
+	}
+	if (env_state(env) == EXO_ENV_ENDED)
+		return ERR(DEAD);
+	if (a1 >= info->cpus || cpus[a1]->info->state != EXO_CPU_RUNS)
+		return ERR(CPU);
+	if (env->cpu == a1)
+		return 0;
+	if (env->caller || env->called)
+		return ERR(BUSY);
+	env->cpu_next = (uint32_t)a1;
+	if (env == self) {
+		cpu_depart(env);
+		env->reasons |= EXO_RUN_MOVED;
+		(void)cpu_ask(cpus[a1], ASK_ARRIVE, env, NULL);
+		kernel_unlock();
+		cpu_dispatch();
+	}
+	error = cpu_ask(cpus[env->cpu], ASK_TAKE, env, NULL);
+	if (error)
+		return error;
+	env->reasons |= EXO_RUN_MOVED;
+	return cpu_ask(cpus[a1], ASK_ARRIVE, env, NULL);
+}
+
+int64_t sys_wake(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	const struct exo_cap *cap = cap_lookup(current_env(), a0);
+	struct env *env;
+
+	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	if (!cap)
+		return ERR(CAP);
+	if (cap->type != EXO_TYPE_ENV && cap->type != EXO_TYPE_ENTRY)
+		return ERR(TYPE);
+	if (!(cap->rights & (cap->type == EXO_TYPE_ENV ? EXO_RIGHT_WAKE : EXO_RIGHT_EXEC)))
+		return ERR(RIGHTS);
+	env = env_behind(cap);
+	if (!env || env_state(env) == EXO_ENV_ENDED)
+		return ERR(DEAD);
+	env_event(env, EXO_EVENT_WAKE);
+	return 0;
 }

@@ -18,6 +18,8 @@
 #define DROP_UNITS	4
 #define SEARCH_UNITS	8
 
+struct spinlock flow_lock;
+
 static struct flow *flow_of(exo_pfn_t pfn)
 {
 	return pfn_to_virt(pfn);
@@ -95,13 +97,19 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 	if (error)
 		return error;
 
+	if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FLOWS, 1))
+		return ERR(QUOTA);
+
 	frame_retype(pfn, EXO_FRAME_FLOW, parent->self);
 	flow = flow_of(pfn);
 	flow_init(flow, pfn, parent->device, flow_index_free(), parent->index);
+	flow->account = env->account;
 	flow->claim = claim;
 	flow_label(flow);
 	flow->info->depth = parent->info->depth + 1;
+	spin_lock(&flow_lock);
 	flow_insert(flow);
+	spin_unlock(&flow_lock);
 	return (int64_t)cap_fill(free, EXO_TYPE_FLOW, through->rights, 0, 0, pfn, through, (uint32_t)slot);
 }
 
@@ -162,13 +170,16 @@ static void quiet(struct flow *flow)
 
 static void unbind(struct flow *flow)
 {
+	spin_lock(&flow_lock);
 	if (flow->env)
 		quiet(flow);
 	flow->device->orphan(flow->device, flow);
+	flow->ring = NULL;
+	spin_unlock(&flow_lock);
+	account_charge(pfn_to_virt(flow->ring_account), EXO_SHARE_RINGS, -(int32_t)(1 + flow->rx_frames + flow->tx_frames));
 	frames_state(flow->ring_pfn, 1 + flow->rx_frames, EXO_FRAME_OWNED);
 	frames_unpin(flow->ring_pfn, 1 + flow->rx_frames);
 	frames_unpin(flow->tx_pfn, flow->tx_frames);
-	flow->ring = NULL;
 	flow->through = flow->ring_cap = flow->tx_cap = NULL;
 }
 
@@ -226,7 +237,11 @@ int64_t sys_flow_bind(uint64_t flow_cap, uint64_t ring_cap, uint64_t ring_first,
 		return error;
 	if (!frames_usable(ring_pfn, 1 + rx_frames, false) || !frames_usable(tx_pfn, (uint32_t)tx_count, true))
 		return ERR(BUSY);
+	if (!account_take(pfn_to_virt(env->account), EXO_SHARE_RINGS, 1 + rx_frames + (uint32_t)tx_count))
+		return ERR(QUOTA);
 
+	spin_lock(&flow_lock);
+	flow->ring_account = env->account;
 	flow->through = through;
 	flow->ring_cap = rings;
 	flow->tx_cap = sends;
@@ -236,22 +251,27 @@ int64_t sys_flow_bind(uint64_t flow_cap, uint64_t ring_cap, uint64_t ring_first,
 	flow->tx_pfn = tx_pfn;
 	flow->tx_frames = (uint32_t)tx_count;
 	bind(flow, env);
+	spin_unlock(&flow_lock);
 	return 0;
 }
 
-/* exo_flow_kick(flow): frames taken. */
+/* exo_flow_kick(flow): frames taken. A capability that names a flow under the lock names one that is there. */
 int64_t sys_flow_kick(uint64_t flow_cap, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *env = current_env();
-	int64_t error = 0;
-	struct exo_cap *through = cap_need(env, flow_cap, EXO_TYPE_FLOW, EXO_RIGHT_BIND, &error);
+	int64_t result = 0;
+	struct exo_cap *through;
 	struct flow *flow;
 
 	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
-	if (!through)
-		return error;
-	flow = flow_of(through->object);
-	return flow->env == env ? flow_kick(flow) : ERR(STATE);
+	spin_lock(&flow_lock);
+	through = cap_need(env, flow_cap, EXO_TYPE_FLOW, EXO_RIGHT_BIND, &result);
+	if (through) {
+		flow = flow_of(through->object);
+		result = flow->env == env ? flow_kick(flow) : ERR(STATE);
+	}
+	spin_unlock(&flow_lock);
+	return result;
 }
 
 /* --- ends --- */
@@ -268,7 +288,10 @@ static void flow_collect(struct flow *flow)
 		struct flow *parent = flow_table[flow->parent];
 		exo_pfn_t self = flow->self;
 
+		spin_lock(&flow_lock);
 		flow_remove(flow);
+		spin_unlock(&flow_lock);
+		account_charge(pfn_to_virt(flow->account), EXO_SHARE_FLOWS, -1);
 		flow->info->state = 0;
 		__builtin_memset(flow, 0, sizeof(*flow));
 		frame_retype(self, EXO_FRAME_OWNED, 0);
@@ -312,6 +335,8 @@ bool flow_cut(struct exo_cap *cap, unsigned *budget)
 
 void flow_release(struct env *env)
 {
+	spin_lock(&flow_lock);
 	while (env->flows)
 		quiet(flow_of(env->flows));
+	spin_unlock(&flow_lock);
 }

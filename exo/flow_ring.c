@@ -22,7 +22,7 @@
 #define COST_SHAPE	100
 #define COST_COPY	60	/* and one for each 8 bytes */
 
-/* [s] Flows that got something in this batch. */
+/* [d] Flows that got something in this batch. */
 static struct flow *received[EXO_FLOWS_MAX];
 static unsigned received_count;
 

@@ -56,6 +56,7 @@ struct flow {
 	uint32_t terms_below;	/* ... and how many terms these have */
 	struct device *device;
 	struct exo_flow_info *info;
+	exo_pfn_t account, ring_account;	/* who is charged for it / for what is bound */
 	/* flow_match.c */
 	uint16_t shapes;	/* first shape of the flows below; FLOW_NONE: none */
 	uint16_t shape;		/* own; FLOW_NONE: root */
@@ -79,6 +80,9 @@ struct flow {
 _Static_assert(sizeof(struct flow) <= EXO_PAGE_SIZE, "one frame");
 
 /* --- flow.c */
+
+/* [d] of all flows, rings and network devices. */
+extern struct spinlock flow_lock;
 
 /* The root flow of a device, in a frame of the kernel's. Boot only. */
 exo_pfn_t flow_make_root(struct device *device);

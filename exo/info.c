@@ -4,7 +4,7 @@
  * what they tell happens: frames by frame.c, environments by env.c, slices by cpu.c, flows by flow.c, the
  * clock by the port.
  *
- * The run is: struct exo_info, slices, flows, environments, packed; then, from a frame of its own on, the
+ * The run is: struct exo_info, CPUs, slices, flows, environments, packed; then, from a frame of its own on, the
  * table of frames, which is by far the largest. frame_init asks for the size, places the run and calls
  * info_place. Until then `info` is a stand-in, so that counters and the clock can be used from the first
  * instruction on.
@@ -16,6 +16,7 @@
 static struct exo_info early;
 struct exo_info *info = &early;
 struct exo_env_info *info_env;
+struct exo_cpu_info *info_cpu;
 struct exo_slice_info *info_slice;
 struct exo_flow_info *info_flow;
 struct exo_frame_info *info_frame;
@@ -41,10 +42,12 @@ uint32_t info_frames(uint32_t frames)
 {
 	uint32_t end = sizeof(struct exo_info);
 
-	info->cpus = 1;
+	info->cpus = arch_cpus();
+	end = layout(&info->cpu, end, TABLE_ALIGN, sizeof(struct exo_cpu_info), info->cpus);
 	end = layout(&info->slices, end, TABLE_ALIGN, sizeof(struct exo_slice_info), info->cpus * EXO_SLICES);
 	end = layout(&info->flows, end, TABLE_ALIGN, sizeof(struct exo_flow_info), EXO_FLOWS_MAX);
-	end = layout(&info->envs, end, TABLE_ALIGN, sizeof(struct exo_env_info), ENVS_MAX);
+	end = layout(&info->envs, end, TABLE_ALIGN, sizeof(struct exo_env_info),
+	    env_entries(frames));
 	end = layout(&info->frames, end, EXO_PAGE_SIZE, sizeof(struct exo_frame_info), frames);
 	return align_up(end, EXO_PAGE_SIZE) / EXO_PAGE_SIZE;
 }
@@ -62,6 +65,7 @@ void info_place(exo_pfn_t first)
 	info_first = first;
 	info_count = info_frames(info->frames_total);
 	info_env = (struct exo_env_info *)(run + info->envs.offset);
+	info_cpu = (struct exo_cpu_info *)(run + info->cpu.offset);
 	info_slice = (struct exo_slice_info *)(run + info->slices.offset);
 	info_flow = (struct exo_flow_info *)(run + info->flows.offset);
 	info_frame = (struct exo_frame_info *)(run + info->frames.offset);

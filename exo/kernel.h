@@ -6,8 +6,15 @@
  * an application gave up (struct env, flow, account), beside a frame (struct frame), in a capability-table frame
  * (struct exo_cap), or in a table made at boot.
  *
- * Everything runs with interrupts off on the CPU's one stack and ends in bounded time. Locks: one CPU runs so far;
- * what several CPUs will share is marked [s] and stands under one lock then; what is one CPU's own is marked [c].
+ * Everything runs with interrupts off on the CPU's one stack and ends in bounded time. Who may touch what:
+ *   [k]  under the kernel lock (smp.c): capabilities, frames, spaces, accounts, environments as objects; whoever holds it
+ *        may wait for another CPU, and whoever waits for it serves what others ask meanwhile
+ *   [d]  under the device's lock: flows, rings and the device; may be taken while holding [k], never the other way round;
+ *        nobody waits for another CPU while holding it
+ *   [c]  this CPU only, without a lock: who runs here, deadlines, transfers; other CPUs ask for changes (cpu_ask)
+ *   [a]  atomic words
+ * Written [kc]: written under the kernel lock by the CPU that it belongs to; either alone is enough to read it.
+ * Exceptions, transfers, yield, sleep, slice switches and wakeups take no lock that CPUs share.
  */
 #ifndef EXO_KERNEL_H
 #define EXO_KERNEL_H
@@ -25,6 +32,7 @@
 #include <exo/flow.h>
 #include <exo/info.h>
 #include <exo/start.h>
+#include <exo/account.h>
 #include "arch/arch.h"
 
 #define ERR(name)	(-(int64_t)EXO_E##name)
@@ -73,7 +81,8 @@ _Noreturn void kernel_main(void);
 /* --- info.c: the exposed pages --------------------------------------------------------------------------------- */
 
 extern struct exo_info *info;			/* frame 0 of the run; before frame_init a stand-in, copied then */
-extern struct exo_env_info *info_env;		/* [s] tables behind it */
+extern struct exo_env_info *info_env;		/* tables behind it */
+extern struct exo_cpu_info *info_cpu;
 extern struct exo_slice_info *info_slice;
 extern struct exo_flow_info *info_flow;
 extern struct exo_frame_info *info_frame;	/* by frame number */
@@ -98,14 +107,16 @@ struct frame {			/* the kernel's part; the rest is info_frame[pfn] */
 	uint32_t object;	/* TABLE: root frame of its space; LINKS: see space.c; others: owning object */
 	uint32_t account;	/* frame of the account that is charged; 0: none */
 	uint16_t pins;		/* reasons why it must not change hands; root tables: see space.c */
-	uint16_t level;		/* TABLE: 1..4 */
+	uint8_t level;		/* TABLE: 1..4, and see spaces.h */
+	uint8_t flags;		/* TABLE: see spaces.h */
 };
-extern struct frame *frame_table;		/* [s] */
+extern struct frame *frame_table;		/* [k] */
 
 /* States of frames that may be mapped at all / with the right to write or execute. */
 #define FRAME_STATE(name)	(1U << EXO_FRAME_##name)
 #define FRAME_WRITABLE	(FRAME_STATE(OWNED) | FRAME_STATE(DISP) | FRAME_STATE(ARG) | FRAME_STATE(RING))
-#define FRAME_READABLE	(FRAME_WRITABLE | FRAME_STATE(TABLE) | FRAME_STATE(CAPS) | FRAME_STATE(INFO))
+#define FRAME_READABLE	(FRAME_WRITABLE | FRAME_STATE(TABLE) | FRAME_STATE(CAPS) | FRAME_STATE(INFO) | \
+	FRAME_STATE(ACCOUNT))
 
 /* Boot: take all of boot.memory over, minus boot.reserved; place the tables; must be called first. */
 void frame_init(void);
@@ -135,59 +146,135 @@ bool frame_busy(exo_pfn_t first, uint32_t count);
 
 /* --- account.c ------------------------------------------------------------------------------------------------- */
 /*
- * A1 used == frames charged to it or to an account below it; used <= limit of each
+ * A1 share[k].used == what is charged to it or to an account below it; used <= limit, but for charges that cannot be
+ *    refused (account_charge)
  * A2 users == environments charged to it + accounts right below it; holds == ACCOUNT capabilities
  * A3 at most ACCOUNT_DEPTH_MAX accounts lie one below the other
+ * A4 share[k].promised == sum of the guarantees right below; <= guaranteed
+ * A5 info->frames_promised == sum of all frame credits <= info->frames_free, and the same for slices; a credit is at most
+ *    guaranteed - used
+ * A6 all frames of a capability are charged to one account; so are the slices of one
  */
-#define ACCOUNT_DEPTH_MAX	8
+typedef uint64_t cap_ref_t;	/* a capability's place, see cap.c */
 
-struct account {		/* a frame of state ACCOUNT */
+#define ACCOUNT_DEPTH_MAX	8
+#define ACCOUNT_ASKED		2	/* kinds that can be demanded: frames and slices, the first ones */
+
+/* How far exo_repossess has come. */
+struct account_force {
+	uint8_t pass;
+	bool up;		/* all below `at` has been cut */
+	bool found;		/* something was taken since pass 0 began */
+	uint32_t env;		/* index of the environment whose table is searched ... */
+	uint32_t slot;		/* ... down from here */
+	uint32_t generation;	/* of the capability there that is being shortened; 0: none is */
+	uint64_t to;		/* its range and that of all below is to end here */
+	cap_ref_t at;		/* how far that has come */
+	exo_time_t until;	/* nothing is derived from what is charged to it before; 0: force was not begun */
+};
+
+struct account {		/* a frame of state ACCOUNT; [k] */
+	struct exo_account view;	/* first: readable by whoever maps the frame */
 	exo_pfn_t self, parent;	/* parent 0: root */
-	uint32_t limit, used;	/* frames; used counts children's too */
 	uint32_t users;		/* environments and accounts below that name it */
 	uint32_t holds;		/* capabilities */
 	exo_pfn_t dead_next;	/* list of those that nothing names any more */
 	bool dead;
+	struct env *agent;	/* first of the environments charged to it, in order of creation: told of demands */
+	struct env *agent_last;
+	/* demand.c */
+	uint32_t due[ACCOUNT_ASKED];	/* credits and what is demanded, for it and all below */
+	exo_pfn_t demand_on[EXO_DEMANDS_MAX];	/* accounts that owe it; 0: none */
+	exo_pfn_t demander;	/* account that a demand on it is for; 0: none */
+	exo_env_id_t asked;	/* the agent that was told, and its CPU time then */
+	uint64_t asked_ns;
+	struct account_force force;
 };
-/* Boot: make the root account, without a limit; returns its frame. */
-exo_pfn_t account_root(void);
-/* Charge it and all above, if no limit is passed. */
-static inline bool account_take(struct account *account, uint32_t frames)
+static inline struct account *account_at(exo_pfn_t pfn)
 {
-	struct account *one;
+	return pfn ? pfn_to_virt(pfn) : NULL;
+}
+/* Boot: make the root account, without a limit, guaranteed all there is; returns its frame. */
+exo_pfn_t account_root(void);
+/* Charge `count` of a kind to it and all above, if no limit is passed. */
+void account_untake(struct account *account, struct account *end, unsigned kind, uint32_t count);
+static inline bool account_take(struct account *account, unsigned kind, uint32_t count)
+{
+	struct account *one = account;
+	uint64_t used;
 
-	for (one = account; ; one = pfn_to_virt(one->parent)) {
-		if (frames > one->limit - one->used)
+	for (;;) {
+		used = (uint64_t)one->view.share[kind].used + count;
+		if (unlikely(used > one->view.share[kind].limit)) {
+			account_untake(account, one, kind, count);
 			return false;
-		if (likely(!one->parent))
-			break;
-	}
-	for (one = account; ; one = pfn_to_virt(one->parent)) {
-		one->used += frames;
+		}
+		one->view.share[kind].used = (uint32_t)used;
 		if (likely(!one->parent))
 			return true;
+		one = pfn_to_virt(one->parent);
 	}
 }
-void account_charge(struct account *account, int32_t frames);	/* and all above, whatever the limits */
-/* An environment names it from now on / no more. With the last user, hold and charge its frame goes back. */
-void account_use(exo_pfn_t pfn);
-void account_unuse(exo_pfn_t pfn);
+void account_charge(struct account *account, unsigned kind, int32_t count);	/* and all above, whatever the limits */
+/* An environment belongs to it from now on / no more. With the last user, hold and charge its frame goes back. */
+void account_use(struct env *env);
+void account_unuse(struct env *env);
+/* Is one account the other, or below it? */
+bool account_below(const struct account *account, const struct account *above);
 void account_hold(exo_pfn_t pfn);
 void account_unhold(exo_pfn_t pfn);
+
+/* --- demand.c: visible revocation, and abort ------------------------------------------------------------------------ */
+
+/* Take `least` to `count` of what can be demanded, while some of it is promised to others: how many, or ERR(FULL) it is
+ * promised, ERR(QUOTA). */
+int64_t demand_take(struct account *account, unsigned kind, uint32_t least, uint32_t count);
+/* Slices for an account: 0, or an error as above. */
+int64_t account_take_slices(struct account *account, uint32_t count);
+extern uint32_t demands;		/* pending ones */
+extern uint32_t slices_promised;	/* sum of the credits; frames' is info->frames_promised */
+/* The account holds so much less of a kind: whose demand it meets. */
+void demand_given(struct account *account, unsigned kind, uint32_t count);
+/* Its guarantees have changed. */
+void demand_reconsider(struct account *account);
+/* An environment is charged to the account no more. */
+void demand_forget(struct account *account, const struct env *env);
+/* Of a pending demand's kind, how much may still be taken from what is charged to `from`, the account that it is on or
+ * one below. */
+uint32_t demand_allowed(const struct account *on, const struct account *from);
+/* So much of it is not asked for any more; at 0 it ends. */
+void demand_lessen(struct account *on, uint32_t count);
+/* It is over: met, or dropped. */
+void demand_end(struct account *on, bool met);
+static inline unsigned demand_kind(const struct account *on)
+{
+	return on->view.demand_what == EXO_TYPE_FRAME ? EXO_SHARE_FRAMES : EXO_SHARE_SLICES;
+}
+/* Taking by force ends: what a capability was about to lose, it keeps. */
+void repossess_leave(struct account *on);
+/* Is something being taken by force from the account, or one above? Then nothing is derived from what it holds. */
+extern uint32_t demands_forced;
+bool demand_frozen(const struct account *account);
+
+/* --- reclaim.c ----------------------------------------------------------------------------------------------------- */
+
+/* Take apart the kernel object that a frame is part of, a step: 0 it is ordinary memory, or free; ERR(AGAIN), ERR(BUSY) it
+ * cannot be, or the caller lives in it. */
+int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget);
 
 /* --- cap.c: capability tables and derivation -------------------------------------------------------------------- */
 /*
  * A capability's place: frame number << 6 | index; 0: none. It is the slot's physical address / 64.
  * C1 a slot is in its parent's list of children iff parent != 0; the lists are doubly linked
- * C2 a child's range lies in its parent's, its rights are a subset; objects made below an object (accounts, flows)
- *    differ from their parent's
+ * C2 a child's range lies in its parent's, its rights are a subset; objects made below an object (accounts, flows,
+ *    entries of an environment) differ from their parent's
  * C3 a slot of type NONE has no links
  * C4 bound != 0 only for type FRAME: head of the ring of page-table entries made through it
  * C5 at most CAP_DEPTH_MAX capabilities are derived one from the other
  * C6 rights of type FRAME are READ, WRITE and EXEC at most: the same bits as EXO_MAP_*
+ * C7 `object` of type FRAME: how many frames behind its end it is about to lose: still held and perhaps mapped, but it does
+ *    not cover them any more (repossess.c)
  */
-typedef uint64_t cap_ref_t;
-
 #define CAP_DEPTH_MAX	16
 
 /* struct exo_cap.flags */
@@ -227,6 +314,8 @@ int64_t cap_derivable(const struct exo_cap *parent);
 /* Drop one capability and its bindings, whatever lies in its frames. 0, or ERR(AGAIN): call again. */
 int64_t cap_drop(struct exo_cap *cap);
 int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget);
+/* The environment whose table it lies in, and its slot there. */
+struct env *cap_env(const struct exo_cap *cap, uint32_t *slot);
 /* Take it from the budget of a step; false: that is used up, the step ends here. */
 static inline bool afford(unsigned *budget, unsigned units)
 {
@@ -242,8 +331,12 @@ bool cap_clear(struct env *env, unsigned *budget);
 /* Frame number of frame `index` of a frame capability, checked for `count`; false if outside. */
 bool cap_frames(const struct exo_cap *cap, uint64_t index, uint64_t count, exo_pfn_t *pfn);
 
+struct stale;			/* pages that TLBs must forget; see exo/spaces.h */
+
 /* --- space.c: page tables and reverse links --------------------------------------------------------------------- */
 
+/* Boot, after frame_init. */
+void space_init(void);
 /* A zeroed, retypable frame becomes the root of a space that nothing holds yet. */
 void space_make(exo_pfn_t root);
 /* An environment uses the space, or a capability names it / no more: the last one takes it apart. It must not be the
@@ -251,24 +344,40 @@ void space_make(exo_pfn_t root);
 bool space_holdable(exo_pfn_t root);
 void space_hold(exo_pfn_t root);
 bool space_unhold(exo_pfn_t root, unsigned *budget);
+/* Take all tables of a space away but its root, whoever uses it. False: budget used up, call again. */
+bool space_empty(exo_pfn_t root, unsigned *budget);
 /* Boot and kernel use of the same operations that calls reach; errors as there. Level 1 takes three frames. */
 int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t first);
 int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags, uint64_t *old);
-/* Cut up to *budget entries bound through a capability; true when none is left. */
+/* Cut up to *budget entries bound through a capability, everywhere, also in the TLBs of all CPUs; true when none is
+ * left. */
 bool space_unbind(struct exo_cap *cap, unsigned *budget);
+/* The same for those of its entries only that map a frame of [first, first + count); a large page goes as a whole. For
+ * repossession. True: all its entries have been looked at since the first call; those made meanwhile are not, so the
+ * caller sees to it that there are none (cap->count excludes the frames already). False: budget used up, call again.
+ * A unit of budget is an entry cut or SPACE_SEARCH looked at. */
+#define SPACE_SEARCH	16
+bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget);
+/* This CPU forgets what it says, or everything and, if nobody here uses it, the space itself (NULL). */
+void space_forget(const struct stale *stale);
 /* Physical frame and entry behind a user address, by walking the tables; false: not mapped. */
 bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
 
 /* --- env.c: environments ----------------------------------------------------------------------------------------- */
 /*
  * E1 info_env[index].state is NONE iff no frame of state ENV has this index
- * E2 an env is in the ring of ready ones iff its state is READY; it is in the list of timed ones iff timed_at is not NEVER
+ * E2 an env is in the ring of its CPU iff its state is READY; it is in its heap of timed ones iff timed_at is not NEVER
  * E3 a.called == b iff b.caller == a; then a's state is CALLING
  * An id's high half is the number of the creation, so no two environments ever share it. A capability of type ENV or
  * ENTRY keeps it in `count`, and reaches nothing once the environment in its frame is another, or none.
  */
 
-#define ENVS_MAX	128	/* entries of info_env; 0 is not used */
+/* What whoever makes one may do with it. */
+#define ENV_RIGHTS	(EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL | EXO_RIGHT_WAKE)
+
+#define ENVS_MIN	64	/* entries of info_env, for little memory; one more for each ENV_FRAMES frames; 0 is not used */
+#define ENVS_MAX	4096
+#define ENV_FRAMES	64
 
 /* How an environment goes on when it is given the CPU. */
 #define RESUME_RUN	0	/* by a RUN upcall */
@@ -291,18 +400,25 @@ struct env {			/* a frame of state ENV */
 	exo_pfn_t disp_pfn, arg_pfn;
 	exo_pfn_t root;		/* the space */
 	exo_pfn_t account;
+	struct env *account_next, *account_prev;	/* [k] others charged to it */
 	exo_env_id_t creator;	/* told when it ends */
-	uint32_t reasons;	/* EXO_RUN_* for the next RUN upcall */
+	uint32_t reasons;	/* [c] EXO_RUN_* for the next RUN upcall */
+	bool quiet;		/* env_destroy: no CPU has its name in hand from before its end */
 	bool cleared;		/* env_destroy has emptied its table */
 	uint32_t cap_frames;
 	exo_pfn_t cap_frame[EXO_CAP_FRAMES_MAX];
 	uint32_t cap_cursor;	/* how far cap_clear has come */
 	/* cpu.c */
-	uint32_t cpu;
+	uint32_t cpu;		/* [kc] index of the CPU that it runs on */
+	uint32_t cpu_next;	/* [k] where it is going */
+	uint32_t timed_place;			/* [c] in here.timed */
 	struct env *run_next, *run_prev;	/* [c] ring of ready environments */
-	struct env *timed_next, *timed_prev;	/* [c] list of those with a deadline */
-	exo_time_t timed_at;			/* [c] the earlier of the next two; NEVER: not in the list */
+	exo_time_t timed_at;			/* [c] the earlier of the next two; NEVER: not in the heap */
 	exo_time_t sleep_until, call_deadline;	/* [c] */
+	struct env *wake_next;	/* [a] in here.wakes */
+	uint32_t wake_posted;	/* [a] it is there */
+	bool moving;		/* [c] it has left its last CPU and not come to `cpu` yet */
+	uint32_t overstays;	/* [c] times in a row that it had to be interrupted when its grace was over */
 	/* transfer.c */
 	struct env *called;	/* [c] whom we wait for; NULL: nobody */
 	struct env *caller;	/* [c] whose transfer we serve; NULL: nobody */
@@ -314,6 +430,11 @@ struct env {			/* a frame of state ENV */
 	exo_pfn_t flows;	/* list of flows bound by it */
 };
 _Static_assert(sizeof(struct env) <= EXO_PAGE_SIZE, "one frame");
+
+/* One bounded step of taking a dead environment apart; true when it is no more. */
+bool env_destroy_some(struct env *env, unsigned *budget);
+/* Tell an environment what it lost, in its abort record, and by EVENT_LOST. */
+void env_lost(struct env *env, const struct exo_loss *loss);
 
 static inline struct exo_cap *cap_slot(const struct env *env, uint32_t slot)
 {
@@ -347,6 +468,10 @@ static inline struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle
 }
 
 void env_init(void);
+/* Boot: how many entries info_env has for a machine of so many frames. */
+uint32_t env_entries(uint32_t frames);
+/* No frame has this environment as its owner any more: its index is free, if the environment is gone. */
+void env_index_settle(uint32_t index);
 struct env *env_by_id(exo_env_id_t id);		/* NULL if it is no more */
 /* The environment behind a capability of type ENV or ENTRY; NULL if it is no more. */
 static inline struct env *env_behind(const struct exo_cap *cap)
@@ -361,38 +486,72 @@ struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t accoun
     exo_env_id_t creator);
 /* Something happened for it: counts, sets `pending`, wakes it if it sleeps. */
 void env_event(struct env *env, uint64_t event);
-/* It is over: state ENDED, creator told, its transfers cut. It never runs again. Leaves if it is the current one. */
+/* It runs no more on this CPU, its own: transfers cut, out of everything. For env_end. */
+void env_leave(struct env *env);
+/* It is over: state ENDED, creator told, its transfers cut. It never runs again. If it is the current one, this gives
+ * the kernel lock back and leaves. Kernel lock held. */
 void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip);
 
-/* --- cpu.c: slices, who runs ------------------------------------------------------------------------------------- */
+/* --- cpu.c: who runs on a CPU; slice.c: its time ------------------------------------------------------------------ */
+
+/* What one CPU asks another to do (cpu_ask). */
+enum ask {
+	ASK_NOTHING,
+	ASK_FLUSH,		/* `stale` must be forgotten, if its space is loaded */
+	ASK_ARRIVE,		/* env is this CPU's from now on */
+	ASK_LEAVE,		/* env runs no more: it ends (env_leave) */
+	ASK_TAKE,		/* env goes to another CPU (cpu_take): `answer` is 0 or an error */
+	ASK_QUIET,		/* nothing: whoever answers has no name in hand that it found before */
+};
 
 struct cpu {
+	struct exo_cpu_info *info;	/* [c] what is exposed of it; first: entry code counts there */
 	struct env *current;	/* [c] NULL: idle */
 	struct env *loaded;	/* [c] whose bases are in the CPU, while idle */
 	struct env *payer;	/* [c] whose time runs: current, or from whom it has the slice by transfer */
-	exo_pfn_t space;	/* [c] loaded space */
+	exo_pfn_t space;	/* [a] loaded space: written by this CPU before it loads it */
+	uint32_t index;		/* own place in cpus[] */
 	uint32_t slice;		/* [c] index of the slice that runs */
 	exo_time_t slice_start, slice_end;	/* [c] its bounds, as last looked at */
 	bool passed;		/* [c] a slice has ended since somebody was last chosen */
+	bool idle;		/* [a] halted, or about to */
 	struct env *slice_owner;	/* [c] who may claim it; NULL: nobody, or it was given away */
+	struct env *slice_lender;	/* [c] who has lent it and claims it again when it is not wanted; NULL: nobody */
 	exo_time_t since;	/* [c] until when the payer's time is accounted for */
 	exo_time_t timer;	/* [c] what the timer is set to */
 	exo_time_t due;		/* [c] no timed environment is due before this */
 	struct env *ready;	/* [c] ring: who is next */
-	struct env *timed;	/* [c] list of environments with a deadline */
-	struct env *slices[EXO_SLICES];		/* [c] to whom each is bound */
-	cap_ref_t slice_through[EXO_SLICES];	/* [c] the capability it was bound through; 0: not bound */
-	uint32_t slice_holds[EXO_SLICES];	/* [c] capabilities that cover it */
+	struct env **timed;	/* [c] heap of environments with a deadline, the earliest first */
+	uint32_t timed_count;
+	struct exo_slice_info *slice_info;	/* its vector */
+	/* slice.c */
+	struct env *slices[EXO_SLICES];		/* [k] to whom each is bound; read by this CPU at any time */
+	cap_ref_t slice_through[EXO_SLICES];	/* [k] the capability it was bound through; 0: not bound */
+	uint32_t slice_holds[EXO_SLICES];	/* [k] capabilities that cover it */
+	exo_pfn_t slice_account[EXO_SLICES];	/* [k] who is charged for it; 0: free */
+	struct env *lent;	/* [c] who may run on beyond the end of its slice ... */
+	exo_time_t lent_from, lent_to;	/* [c] ... from its end until then */
+	/* smp.c: what others want; on a line of its own */
+	struct env *wakes __attribute__((aligned(64)));	/* [a] list of those that an event came for */
+	struct env *waking;	/* [c] those taken from it and not woken yet */
+	enum ask ask;		/* [a] NOTHING: answered. Set by the holder of the kernel lock, who waits for it */
+	struct env *ask_env;
+	const struct stale *ask_stale;
+	int64_t answer;
 };
-extern struct cpu cpu;
-static inline struct env *current_env(void) { return cpu.current; }
+extern struct cpu *cpus[EXO_CPUS_MAX];	/* info->cpus of them */
+#define here (*cpu_self())	/* the CPU that executes this */
+static inline struct env *current_env(void) { return env_self(); }
 
+/* Boot: the boot CPU's, then those of the others: all that they need to run. */
 void cpu_init(void);
-/* It may run from now on: READY, at the end of the ring. It was in no ring. */
+/* A CPU is up and has nothing to do: entered by the port on each but the first. */
+_Noreturn void cpu_secondary(void);
+/* It may run from now on: READY, at the end of the ring. It was in no ring. This CPU's. */
 void cpu_ready(struct env *env);
-/* It slept, or rested below a transfer: no more; `reason` goes to its next RUN upcall. */
+/* It slept, or rested below a transfer: no more; `reason` goes to its next RUN upcall. This CPU's. */
 void cpu_wake(struct env *env, uint32_t reason);
-/* It has (other) deadlines: sleep_until, call_deadline. */
+/* It has (other) deadlines: sleep_until, call_deadline. This CPU's. */
 void cpu_timed(struct env *env);
 /* Choose by the slice vector and enter it. */
 _Noreturn void cpu_dispatch(void);
@@ -404,20 +563,119 @@ void cpu_switch(struct env *env);
 void cpu_timer_need(exo_time_t when);
 /* current pays for its time itself from now on. */
 void cpu_pays(struct env *env);
-/* It ends: out of the ring, the list and the slices. */
+/* It ends or goes to another CPU: out of the ring, the heap and the slices of this one. */
 void cpu_forget(struct env *env);
+/* It goes to another CPU: 0, BUSY it is in a transfer, AGAIN it is in a call just now. `frame` as cpu_serve has it. */
+int64_t cpu_take(struct env *env, struct arch_frame *frame);
+/* It leaves this CPU for env->cpu_next; it is in no transfer. */
+void cpu_depart(struct env *env);
+/* It has come from another CPU. */
+void cpu_arrive(struct env *env);
 /* The current one gives the rest of the slice away, if that is its own, or of one that it serves. */
 void slice_give_served(const struct env *env);
+/* What was lent is not wanted any more. */
+static inline void slice_return(void)
+{
+	if (unlikely(here.slice_lender)) {
+		here.slice_owner = here.slice_lender;
+		here.slice_lender = NULL;
+	}
+}
 static inline void slice_give(const struct env *env)
 {
-	if (unlikely(cpu.slice_owner && cpu.slice_owner != env))
+	if (unlikely(here.slice_owner && here.slice_owner != env))
 		slice_give_served(env);
 	else
-		cpu.slice_owner = NULL;
+		here.slice_owner = NULL;
 }
 /* A capability of type SLICE was filled in / is being dropped: count it; unbind what was bound through it. */
 void slice_hold(const struct exo_cap *cap);
 void slice_drop(const struct exo_cap *cap);
+/* No slice of its CPU is bound to it any more. Its CPU only, kernel lock held. */
+void slice_unbind_all(struct env *env);
+/* The time since here.since is the payer's. */
+void slice_account(exo_time_t now);
+/* The slice has passed: find the one that runs now. */
+void slice_pass(exo_time_t now);
+/* Who may claim the slice: its owner, or whoever serves the transfer that it waits for. NULL: nobody who is ready. */
+struct env *slice_claimant(void);
+/* May the one whose slice ended be asked to go, rather than be interrupted? If so, it runs on a little. */
+bool slice_lend(struct env *env, exo_time_t now);
+/* It leaves the CPU, or is made to. */
+void slice_lent_back(exo_time_t now);
+
+/* --- smp.c: one lock, asking other CPUs, waking across CPUs --------------------------------------------------------- */
+/*
+ * L1 kernel_lock -> a device's lock -> clock and console. A name (pointer, frame number) found before the kernel lock
+ *    was taken is not used after: others may have waited for us there, and changed everything.
+ * L2 only the holder of the kernel lock asks, one CPU at a time, and waits. Who is asked answers in an interrupt from
+ *    user mode or idling, or while it waits for the lock; both in bounded time.
+ */
+void kernel_lock_slowly(uint32_t ticket);
+extern struct kernel_lock {
+	uint32_t next;
+	uint32_t serving;
+} kernel_lock_word;
+static inline uint32_t kernel_lock_ticket(void)
+{
+	return __atomic_fetch_add(&kernel_lock_word.next, 1, __ATOMIC_ACQUIRE);
+}
+static inline bool kernel_lock_turn(uint32_t ticket)
+{
+	return kernel_lock_word.serving == ticket;	/* read anew after every ticket, which is a barrier */
+}
+static inline void kernel_lock(void)
+{
+	uint32_t ticket = kernel_lock_ticket();
+
+	if (unlikely(!kernel_lock_turn(ticket)))
+		kernel_lock_slowly(ticket);
+}
+/* Without waiting: for those who hold a lock that comes after it. */
+bool kernel_trylock(void);
+static inline void kernel_unlock(void)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);	/* nobody else writes it, and x86 shows stores in order */
+	kernel_lock_word.serving++;
+}
+/* In builds with EXO_DEBUG: the kernel lock is held (by somebody: cheap, and finds what matters). */
+#ifdef EXO_DEBUG
+#define assert_locked()	kassert(kernel_lock_word.next != kernel_lock_word.serving)
+#else
+#define assert_locked()	((void)0)
+#endif
+
+/* A short lock that nobody waits for another CPU under. */
+struct spinlock {
+	uint32_t held;
+};
+static inline bool spin_try(struct spinlock *lock)
+{
+	return !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE);
+}
+void spin_lock_slowly(struct spinlock *lock);
+static inline void spin_lock(struct spinlock *lock)
+{
+	if (unlikely(!spin_try(lock)))
+		spin_lock_slowly(lock);
+}
+static inline void spin_unlock(struct spinlock *lock)
+{
+	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
+}
+
+/* Have another CPU do something and wait until it is done; on this one it is done at once. Kernel lock held. */
+int64_t cpu_ask(struct cpu *to, enum ask what, struct env *env, const struct stale *stale);
+/* Every other CPU that may run the space has forgotten what `stale` says (NULL: all of it). Kernel lock held. */
+void smp_flush(exo_pfn_t root, const struct stale *stale);
+/* No CPU uses a name any more that can no longer be found. Kernel lock held. */
+void smp_quiet(void);
+/* An event has come for an environment that may sleep on another CPU, or on this one. Any context. */
+void smp_wake(struct env *env);
+/* Wake some of those that other CPUs have posted. */
+void smp_take_wakes(void);
+/* Entered by the port, before cpu_interrupted: another CPU wants something. `frame` as there. */
+void cpu_serve(struct arch_frame *frame);
 
 /* Its state, EXO_ENV_*, stands only where all can read it. */
 static inline uint32_t env_state(const struct env *env)
@@ -444,10 +702,10 @@ static inline void cpu_link_before(struct env *env, struct env *next)
 /* Into the ring of ready ones, last; out of it. */
 static inline void cpu_link(struct env *env)
 {
-	if (cpu.ready)
-		cpu_link_before(env, cpu.ready);
+	if (here.ready)
+		cpu_link_before(env, here.ready);
 	else
-		cpu.ready = env->run_next = env->run_prev = env;
+		here.ready = env->run_next = env->run_prev = env;
 }
 
 static inline void cpu_unlink_from_others(struct env *env)
@@ -456,14 +714,14 @@ static inline void cpu_unlink_from_others(struct env *env)
 
 	next->run_prev = env->run_prev;
 	env->run_prev->run_next = next;
-	if (cpu.ready == env)
-		cpu.ready = next;
+	if (here.ready == env)
+		here.ready = next;
 }
 
 static inline void cpu_unlink(struct env *env)
 {
 	if (env->run_next == env)
-		cpu.ready = NULL;
+		here.ready = NULL;
 	else
 		cpu_unlink_from_others(env);
 }
@@ -474,15 +732,15 @@ static inline void cpu_replace(struct env *out, struct env *in)
 	struct env *next = out->run_next, *prev = out->run_prev;
 
 	if (next == out) {
-		cpu.ready = in->run_next = in->run_prev = in;
+		here.ready = in->run_next = in->run_prev = in;
 		return;
 	}
 	in->run_next = next;
 	in->run_prev = prev;
 	next->run_prev = in;
 	prev->run_next = in;
-	if (cpu.ready == out)
-		cpu.ready = in;
+	if (here.ready == out)
+		here.ready = in;
 }
 
 /* Entered by the port: an interrupt came while `frame` was running in user mode (NULL: idle). After the handlers. */

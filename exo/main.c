@@ -258,7 +258,7 @@ static struct exo_cap *first_cap(struct first *first, const char *name, unsigned
  */
 static void adopt(exo_pfn_t pfn, uint32_t count, struct env *env)
 {
-	account_charge(pfn_to_virt(env->account), (int32_t)count);
+	account_charge(pfn_to_virt(env->account), EXO_SHARE_FRAMES, (int32_t)count);
 	env->info->frames += count;
 	for (; count; count--, pfn++) {
 		if (info_frame[pfn].state == EXO_FRAME_KERNEL)
@@ -276,8 +276,7 @@ static void first_caps(struct first *first)
 	struct env *env = first->env;
 	exo_pfn_t flow = flow_root(0);
 
-	first_cap(first, EXO_NAME_ENV, EXO_TYPE_ENV, EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL, 0,
-	    (uint32_t)(env->id >> 32), env->self);
+	first_cap(first, EXO_NAME_ENV, EXO_TYPE_ENV, ENV_RIGHTS, 0, (uint32_t)(env->id >> 32), env->self);
 	first_cap(first, EXO_NAME_SPACE, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, env->root);
 	first_cap(first, EXO_NAME_ACCOUNT, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0,
 	    env->account);
@@ -399,6 +398,7 @@ static void first_env(void)
 	space_make(first.run + RUN_ROOT);
 	first.env = env_make(frames, first.run + RUN_ROOT, account, &params, 0);
 	kassert(first.env != NULL);
+	account_charge(pfn_to_virt(account), EXO_SHARE_ENVS, 1);
 	adopt(first.run, first.frames, first.env);
 	first.start = pfn_to_virt(first.run + RUN_START);
 	first_caps(&first);
@@ -412,11 +412,16 @@ static void first_env(void)
 
 _Noreturn void kernel_main(void)
 {
+	info->seed = (uint32_t)boot_option("seed", 0);
 	frame_init();
 	options_check();
+	space_init();
 	env_init();
 	cpu_init();
 	device_init();
+	kernel_lock();
 	first_env();
+	kernel_unlock();
+	arch_cpus_start();
 	cpu_dispatch();
 }

@@ -17,17 +17,6 @@
  */
 #include "exo/kernel.h"
 
-/*
- * The CPU goes to another with all that is left of the slice: nothing to choose, no clock to read, nobody
- * else to pay.
- */
-static inline void hand(struct env *to)
-{
-	cpu.current = to;
-	cpu.space = to->root;
-	to->info->switches++;
-}
-
 /* Type, flags and rights of a capability in one word. */
 static inline uint32_t head(const struct exo_cap *cap)
 {
@@ -58,7 +47,7 @@ static inline struct env *server_behind(const struct env *self, exo_cap_t handle
 		return NULL;
 	*badge = cap->first;
 	env = env_behind(cap);
-	return likely(env && !(env->serving | env->resume) && env->disp->call_entry &&
+	return likely(env && env->cpu == self->cpu && !(env->serving | env->resume) && env->disp->call_entry &&
 	    (env_state(env) == EXO_ENV_ASLEEP || (env_state(env) == EXO_ENV_READY && env != self))) ? env : NULL;
 }
 
@@ -75,6 +64,8 @@ static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_c
 	env = env_behind(cap);
 	if (!env || env_state(env) == EXO_ENV_ENDED)
 		*error = ERR(DEAD);
+	else if (env->cpu != self->cpu)
+		*error = ERR(CPU);
 	else if (env == self || env->caller || env->resume != RESUME_RUN || env_state(env) == EXO_ENV_CALLING)
 		*error = ERR(BUSY);
 	else if (env_state(env) == EXO_ENV_MADE || !env->disp->call_entry)
@@ -84,7 +75,10 @@ static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_c
 	return NULL;
 }
 
-/* `self` calls, the callee serves. */
+/*
+ * `self` calls, the callee serves. The CPU goes to it with all that is left of the slice: nothing to choose, no clock
+ * to read, nobody else to pay.
+ */
 static inline void join(struct env *self, struct env *callee)
 {
 	bool asleep = env_state(callee) == EXO_ENV_ASLEEP;
@@ -102,7 +96,7 @@ static inline void join(struct env *self, struct env *callee)
 		callee->serving = SERVING | SERVING_PLAIN;
 		cpu_unlink_from_others(self);
 	}
-	hand(callee);
+	callee->info->switches++;
 }
 
 static out_of_line int64_t call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
@@ -186,7 +180,7 @@ static inline void part(struct env *self, struct env *caller)
 	self->reasons |= EXO_RUN_REPLIED;
 	caller->called = NULL;
 	env_set_state(caller, EXO_ENV_READY);
-	hand(caller);
+	caller->info->switches++;
 }
 
 /* There is a deadline to forget, a timer to set, somebody else to pay, or an error. */
@@ -206,8 +200,8 @@ static out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, u
 	part(self, caller);
 	release(caller);
 	cpu_link(caller);
-	cpu_timer_need(cpu.slice_end);
-	if (cpu.payer == self)
+	cpu_timer_need(here.slice_end);
+	if (here.payer == self)
 		cpu_pays(caller);
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
@@ -219,7 +213,7 @@ int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 
 	(void)a5;
 	if (unlikely(!(serving & SERVING_PLAIN) || (int64_t)a0 < 0 ||
-	    (!(serving & SERVING_RESTING) && cpu.timer > cpu.slice_end)))
+	    (!(serving & SERVING_RESTING) && here.timer > here.slice_end)))
 		return reply_slowly(a0, a1, a2, a3, a4);
 
 	part(self, caller);

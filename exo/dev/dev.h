@@ -4,7 +4,8 @@
  *
  * A driver finds its device at boot (dev/device.c calls it), takes all its memory then, and afterwards only moves
  * frames: received ones to flow_receive(), sent ones as flow_ring.c composes them. A frame to send has a head, which
- * lies in a slot of the driver's, and parts in application frames, which the device reads by reference.
+ * lies in a slot of the driver's, and parts in application frames, which the device reads by reference. All of a device
+ * is under flow_lock, which its interrupts take, on whatever CPU they come.
  */
 #ifndef EXO_DEV_DEV_H
 #define EXO_DEV_DEV_H

@@ -40,10 +40,14 @@ exo_pfn_t flow_root(unsigned device)
 void device_timer(exo_time_t now)
 {
 	for (unsigned i = 0; i < device_count; i++) {
+		if (read_once(devices[i]->due) == EXO_NEVER)
+			continue;
+		spin_lock(&flow_lock);
 		if (now >= devices[i]->due)
 			devices[i]->resume(devices[i]);
 		else if (devices[i]->due != EXO_NEVER)
 			cpu_timer_need(devices[i]->due);
+		spin_unlock(&flow_lock);
 	}
 }
 

@@ -41,6 +41,7 @@
 
 struct tx_slot {
 	bool busy, orphan;
+	bool back;		/* orphan: the device is done with it, its frames are still pinned */
 	uint16_t part;		/* first further descriptor */
 	uint16_t parts;
 	uint32_t start, count;	/* the flow's descriptors */
@@ -53,6 +54,7 @@ struct net {
 	struct virtqueue rx, tx;
 	bool used;
 	bool watching;
+	unsigned orphans_back;
 	uint32_t again;		/* data word of the interrupt that is raised for work left */
 	uint8_t *buffers, *heads;
 	struct tx_slot slot[TX_SLOTS];
@@ -87,9 +89,12 @@ static void slot_done(struct net *net, uint16_t id)
 {
 	struct tx_slot *slot = &net->slot[id];
 
+	if (slot->orphan) {
+		slot->back = true;
+		net->orphans_back++;
+		return;
+	}
 	for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at]) {
-		if (slot->orphan)
-			part_pins(&net->part[at], false);
 		net->free_part[net->free_parts++] = at;
 	}
 	slot->busy = false;
@@ -98,17 +103,39 @@ static void slot_done(struct net *net, uint16_t id)
 		flow_sent(slot->flow, slot->start, slot->count);
 }
 
+/* Frames are let go under the kernel lock only, which may not be waited for here: if it is not free, another time. */
+static __attribute__((cold)) void orphans_free(struct net *net)
+{
+	struct tx_slot *slot;
+
+	if (!kernel_trylock())
+		return;
+	for (uint16_t id = 0; id < TX_SLOTS && net->orphans_back; id++) {
+		slot = &net->slot[id];
+		if (!slot->orphan || !slot->back)
+			continue;
+		for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at])
+			part_pins(&net->part[at], false);
+		slot->orphan = slot->back = false;
+		net->orphans_back--;
+		slot_done(net, id);
+	}
+	kernel_unlock();
+}
+
 static void net_reclaim(struct device *device)
 {
 	struct net *net = net_of(device);
 	uint32_t id, bytes;
 
 	for (unsigned i = 0; i < RECLAIM_MAX && virtqueue_pending(&net->tx); i++) {
-		if (virtqueue_next(&net->tx, &id, &bytes) && id < TX_SLOTS && net->slot[id].busy)
+		if (virtqueue_next(&net->tx, &id, &bytes) && id < TX_SLOTS && net->slot[id].busy && !net->slot[id].back)
 			slot_done(net, (uint16_t)id);
 		else
 			device->info->errors++;
 	}
+	if (unlikely(net->orphans_back))
+		orphans_free(net);
 	if (net->watching && net->free_slots == TX_SLOTS) {
 		net->watching = false;
 		virtqueue_interrupts(&net->tx, false);
@@ -164,7 +191,7 @@ static void net_watch(struct device *device)
 	net->watching = true;
 	virtqueue_interrupts(&net->tx, true);
 	net_reclaim(device);
-	if (virtqueue_pending(&net->tx)) {
+	if (virtqueue_pending(&net->tx) || net->orphans_back) {
 		device->due = arch_now() + BATCH_PAUSE_NS;
 		cpu_timer_need(device->due);
 	}
@@ -231,7 +258,7 @@ static void net_batch(struct device *device)
 	bool behind;
 
 	net_reclaim(device);
-	behind = net_receive(net, start) || (net->watching && virtqueue_pending(&net->tx));
+	behind = net_receive(net, start) || (net->watching && virtqueue_pending(&net->tx)) || net->orphans_back;
 	if (!behind && device->due != EXO_NEVER) {
 		device->due = EXO_NEVER;
 		virtqueue_interrupts(&net->rx, true);
@@ -250,8 +277,10 @@ static void net_interrupt(void *arg)
 {
 	struct net *net = arg;
 
+	spin_lock(&flow_lock);
 	net->device.info->interrupts++;
 	net_batch(&net->device);
+	spin_unlock(&flow_lock);
 }
 
 static void net_hurry(struct device *device)

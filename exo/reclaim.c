@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Getting frames back that have become kernel objects: environments end, spaces lose their tables.
+ *
+ * Revoking takes back names and bindings, not objects: a page table stays a page table when nobody can name its frame any
+ * more, as objects outlive the capabilities of whoever made them. So the owner of frames, once it is the only one that
+ * holds them, says what becomes of the objects in them (exo_frame_reclaim), whoever made these. Repossession does the same
+ * to what is charged to an account that owes.
+ *
+ * What an object is part of goes as a whole: with one table all tables of its space, with one frame of an environment that
+ * environment. Flows, accounts and root tables go with the last capability that names them, not before. Steps are
+ * bounded and restartable, since both ways of taking apart are.
+ */
+#include "exo/kernel.h"
+
+#define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
+	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT))
+
+/* The table that links belong to. */
+static exo_pfn_t table_of(exo_pfn_t pfn)
+{
+	while (info_frame[pfn].state != EXO_FRAME_TABLE)
+		pfn--;
+	return pfn;
+}
+
+static int64_t reclaim_env(exo_pfn_t pfn, unsigned *budget)
+{
+	struct env *env = pfn_to_virt(frame_table[pfn].object);
+
+	if (env == current_env())
+		return ERR(BUSY);
+	env_end(env, EXO_CAUSE_REPOSSESSED, 0, 0);
+	return env_destroy_some(env, budget) ? 0 : ERR(AGAIN);
+}
+
+static int64_t reclaim_table(exo_pfn_t pfn, unsigned *budget)
+{
+	exo_pfn_t table = table_of(pfn), root = frame_table[table].object;
+
+	if (table == root || root == current_env()->root)
+		return ERR(BUSY);
+	return space_empty(root, budget) ? 0 : ERR(AGAIN);
+}
+
+int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
+{
+	switch (info_frame[pfn].state) {
+	case EXO_FRAME_ENV:
+	case EXO_FRAME_DISP:
+	case EXO_FRAME_ARG:
+	case EXO_FRAME_CAPS:
+		return reclaim_env(pfn, budget);
+	case EXO_FRAME_TABLE:
+	case EXO_FRAME_LINKS:
+		return reclaim_table(pfn, budget);
+	default:
+		return OBJECT_STATES >> info_frame[pfn].state & 1 ? ERR(BUSY) : 0;
+	}
+}
+
+/*
+ * exo_frame_reclaim(frames, first, count): take apart the kernel objects that lie in frames [first, first + count) of an
+ * underived frame capability with WRITE that is the only one to cover them: environments end (EXO_CAUSE_REPOSSESSED) and
+ * are destroyed, spaces lose all their tables but the root and all that is mapped. Returns 0: all are ordinary memory.
+ * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL count is 0 or more than EXO_RANGE_MAX; STATE the capability is derived; BUSY
+ * others hold one of them: revoke first; AGAIN: call again. Then, when all else is done, BUSY: a root table, a flow or an
+ * account lies in one, which goes with the last that names it, or an object that the caller itself lives in. Cost:
+ * EXO_UNWIND_MAX links, as env_destroy.
+ */
+int64_t sys_frame_reclaim(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	unsigned budget = EXO_UNWIND_MAX;
+	int64_t error, result = 0;
+	struct exo_cap *cap;
+	exo_pfn_t first, i;
+
+	(void)a3, (void)a4, (void)a5;
+	if (a2 == 0 || a2 > EXO_RANGE_MAX)
+		return ERR(INVAL);
+	cap = cap_need_frames(current_env(), a0, EXO_RIGHT_WRITE, a1, a2, &first, &error);
+	if (!cap)
+		return error;
+	if (cap->parent)
+		return ERR(STATE);
+	for (i = first; i < first + a2; i++)
+		if (info_frame[i].holds != 1)
+			return ERR(BUSY);
+
+	for (i = first; i < first + a2; i++) {
+		error = reclaim_some(i, &budget);
+		if (error == ERR(AGAIN) || !budget)
+			return ERR(AGAIN);
+	}
+	for (i = first; i < first + a2; i++)	/* what went last may have freed what came first */
+		if (OBJECT_STATES >> info_frame[i].state & 1)
+			result = ERR(BUSY);
+	return result;
+}

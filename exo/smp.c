@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Several CPUs: the kernel's lock, questions from one CPU to another, wakeups across CPUs.
+ *
+ * A CPU owns who runs on it: its ring, its deadlines and its transfers are touched by nobody else, so the hot ways need
+ * no lock. What changes them from elsewhere (start, end, move, flush) is asked for: the holder of the kernel lock puts
+ * the question into the other's struct cpu, interrupts it, and waits. The other answers in the interrupt, which finds
+ * it in user mode or idling, or in the loop in which it waits for the same lock. So nobody waits for somebody who
+ * waits, and there is at most one question at a time in the machine. Waiting for the answer, rather than letting
+ * frames rest in limbo until every CPU has passed by, makes a call's effect complete when it returns.
+ *
+ * A wakeup needs no answer: the environment is pushed on a list of its CPU, and the CPU is interrupted if the list was
+ * empty. A dead one is on its way to nobody once wake_posted is clear after smp_quiet, which destroying waits for.
+ *
+ * After Barrelfish's per-CPU kernels, with shared tables under one lock in place of their messages. The lock is a
+ * ticket lock (Mellor-Crummey, Scott 1991): first come, first served, so a CPU waits for at most one turn of each other.
+ */
+#include "exo/kernel.h"
+
+struct cpu *cpus[EXO_CPUS_MAX];
+struct kernel_lock kernel_lock_word;
+
+#define WAKES_MAX	64	/* that one interrupt deals with ... */
+#define WAKES_PAUSE_NS	5000	/* ... and when the next one deals with the rest */
+
+static void answer(struct arch_frame *frame);
+
+/* --- locks ---------------------------------------------------------------------------------------------- */
+
+out_of_line void kernel_lock_slowly(uint32_t ticket)
+{
+	struct env *env = here.current;
+
+	here.info->lock_waits++;
+	do {
+		answer(NULL);
+		arch_pause();
+	} while (__atomic_load_n(&kernel_lock_word.serving, __ATOMIC_ACQUIRE) != ticket);
+	if (here.current != env) {	/* it was ended while it waited, in a call or an exception of its own */
+		kernel_unlock();
+		cpu_dispatch();
+	}
+}
+
+bool kernel_trylock(void)
+{
+	uint32_t ticket = __atomic_load_n(&kernel_lock_word.serving, __ATOMIC_ACQUIRE);
+
+	return __atomic_compare_exchange_n(&kernel_lock_word.next, &ticket, ticket + 1, false,
+	    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+out_of_line void spin_lock_slowly(struct spinlock *lock)
+{
+	while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED) || !spin_try(lock))
+		arch_pause();
+}
+
+/* --- questions ------------------------------------------------------------------------------------------ */
+
+/* Do what is asked, on this CPU. */
+static int64_t serve(enum ask what, struct env *env, const struct stale *stale, struct arch_frame *frame)
+{
+	switch (what) {
+	case ASK_FLUSH:
+		space_forget(stale);
+		return 0;
+	case ASK_ARRIVE:
+		cpu_arrive(env);
+		return 0;
+	case ASK_LEAVE:
+		env_leave(env);
+		return 0;
+	case ASK_TAKE:
+		return cpu_take(env, frame);
+	default:
+		return 0;
+	}
+}
+
+/* Is there a question? */
+static void answer(struct arch_frame *frame)
+{
+	enum ask what = __atomic_load_n(&here.ask, __ATOMIC_ACQUIRE);
+
+	if (what == ASK_NOTHING)
+		return;
+	here.answer = serve(what, here.ask_env, here.ask_stale, frame);
+	__atomic_store_n(&here.ask, ASK_NOTHING, __ATOMIC_RELEASE);
+}
+
+int64_t cpu_ask(struct cpu *to, enum ask what, struct env *env, const struct stale *stale)
+{
+	assert_locked();
+	if (to == cpu_self())
+		return serve(what, env, stale, NULL);
+	to->ask_env = env;
+	to->ask_stale = stale;
+	__atomic_store_n(&to->ask, what, __ATOMIC_SEQ_CST);
+	arch_cpu_interrupt(to->index);
+	while (__atomic_load_n(&to->ask, __ATOMIC_ACQUIRE) != ASK_NOTHING)
+		arch_pause();
+	return to->answer;
+}
+
+void smp_flush(exo_pfn_t root, const struct stale *stale)
+{
+	unsigned i;
+
+	if (likely(info->cpus == 1))
+		return;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);	/* entries first, then who has them loaded */
+	for (i = 0; i < info->cpus; i++)
+		if (cpus[i] != cpu_self() && __atomic_load_n(&cpus[i]->space, __ATOMIC_RELAXED) == root)
+			(void)cpu_ask(cpus[i], ASK_FLUSH, NULL, stale);
+}
+
+void smp_quiet(void)
+{
+	unsigned i;
+
+	if (likely(info->cpus == 1))
+		return;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (i = 0; i < info->cpus; i++)
+		if (cpus[i] != cpu_self() && cpus[i]->info->state == EXO_CPU_RUNS &&
+		    !__atomic_load_n(&cpus[i]->idle, __ATOMIC_RELAXED))
+			(void)cpu_ask(cpus[i], ASK_QUIET, NULL, NULL);
+}
+
+/* --- wakeups -------------------------------------------------------------------------------------------- */
+
+static void wake_here(struct env *env)
+{
+	if (env->moving)		/* it looks for events when it has arrived */
+		env->reasons |= EXO_RUN_EVENT;
+	else if (env_state(env) == EXO_ENV_ASLEEP || (env->serving & SERVING_RESTING))
+		cpu_wake(env, EXO_RUN_EVENT);
+	else if (env != here.current)
+		env->reasons |= EXO_RUN_EVENT;
+}
+
+void smp_wake(struct env *env)
+{
+	uint32_t at = __atomic_load_n(&env->cpu, __ATOMIC_RELAXED);
+	struct cpu *to = cpus[at];
+	struct env *head;
+
+	if (to == cpu_self()) {
+		wake_here(env);
+		return;
+	}
+	if (__atomic_exchange_n(&env->wake_posted, 1, __ATOMIC_SEQ_CST))
+		return;
+	head = __atomic_load_n(&to->wakes, __ATOMIC_RELAXED);
+	do
+		env->wake_next = head;
+	while (!__atomic_compare_exchange_n(&to->wakes, &head, env, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+	if (!head)
+		arch_cpu_interrupt(at);
+}
+
+/* Some of them; one that has moved on meanwhile is passed on. */
+void smp_take_wakes(void)
+{
+	unsigned left = WAKES_MAX;
+	struct env *env;
+
+	do {
+		while ((env = here.waking) != NULL) {
+			if (!left--) {
+				cpu_timer_need(arch_now() + WAKES_PAUSE_NS);
+				return;
+			}
+			here.waking = env->wake_next;
+			__atomic_store_n(&env->wake_posted, 0, __ATOMIC_SEQ_CST);
+			smp_wake(env);
+		}
+		here.waking = __atomic_exchange_n(&here.wakes, NULL, __ATOMIC_SEQ_CST);
+	} while (here.waking);
+}
+
+void cpu_serve(struct arch_frame *frame)
+{
+	here.info->asked++;
+	smp_take_wakes();
+	answer(frame);
+}
