@@ -19,6 +19,11 @@
 typedef uint64_t paddr_t;
 
 struct env;
+struct cpu;
+
+/* The struct cpu of the CPU that executes this, and its `current`: static inline struct cpu *cpu_self(void),
+ * static inline struct env *env_self(void). */
+#include <self.h>
 
 /* e_machine of the programs that it runs. */
 #define ARCH_ELF_MACHINE	62
@@ -57,12 +62,28 @@ void arch_root_init(uint64_t *root);
 uint64_t arch_pte_page(exo_pfn_t pfn, unsigned flags);
 uint64_t arch_pte_table(exo_pfn_t pfn);
 
-/* Forget one page of the space that this CPU has loaded / everything. Counts into info.invalidations. */
+/* Forget one page of the space that this CPU has loaded / everything. Counts into cpu.info->invalidations. */
 void arch_tlb_page(uint64_t va);
 void arch_tlb_all(void);
 
-/* Load a space; 0: the kernel's own, with no user half. Counts into info.switches. */
+/* Load a space; 0: the kernel's own, with no user half. Counts into cpu.info->switches. A full memory barrier stands
+ * between what was written before and the first use of the tables. */
 void arch_space_load(exo_pfn_t root);
+
+/* --- several CPUs ----------------------------------------------------------------------------------------------- */
+
+/* How many there are, EXO_CPUS_MAX at most; number 0 is the one that booted. Known before frame_init. */
+unsigned arch_cpus(void);
+/* The machine's number of one. */
+uint32_t arch_cpu_id(unsigned index);
+/* Boot: the memory that struct cpu of number `index` lies in, zeroed; for 0 it is there from the start. */
+struct cpu *arch_cpu_place(unsigned index);
+/* Start all others and do not wait: each sets itself up and enters cpu_secondary(). */
+void arch_cpus_start(void);
+/* Interrupt another CPU: it enters cpu_serve(), then cpu_interrupted(), when it is in user mode or idle. */
+void arch_cpu_interrupt(unsigned index);
+/* Inside a loop that waits for another CPU. */
+void arch_pause(void);
 
 /* --- running environments ------------------------------------------------------------------------------------- */
 
@@ -93,6 +114,9 @@ void arch_env_load(struct env *env);
 /* The environment that leaves the CPU: keep its bases in env->arch. */
 void arch_env_unload(struct env *env);
 
+/* It goes to another CPU: what this one still holds of it is its no more. After arch_env_unload. */
+void arch_env_forget(struct env *env);
+
 /* Enter user mode at an entry with a stack; registers as given, the others clear. Address and stack are masked to
  * canonical user addresses. Does not return; the kernel's stack is reset. */
 _Noreturn void arch_upcall(uint64_t entry, uint64_t sp, const struct arch_message *message);
@@ -102,7 +126,7 @@ _Noreturn void arch_caller_resume(const struct arch_caller *caller, const struct
 
 /*
  * The ways from the environment that is loaded to another: bases kept and loaded, the FPU cleared, the
- * space loaded if it is another. Call: enters call_entry of its dispatcher page with upcalls off, registers as
+ * space loaded if it is another, and both noted in struct cpu (current, space). Call: enters call_entry of its dispatcher page with upcalls off, registers as
  * arch_upcall with { 1, badge, its id, w0, w1, w2, w3 }. Run: likewise run_entry, with the reasons in rdi. Reply: as
  * arch_caller_resume, with its kept registers.
  */

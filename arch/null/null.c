@@ -11,13 +11,19 @@
 struct null_machine null;
 struct boot boot;
 char *arch_phys_base;
-const char *const arch_options[] = { NULL };
+const char *const arch_options[] = { "seed", NULL };
 
 /* --- driving -------------------------------------------------------------------------------------------- */
 
 void null_boot(uint32_t frames)
 {
+	null_boot_cpus(frames, 1);
+}
+
+void null_boot_cpus(uint32_t frames, unsigned cpus_wanted)
+{
 	size_t bytes = (size_t)frames * EXO_PAGE_SIZE;
+	unsigned i;
 
 	free(arch_phys_base);
 	arch_phys_base = aligned_alloc(EXO_PAGE_SIZE, bytes);
@@ -29,11 +35,26 @@ void null_boot(uint32_t frames)
 	null.frames = frames;
 	null.timer = EXO_NEVER;
 	null.random = 1;
+	null.cpu = &null.cpus[0];
+	null.cpu_count = cpus_wanted;
+	for (i = 0; i < EXO_CPUS_MAX; i++) {
+		null.cpus[i].info = &null.cpu_info[i];
+		null.kept[i].timer = EXO_NEVER;
+	}
 	memset(&boot, 0, sizeof(boot));
 	boot.memory[0].start = EXO_PAGE_SIZE;
 	boot.memory[0].end = bytes;
 	boot.memory_count = 1;
 	boot.loader = "null";
+}
+
+void null_on(unsigned index)
+{
+	null.kept[null.cpu - null.cpus] = (struct null_kept){ null.space, null.loaded, null.timer };
+	null.cpu = &null.cpus[index];
+	null.space = null.kept[index].space;
+	null.loaded = null.kept[index].loaded;
+	null.timer = null.kept[index].timer;
 }
 
 enum null_way null_enter(null_fn *fn, void *arg)
@@ -59,7 +80,7 @@ static int64_t do_call(void *arg)
 	const struct call *call = arg;
 	const uint64_t *a = call->a;
 
-	cpu.current->arch.entries++;
+	current_env()->arch.entries++;
 	return call_table[call->nr](a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -112,7 +133,7 @@ uint64_t arch_pte_table(exo_pfn_t pfn)
 void arch_tlb_page(uint64_t va)
 {
 	null.tlb_pages++;
-	info->invalidations++;
+	cpu_self()->info->invalidations++;
 	if (null.on_tlb)
 		null.on_tlb(va, false);
 }
@@ -120,7 +141,7 @@ void arch_tlb_page(uint64_t va)
 void arch_tlb_all(void)
 {
 	null.tlb_alls++;
-	info->invalidations++;
+	cpu_self()->info->invalidations++;
 	if (null.on_tlb)
 		null.on_tlb(0, true);
 }
@@ -128,7 +149,43 @@ void arch_tlb_all(void)
 void arch_space_load(exo_pfn_t root)
 {
 	null.space = root;
-	info->switches++;
+	cpu_self()->info->switches++;
+}
+
+/* --- several CPUs --------------------------------------------------------------------------------------- */
+
+unsigned arch_cpus(void)
+{
+	return null.cpu_count;
+}
+
+uint32_t arch_cpu_id(unsigned index)
+{
+	return index;
+}
+
+struct cpu *arch_cpu_place(unsigned index)
+{
+	return &null.cpus[index];
+}
+
+void arch_cpus_start(void)
+{
+	null.started = true;
+}
+
+void arch_cpu_interrupt(unsigned index)
+{
+	unsigned own = (unsigned)(null.cpu - null.cpus);
+
+	null.interrupts[index]++;
+	null_on(index);
+	cpu_serve(null.cpu->current ? &null.frame[index] : NULL);
+	null_on(own);
+}
+
+void arch_pause(void)
+{
 }
 
 /* --- running environments ------------------------------------------------------------------------------- */
@@ -141,6 +198,12 @@ void arch_env_load(struct env *env)
 void arch_env_unload(struct env *env)
 {
 	(void)env;
+}
+
+void arch_env_forget(struct env *env)
+{
+	if (null.loaded == env)
+		null.loaded = NULL;
 }
 
 void arch_upcall(uint64_t entry, uint64_t sp, const struct arch_message *message)
@@ -162,6 +225,8 @@ static void hand_over(struct env *from, struct env *to)
 {
 	arch_env_unload(from);
 	arch_env_load(to);
+	cpu_self()->current = to;
+	cpu_self()->space = to->root;
 	if (from->root != to->root)
 		arch_space_load(to->root);
 }

@@ -6,6 +6,9 @@
  * Where a real port would leave the kernel (user mode, HLT, power off) this one notes how in null.left and
  * jumps back to the test, out of null_enter(). So a test drives the kernel as the entry code does: it calls a
  * handler inside of null_enter, and either gets its result or sees who runs now.
+ *
+ * There may be several CPUs, of which one executes: the test changes over with null_on, and an interrupt from
+ * one to another is served at once, on the other's behalf.
  */
 #ifndef ARCH_NULL_NULL_H
 #define ARCH_NULL_NULL_H
@@ -30,7 +33,15 @@ struct arch_frame {
 	struct exo_regs regs;
 };
 
+/* What a CPU that does not execute just now has in its registers. */
+struct null_kept {
+	exo_pfn_t space;
+	struct env *loaded;
+	exo_time_t timer;
+};
+
 struct null_machine {
+	struct cpu *cpu;		/* the CPU that executes; first: see self.h */
 	enum null_way left;		/* how null_enter ended, and with what: */
 	int64_t result;			/* RETURNED; HALT: the status */
 	uint64_t entry, sp;		/* UPCALL */
@@ -39,7 +50,8 @@ struct null_machine {
 	struct exo_regs regs;		/* REGS, FRAME */
 
 	uint32_t frames;		/* memory */
-	exo_time_t now, timer;
+	exo_time_t now;
+	exo_time_t timer;		/* of the CPU that executes, as are these: */
 	exo_pfn_t space;		/* loaded */
 	struct env *loaded;
 	uint64_t tlb_pages, tlb_alls;	/* invalidations asked for */
@@ -52,7 +64,15 @@ struct null_machine {
 	void *irq_arg;
 	uint32_t irq_again;		/* requests to raise one again */
 
+	unsigned cpu_count;
+	struct cpu cpus[EXO_CPUS_MAX];
+	struct null_kept kept[EXO_CPUS_MAX];
+	struct arch_frame frame[EXO_CPUS_MAX];	/* what an interrupt from another CPU finds in user mode */
+	uint64_t interrupts[EXO_CPUS_MAX];	/* from other CPUs */
+	bool started;			/* arch_cpus_start was called */
+
 	struct exo_info info;		/* the kernel's, before it has placed its own */
+	struct exo_cpu_info cpu_info[EXO_CPUS_MAX];	/* likewise */
 	jmp_buf back;
 	bool inside;
 };
@@ -61,9 +81,13 @@ extern struct null_machine null;
 /*
  * A machine with `frames` frames of memory, of which [0, 1) is absent as on a PC; fills `boot`, with no
  * module, and resets all else. More holes and reservations: change `boot` before frame_init. The memory is
- * filled with junk.
+ * filled with junk. One CPU, or as many as said; number 0 executes.
  */
 void null_boot(uint32_t frames);
+void null_boot_cpus(uint32_t frames, unsigned cpus);
+
+/* This CPU executes from now on. */
+void null_on(unsigned index);
 
 /* Run one call of the kernel; says how it ended. */
 typedef int64_t null_fn(void *arg);

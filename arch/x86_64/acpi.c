@@ -10,9 +10,10 @@
 #include "arch/x86_64/port.h"
 
 #define TABLE_MAX	0x100000
+#define APIC_ID_ALL	0xff
 
 struct machine machine;
-const char *const arch_options[] = { "quiet", "virtio_mmio.device", NULL };
+const char *const arch_options[] = { "quiet", "seed", "virtio_mmio.device", NULL };
 
 struct rsdp {
 	char signature[8];
@@ -230,13 +231,33 @@ bool arch_virtio_mmio(unsigned i, struct arch_mmio_device *device)
 
 /* --- the tables ------------------------------------------------------------------------------------------------------ */
 
+/* A local interrupt controller, and so a CPU: bit 0 of `flags` says that it can be used. */
+static void cpu_add(uint32_t id, uint32_t flags)
+{
+	unsigned i;
+
+	if (!(flags & 1) || id >= APIC_ID_ALL)
+		return;
+	for (i = 0; i < machine.cpus; i++)
+		if (machine.cpu_id[i] == id)
+			return;
+	if (machine.cpus < EXO_CPUS_MAX)
+		machine.cpu_id[machine.cpus++] = id;
+	else
+		machine.cpus_more++;
+}
+
 static void read_madt(const struct sdt *table)
 {
 	const uint8_t *at = (const uint8_t *)table + 44, *end = (const uint8_t *)table + table->bytes;
 	uint32_t gsi;
 
 	for (; end - at >= 2 && at[1] >= 2 && at[1] <= end - at; at += at[1]) {
-		if (at[0] == 1 && at[1] >= 12 && machine.ioapics < IOAPICS_MAX) {
+		if (at[0] == 0 && at[1] >= 8) {
+			cpu_add(at[3], word_at(at + 4));
+		} else if (at[0] == 9 && at[1] >= 16) {
+			cpu_add(word_at(at + 4), word_at(at + 8));
+		} else if (at[0] == 1 && at[1] >= 12 && machine.ioapics < IOAPICS_MAX) {
 			machine.ioapic[machine.ioapics].base = word_at(at + 4);
 			machine.ioapic[machine.ioapics++].gsi = word_at(at + 8);
 		} else if (at[0] == 2 && at[1] >= 10) {

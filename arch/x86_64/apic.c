@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupts: the CPU's local controller with its timer, the I/O controllers, and who handles which vector
- * (AMD64 Architecture Programmer's Manual 2, chapter 16; Intel 82093AA).
+ * Interrupts: the CPUs' local controllers with their timers, the I/O controllers, and who handles which
+ * vector (AMD64 Architecture Programmer's Manual 2, chapter 16; Intel 82093AA).
  *
- * The legacy controllers are masked for good. Device vectors are given out in order at boot. The timer counts down
- * once, at most TIMER_MAX at a stretch; an interrupt that is early, by that limit or because the rate is not known
- * exactly yet, sets it again and tells nobody. An interrupt that comes in nobody's name is acknowledged and counted.
+ * The legacy controllers are masked for good. Device vectors are given out in order at boot, and go to the
+ * CPU that booted. The timer counts down once, at most TIMER_MAX at a stretch; an interrupt that is early, by
+ * that limit or because the rate is not known exactly yet, sets it again and tells nobody. An interrupt that
+ * comes in nobody's name is acknowledged and counted. All local controllers lie at the same address and count
+ * at the same rate.
  */
 #include "arch/x86_64/port.h"
 
@@ -14,6 +16,7 @@
 #define LAPIC_EOI	0x0b0
 #define LAPIC_SPURIOUS	0x0f0
 #define LAPIC_ICR	0x300
+#define LAPIC_ICR_TO	0x310
 #define LAPIC_LVT_TIMER	0x320
 #define LAPIC_LVT_INT0	0x350
 #define LAPIC_LVT_INT1	0x360
@@ -24,7 +27,10 @@
 
 #define LVT_MASKED	0x10000
 #define LVT_NMI		0x00400
+#define ICR_PENDING	0x01000
+#define ICR_NMI		0x04400
 #define ICR_SELF	0x40000
+#define ICR_OTHERS	0xc0000
 #define BASE_ENABLE	0x800
 #define BASE_X2		0x400
 #define LAPIC_BYTES	0x1000
@@ -45,13 +51,11 @@ struct irq {
 };
 
 static volatile uint32_t *lapic;
+bool apic_stopping;
 static struct irq irqs[VECTOR_END - VECTOR_DEVICE];
 static unsigned irqs_used;
-static exo_time_t timer_when = EXO_NEVER;
-static uint64_t timer_per_ns = 1ULL << 32;	/* ticks per nanosecond, 32.32 */
-static uint32_t timer_count;			/* what it was last set to, and when */
-static uint64_t timer_tsc;
-static uint64_t timer_per_tsc = 1ULL << 32, timer_learnt;	/* ticks per tick, and over how many that was found */
+/* Ticks per nanosecond and per tick of the TSC, 32.32, and over how many that was found: by clock.c's lock. */
+static uint64_t timer_per_ns = 1ULL << 32, timer_per_tsc = 1ULL << 32, timer_learnt;
 
 static inline uint32_t lapic_read(unsigned offset)
 {
@@ -65,52 +69,84 @@ static inline void lapic_write(unsigned offset, uint32_t value)
 
 /* --- timer -------------------------------------------------------------------------------------------------------- */
 
-static void timer_program(exo_time_t now)
+static void timer_program(struct apic_timer *timer, exo_time_t now)
 {
-	uint64_t ns = timer_when > now ? timer_when - now : 0, ticks;
+	uint64_t ns = timer->when > now ? timer->when - now : 0, ticks;
 
-	ticks = mul_shift_32(ns < TIMER_MAX_NS ? ns : TIMER_MAX_NS, timer_per_ns) + 1;
-	timer_count = ticks < TICKS_MAX ? (uint32_t)ticks : (uint32_t)TICKS_MAX;
-	lapic_write(LAPIC_INITIAL, timer_count);
-	timer_tsc = rdtsc();
+	ticks = mul_shift_32(ns < TIMER_MAX_NS ? ns : TIMER_MAX_NS, read_once(timer_per_ns)) + 1;
+	timer->count = ticks < TICKS_MAX ? (uint32_t)ticks : (uint32_t)TICKS_MAX;
+	lapic_write(LAPIC_INITIAL, timer->count);
+	timer->tsc = rdtsc();
 }
 
 void arch_timer_set(exo_time_t when)
 {
-	if (when == timer_when)
+	struct apic_timer *timer = &this_cpu()->timer;
+
+	if (when == timer->when)
 		return;
-	timer_when = when;
+	timer->when = when;
 	if (when == EXO_NEVER)
 		lapic_write(LAPIC_INITIAL, 0);
 	else
-		timer_program(arch_now());
+		timer_program(timer, arch_now());
 }
 
 /* The clock's rate is known better now; a timer that has run for long tells its own beside the TSC's. */
 void timer_learn(uint64_t ns_per_tsc)
 {
+	const struct apic_timer *timer = &this_cpu()->timer;
 	uint32_t left = lapic_read(LAPIC_CURRENT);
-	uint64_t passed = rdtsc() - timer_tsc;
+	uint64_t passed = rdtsc() - timer->tsc;
 
 	if (left && passed > timer_learnt) {
 		timer_learnt = passed;
-		timer_per_tsc = mul_div(timer_count - left, 1ULL << 32, passed);
+		timer_per_tsc = mul_div(timer->count - left, 1ULL << 32, passed);
 	}
-	timer_per_ns = mul_div(timer_per_tsc, 1ULL << 32, ns_per_tsc);
+	write_once(timer_per_ns, mul_div(timer_per_tsc, 1ULL << 32, ns_per_tsc));
 }
 
 static void timer_interrupt(void)
 {
+	struct apic_timer *timer = &this_cpu()->timer;
 	exo_time_t now = arch_now();
 
-	if (timer_when == EXO_NEVER)
+	if (timer->when == EXO_NEVER)
 		return;
-	if (now < timer_when) {
-		timer_program(now);
+	if (now < timer->when) {
+		timer_program(timer, now);
 		return;
 	}
-	timer_when = EXO_NEVER;
+	timer->when = EXO_NEVER;
 	cpu_timer();
+}
+
+/* --- other CPUs ------------------------------------------------------------------------------------------ */
+
+/* An interrupt to CPUs; one at a time is on its way. */
+static void icr_write(uint32_t to, uint32_t what)
+{
+	while (lapic_read(LAPIC_ICR) & ICR_PENDING)
+		arch_pause();
+	lapic_write(LAPIC_ICR_TO, to << 24);
+	lapic_write(LAPIC_ICR, what);
+}
+
+void apic_send(uint32_t id, uint32_t what)
+{
+	icr_write(id, what);
+}
+
+void arch_cpu_interrupt(unsigned index)
+{
+	icr_write(machine.cpu_id[index], VECTOR_ASK);
+}
+
+void apic_stop_others(void)
+{
+	apic_stopping = true;
+	if (lapic && machine.cpus > 1)
+		icr_write(0, ICR_OTHERS | ICR_NMI);
 }
 
 /* --- devices -------------------------------------------------------------------------------------------------------- */
@@ -118,20 +154,26 @@ static void timer_interrupt(void)
 /* Called by the entry code; returns what cpu_interrupted wants to know. */
 struct arch_frame *interrupt(struct arch_frame *frame)
 {
+	struct arch_frame *interrupted = frame->cs & 3 || frame->rflags & RFLAGS_VM ? frame : NULL;
 	struct irq *irq;
 
-	info->interrupts++;
+	cpu_self()->info->interrupts++;
 	if (frame->vector == VECTOR_TIMER) {
 		timer_interrupt();
+	} else if (frame->vector == VECTOR_ASK) {
+		lapic_write(LAPIC_EOI, 0);
+		cpu_serve(interrupted);
 	} else {
 		irq = &irqs[frame->vector - VECTOR_DEVICE];
 		if (irq->handler)
 			irq->handler(irq->arg);
 	}
-	lapic_write(LAPIC_EOI, 0);
-	if (unlikely(frame->rflags & (RFLAGS_VM | RFLAGS_IOPL)))
-		cpu_exception(frame, VECTOR_PROTECTION, 0, 0);	/* what user mode cannot be; see entry.S */
-	return frame->cs & 3 ? frame : NULL;
+	if (frame->vector != VECTOR_ASK)
+		lapic_write(LAPIC_EOI, 0);
+	/* What user mode cannot be (entry.S). If it has gone away meanwhile, its flags will be masked. */
+	if (unlikely(frame->rflags & (RFLAGS_VM | RFLAGS_IOPL)) && current_env())
+		cpu_exception(frame, VECTOR_PROTECTION, 0, 0);
+	return interrupted;
 }
 
 /* A vector for a handler; 0: none is left. */
@@ -154,7 +196,7 @@ bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32
 
 void arch_irq_again(uint32_t data)
 {
-	lapic_write(LAPIC_ICR, ICR_SELF | (data & 0xff));
+	icr_write(0, ICR_SELF | (data & 0xff));
 }
 
 static uint32_t ioapic_read(unsigned i, unsigned reg)
@@ -225,7 +267,7 @@ static void ioapics_mask(void)
 	}
 }
 
-void apic_start(void)
+void apic_start_local(void)
 {
 	uint64_t base = rdmsr(MSR_APIC_BASE);
 
@@ -233,7 +275,8 @@ void apic_start(void)
 		wrmsr(MSR_APIC_BASE, base & ~(uint64_t)(BASE_X2 | BASE_ENABLE));
 	base &= ~(uint64_t)BASE_X2;
 	wrmsr(MSR_APIC_BASE, base | BASE_ENABLE);
-	lapic = arch_map_device(base & EXO_PTE_FRAME, LAPIC_BYTES);
+	if (!lapic)
+		lapic = arch_map_device(base & EXO_PTE_FRAME, LAPIC_BYTES);
 	lapic_write(LAPIC_TASK, 0);
 	lapic_write(LAPIC_LVT_INT0, LVT_MASKED);
 	lapic_write(LAPIC_LVT_INT1, LVT_NMI);
@@ -241,9 +284,16 @@ void apic_start(void)
 	lapic_write(LAPIC_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
 	lapic_write(LAPIC_DIVIDE, 0xb);		/* by 1 */
 	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
-	timer_count = (uint32_t)TICKS_MAX;
-	lapic_write(LAPIC_INITIAL, timer_count);
-	timer_tsc = rdtsc();
+}
+
+void apic_start(void)
+{
+	struct apic_timer *timer = &this_cpu()->timer;
+
+	apic_start_local();
+	timer->count = (uint32_t)TICKS_MAX;	/* to learn its rate */
+	lapic_write(LAPIC_INITIAL, timer->count);
+	timer->tsc = rdtsc();
 	pic_mask();
 	ioapics_mask();
 }

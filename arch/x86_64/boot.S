@@ -35,7 +35,7 @@ header_end:
 	.balign	4
 	.quad	PHYS(entry_pvh)
 
-	.text
+	.section .init, "ax"
 	.code32
 	.globl	entry_multiboot2, entry_pvh
 entry_multiboot2:
@@ -89,6 +89,7 @@ begin:
 	lgdt	PHYS(gdt_early)
 	ljmp	$SEL_KERNEL_CODE, $PHYS(long_mode)
 
+	.text
 	.code64
 long_mode:
 	movabs	$1f, %rax
@@ -108,6 +109,7 @@ long_mode:
 	call	start
 	ud2
 
+	.section .init, "ax"
 	.code32
 no_long_mode:
 	mov	$PHYS(no_long_mode_text), %esi
@@ -124,12 +126,13 @@ no_long_mode:
 	.section .rodata
 no_long_mode_text:
 	.asciz	"exo: this CPU has no 64-bit mode\n"
+	.globl	gdt_pointer
 gdt_pointer:
-	.word	7 * 8 - 1
+	.word	GDT_BYTES - 1
 	.quad	gdt
 	.balign	4
 gdt_early:
-	.word	7 * 8 - 1
+	.word	GDT_BYTES - 1
 	.long	PHYS(gdt)
 
 	.data
@@ -141,9 +144,23 @@ gdt:
 	.quad	0x00cf93000000ffff		/* SEL_KERNEL_DATA */
 	.quad	0x00cff3000000ffff		/* SEL_USER_DATA */
 	.quad	0x00affb000000ffff		/* SEL_USER_CODE */
-	.quad	0, 0				/* SEL_TSS */
+	.skip	GDT_BYTES - SEL_TSS		/* SEL_TSS */
 boot_nx:
 	.quad	0
+
+	/*
+	 * The map of all memory, by pages where it has the image in it, so that code and constants have no
+	 * writable twin; memory.c takes their right away. The entry above it has the no-execute bit.
+	 */
+	.section .tables, "aw"
+	.balign	4096
+	.globl	boot_pt
+boot_pt:
+	.set	page, 0
+	.rept	512
+	.quad	page + TABLE
+	.set	page, page + 4096
+	.endr
 
 	/* Read-only memory lies below, so an overflow is a fault. */
 	.section .stack, "aw"

@@ -2,15 +2,23 @@
 /*
  * The monotonic clock: the time-stamp counter, scaled by what a counter of known rate says.
  *
- * The reference is the hypervisor's word for the TSC's rate, else the HPET (it says its period), the ACPI PM timer, or
- * the PIT. There is no calibration: the first pair of readings is taken at boot, further ones when the time is read
- * anyway, at intervals that double up to REFINE_NS. Each reading starts a new piece of a line that continues the old
- * one, so time never jumps: its slope is the rate between now and a reading long ago, plus what takes the line back to
- * the reference within the next interval. A reference that wraps is told apart by the line itself; if that has become
- * too uncertain (a long sleep on a PIT), the reading only begins a new pair.
+ * The reference is the hypervisor's word for the TSC's rate, else the HPET (it says its period), the ACPI PM
+ * timer, or the PIT. There is no calibration: the first pair of readings is taken at boot, further ones when
+ * the time is read anyway, at intervals that double up to REFINE_NS. Each reading starts a new piece of a
+ * line that continues the old one, so time never jumps: its slope is the rate between now and a reading long
+ * ago, plus what takes the line back to the reference within the next interval. A reference that wraps is
+ * told apart by the line itself; if that has become too uncertain (a long sleep on a PIT), the reading only
+ * begins a new pair.
+ *
+ * Every CPU has a copy of the piece in use and reads that without a lock, until the TSC reaches `refine_at`;
+ * then it takes the lock, and the first to come makes the next piece for all. No copy is used beyond the TSC
+ * at which its piece may have been replaced, and the next one begins where that one had come to. So time is
+ * one function of the TSC, and runs back neither on one CPU nor for who moves, as long as the TSCs agree
+ * (cpus.c).
  *
  * T1 the line never falls: a reading of the TSC before the current piece counts as its beginning
- * T2 info->clock always has the piece in use; user code reads it under its sequence number
+ * T2 info->clock always has the piece in use; user code reads it under its sequence number, which is odd from
+ *    before the next piece begins
  */
 #include "arch/x86_64/port.h"
 
@@ -45,14 +53,14 @@ static struct {
 	volatile uint8_t *hpet;
 } ref;
 
+static struct spinlock clock_lock;	/* for all here */
 static struct {
-	uint64_t tsc, ns, scale;	/* the piece in use */
-	uint64_t refine_at;		/* TSC */
+	struct clock_piece piece;	/* in use */
 	uint64_t first_tsc;
 	uint32_t error_ppm;
 	struct pair older, old, last;
 	unsigned clock_tries;		/* left for the battery clock */
-} line = { .scale = ONE, .clock_tries = 8 };
+} line = { .piece.scale = ONE, .clock_tries = 8 };
 
 /* --- references ----------------------------------------------------------------------------------------------------- */
 
@@ -133,8 +141,8 @@ static bool hypervisor_start(void)
 	khz = cpuid(TSC_LEAF).eax;
 	if (khz < 1000)
 		return false;
-	line.scale = mul_div(1000000, ONE, khz);
-	line.refine_at = ~0ULL;
+	line.piece.scale = mul_div(1000000, ONE, khz);
+	line.piece.refine_at = ~0ULL;
 	line.error_ppm = 1;
 	ref.name = "hypervisor";
 	return true;
@@ -213,27 +221,11 @@ static void rtc_read(uint64_t now)
 
 /* --- the line -------------------------------------------------------------------------------------------------------- */
 
-static void publish(void)
+static inline __attribute__((always_inline)) uint64_t piece_at(const struct clock_piece *piece, uint64_t tsc)
 {
-	struct exo_clock *clock = &info->clock;
+	uint64_t delta = tsc - piece->tsc;
 
-	write_once(clock->sequence, clock->sequence | 1);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	clock->counter = line.tsc;
-	clock->ns = line.ns;
-	clock->scale = line.scale;
-	clock->error_ppm = line.error_ppm;
-	if (!clock->wall_s && line.clock_tries)
-		rtc_read(line.ns);
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	write_once(clock->sequence, (clock->sequence | 1) + 1);
-}
-
-static inline __attribute__((always_inline)) uint64_t line_at(uint64_t tsc)
-{
-	uint64_t delta = tsc - line.tsc;
-
-	return (int64_t)delta < 0 ? line.ns : line.ns + mul_shift_32(delta, line.scale);
+	return (int64_t)delta < 0 ? piece->ns : piece->ns + mul_shift_32(delta, piece->scale);
 }
 
 /* Ticks of the reference since the last reading; false: it may have wrapped any number of times. */
@@ -244,7 +236,7 @@ static bool ticks_since(uint64_t raw, uint64_t tsc, uint64_t *ticks)
 	*ticks = (raw - ref.raw) & ref.mask;
 	if (wrap == 0 || line.error_ppm == 0)
 		return true;
-	passed = mul_shift_32(tsc - line.last.tsc, line.scale);
+	passed = mul_shift_32(tsc - line.last.tsc, line.piece.scale);
 	expected = mul_div(passed, ONE, ref.tick);
 	if (mul_div(expected, line.error_ppm, 1000000) > wrap / 4) {
 		*ticks = expected;
@@ -271,51 +263,79 @@ static uint64_t slope(const struct pair *now, uint64_t at, uint64_t passed, uint
 	return behind ? rate + off : rate - off;
 }
 
-static __attribute__((noinline)) void refine(void)
+/* Make the next piece; false: it is too early. */
+static bool refine(void)
 {
 	uint64_t tsc, width, raw = read_both(&tsc, &width), ticks, at, since, passed;
 	struct pair now;
 	bool known = ticks_since(raw, tsc, &ticks);
 
 	if (!line.error_ppm && ticks < FIRST_TICKS) {
-		line.refine_at = tsc + 1000;
-		return;
+		line.piece.refine_at = tsc + 1000;
+		return false;
 	}
 	ref.raw = raw;
 	ref.ticks += ticks;
-	at = line_at(tsc);
+	at = piece_at(&line.piece, tsc);
 	now = (struct pair){ tsc, mul_shift_32(ref.ticks, ref.tick) };
 	since = now.ns - line.last.ns;
 	passed = now.ns;
 	if (known) {
-		line.scale = slope(&now, at, passed, since);
+		line.piece.scale = slope(&now, at, passed, since);
 		since = now.ns - line.older.ns;
-		width = 2 * (ref.tick >> 32) + mul_shift_32(width, line.scale) + 1;
+		width = 2 * (ref.tick >> 32) + mul_shift_32(width, line.piece.scale) + 1;
 		line.error_ppm = (uint32_t)mul_div(width, 1000000, since) + 1;
 	}
-	line.tsc = tsc;
-	line.ns = at;
+	line.piece.tsc = tsc;
+	line.piece.ns = at;
 	if (!known || now.ns - line.old.ns >= BASELINE_NS) {
 		line.older = known ? line.old : now;
 		line.old = now;
 	}
 	line.last = now;
 	passed = tsc - line.first_tsc;
-	since = mul_div(REFINE_NS, ONE, line.scale);
-	line.refine_at = tsc + (passed < since ? passed : since);
-	timer_learn(line.scale);
-	publish();
+	since = mul_div(REFINE_NS, ONE, line.piece.scale);
+	line.piece.refine_at = tsc + (passed < since ? passed : since);
+	timer_learn(line.piece.scale);
+	return true;
+}
+
+static void publish(void)
+{
+	struct exo_clock *clock = &info->clock;
+
+	clock->counter = line.piece.tsc;
+	clock->ns = line.piece.ns;
+	clock->scale = line.piece.scale;
+	clock->error_ppm = line.error_ppm;
+	if (!clock->wall_s && line.clock_tries)
+		rtc_read(line.piece.ns);
+}
+
+/* This CPU's piece has come to its end, or it has none yet. */
+static out_of_line exo_time_t now_renewed(struct clock_piece *piece)
+{
+	uint32_t *sequence = &info->clock.sequence;
+
+	spin_lock(&clock_lock);
+	if (rdtsc() >= line.piece.refine_at) {
+		write_once(*sequence, *sequence + 1);
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (refine())
+			publish();
+		__atomic_store_n(sequence, *sequence + 1, __ATOMIC_RELEASE);
+	}
+	*piece = line.piece;
+	spin_unlock(&clock_lock);
+	return piece_at(piece, rdtsc());
 }
 
 exo_time_t arch_now(void)
 {
+	struct clock_piece *piece = &this_cpu()->clock;
 	uint64_t tsc = rdtsc();
 
-	if (unlikely(tsc >= line.refine_at)) {
-		refine();
-		tsc = rdtsc();
-	}
-	return line_at(tsc);
+	return unlikely(tsc >= piece->refine_at) ? now_renewed(piece) : piece_at(piece, tsc);
 }
 
 void clock_start(void)
@@ -323,12 +343,13 @@ void clock_start(void)
 	uint64_t width;
 
 	if (hypervisor_start()) {
-		line.tsc = rdtsc();
+		line.piece.tsc = rdtsc();
+		publish();
 	} else {
 		if (!hpet_start() && !pm_start() && !pit_start())
 			boot_fail("no clock of known rate: neither HPET, ACPI PM timer, PIT nor hypervisor");
-		ref.raw = read_both(&line.tsc, &width);
-		line.last.tsc = line.old.tsc = line.older.tsc = line.first_tsc = line.tsc;
+		ref.raw = read_both(&line.piece.tsc, &width);
+		line.last.tsc = line.old.tsc = line.older.tsc = line.first_tsc = line.piece.tsc;
 	}
 	for (width = 0; ref.name[width]; width++)
 		info->clock.source[width] = ref.name[width];

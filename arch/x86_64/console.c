@@ -68,6 +68,7 @@ static void verdict(const char *text)
 
 static _Noreturn void stop(uint8_t code)
 {
+	apic_stop_others();
 	outb(DEBUG_EXIT, code);
 	for (;;)
 		__asm__ volatile("cli; hlt");

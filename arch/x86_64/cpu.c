@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPU's own set-up, and the state that an environment has in it: FS and GS base, FPU and SSE registers.
+ * A CPU's own set-up, and the state that an environment has in it: FS and GS base, FPU and SSE registers.
  *
- * Features are used only when CPUID names them; none beyond the x86-64 baseline is needed. PCID, protection keys and
- * five-level paging stay off; XSAVE stays off, so there is no state but FXSAVE's 512 bytes, and AVX is an illegal
- * instruction. The FPU changes hands eagerly: whoever loads another environment clears it, its state is saved when an
- * interruption is saved and comes back with it. What comes back was writable by the environment, so it is copied first
- * and then made harmless; the only thing that FXRSTOR refuses is a reserved bit of MXCSR.
+ * Features are used only when the first CPU's CPUID names them, and the others must have them too; none
+ * beyond the x86-64 baseline is needed. PCID, protection keys and five-level paging stay off; XSAVE stays
+ * off, so there is no state but FXSAVE's 512 bytes, and AVX is an illegal instruction. The FPU changes hands
+ * eagerly: whoever loads another environment clears it, its state is saved when an interruption is saved and
+ * comes back with it. What comes back was writable by the environment, so it is copied first and then made
+ * harmless; the only thing that FXRSTOR refuses is a reserved bit of MXCSR.
  */
 #include "arch/x86_64/port.h"
 
@@ -30,6 +31,7 @@
 #define USER_GATE		0x60	/* user mode may use it by INT */
 
 #define USER_MASK		0x00007fffffffffff
+#define RANDOM_STEP		0x9e3779b97f4a7c15
 
 struct gate {
 	uint16_t offset_0, selector;
@@ -38,7 +40,8 @@ struct gate {
 	uint32_t offset_32, reserved;
 };
 
-static struct cpu_local local;
+uint32_t cpu_features;
+static uint64_t cpu_cr4;
 static struct gate idt[256] __attribute__((aligned(16)));
 static uint32_t mxcsr_mask;
 
@@ -63,13 +66,8 @@ static void gate_set(unsigned vector, const char *entry, unsigned ist, unsigned 
 		(uint32_t)(at >> 32), 0 };
 }
 
-static void tables_load(void)
+static void idt_fill(void)
 {
-	struct {
-		uint16_t limit;
-		uint64_t base;
-	} __attribute__((packed)) pointer = { sizeof(idt) - 1, (uint64_t)idt };
-	uint64_t tss = (uint64_t)&local.tss;
 	unsigned i;
 
 	for (i = 0; i < VECTOR_END; i++)
@@ -80,39 +78,51 @@ static void tables_load(void)
 	idt[3].type |= USER_GATE;
 	for (i = VECTOR_PIC; i < 256; i++)
 		gate_set(i, entry_spurious, 0, GATE_INTERRUPT);
-	__asm__ volatile("lidt %0" : : "m"(pointer));
-
-	local.tss.rsp[0] = (uint64_t)stack_top;
-	local.tss.ist[IST_NMI - 1] = (uint64_t)stack_top + IST_BYTES;
-	local.tss.ist[IST_FATAL - 1] = (uint64_t)ist_top;
-	local.tss.iomap = sizeof(local.tss);
-	gdt[SEL_TSS / 8] = (sizeof(local.tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40 | (tss >> 24 & 0xff) << 56;
-	gdt[SEL_TSS / 8 + 1] = tss >> 32;
-	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
 }
 
-static void fpu_start(void)
+static void tables_load(struct cpu_local *self, unsigned index)
 {
-	__asm__ volatile("fxsave64 %0" : "=m"(local.fpu));
-	memcpy(&mxcsr_mask, local.fpu + FPU_MXCSR_MASK, sizeof(mxcsr_mask));
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) pointer = { sizeof(idt) - 1, (uint64_t)idt };
+	uint64_t tss = (uint64_t)&self->tss, *entry = &gdt[SEL_TSS / 8 + 2 * index];
+
+	__asm__ volatile("lidt %0" : : "m"(pointer));
+	self->tss.rsp[0] = self->stack;
+	self->tss.ist[IST_NMI - 1] = self->stack + IST_BYTES;
+	self->tss.ist[IST_FATAL - 1] = self->stack + 2 * IST_BYTES;
+	self->tss.iomap = sizeof(self->tss);
+	entry[0] = (sizeof(self->tss) - 1) | (tss & 0xffffff) << 16 | 0x89ULL << 40 |
+	    (tss >> 24 & 0xff) << 56;
+	entry[1] = tss >> 32;
+	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS + 16 * index));
+}
+
+static void fpu_start(struct cpu_local *self)
+{
+	__asm__ volatile("fxsave64 %0" : "=m"(self->fpu));
+	memcpy(&mxcsr_mask, self->fpu + FPU_MXCSR_MASK, sizeof(mxcsr_mask));
 	if (!mxcsr_mask)
 		mxcsr_mask = MXCSR_MASK_DEFAULT;
 }
 
-void cpu_start(void)
+/* What this CPU has: CPU_*, and the bits of CR4 that use it. */
+static uint32_t features(uint64_t *cr4_bits)
 {
 	struct cpuid leaf1 = cpuid(1), leaf7 = { 0 };
 	uint64_t cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	uint32_t found = 0;
 
 	if (cpuid(0).eax >= 7)
 		leaf7 = cpuid(7);
-	if (!(leaf1.edx & LEAF1_EDX_APIC) || !(leaf1.edx & LEAF1_EDX_FXSR) || !(leaf1.edx & LEAF1_EDX_SSE2))
-		boot_fail("this CPU lacks a local interrupt controller or SSE2");
+	if ((leaf1.edx & LEAF1_EDX_APIC) && (leaf1.edx & LEAF1_EDX_FXSR) && (leaf1.edx & LEAF1_EDX_SSE2))
+		found |= CPU_BASE;
 	if (leaf1.edx & LEAF1_EDX_MCE)
 		cr4 |= CR4_MCE;
 	if (leaf7.ebx & LEAF7_EBX_FSGSBASE) {
 		cr4 |= CR4_FSGSBASE;
-		local.features |= CPU_FSGSBASE;
+		found |= CPU_FSGSBASE;
 	}
 	if (leaf7.ebx & LEAF7_EBX_SMEP)
 		cr4 |= CR4_SMEP;
@@ -121,26 +131,49 @@ void cpu_start(void)
 	if (leaf7.ecx & LEAF7_ECX_UMIP)
 		cr4 |= CR4_UMIP;
 	if (leaf1.ecx & LEAF1_ECX_RDRAND)
-		local.features |= CPU_RDRAND;
-	write_cr4(cr4);
-	local.self = &local;
-	local.stack = (uint64_t)stack_top;
-	wrmsr(MSR_GS_BASE, (uint64_t)&local);
+		found |= CPU_RDRAND;
+	*cr4_bits = cr4;
+	return found;
+}
+
+bool cpu_start(struct cpu_local *self, unsigned index)
+{
+	uint64_t cr4;
+	uint32_t found = features(&cr4);
+
+	if (index == 0) {
+		if (!(found & CPU_BASE))
+			boot_fail("this CPU lacks a local interrupt controller or SSE2");
+		cpu_features = found;
+		cpu_cr4 = cr4;
+		idt_fill();
+	}
+	write_cr4(cpu_cr4 & cr4);
+	self->self = &self->generic;
+	self->stack = index ? STACK_SLOT(index) + EXO_PAGE_SIZE + STACK_BYTES : (uint64_t)stack_top;
+	self->timer.when = EXO_NEVER;
+	wrmsr(MSR_GS_BASE, (uint64_t)self);
 	wrmsr(MSR_KERNEL_GS_BASE, 0);
-	tables_load();
-	fpu_start();
+	tables_load(self, index);
+	if (index == 0)
+		fpu_start(self);
 	wrmsr(MSR_STAR, (uint64_t)(SEL_USER_DATA - 8) << 48 | (uint64_t)SEL_KERNEL_CODE << 32);
 	wrmsr(MSR_LSTAR, (uint64_t)entry_syscall);
 	wrmsr(MSR_SYSENTER_CS, 0);	/* not a way in */
 	wrmsr(MSR_CSTAR, (uint64_t)entry_syscall_compat);
 	wrmsr(MSR_FMASK, 0x74700);	/* IF TF DF NT RF VM AC are clear in the kernel */
+	return !(cpu_features & ~found) && !(cpu_cr4 & ~cr4);
 }
 
 uint64_t arch_cpu_features(void)
 {
-	return local.features & CPU_FSGSBASE ? EXO_CPU_FSGSBASE : 0;
+	return cpu_features & CPU_FSGSBASE ? EXO_CPU_FSGSBASE : 0;
 }
 
+/*
+ * Without a generator in the CPU: not secret, only different each time, from clocks. With the kernel argument
+ * `seed` the same each time. Mixed as in SplitMix64 (Steele, Lea, Flood 2014).
+ */
 uint64_t arch_random(void)
 {
 	static uint64_t state;
@@ -148,14 +181,13 @@ uint64_t arch_random(void)
 	unsigned tries;
 	bool good;
 
-	for (tries = 0; tries < 10 && (local.features & CPU_RDRAND); tries++) {
+	for (tries = 0; tries < 10 && (cpu_features & CPU_RDRAND) && !info->seed; tries++) {
 		__asm__ volatile("rdrand %0" : "=r"(value), "=@ccc"(good));
 		if (good)
 			return value;
 	}
-	/* Not secret, only different each time: clocks, mixed (after Steele, Lea, Flood: SplitMix64). */
-	state += rdtsc() ^ info->clock.wall_s << 32;
-	value = state += 0x9e3779b97f4a7c15;
+	value = RANDOM_STEP + (info->seed ? 0 : rdtsc() ^ info->clock.wall_s << 32);
+	value += __atomic_fetch_add(&state, value, __ATOMIC_RELAXED) + info->seed;
 	value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9;
 	value = (value ^ value >> 27) * 0x94d049bb133111eb;
 	return value ^ value >> 31;
@@ -171,7 +203,7 @@ static inline uint64_t canonical(uint64_t address)
 /* The bases in `env` are canonical. */
 static void bases_load(struct arch_env *env)
 {
-	if (local.features & CPU_FSGSBASE)
+	if (cpu_features & CPU_FSGSBASE)
 		__asm__ volatile("wrfsbase %0; swapgs; wrgsbase %1; swapgs" : : "r"(env->fs_base), "r"(env->gs_base));
 	else {
 		wrmsr(MSR_FS_BASE, env->fs_base);
@@ -182,7 +214,7 @@ static void bases_load(struct arch_env *env)
 /* Without FSGSBASE user code cannot choose a base itself, and env->arch has what it asked for. */
 static void bases_keep(struct arch_env *env)
 {
-	if (local.features & CPU_FSGSBASE)
+	if (cpu_features & CPU_FSGSBASE)
 		__asm__ volatile("rdfsbase %0; swapgs; rdgsbase %1; swapgs" : "=r"(env->fs_base), "=r"(env->gs_base));
 }
 
@@ -209,6 +241,16 @@ void arch_env_load(struct env *env)
 void arch_env_unload(struct env *env)
 {
 	bases_keep(&env->arch);
+}
+
+void arch_env_forget(struct env *env)
+{
+	struct cpu_local *self = this_cpu();
+
+	if (self->fpu_owner == env->id)
+		self->fpu_owner = 0;
+	if (self->env == &env->arch)
+		self->env = NULL;
 }
 
 void arch_frame_save(const struct arch_frame *frame, struct exo_regs *regs, uint8_t *fpu)

@@ -2,12 +2,14 @@
 /*
  * The kernel's half of the address space, and page-table entries.
  *
- * One map of all memory and of the devices, writable and never executable, by 2 MiB pages: memory cached, device
- * windows uncached (a window that shares 2 MiB with memory keeps memory's entry; the MTRRs make it uncached). The
- * kernel's image is mapped a second time where it is linked, by 4 KiB pages: code executable, constants read-only.
- * Tables come from a few frames at the image's end until memory is known, then from memory behind the image, and from
- * frame_boot_take once frame.c has taken over. Roots made later share all tables below the root, so a device window
- * that needs a new entry of the root must be mapped before the first environment is made.
+ * One map of all memory and of the devices, writable and never executable, by 2 MiB pages: memory cached,
+ * device windows uncached (a window that shares 2 MiB with memory keeps memory's entry; the MTRRs make it
+ * uncached). The kernel's image is mapped a second time where it is linked, by 4 KiB pages: code executable,
+ * constants read-only; and so are the first 2 MiB of the map, so that neither can be written there. Nothing
+ * is both writable and executable. Tables come from a few frames at the image's end until memory is known,
+ * then from memory behind the image, and from frame_boot_take once frame.c has taken over. Roots made later
+ * share all tables below the root, so a device window that needs a new entry of the root must be mapped
+ * before the first environment is made.
  */
 #include "arch/x86_64/port.h"
 
@@ -21,7 +23,7 @@
 #define MAP_RECLAIMABLE	3		/* firmware tables, read by now */
 
 char *arch_phys_base = (char *)PHYS_BASE;
-extern uint64_t boot_pd[PT_ENTRIES], boot_pd_high[PT_ENTRIES], boot_pt_high[PT_ENTRIES];
+extern uint64_t boot_pd[PT_ENTRIES], boot_pt[PT_ENTRIES], boot_pd_high[PT_ENTRIES], boot_pt_high[PT_ENTRIES];
 
 static paddr_t pool_next, pool_end;	/* table frames at the image's end */
 static bool memory_known;
@@ -81,8 +83,7 @@ void memory_reserve(paddr_t start, paddr_t end)
 
 /* --- mapping -------------------------------------------------------------------------------------------------------- */
 
-/* The lowest frame behind the image that is memory and not reserved. */
-static paddr_t memory_take(void)
+paddr_t memory_take(paddr_t from, paddr_t to, paddr_t bytes)
 {
 	const struct boot_range *range, *taken;
 	unsigned i, j;
@@ -90,18 +91,18 @@ static paddr_t memory_take(void)
 
 	for (i = 0; i < boot.memory_count; i++) {
 		range = &boot.memory[i];
-		pa = range->start < pool_end ? pool_end : range->start;
+		pa = range->start < from ? from : range->start;
 		for (j = 0; j < boot.reserved_count; j++) {
 			taken = &boot.reserved[j];
-			if (pa >= taken->start && pa < taken->end)
+			if (pa + bytes > taken->start && pa < taken->end)
 				pa = taken->end;
 		}
-		if (pa < range->end) {
-			memory_reserve(pa, pa + EXO_PAGE_SIZE);
+		if (pa + bytes <= range->end && pa + bytes <= to) {
+			memory_reserve(pa, pa + bytes);
 			return pa;
 		}
 	}
-	boot_fail("memory is too small for the kernel's page tables");
+	return 0;
 }
 
 static uint64_t *table_make(uint64_t *entry)
@@ -114,7 +115,9 @@ static uint64_t *table_make(uint64_t *entry)
 	} else if (frame_table) {
 		pa = (paddr_t)frame_boot_take(1, EXO_FRAME_KERNEL) << EXO_PAGE_SHIFT;
 	} else if (memory_known) {
-		pa = memory_take();
+		pa = memory_take(pool_end, PHYS_LIMIT, EXO_PAGE_SIZE);
+		if (!pa)
+			boot_fail("memory is too small for the kernel's page tables");
 	} else {
 		boot_fail("the loader's records lie too far apart");
 	}
@@ -149,26 +152,37 @@ void memory_map(paddr_t start, paddr_t end, bool device)
 	}
 }
 
-/* The image's final mapping; the identity mapping goes. */
+/* The image's final mappings; the identity mapping goes. */
 void memory_early(void)
 {
-	uint64_t flags;
+	uint64_t flags, index;
 	char *page;
 
 	pool_next = image_pa(pool_start);
 	pool_end = image_pa(image_end);
 	for (page = image_start; page < pool_start; page += EXO_PAGE_SIZE) {
+		index = image_pa(page) >> EXO_PAGE_SHIFT;
 		flags = PTE_PRESENT;
 		if (page >= text_end)
 			flags |= boot_nx;
 		if (page >= rodata_end)
 			flags |= PTE_WRITE;
-		boot_pt_high[image_pa(page) >> EXO_PAGE_SHIFT] = image_pa(page) | flags;
+		else
+			boot_pt[index] &= ~PTE_WRITE;
+		boot_pt_high[index] = image_pa(page) | flags;
 	}
 	boot_pd_high[0] = image_pa(boot_pt_high) | PTE_PRESENT | PTE_WRITE;
-	boot_pd[0] |= boot_nx;
+	boot_pd[0] = image_pa(boot_pt) | PTE_PRESENT | PTE_WRITE | boot_nx;
 	boot_pml4[0] = 0;
 	write_cr3(image_pa(boot_pml4));
+}
+
+void memory_map_stack(uint64_t va, exo_pfn_t pfn, unsigned count)
+{
+	uint64_t *entry = &boot_pt_high[(va - KERNEL_BASE) >> EXO_PAGE_SHIFT];
+
+	for (; count; count--)
+		*entry++ = (uint64_t)pfn++ << EXO_PAGE_SHIFT | PTE_PRESENT | PTE_WRITE | boot_nx;
 }
 
 /* --- memory at boot ------------------------------------------------------------------------------------------------- */
@@ -312,17 +326,17 @@ uint64_t arch_pte_table(exo_pfn_t pfn)
 void arch_tlb_page(uint64_t va)
 {
 	__asm__ volatile("invlpg (%0)" : : "r"(va) : "memory");
-	info->invalidations++;
+	cpu_self()->info->invalidations++;
 }
 
 void arch_tlb_all(void)
 {
 	write_cr3(read_cr3());
-	info->invalidations++;
+	cpu_self()->info->invalidations++;
 }
 
 void arch_space_load(exo_pfn_t root)
 {
 	write_cr3(root ? (paddr_t)root << EXO_PAGE_SHIFT : image_pa(boot_pml4));
-	info->switches++;
+	cpu_self()->info->switches++;
 }

@@ -6,12 +6,13 @@ _Noreturn void start(unsigned loader, uint32_t record)
 {
 	console_start();
 	memory_early();
-	cpu_start();
+	cpu_start(&cpu_first, 0);
 	firmware_read(loader, record);
 	memory_read();
 	acpi_read();
 	clock_start();
 	apic_start();
+	cpus_find();
 	memory_finish();
 	kernel_main();
 }

@@ -17,6 +17,7 @@
 .macro hand_over
 	mov	%gs:CPU_ENV, %rbx
 	mov	%rbp, %gs:CPU_ENV
+	mov	%rbp, %gs:CPU_CURRENT
 	mov	ENV_ID(%rbp), %rax
 	mov	%rax, %gs:CPU_FPU_OWNER
 	fninit
@@ -24,10 +25,11 @@
 	mov	ENV_ROOT(%rbp), %eax
 	cmp	%eax, ENV_ROOT(%rbx)
 	je	1f
+	mov	%eax, %gs:CPU_SPACE
 	shl	$12, %rax
 	mov	%rax, %cr3
-	mov	info, %rax
-	incq	INFO_SWITCHES(%rax)
+	mov	%gs:CPU_INFO, %rax
+	incq	CPU_INFO_SWITCHES(%rax)
 1:
 .endm
 
@@ -36,7 +38,7 @@
 	 * FSGSBASE.
 	 */
 .macro hand_bases slow
-	testb	$CPU_FSGSBASE, %gs:CPU_FEATURES
+	testb	$CPU_FSGSBASE, cpu_features
 	jz	\slow
 	rdfsbase %rax
 	mov	%rax, ENV_FS_BASE(%rbx)

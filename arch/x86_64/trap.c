@@ -2,9 +2,10 @@
 /*
  * A broken kernel's last words: registers, and the stack with names.
  *
- * The names are a list of records (address's low half, name) in .symbols, in ascending order, which the build makes
- * from the kernel's first link. The stack is followed by frame pointers, within the kernel's stacks only, so a wrong
- * one ends the walk and nothing else. All this works on any stack and with any GS.
+ * The names are a list of records (address's low half, name) in .symbols, in ascending order, which the build
+ * makes from the kernel's first link. The stack is followed by frame pointers, within the kernel's stacks
+ * only, so a wrong one ends the walk and nothing else. All this works on any stack and with any GS. At last
+ * the other CPUs stop.
  */
 #include "arch/x86_64/port.h"
 
@@ -45,13 +46,26 @@ static void print_address(uint64_t address, unsigned back)
 	kprintf("  %016lx %s+0x%lx\n", address, name, offset + back);
 }
 
+/* May 16 bytes there be read as part of a stack? */
+static bool on_stack(uint64_t at)
+{
+	uint64_t offset = at - KERNEL_BASE, in_slot = offset % STACK_SLOT_BYTES;
+
+	if (at % 8)
+		return false;
+	if (at >= (uint64_t)stack_start && at <= (uint64_t)ist_top - 16)
+		return true;
+	return offset >= STACK_SLOT_BYTES && offset < machine.cpus * STACK_SLOT_BYTES &&
+	    in_slot >= EXO_PAGE_SIZE && in_slot <= STACK_SLOT_BYTES - 16;
+}
+
 static void backtrace(uint64_t frame)
 {
 	unsigned depth;
 	uint64_t next;
 
 	for (depth = 0; depth < DEPTH_MAX; depth++) {
-		if (frame % 8 || frame < (uint64_t)stack_start || frame > (uint64_t)ist_top - 16)
+		if (!on_stack(frame))
 			return;
 		print_address(((const uint64_t *)frame)[1], 1);
 		next = *(const uint64_t *)frame;
@@ -93,6 +107,8 @@ _Noreturn void trap_kernel(const struct arch_frame *frame, uint64_t address)
 /* Somebody asks what goes on, or hardware complains: said, and that is all. */
 void trap_nmi(const struct arch_frame *frame)
 {
+	while (apic_stopping)
+		__asm__ volatile("cli; hlt");
 	kprintf("exo: non-maskable interrupt\n");
 	print_frame(frame, 0);
 }
