@@ -35,7 +35,7 @@ static bool grow(void)
 	if (growing || table_frames == EXO_CAP_FRAMES_MAX)
 		return false;
 	growing = true;
-	if (frame_alloc_run(1, &frame) && exo_cap_table(frame.cap, frame.first) >= 0) {
+	if (frame_alloc_object(1, &frame) && exo_cap_table(frame.cap, frame.first) >= 0) {
 		exo_vaddr_t va = EXO_VA_CAPS + (exo_vaddr_t)table_frames * EXO_PAGE_SIZE;
 		grown = space_map_frame(va, EXO_MAP_READ, &frame) >= 0;
 		if (grown)

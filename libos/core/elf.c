@@ -2,9 +2,9 @@
 /*
  * ELF64 x86-64 executables in memory (System V ABI, gABI chapters 4 and 5). See elf.h.
  *
- * The image may lie at any address and contain anything: headers are copied out before they are looked at (no
- * alignment is assumed, no field is read twice), and a range is accepted only as offset <= size && length <=
- * size - offset, which cannot wrap.
+ * The image may lie at any address and contain anything: headers are copied out before they are looked
+ * at (no alignment is assumed, no field is read twice), and a range is accepted only as offset <= size
+ * && length <= size - offset, which cannot wrap.
  */
 #include <string.h>
 
@@ -17,8 +17,22 @@
 #define ET_DYN		3
 #define EM_X86_64	62
 #define PT_LOAD		1
+#define PT_DYNAMIC	2
 #define PT_INTERP	3
 #define PT_NOTE		4
+#define PT_GNU_RELRO	0x6474e552
+#define DT_NULL		0
+#define DT_NEEDED	1
+#define DT_PLTRELSZ	2
+#define DT_RELA		7
+#define DT_RELASZ	8
+#define DT_RELAENT	9
+#define DT_REL		17
+#define DT_TEXTREL	22
+#define DT_FLAGS	30
+#define DT_RELR		36
+#define DF_TEXTREL	4
+#define R_X86_64_RELATIVE 8
 #define SHT_NULL	0
 #define SHT_SYMTAB	2
 #define SHT_NOBITS	8
@@ -56,6 +70,15 @@ struct sym {
 	uint64_t value, size;
 };
 
+struct dyn {
+	uint64_t tag, value;
+};
+
+struct rela {
+	uint64_t target, info, addend;
+};
+
+_Static_assert(sizeof(struct dyn) == 16 && sizeof(struct rela) == 24, "as in the gABI");
 _Static_assert(sizeof(struct ehdr) == 64 && sizeof(struct phdr) == 56, "as in the gABI");
 _Static_assert(sizeof(struct shdr) == 64 && sizeof(struct sym) == 24, "as in the gABI");
 
@@ -136,11 +159,10 @@ static enum elf_status check_type(const struct ehdr *eh)
 {
 	switch (eh->type) {
 	case ET_EXEC:
+	case ET_DYN:
 		return eh->phnum ? ELF_OK : ELF_PHDR_COUNT;
 	case ET_REL:
 		return ELF_TYPE_OBJECT;
-	case ET_DYN:
-		return ELF_TYPE_DYNAMIC;
 	}
 	return ELF_TYPE;
 }
@@ -157,6 +179,8 @@ static enum elf_status check_segment(const struct file *f, const struct phdr *ph
 		return ELF_SEGMENT_WINDOW;
 	if ((ph->vaddr ^ ph->offset) % PAGE)
 		return ELF_SEGMENT_ALIGN;
+	if (ph->align & (ph->align - 1) || ph->align > ELF_ALIGN_MAX)
+		return ELF_ALIGNMENT;
 	if ((ph->flags & ELF_W) && (ph->flags & ELF_X))
 		return ELF_SEGMENT_WX;
 	if (!(ph->flags & ELF_R))
@@ -215,8 +239,201 @@ static int entry_ok(const struct elf_image *out)
 	return 0;
 }
 
+/* Headers other than those of segments; an empty one says nothing. */
+struct more {
+	struct phdr dynamic, protect;
+};
+
+static enum elf_status read_segments(const struct file *f, struct elf_image *out, struct more *more,
+				     uint64_t low, uint64_t high)
+{
+	for (unsigned i = 0; i < f->eh.phnum; i++) {
+		enum elf_status status;
+		struct phdr ph;
+
+		read_phdr(f, i, &ph);
+		if (ph.type == PT_INTERP)
+			return ELF_INTERPRETER;
+		if (!ph.memsz && !ph.filesz)
+			continue;
+		if (ph.type == PT_DYNAMIC) {
+			if (more->dynamic.filesz)
+				return ELF_DYNAMIC_COUNT;
+			if (!ph.filesz || !inside(f, ph.offset, ph.filesz))
+				return ELF_DYNAMIC_PLACE;
+			more->dynamic = ph;
+		} else if (ph.type == PT_GNU_RELRO) {
+			if (more->protect.memsz || !ph.memsz || ph.vaddr + ph.memsz < ph.vaddr)
+				return ELF_PROTECT;
+			more->protect = ph;
+		}
+		if (ph.type != PT_LOAD)
+			continue;
+		status = check_segment(f, &ph, low, high);
+		if (!status)
+			status = insert(out, &ph);
+		if (status)
+			return status;
+		if (ph.align > out->align)
+			out->align = ph.align;
+	}
+	return out->count ? ELF_OK : ELF_SEGMENT_NONE;
+}
+
+/* --- what is not writable once it is relocated ------------------------------------------------------- */
+
+/* Whole pages at the beginning of a writable segment become a segment of their own. */
+static enum elf_status protect(struct elf_image *out, const struct phdr *ph)
+{
+	uint64_t start = page_down(ph->vaddr), end = page_down(ph->vaddr + ph->memsz);
+	struct elf_segment *s = out->segment, *rest;
+
+	if (start >= end)
+		return ELF_OK;
+	while (page_down(s->vaddr) != start || !(s->flags & ELF_W))
+		if (++s == out->segment + out->count)
+			return ELF_PROTECT;
+	if (end > page_up(end_of(s)))
+		return ELF_PROTECT;
+	if (end < end_of(s)) {
+		if (out->count == ELF_SEGMENTS_MAX)
+			return ELF_SEGMENT_COUNT;
+		rest = s + 1;
+		memmove(rest, s, (size_t)(out->segment + out->count - s) * sizeof(*s));
+		out->count++;
+		s->memsz = end - s->vaddr;
+		s->filesz = s->filesz < s->memsz ? s->filesz : s->memsz;
+		rest->vaddr = end;
+		rest->offset += s->memsz;
+		rest->memsz -= s->memsz;
+		rest->filesz -= s->filesz;
+		if (!rest->filesz)
+			rest->offset = 0;	/* nothing of it is in the file */
+	}
+	s->flags = ELF_R | ELF_RELRO;
+	return ELF_OK;
+}
+
+/* --- relocations ------------------------------------------------------------------------------------- */
+
+static void read_rela(const void *image, const struct elf_image *elf, uint32_t i, struct rela *rela)
+{
+	memcpy(rela, (const unsigned char *)image + elf->relocs_at + i * sizeof(*rela), sizeof(*rela));
+}
+
+/* The segment in whose part of the file these addresses lie; NULL: none. */
+static const struct elf_segment *segment_of(const struct elf_image *out, uint64_t vaddr, uint64_t length)
+{
+	for (unsigned i = 0; i < out->count; i++) {
+		const struct elf_segment *s = &out->segment[i];
+
+		if (vaddr >= s->vaddr && vaddr - s->vaddr <= s->filesz &&
+		    length <= s->filesz - (vaddr - s->vaddr))
+			return s;
+	}
+	return NULL;
+}
+
+/* What the dynamic section says about relocations: *table, its bytes, and the size of one. */
+static enum elf_status read_dynamic(const struct file *f, const struct phdr *ph, uint64_t *table,
+				    uint64_t *bytes, uint64_t *each)
+{
+	uint64_t count = ph->filesz / sizeof(struct dyn), seen = 0;
+	struct dyn dyn = { DT_NEEDED, 0 };
+
+	for (uint64_t i = 0; i < count && i < ELF_DYNAMIC_MAX; i++) {
+		memcpy(&dyn, f->base + ph->offset + i * sizeof(dyn), sizeof(dyn));
+		if (dyn.tag == DT_NULL)
+			return ELF_OK;
+		if (dyn.tag == DT_NEEDED)
+			return ELF_NEEDED;
+		if (dyn.tag == DT_TEXTREL || (dyn.tag == DT_FLAGS && dyn.value & DF_TEXTREL))
+			return ELF_RELOC_TEXT;
+		if (dyn.tag == DT_REL || dyn.tag == DT_RELR || (dyn.tag == DT_PLTRELSZ && dyn.value))
+			return ELF_RELOC_KIND;
+		if (dyn.tag != DT_RELA && dyn.tag != DT_RELASZ && dyn.tag != DT_RELAENT)
+			continue;
+		if (seen & 1u << dyn.tag)
+			return ELF_DYNAMIC_TWICE;
+		seen |= 1u << dyn.tag;
+		*(dyn.tag == DT_RELA ? table : dyn.tag == DT_RELASZ ? bytes : each) = dyn.value;
+	}
+	return ELF_DYNAMIC_END;
+}
+
+static enum elf_status check_relocs(const struct file *f, const struct elf_image *out)
+{
+	const struct elf_segment *s = out->segment;
+	uint64_t next = 0;
+
+	for (uint32_t i = 0; i < out->relocs; i++) {
+		struct rela rela;
+
+		read_rela(f->base, out, i, &rela);
+		if (rela.info != R_X86_64_RELATIVE)
+			return ELF_RELOC_KIND;
+		if (rela.target < next)
+			return ELF_RELOC_ORDER;
+		if (rela.target % 8 || rela.target > UINT64_MAX - 8)
+			return ELF_RELOC_TARGET;
+		next = rela.target + 8;
+		if (rela.target < s->vaddr || next > s->vaddr + s->filesz)
+			s = segment_of(out, rela.target, 8);
+		if (!s || !(s->flags & (ELF_W | ELF_RELRO)))
+			return ELF_RELOC_TARGET;
+	}
+	return ELF_OK;
+}
+
+static enum elf_status find_relocs(const struct file *f, struct elf_image *out, const struct phdr *dynamic)
+{
+	uint64_t table = 0, bytes = 0, each = sizeof(struct rela);
+	enum elf_status status = read_dynamic(f, dynamic, &table, &bytes, &each);
+	const struct elf_segment *s;
+
+	if (status || !bytes)
+		return status;
+	if (each != sizeof(struct rela) || bytes % each)
+		return ELF_RELOC_SIZE;
+	if (bytes / each > ELF_RELOCS_MAX)
+		return ELF_RELOC_COUNT;
+	s = segment_of(out, table, bytes);
+	if (!s)
+		return ELF_RELOC_PLACE;
+	out->relocs_at = s->offset + (table - s->vaddr);
+	out->relocs = (uint32_t)(bytes / each);
+	return check_relocs(f, out);
+}
+
+void elf_relocate(const struct elf_image *elf, const void *image, uint64_t base, void *to, uint64_t from,
+		  size_t bytes)
+{
+	uint32_t low = 0, high = elf->relocs;
+	struct rela rela;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		read_rela(image, elf, middle, &rela);
+		if (rela.target < from)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < elf->relocs; low++) {
+		uint64_t value;
+
+		read_rela(image, elf, low, &rela);
+		if (rela.target < from || rela.target - from >= bytes || bytes - (rela.target - from) < 8)
+			break;
+		value = base + rela.addend;
+		memcpy((char *)to + (rela.target - from), &value, sizeof(value));
+	}
+}
+
 enum elf_status elf_load(struct elf_image *out, const void *image, size_t size, uint64_t low, uint64_t high)
 {
+	struct more more = { .dynamic = { .type = PT_DYNAMIC } };
 	struct file f;
 	enum elf_status status = open_headers(&f, image, size);
 
@@ -226,27 +443,20 @@ enum elf_status elf_load(struct elf_image *out, const void *image, size_t size, 
 		return status;
 	memset(out, 0, sizeof(*out));
 	out->entry = f.eh.entry;
-	for (unsigned i = 0; i < f.eh.phnum; i++) {
-		struct phdr ph;
-
-		read_phdr(&f, i, &ph);
-		if (ph.type == PT_INTERP)
-			return ELF_INTERPRETER;
-		if (ph.type != PT_LOAD || (!ph.memsz && !ph.filesz))
-			continue;
-		status = check_segment(&f, &ph, low, high);
-		if (!status)
-			status = insert(out, &ph);
-		if (status)
-			return status;
-	}
-	if (!out->count)
-		return ELF_SEGMENT_NONE;
+	out->align = PAGE;
+	out->movable = f.eh.type == ET_DYN;
+	status = read_segments(&f, out, &more, out->movable ? 0 : low, out->movable ? high - low : high);
+	if (status)
+		return status;
 	if (!entry_ok(out))
 		return ELF_ENTRY;
 	out->low = page_down(out->segment[0].vaddr);
 	out->high = page_up(end_of(&out->segment[out->count - 1]));
-	return ELF_OK;
+	if (more.protect.memsz)
+		status = protect(out, &more.protect);
+	if (!status && more.dynamic.filesz)
+		status = find_relocs(&f, out, &more.dynamic);
+	return status;
 }
 
 static void extend(size_t *end, uint64_t offset, uint64_t length)

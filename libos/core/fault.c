@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What upcall.S calls: exceptions, transfers, the run hook, sleeping; and how a program ends by a fault.
+ * What upcall.S calls: exceptions, transfers, the hooks at run and at the slice's end; and how a program ends by a fault.
  */
 #include <string.h>
+#include "libos/core/share.h"
 #include "libos/core/thread.h"
 #include "libos/vm/vm.h"
 
@@ -14,9 +15,12 @@
 
 static core_exception_fn handlers[VECTORS];
 static void (*run_hook)(uint64_t reasons, struct exo_regs *regs);
+static exo_cap_t (*end_hook)(exo_time_t until, struct exo_regs *regs);
+
+_Static_assert(offsetof(struct exo_disp, pending) == 0x060, "upcall.S: PENDING");
 
 void core_deferred(void);
-void core_run_entry(void), core_run_entry_hooked(void);
+void core_run_entry(void), core_run_entry_hooked(void), core_end_entry(void);
 
 static const char *const vector_names[VECTORS] = {
 	[0] = "division error", [1] = "debug trap", [3] = "breakpoint", [4] = "overflow",
@@ -97,9 +101,14 @@ void core_fault(uint64_t vector)
 		fault_other(why);
 }
 
-/* Entered by core_off_entry: upcall code itself has failed. Its state is shown where reports look for it. */
+/*
+ * Entered by core_off_entry: upcall code itself has failed. If the other side has taken shared memory away under it, it
+ * goes on with a page that is nobody's. Else the state is shown where reports look for it.
+ */
 void core_fault_off(void)
 {
+	if (core_disp->fault.vector == PAGE_FAULT && share_mend(core_disp->fault.address))
+		return;
 	core_disp->on = core_disp->fault;
 	core_die(&core_disp->on, "in a fault handler, or with upcalls off");
 }
@@ -114,6 +123,19 @@ void core_on_run(void (*hook)(uint64_t reasons, struct exo_regs *regs))
 {
 	run_hook = hook;
 	core_disp->run_entry = (uint64_t)(hook ? core_run_entry_hooked : core_run_entry);
+}
+
+/* Entered by core_end_entry. */
+exo_cap_t core_slice_end(exo_time_t until)
+{
+	return end_hook(until, &core_disp->on);
+}
+
+void core_on_slice_end(exo_cap_t (*hook)(exo_time_t until, struct exo_regs *regs))
+{
+	if (hook)
+		end_hook = hook;	/* an upcall that is under way still finds one */
+	core_disp->end_entry = hook ? (uint64_t)core_end_entry : 0;
 }
 
 static void refuse(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,

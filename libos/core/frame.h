@@ -27,6 +27,10 @@ struct frame {
  */
 bool frame_alloc(struct frame *frame);
 bool frame_alloc_run(uint32_t count, struct frame *frame);
+/* The same for what will be a kernel object and not come back: a large program has such frames apart. */
+bool frame_alloc_object(uint32_t count, struct frame *frame);
+/* A slot below those of all runs, for what shall be taken by force last; any other, if it is in use. */
+uint32_t frame_low_slot(void);
 /* One of those that were reserved. */
 bool frame_alloc_reserved(struct frame *frame);
 /*
@@ -39,6 +43,31 @@ void frame_unreserve(uint32_t count);
 void frame_free(exo_pfn_t pfn);
 /* Give back what can be given back; returns how many frames. */
 uint32_t frame_trim(void);
+/*
+ * The same up to a number of frames: what was never used first, then the unused ends of runs. frame_give_back_now is
+ * [upcall] at any moment: it gives nothing while a thread is inside the allocator.
+ */
+uint32_t frame_give_back(uint32_t count);
+uint32_t frame_give_back_now(uint32_t count);
+struct frame_run {
+	exo_cap_t cap;
+	exo_pfn_t first;
+	uint32_t count;
+};
+/*
+ * Make unused frames the ends of runs, by moving pages of core's own regions, and give `count` back. Returns how many
+ * were. For threads. pack.c
+ */
+uint32_t frame_pack(uint32_t count);
+/* For that: the runs, in the order in which they were taken; an unused frame that is not in [first, end). */
+uint32_t frame_runs(void);
+bool frame_run_at(uint32_t index, struct frame_run *run);
+bool frame_alloc_outside(exo_pfn_t first, exo_pfn_t end, struct frame *frame);
+/*
+ * Forget what was taken by force; returns how many frames. For threads and fault handlers (0 inside the allocator).
+ * Frames that had been handed out are their users' loss: pages of theirs are not mapped any more.
+ */
+uint32_t frame_resync(void);
 /* Which capability of the allocator covers a frame; false: none. */
 bool frame_find(exo_pfn_t pfn, struct frame *frame);
 
@@ -50,11 +79,6 @@ uint32_t frame_left(void);
 
 /* A bag: runs of frames for a purpose of their own, e.g. a child's; taken exactly, dropped together. */
 #define FRAME_BAG_RUNS	16
-struct frame_run {
-	exo_cap_t cap;
-	exo_pfn_t first;
-	uint32_t count;
-};
 struct frame_bag {
 	uint32_t runs;
 	struct frame_run run[FRAME_BAG_RUNS];

@@ -31,6 +31,13 @@ const struct exo_env_info *info_env(uint32_t index)
 	return table_entry(&table, &core_info->envs, index);
 }
 
+const struct exo_cpu_info *info_cpu(uint32_t index)
+{
+	static const char *table;
+
+	return table_entry(&table, &core_info->cpu, index);
+}
+
 const struct exo_slice_info *info_slice(uint32_t index)
 {
 	static const char *table;

@@ -11,15 +11,23 @@
 
 #define FRAMES_MAX	16	/* of a backtrace */
 
-static void print_place(const char *before, uint64_t address, uint64_t look_up, const void *image,
-			size_t bytes)
+/* The patient's image: where its file lies here, and how far above the file's addresses it runs. */
+struct image {
+	const void *file;
+	size_t bytes;
+	exo_vaddr_t base;
+};
+
+/* `back`: 1 for a return address, which may lie behind its function's end. */
+static void print_place(const char *before, uint64_t address, unsigned back, const struct image *image)
 {
 	struct elf_symbol symbol;
+	uint64_t look_up = address - back - image->base;
 
 	core_print("%s0x%lx", before, address);
-	if (image && elf_symbol(image, bytes, look_up, &symbol) == ELF_OK)
+	if (image->file && elf_symbol(image->file, image->bytes, look_up, &symbol) == ELF_OK)
 		core_print(" %.*s+0x%lx", (int)(symbol.name_len < 80 ? symbol.name_len : 80), symbol.name,
-			   symbol.offset + (address - look_up));
+			   symbol.offset + back);
 	core_print("\n");
 }
 
@@ -36,17 +44,17 @@ static void print_registers(const struct exo_regs *regs)
 }
 
 /* Frame pointers must rise and be readable; else the chain ends. */
-static void print_backtrace(exo_cap_t env, const struct exo_regs *regs, const void *image, size_t bytes)
+static void print_backtrace(exo_cap_t env, const struct exo_regs *regs, const struct image *image)
 {
 	uint64_t frame = regs->rbp, link[2];
 
-	print_place("  #0 ", regs->rip, regs->rip, image, bytes);
+	print_place("  #0 ", regs->rip, 0, image);
 	for (int i = 1; i < FRAMES_MAX; i++) {
 		char before[16];
 		if (frame % 8 || spawn_read(env, frame, link, sizeof(link)) != sizeof(link) || !link[1])
 			break;
 		core_format(before, sizeof(before), "  #%d ", i);
-		print_place(before, link[1], link[1] - 1, image, bytes);
+		print_place(before, link[1], 1, image);
 		if (link[0] <= frame)
 			break;
 		frame = link[0];
@@ -54,8 +62,9 @@ static void print_backtrace(exo_cap_t env, const struct exo_regs *regs, const vo
 }
 
 void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *info, const void *image,
-		  size_t bytes)
+		  size_t bytes, exo_vaddr_t base)
 {
+	const struct image file = { image, bytes, base };
 	uint64_t area = EXO_VA_DISP + (info->rip ? EXO_DISP_FAULT : EXO_DISP_ON);
 	struct exo_regs regs;
 
@@ -67,7 +76,7 @@ void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *in
 	}
 	if (info->cause == 14)
 		core_print(": %s of address 0x%lx", core_access_name(regs.error), regs.address);
-	print_place(" at ", regs.rip, regs.rip, image, bytes);
+	print_place(" at ", regs.rip, 0, &file);
 	print_registers(&regs);
-	print_backtrace(env, &regs, image, bytes);
+	print_backtrace(env, &regs, &file);
 }

@@ -3,6 +3,7 @@
  * Page-table entries by batches of struct exo_map in the argument frame. See space.h.
  */
 #include "libos/core/space.h"
+#include "libos/core/spawn.h"
 
 #define BATCH	64	/* descriptors of single pages that one call is given */
 
@@ -22,27 +23,30 @@ static int64_t take_run(struct frame_bag *bag, uint32_t count, struct frame *fra
 {
 	if (bag)
 		return frame_bag_take(bag, count, frame);
-	return frame_alloc_run(count, frame) ? 0 : -EXO_EQUOTA;
+	return frame_alloc_object(count, frame) ? 0 : -EXO_EQUOTA;
 }
 
-/* Link what is missing on the way to the page table of an address, from the bottom up. */
-static int64_t link_tables(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va)
+/* Link what is missing on the way to an address's table of pages, or of large ones, from the bottom up. */
+static int64_t link_tables(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, bool large)
 {
-	struct frame frame[EXO_LEVEL_512G + 1];
-	int64_t error;
+	static const uint8_t small_levels[] = { EXO_LEVEL_PAGES, EXO_LEVEL_1G, EXO_LEVEL_512G, 0 };
+	static const uint8_t large_levels[] = { EXO_LEVEL_LARGE, EXO_LEVEL_512G, 0 };
+	const uint8_t *level = large ? large_levels : small_levels;
+	struct frame frame[3];
+	int64_t error = -EXO_EINVAL;
+	unsigned i;
 
-	for (unsigned level = EXO_LEVEL_PAGES; level <= EXO_LEVEL_512G; level++) {
-		error = take_run(bag, level == EXO_LEVEL_PAGES ? 3 : 1, &frame[level]);
+	for (i = 0; level[i]; i++) {
+		error = take_run(bag, i == 0 ? 3 : 1, &frame[i]);
 		if (error)
 			return error;
-		error = exo_space_table(space, va, level, frame[level].cap, frame[level].first);
-		if (error == -EXO_ENOTABLE)
-			continue;
-		while (error >= 0 && --level >= EXO_LEVEL_PAGES)
-			error = exo_space_table(space, va, level, frame[level].cap, frame[level].first);
-		return error < 0 ? error : 0;
+		error = exo_space_table(space, va, level[i], frame[i].cap, frame[i].first);
+		if (error != -EXO_ENOTABLE)
+			break;
 	}
-	return -EXO_EINVAL;
+	while (error >= 0 && i-- > 0)
+		error = exo_space_table(space, va, level[i], frame[i].cap, frame[i].first);
+	return error < 0 ? error : 0;
 }
 
 int64_t space_write_all(exo_cap_t space, struct frame_bag *bag, uint64_t offset, uint32_t count)
@@ -51,7 +55,7 @@ int64_t space_write_all(exo_cap_t space, struct frame_bag *bag, uint64_t offset,
 		int64_t done = exo_space_write(space, offset, count);
 		if (done == -EXO_ENOTABLE) {
 			const struct exo_map *map = core_arg(offset);
-			int64_t error = link_tables(space, bag, PAGE_DOWN(map->va));
+			int64_t error = link_tables(space, bag, PAGE_DOWN(map->va), map->va & EXO_MAP_LARGE);
 			if (error)
 				return error;
 			continue;
@@ -71,7 +75,7 @@ static __attribute__((noinline)) int64_t map_frame_slowly(int64_t error)
 	struct exo_map wanted = *map;
 
 	if (error == -EXO_ENOTABLE)
-		error = link_tables(own, NULL, PAGE_DOWN(wanted.va));
+		error = link_tables(own, NULL, PAGE_DOWN(wanted.va), false);
 	if (error)
 		return error;
 	*map = wanted;
@@ -127,6 +131,92 @@ int64_t space_protect(exo_vaddr_t va, unsigned flags, uint32_t pages)
 {
 	return space_map(va, flags, EXO_CAP_NONE, 0, pages);
 }
+
+int64_t space_protect_page(exo_vaddr_t va, unsigned flags)
+{
+	const struct frame none = { .cap = EXO_CAP_NONE };
+
+	return space_map_frame(va, flags, &none);
+}
+
+/* --- large pages ---------------------------------------------------------------------------------------- */
+
+/* Frames from pfn on, all of them or none. */
+static int64_t take_at(exo_pfn_t pfn, uint32_t count)
+{
+	int64_t cap = exo_frame_take(caps_slot(), pfn, EXO_TAKE_MAX), got = EXO_TAKE_MAX;
+	uint32_t have;
+
+	if (cap < 0)
+		return cap;
+	for (have = EXO_TAKE_MAX; have < count; have += (uint32_t)got) {
+		uint32_t more = count - have < EXO_TAKE_MAX ? count - have : EXO_TAKE_MAX;
+		got = exo_frame_take((exo_cap_t)cap, EXO_PFN_ANY, more);
+		if (got < 0) {
+			caps_delete((exo_cap_t)cap);
+			return got;
+		}
+	}
+	return cap;
+}
+
+static bool all_free(exo_pfn_t pfn, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct exo_frame_info *frame = info_frame(pfn + i);
+		if (!frame || frame->state != EXO_FRAME_FREE)
+			return false;
+	}
+	return true;
+}
+
+int64_t space_large_take(uint32_t count)
+{
+	uint32_t frames = count * EXO_LARGE_FRAMES;
+
+	core_stack();
+	if (!count || count > core_info->frames_total / EXO_LARGE_FRAMES)
+		return -EXO_EINVAL;
+	for (exo_pfn_t pfn = 0; pfn + frames <= core_info->frames_total; pfn += EXO_LARGE_FRAMES) {
+		int64_t cap = all_free(pfn, frames) ? take_at(pfn, frames) : -EXO_EBUSY;
+		if (cap != -EXO_EBUSY)
+			return cap;
+	}
+	return -EXO_EFULL;
+}
+
+int64_t space_map_large(exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t count)
+{
+	struct exo_map *map = core_arg(0);
+
+	core_stack();
+	while (count) {
+		uint32_t part = count < EXO_LARGE_BATCH_MAX ? count : EXO_LARGE_BATCH_MAX;
+		uint32_t left = 512 - (uint32_t)(va / SPACE_LARGE_BYTES) % 512;
+		if (part > left)
+			part = left;
+		*map = (struct exo_map){ va | flags | EXO_MAP_LARGE, cap, first, part, 0 };
+		int64_t error = space_write_all(own, NULL, 0, 1);
+		if (error)
+			return error;
+		va += part * SPACE_LARGE_BYTES;
+		first += part * EXO_LARGE_FRAMES;
+		count -= part;
+	}
+	return 0;
+}
+
+int64_t space_protect_large(exo_vaddr_t va, unsigned flags, uint32_t count)
+{
+	return space_map_large(va, flags, EXO_CAP_NONE, 0, count);
+}
+
+int64_t space_seal(void)
+{
+	return exo_space_seal(own);
+}
+
+/* --- unmapping ------------------------------------------------------------------------------------------ */
 
 int64_t space_unmap_free(exo_vaddr_t va, uint32_t pages)
 {

@@ -12,6 +12,7 @@
 #include <exo/space.h>
 #include "libos/core/frame.h"
 
+#define SPACE_LARGE_BYTES	((uint64_t)EXO_LARGE_FRAMES * EXO_PAGE_SIZE)
 #define PAGE_DOWN(address)	((address) & ~(uint64_t)(EXO_PAGE_SIZE - 1))
 #define PAGE_UP(address)	PAGE_DOWN((address) + EXO_PAGE_SIZE - 1)
 
@@ -26,8 +27,33 @@ int64_t space_map(exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first,
 /* The same in another space, whose tables come from `bag`. */
 int64_t space_map_in(exo_cap_t space, struct frame_bag *bag, exo_vaddr_t va, unsigned flags, exo_cap_t cap,
 		     uint32_t first, uint32_t pages);
-/* Lower the rights of mapped pages of the own space (never raise them). */
+/*
+ * Change the rights of mapped pages of the own space, down or up: as far as the capability had them that
+ * each was mapped through (EXO_PTE_MAY_*). Contents and dirty bits stay. Pages that are not mapped are
+ * passed over. RIGHTS: one may not have what is asked for; those before it, 2 MiB at a time, are done.
+ */
 int64_t space_protect(exo_vaddr_t va, unsigned flags, uint32_t pages);
+/* The same for one page, with a page table: one call. [upcall] */
+int64_t space_protect_page(exo_vaddr_t va, unsigned flags);
+
+/*
+ * Large pages, 2 MiB each. space_large_take: a new capability for `count` times 512 consecutive free frames
+ * that begin at a multiple of 512, fresh; an error when there are none (FULL). It is the caller's, and not
+ * the frame allocator's. space_map_large: map `count` of them at va, a multiple of 2 MiB, from frame
+ * `first` of the capability on; flags 0 unmaps. The gibibyte around va is one for large pages from then on
+ * (they and pages of 4 KiB can lie in it); BUSY: it, or one of the 2 MiB, has page tables of the other kind
+ * already. space_protect_large as space_protect.
+ */
+int64_t space_large_take(uint32_t count);
+int64_t space_map_large(exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t count);
+int64_t space_protect_large(exo_vaddr_t va, unsigned flags, uint32_t count);
+
+/*
+ * From now on the own space's executable pages stay as they are and no page becomes executable: what
+ * unmaps, replaces or changes one gets SEALED. It cannot be undone. Code stays writable for whoever holds
+ * its frames with WRITE.
+ */
+int64_t space_seal(void);
 /*
  * Unmap pages of the own space and put the frames that the allocator knows back. Returns how many were
  * mapped.

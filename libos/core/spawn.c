@@ -13,9 +13,13 @@
 
 #define IMAGE_END	0x40000000ULL
 #define HEAP_END	0x7f0000000000ULL
+#define ROOM		(512ULL << 30)	/* where one program lies at random: what one upper table maps */
+#define ROOMS		128		/* those from 1 on are used: as much again is left for each heap */
 #define WINDOW		EXO_TAKE_MAX	/* frames that are filled at a time */
 #define TABLE_BYTES	(2ULL << 20)	/* what a table of pages maps */
-#define OBJECT_FRAMES 9 /* account, root, environment (4), two tables above those of pages, start record */
+#define OBJECT_FRAMES	7	/* account, root, environment (4), start record */
+#define ANSWER_SLICES	16		/* for a demand, unless said otherwise */
+#define FIXED_END	TABLE_BYTES	/* the fixed pages of exo/start.h lie below */
 #define DEVICE_TRIES	1000		/* milliseconds to wait for frames that a device reads from */
 #define FRAMES_LEAST	8		/* that a program must be able to take itself */
 
@@ -57,11 +61,68 @@ static uint32_t direct_pages(const struct spawn *spawn, const struct elf_segment
 {
 	uint64_t skew = segment->vaddr % EXO_PAGE_SIZE;
 
-	if (!spawn->image_cap || (segment->flags & ELF_W) ||
+	if (!spawn->image_cap || (segment->flags & (ELF_W | ELF_RELRO)) ||
 	    (spawn->image_at + segment->offset - skew) % EXO_PAGE_SIZE)
 		return 0;
 	uint64_t whole = (skew + segment->filesz) / EXO_PAGE_SIZE; /* the last page is copied, for its tail */
 	return whole > from ? (uint32_t)(whole - from) : 0;
+}
+
+/* --- where it lies -------------------------------------------------------------------------------------- */
+
+/* A number below `limit`; each as likely as another to 1 in 2^16 or better. */
+static uint64_t random_below(uint64_t limit)
+{
+	uint64_t number;
+
+	core_random(&number, sizeof(number));
+	return limit ? number % limit : 0;
+}
+
+static uint64_t archive_span(const struct spawn *spawn)
+{
+	return PAGE_UP(spawn->archive_bytes);
+}
+
+static void place_fixed(struct spawn *spawn, const struct elf_image *elf)
+{
+	uint64_t skip = elf->movable && elf->low < EXO_VA_IMAGE ? EXO_VA_IMAGE - elf->low : 0;
+
+	spawn->base = (skip + elf->align - 1) & -elf->align;
+	spawn->heap = spawn->base + elf->high + archive_span(spawn);
+}
+
+/* Where the image begins within its first table is chosen so that it needs no more tables than it must. */
+static void place_randomly(struct spawn *spawn, const struct elf_image *elf)
+{
+	uint64_t span = elf->high - elf->low + archive_span(spawn);
+	uint64_t tables = (span + TABLE_BYTES - 1) / TABLE_BYTES, slack = tables * TABLE_BYTES - span;
+	exo_vaddr_t room = (1 + random_below(ROOMS - 1)) * ROOM;
+	exo_vaddr_t at = room + random_below(ROOM / 2 / TABLE_BYTES - tables) * TABLE_BYTES +
+		random_below(slack / EXO_PAGE_SIZE + 1) * EXO_PAGE_SIZE;
+
+	spawn->base = elf->movable ? (at - elf->low + elf->align - 1) & -elf->align : 0;
+	spawn->heap = room + ROOM / 2 + random_below(ROOM / 2 / TABLE_BYTES) * TABLE_BYTES;
+}
+
+static void place(struct spawn *spawn, const struct elf_image *elf)
+{
+	if (spawn->randomize && archive_span(spawn) < ROOM / 4)
+		place_randomly(spawn, elf);
+	else
+		place_fixed(spawn, elf);
+	spawn->start = spawn->base + elf->low;
+	spawn->archive = spawn->archive_bytes ? spawn->base + elf->high : 0;
+}
+
+/* Tables of one level, each of which maps `bytes`, for the fixed pages and the image with the archive. */
+static uint64_t tables(const struct spawn *spawn, const struct elf_image *elf, uint64_t bytes)
+{
+	uint64_t first = spawn->start / bytes;
+	uint64_t last = (spawn->base + elf->high + archive_span(spawn) - 1) / bytes;
+	uint64_t fixed = (FIXED_END - 1) / bytes;
+
+	return last - first + 1 + (first > fixed ? fixed + 1 : 0);
 }
 
 /*
@@ -69,9 +130,8 @@ static uint32_t direct_pages(const struct spawn *spawn, const struct elf_segment
  */
 static uint64_t frames_needed(const struct spawn *spawn, const struct elf_image *elf)
 {
-	uint64_t end = elf->high + PAGE_UP(spawn->archive_bytes);
-	uint64_t leaves = 1 + (PAGE_UP(end) + TABLE_BYTES - 1) / TABLE_BYTES - EXO_VA_IMAGE / TABLE_BYTES;
-	uint64_t frames = OBJECT_FRAMES + 3 * leaves;
+	uint64_t frames = OBJECT_FRAMES + 3 * tables(spawn, elf, TABLE_BYTES) +
+		tables(spawn, elf, TABLE_BYTES * 512) + tables(spawn, elf, TABLE_BYTES * 512 * 512);
 
 	for (unsigned i = 0; i < elf->count; i++) {
 		const struct elf_segment *segment = &elf->segment[i];
@@ -97,6 +157,30 @@ static int64_t map(struct spawn *spawn, exo_vaddr_t va, unsigned flags, exo_cap_
 
 /* --- parts ---------------------------------------------------------------------------------------------- */
 
+/* What it is due beside frames, if anything is said. */
+static int share_account(struct spawn *spawn, uint64_t own)
+{
+	struct exo_shares *shares = core_arg(0);
+	bool said = spawn->answer_ns != 0;
+	uint64_t guaranteed = spawn->share[EXO_SHARE_FRAMES].guaranteed;
+
+	memcpy(shares->share, spawn->share, sizeof(shares->share));
+	for (unsigned kind = 0; kind < EXO_SHARES; kind++) {
+		said = said || spawn->share[kind].guaranteed || spawn->share[kind].limit;
+		if (!shares->share[kind].limit)
+			shares->share[kind].limit = EXO_UNLIMITED;
+	}
+	shares->share[EXO_SHARE_FRAMES].limit = (uint32_t)spawn->account_frames;
+	shares->share[EXO_SHARE_FRAMES].guaranteed = guaranteed > own ? (uint32_t)(guaranteed - own) : 0;
+	shares->answer_ns = spawn->answer_ns ? spawn->answer_ns : ANSWER_SLICES * core_info->slice_ns;
+	if (shares->answer_ns < core_info->slice_ns)
+		shares->answer_ns = core_info->slice_ns;
+	int64_t error = said ? exo_account_share(spawn->account, spawn->child_account, 0) : 0;
+	if (error == -EXO_EQUOTA)
+		return fail(spawn, "more is guaranteed than there is", 0);
+	return error < 0 ? fail(spawn, "setting what its account is due", error) : 0;
+}
+
 /* Its limit is what is left of the program's when the creator's part is taken off. */
 static int make_account(struct spawn *spawn, const struct elf_image *elf)
 {
@@ -115,13 +199,15 @@ static int make_account(struct spawn *spawn, const struct elf_image *elf)
 	slot = caps_slot();		/* after what may itself need one */
 	if (!slot)
 		return fail(spawn, "not enough memory to load it", 0);
+	spawn->account_frames = spawn->limit_frames - own;
+	if (spawn->account_frames > EXO_UNLIMITED)
+		spawn->account_frames = EXO_UNLIMITED;
 	int64_t handle =
-		exo_account_make(slot, spawn->account, frame.cap, frame.first, spawn->limit_frames - own);
+		exo_account_make(slot, spawn->account, frame.cap, frame.first, spawn->account_frames);
 	if (handle < 0)
 		return fail(spawn, "making its account", handle);
 	spawn->child_account = caps_handle(slot);
-	spawn->account_frames = spawn->limit_frames - own;
-	return 0;
+	return share_account(spawn, own);
 }
 
 /* Space and environment, and the pages that have fixed addresses. */
@@ -141,9 +227,14 @@ static int make_env(struct spawn *spawn, uint64_t entry)
 	spawn->space = caps_handle(space_slot);
 	env_slot = caps_slot();
 	memset(params, 0, sizeof(*params));
+	params->cpu = spawn->cpu;
 	params->run_entry = entry;
 	strncpy(params->label, spawn->name, sizeof(params->label) - 1);
 	error = exo_env_create(env_slot, spawn->space, spawn->child_account, env.cap, env.first, 0);
+	if (error == -EXO_EINVAL || error == -EXO_ECPU) {
+		core_format(spawn->error, sizeof(spawn->error), "the machine has no CPU %u", spawn->cpu);
+		return -1;
+	}
 	if (error < 0)
 		return fail(spawn, "making its environment", error);
 	spawn->env = caps_handle(env_slot);
@@ -158,25 +249,33 @@ static int make_env(struct spawn *spawn, uint64_t entry)
 	return error ? fail(spawn, "mapping its fixed pages", error) : 0;
 }
 
-/* Fill `count` pages of a segment from page `from` on, in frames of the bag mapped at the window. */
-static void fill(const struct spawn *spawn, const struct elf_segment *segment, uint64_t from, uint32_t count)
+/*
+ * Fill `count` pages of a segment from page `from` on, in frames of the bag mapped at the window, and
+ * relocate them: the child never sees them unrelocated, and may never be able to write them.
+ */
+static void fill(const struct spawn *spawn, const struct elf_image *elf, const struct elf_segment *segment,
+		 uint64_t from, uint32_t count)
 {
 	uint64_t skew = segment->vaddr % EXO_PAGE_SIZE;
 	uint64_t start = from * EXO_PAGE_SIZE, end = start + (uint64_t)count * EXO_PAGE_SIZE;
 	uint64_t low = start > skew ? start : skew;
 	uint64_t high = end < skew + segment->filesz ? end : skew + segment->filesz;
 
-	if (low < high)
-		memcpy((char *)window + (low - start),
-		       (const char *)spawn->image + segment->offset + (low - skew), high - low);
+	if (low >= high)
+		return;
+	memcpy((char *)window + (low - start),
+	       (const char *)spawn->image + segment->offset + (low - skew), high - low);
+	if (segment->flags & (ELF_W | ELF_RELRO))
+		elf_relocate(elf, spawn->image, spawn->base, (char *)window, segment->vaddr - skew + start,
+			     (size_t)count * EXO_PAGE_SIZE);
 }
 
-static int load_segment(struct spawn *spawn, const struct elf_segment *segment)
+static int load_segment(struct spawn *spawn, const struct elf_image *elf, const struct elf_segment *segment)
 {
 	unsigned flags = EXO_MAP_READ | (segment->flags & ELF_W ? EXO_MAP_WRITE : 0) |
 		(segment->flags & ELF_X ? EXO_MAP_EXEC : 0);
 	uint64_t skew = segment->vaddr % EXO_PAGE_SIZE;
-	exo_vaddr_t va = segment->vaddr - skew;
+	exo_vaddr_t va = spawn->base + segment->vaddr - skew;
 	uint64_t pages = (skew + segment->memsz + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE;
 	int64_t error = 0;
 
@@ -196,7 +295,7 @@ static int load_segment(struct spawn *spawn, const struct elf_segment *segment)
 			}
 			error = space_map(window, EXO_MAP_READ | EXO_MAP_WRITE, frame.cap, frame.first, part);
 			if (!error) {
-				fill(spawn, segment, at, part);
+				fill(spawn, elf, segment, at, part);
 				error = space_map(window, 0, EXO_CAP_NONE, 0, part);
 			}
 			if (!error)
@@ -241,7 +340,7 @@ static int grant_all(struct spawn *spawn, struct exo_start *start)
 	const struct exo_cap *info = caps_at(exo_cap_slot(core_named(EXO_NAME_INFO)));
 
 	if (grant(spawn, start, EXO_NAME_ENV, spawn->env,
-		  EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL, 0, 0) ||
+		  EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL | EXO_RIGHT_WAKE, 0, 0) ||
 	    grant(spawn, start, EXO_NAME_SPACE, spawn->space, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0) ||
 	    grant(spawn, start, EXO_NAME_INFO, core_named(EXO_NAME_INFO), EXO_RIGHT_READ, 0, info->count))
 		return -1;
@@ -285,13 +384,12 @@ static int fill_texts(struct spawn *spawn, struct exo_start *start)
 
 static int make_record(struct spawn *spawn, const struct elf_image *elf)
 {
-	uint64_t archive = spawn->archive_bytes ? elf->high : 0;
 	struct exo_start *start = (struct exo_start *)window;
 	struct frame frame;
 	int64_t error = 0;
 
-	if (archive)
-		error = map(spawn, archive, EXO_MAP_READ, spawn->archive_cap, spawn->archive_first,
+	if (spawn->archive)
+		error = map(spawn, spawn->archive, EXO_MAP_READ, spawn->archive_cap, spawn->archive_first,
 			    (uint32_t)(PAGE_UP(spawn->archive_bytes) / EXO_PAGE_SIZE));
 	if (error)
 		return fail(spawn, "mapping the archive", error);
@@ -304,13 +402,14 @@ static int make_record(struct spawn *spawn, const struct elf_image *elf)
 	start->version = EXO_START_VERSION;
 	start->size = sizeof(*start);
 	core_random(start->seed, sizeof(start->seed));
-	start->image = elf->low;
+	start->image = spawn->start;
 	start->image_bytes = elf->high - elf->low;
-	start->archive = archive;
+	start->archive = spawn->archive;
 	start->archive_bytes = spawn->archive_bytes;
-	start->heap = elf->high + PAGE_UP(spawn->archive_bytes);
+	start->heap = spawn->heap;
 	start->heap_end = HEAP_END;
 	start->frames = spawn->account_frames < UINT32_MAX ? (uint32_t)spawn->account_frames : UINT32_MAX;
+	spawn->record = frame;
 	if (grant_all(spawn, start) || fill_texts(spawn, start)) {
 		space_map(window, 0, EXO_CAP_NONE, 0, 1);
 		return -1;
@@ -321,13 +420,26 @@ static int make_record(struct spawn *spawn, const struct elf_image *elf)
 	return error ? fail(spawn, "mapping its start record", error) : 0;
 }
 
+int spawn_grant(struct spawn *spawn, const struct spawn_grant *one)
+{
+	core_stack();
+	int64_t error = space_map(window, EXO_MAP_READ | EXO_MAP_WRITE, spawn->record.cap,
+				  spawn->record.first, 1);
+	if (error)
+		return fail(spawn, "mapping its start record", error);
+	int failed = grant(spawn, (struct exo_start *)window, one->name, one->source, one->rights, one->first,
+			   one->count);
+	space_map(window, 0, EXO_CAP_NONE, 0, 1);
+	return failed;
+}
+
 static int take_slices(struct spawn *spawn)
 {
 	uint32_t slot = caps_slot();
 	int64_t error = -EXO_EBUSY;
 
 	for (uint64_t first = 0; error == -EXO_EBUSY && first + spawn->slices <= EXO_SLICES; first++)
-		error = exo_slice_take(slot, 0, first, spawn->slices);
+		error = exo_slice_take(slot, spawn->cpu, first, spawn->slices);
 	if (error < 0)
 		return fail(spawn, "not that many slices in a row are free", 0);
 	spawn->slice_cap = caps_handle(slot);
@@ -353,10 +465,11 @@ int spawn_make(struct spawn *spawn)
 		return fail(spawn, "no addresses left", 0);
 	if (check_image(spawn, &elf))
 		return -1;
+	place(spawn, &elf);
 	failed = spawn->limit_frames && make_account(spawn, &elf);
-	failed = failed || make_env(spawn, elf.entry);
+	failed = failed || make_env(spawn, spawn->base + elf.entry);
 	for (unsigned i = 0; i < elf.count && !failed; i++)
-		failed = load_segment(spawn, &elf.segment[i]);
+		failed = load_segment(spawn, &elf, &elf.segment[i]);
 	failed = failed || make_record(spawn, &elf);
 	failed = failed || (spawn->slices && take_slices(spawn));
 	if (failed)

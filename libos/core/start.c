@@ -7,6 +7,7 @@
  * image: they must be there when nothing else is.
  */
 #include <string.h>
+#include "libos/core/revoke.h"
 #include "libos/core/thread.h"
 #include "libos/vm/vm.h"
 
@@ -117,6 +118,7 @@ void core_start(uint64_t reasons)
 	core_fsgsbase = core_info->cpu_features & EXO_CPU_FSGSBASE;
 	space_start();
 	vm_start();
+	revoke_start();
 	core_parked = thread_start(first);
 	uint64_t base = thread_current->fs_base;
 	if (core_fsgsbase)

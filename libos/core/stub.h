@@ -110,7 +110,7 @@ EXO_STUB4(env_read, exo_cap_t, env, exo_vaddr_t, address, uint64_t, offset, uint
 EXO_STUB2(env_exit, uint64_t, cause, uint64_t, status)
 EXO_STUB1(env_destroy, exo_cap_t, env)
 EXO_STUB1(env_fsbase, uint64_t, base)
-EXO_STUB1(yield, exo_cap_t, env)
+EXO_STUB2(yield, exo_cap_t, env, exo_time_t, until)
 EXO_STUB2(sleep, exo_time_t, until, uint64_t, events)
 EXO_STUB4(slice_take, uint64_t, slot, uint64_t, cpu, uint64_t, first, uint64_t, count)
 EXO_STUB2(slice_bind, exo_cap_t, slices, exo_cap_t, env)
@@ -123,6 +123,13 @@ EXO_STUB6(flow_bind, exo_cap_t, flow, exo_cap_t, ring_frames, uint64_t, first, e
 EXO_STUB1(flow_kick, exo_cap_t, flow)
 EXO_STUB5(account_make, uint64_t, slot, exo_cap_t, parent, exo_cap_t, frames, uint64_t, first, uint64_t,
 	  limit)
+EXO_STUB3(account_share, exo_cap_t, parent, exo_cap_t, account, uint64_t, offset)
+EXO_STUB3(demand, exo_cap_t, account, uint64_t, what, uint64_t, count)
+EXO_STUB1(repossess, exo_cap_t, account)
+EXO_STUB1(space_seal, exo_cap_t, space)
+EXO_STUB2(env_move, exo_cap_t, env, uint64_t, cpu)
+EXO_STUB1(wake, exo_cap_t, env_or_entry)
+EXO_STUB3(frame_reclaim, exo_cap_t, frames, uint64_t, first, uint64_t, count)
 
 /* The transfer: message words go in and the reply's come back in the same place. */
 enum { EXO_STUB_call = 6 };

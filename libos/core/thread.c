@@ -26,7 +26,10 @@ struct control_block {
 	struct thread *thread;
 };
 
-extern char __tls_start[], __tls_file_size[], __tls_size[], __tls_align[];	/* user.ld */
+extern const struct {
+	uint64_t file_bytes, bytes, align;
+} core_tls;			/* user.ld: the program's TLS image, at __tls_start */
+extern char __tls_start[];
 void thread_swap(uint64_t *save_sp, uint64_t sp, uint64_t fs_base);
 void thread_begin(void);
 
@@ -268,14 +271,14 @@ static void lay_out(struct thread *thread, uint64_t top, void (*entry)(void *), 
 	 * Offsets of the ABI count from a thread pointer behind the block, whose size is rounded to its
 	 * alignment.
 	 */
-	uint64_t align = (uint64_t)__tls_align;
+	uint64_t align = core_tls.align;
 	uint64_t tp = (top - sizeof(struct control_block)) & -(align < 16 ? 16 : align);
-	uint64_t block = tp - (((uint64_t)__tls_size + align - 1) & -align);
+	uint64_t block = tp - ((core_tls.bytes + align - 1) & -align);
 	struct control_block *control = (struct control_block *)tp;
 	uint64_t *sp = (uint64_t *)(block & ~15ULL);
 
-	memcpy((void *)block, __tls_start, (size_t)__tls_file_size);
-	memset((void *)(block + (uint64_t)__tls_file_size), 0, (size_t)(__tls_size - __tls_file_size));
+	memcpy((void *)block, __tls_start, core_tls.file_bytes);
+	memset((void *)(block + core_tls.file_bytes), 0, core_tls.bytes - core_tls.file_bytes);
 	control->self = control;
 	control->thread = thread;
 	*--sp = 0;				/* ends backtraces */
@@ -306,7 +309,7 @@ uint64_t thread_start(void (*entry)(void *arg))
 	main_stack = (struct vm_region){ .start = at, .end = at + THREAD_MAIN_BYTES, .pager = vm_stack_pager,
 		.flags = EXO_MAP_READ | EXO_MAP_WRITE, .slot_bytes = THREAD_MAIN_BYTES };
 	uint64_t top = main_stack.end;
-	uint64_t need = (uint64_t)__tls_size + (uint64_t)__tls_align + STACK_READY;
+	uint64_t need = core_tls.bytes + core_tls.align + STACK_READY;
 	if (!at || !vm_add(&main_stack) || !vm_touch(top - need, need))
 		core_fail("no memory for the first stack");
 	first_thread.name = "main";
@@ -372,7 +375,7 @@ static struct thread *slot_take(void)
 		uint32_t slot = i * 64 + (uint32_t)__builtin_ctzll(~slots_used[i]);
 		struct thread *thread = (struct thread *)((slot_top(slot) - sizeof(struct thread)) & ~63ULL);
 		uint64_t need =
-			sizeof(struct thread) + (uint64_t)__tls_size + (uint64_t)__tls_align + STACK_READY;
+			sizeof(struct thread) + core_tls.bytes + core_tls.align + STACK_READY;
 		if (!vm_touch(slot_top(slot) - need, need))
 			return NULL;
 		slots_used[i] |= 1ULL << slot % 64;

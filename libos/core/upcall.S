@@ -9,7 +9,11 @@
  *   RUN    an interrupted state in area ON: FXRSTOR and the same way out. Otherwise the environment slept or
  *          yielded by core_sleep or core_yield, whose registers lie on the stack that core_parked names.
  *   CALL   message registers are the handler's C arguments; afterwards as RUN.
- *   OFF    a fault in upcall code itself: C reports it and ends the environment.
+ *   END    the slice ends, the state is in area ON as for FAULT: call C, save the FPU, yield. The next RUN resumes it.
+ *   OFF    a fault in upcall code itself: C mends a hole in shared memory (share.h), or reports it and ends the
+ *          environment.
+ *
+ * Whichever way a RUN goes, a demand or a loss (include/exo/disp.h) is looked at first, by revoke.c.
  *
  * From core_critical to core_critical_end an interruption is saved in area OFF and resumed by the kernel. The
  * sequence only pops from the area: the interrupted stack, red zone included, is never written.
@@ -20,6 +24,8 @@
 
 #define DISP	EXO_VA_DISP
 #define ON	(DISP + EXO_DISP_ON)
+#define FAULT	(DISP + EXO_DISP_FAULT)
+#define PENDING	(DISP + 0x060)	/* checked in fault.c */
 
 #define CALL_NUMBER(nr, name, args, names, rights, meaning)	.set EXO_CALL_##name, nr;
 	EXO_CALLS(CALL_NUMBER)
@@ -37,11 +43,33 @@
 
 	.text
 
+/* Load the registers of an area and go on there. */
+	.macro	RESUME area, off
+	movq	\area + 0x00, %rax
+	movq	\area + 0x08, %rbx
+	movq	\area + 0x10, %rcx
+	movq	\area + 0x18, %rdx
+	movq	\area + 0x20, %rsi
+	movq	\area + 0x28, %rdi
+	movq	\area + 0x30, %rbp
+	movq	\area + 0x38, %r8
+	movq	\area + 0x40, %r9
+	movq	\area + 0x48, %r10
+	movq	\area + 0x50, %r11
+	movq	\area + 0x58, %r12
+	movq	\area + 0x60, %r13
+	movq	\area + 0x68, %r14
+	movq	\area + 0x70, %r15
+	movl	$\area + EXO_REGS_RIP, %esp
+	movl	$\off, DISP + EXO_DISP_OFF
+	iretq
+	.endm
+
 /* The program's first instruction: a RUN upcall that has no stack. rdi = reasons. */
 	.globl	_start
 	.type	_start, @function
 _start:
-	movl	$core_upcall_stack_end, %esp
+	leaq	core_upcall_stack_end(%rip), %rsp
 	xorl	%ebp, %ebp
 	call	core_start
 	jmp	core_run_entry
@@ -50,14 +78,21 @@ _start:
 	.globl	core_run_entry
 	.type	core_run_entry, @function
 core_run_entry:
+	testl	$EXO_EVENT_DEMAND | EXO_EVENT_LOST, PENDING
+	jnz	2f
 	testl	$EXO_SAVED_ON, DISP + EXO_DISP_SAVED
 	jnz	1f
-	movq	core_parked, %rsp
+	movq	core_parked(%rip), %rsp
+	xorl	%eax, %eax
 	movl	$EXO_OFF_NO, DISP + EXO_DISP_OFF
 	jmp	core_unpark
 1:	fxrstor64 DISP + EXO_DISP_ON_FPU
 	movl	$0, DISP + EXO_DISP_SAVED
 	jmp	core_critical
+2:	lock
+	andl	$~(EXO_EVENT_DEMAND | EXO_EVENT_LOST), PENDING
+	call	core_demand
+	jmp	core_run_entry
 	.size	core_run_entry, . - core_run_entry
 
 /* In its place while core_on_run has set a hook. */
@@ -80,24 +115,7 @@ core_fault_entry:
 	.globl	core_critical
 	.type	core_critical, @function
 core_critical:
-	movq	ON + 0x00, %rax
-	movq	ON + 0x08, %rbx
-	movq	ON + 0x10, %rcx
-	movq	ON + 0x18, %rdx
-	movq	ON + 0x20, %rsi
-	movq	ON + 0x28, %rdi
-	movq	ON + 0x30, %rbp
-	movq	ON + 0x38, %r8
-	movq	ON + 0x40, %r9
-	movq	ON + 0x48, %r10
-	movq	ON + 0x50, %r11
-	movq	ON + 0x58, %r12
-	movq	ON + 0x60, %r13
-	movq	ON + 0x68, %r14
-	movq	ON + 0x70, %r15
-	movl	$ON + EXO_REGS_RIP, %esp
-	movl	$EXO_OFF_NO, DISP + EXO_DISP_OFF
-	iretq
+	RESUME	ON, EXO_OFF_NO
 	.globl	core_critical_end
 core_critical_end:
 	.size	core_critical, . - core_critical
@@ -108,8 +126,26 @@ core_off_entry:
 	movl	$EXO_OFF_FAULT, DISP + EXO_DISP_OFF
 	xorl	%ebp, %ebp
 	call	core_fault_off
-	ud2
+	RESUME	FAULT, EXO_OFF_YES
 	.size	core_off_entry, . - core_off_entry
+
+/* rdi = until when the CPU is lent. The yield comes back as a RUN upcall, which resumes area ON. */
+	.globl	core_end_entry
+	.type	core_end_entry, @function
+core_end_entry:
+	call	core_slice_end
+	fxsave64 DISP + EXO_DISP_ON_FPU
+	orl	$EXO_SAVED_ON, DISP + EXO_DISP_SAVED
+	movq	%rax, %rdi
+	xorl	%esi, %esi
+	movl	$EXO_CALL_yield, %eax
+	syscall
+	xorl	%edi, %edi		/* not to that one: to whoever is next */
+	xorl	%esi, %esi
+	movl	$EXO_CALL_yield, %eax
+	syscall
+	jmp	core_run_entry
+	.size	core_end_entry, . - core_end_entry
 
 /*
  * rdi = badge, rsi = caller, rdx, r10, r8, r9 = words, rax = reply wanted. call_sp leaves room for the
@@ -120,14 +156,23 @@ core_off_entry:
 core_call_entry:
 	movq	%r10, %rcx
 	pushq	%rax
-	call	*core_call_handler
+	call	*core_call_handler(%rip)
 	jmp	core_run_entry
 	.size	core_call_entry, . - core_call_entry
 
 /*
- * void core_sleep(until, events), void core_yield(env): calls that come back as a RUN upcall (or at once,
- * with an error); what is kept over them lies on the stack.
+ * void core_sleep(until, events), void core_yield(env), void core_lend(env, until),
+ * int64_t core_send(entry, w0, w1, w2, w3): calls that come back as a RUN upcall (then the result is 0), or at once
+ * with an error; what is kept over them lies on the stack.
  */
+	.globl	core_send
+	.type	core_send, @function
+core_send:
+	movq	%rcx, %r10
+	movl	$EXO_CALL_send, %eax
+	jmp	1f
+	.size	core_send, . - core_send
+
 	.globl	core_sleep
 	.type	core_sleep, @function
 core_sleep:
@@ -138,6 +183,10 @@ core_sleep:
 	.globl	core_yield
 	.type	core_yield, @function
 core_yield:
+	xorl	%esi, %esi
+	.globl	core_lend
+	.type	core_lend, @function
+core_lend:
 	movl	$EXO_CALL_yield, %eax
 1:	pushq	%rbp
 	pushq	%rbx
@@ -148,7 +197,7 @@ core_yield:
 	subq	$8, %rsp
 	stmxcsr	(%rsp)
 	fnstcw	4(%rsp)
-	movq	%rsp, core_parked
+	movq	%rsp, core_parked(%rip)
 	syscall
 core_unpark:
 	ldmxcsr	(%rsp)
@@ -181,7 +230,7 @@ thread_swap:
 	fnstcw	4(%rsp)
 	movq	%rsp, (%rdi)
 	movq	%rsi, %rsp
-	cmpb	$0, core_fsgsbase
+	cmpb	$0, core_fsgsbase(%rip)
 	je	1f
 	wrfsbase %rdx
 	ldmxcsr	(%rsp)
