@@ -80,6 +80,11 @@ struct vm_region *vm_find(exo_vaddr_t va)
 	return vm_hint = region;
 }
 
+struct vm_region *vm_first(void)
+{
+	return regions;
+}
+
 _Static_assert(VM_READ == EXO_MAP_READ && VM_WRITE == EXO_MAP_WRITE && VM_EXEC == EXO_MAP_EXEC,
 	       "the same bits");
 
@@ -101,15 +106,20 @@ static __attribute__((noinline)) const char *map_dirty(const struct vm_region *r
 const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	struct frame frame;
+	const char *why;
 
 	/* VM_* and EXO_MAP_* are the same bits. */
 	if (present || (access & ~region->flags))
 		return "access against the page's rights";
-	if (!(region->reserved ? frame_alloc_reserved(&frame) : frame_alloc(&frame)))
-		return "out of memory: no frame for a first touch";
-	if (frame.dirty)
-		return map_dirty(region, PAGE_DOWN(va), &frame);
-	return space_map_frame(PAGE_DOWN(va), region->flags, &frame) < 0 ? NO_TABLE : NULL;
+	do {
+		if (!(region->reserved ? frame_alloc_reserved(&frame) : frame_alloc(&frame)))
+			return "out of memory: no frame for a first touch";
+		if (frame.dirty)
+			why = map_dirty(region, PAGE_DOWN(va), &frame);
+		else
+			why = space_map_frame(PAGE_DOWN(va), region->flags, &frame) < 0 ? NO_TABLE : NULL;
+	} while (__builtin_expect(why != NULL, 0) && frame_resync());	/* the frame had just been taken by force */
+	return why;
 }
 
 const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)

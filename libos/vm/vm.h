@@ -49,6 +49,9 @@ void vm_remove(struct vm_region *region);
 /* [upcall] The region of an address; NULL: none. */
 struct vm_region *vm_find(exo_vaddr_t va);
 
+/* The first region by address; the others by `next`. */
+struct vm_region *vm_first(void);
+
 const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present);
 const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present);
 
