@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ps: environments, frames, slices and flows of the machine, from the pages that the kernel exposes.
+ * ps: environments, CPUs, frames, slices and flows of the machine, from the pages that the kernel exposes.
  *
  * Between the first line and the last it makes no kernel entry but one console write for each line: the
  * tables are mapped before, and a line is put together in a buffer that is there already. With --entries it
@@ -38,8 +38,8 @@ static void list_environments(void)
 {
 	static const char *const states[] = { "none", "made", "ready", "asleep", "calling", "ended" };
 
-	line("%-5s %-15s %-8s %8s %10s %10s %9s %9s %9s %8s \n", "env", "label", "state", "frames", "cpu us",
-	     "calls", "faults", "upcalls", "switches", "slices");
+	line("%-5s %-15s %-8s %3s %8s %10s %10s %9s %9s %9s %8s \n", "env", "label", "state", "cpu", "frames",
+	     "cpu us", "calls", "faults", "upcalls", "switches", "slices");
 	for (uint32_t i = 1; i < core_info->envs.entries; i++) {
 		const struct exo_env_info *env = info_env(i);
 		unsigned slices = 0;
@@ -47,9 +47,24 @@ static void list_environments(void)
 			continue;
 		for (uint32_t s = 0; s < core_info->slices.entries; s++)
 			slices += info_slice(s)->env == i;
-		line("%-5u %-15.15s %-8s %8u %10lu %10lu %9lu %9lu %9lu %8u \n", i, env->label,
-		     env->state < 6 ? states[env->state] : "?", env->frames, env->ns / 1000, env->entries,
+		line("%-5u %-15.15s %-8s %3u %8u %10lu %10lu %9lu %9lu %9lu %8u \n", i, env->label,
+		     env->state < 6 ? states[env->state] : "?", env->cpu, env->frames, env->ns / 1000, env->entries,
 		     env->exceptions, env->upcalls, env->switches, slices);
+	}
+}
+
+static void list_cpus(void)
+{
+	for (uint32_t i = 0; i < core_info->cpus; i++) {
+		const struct exo_cpu_info *cpu = info_cpu(i);
+		unsigned taken = 0, bound = 0;
+		for (uint32_t s = i * EXO_SLICES; s < (i + 1) * EXO_SLICES; s++) {
+			taken += info_slice(s)->taken != 0;
+			bound += info_slice(s)->env != 0;
+		}
+		line("cpu %-2u idle %lu us, %lu switches, %lu interrupts, %lu asked, %lu invalidations, "
+		     "%lu lock waits, slices: %u taken, %u bound \n", i, cpu->idle_ns / 1000, cpu->switches,
+		     cpu->interrupts, cpu->asked, cpu->invalidations, cpu->lock_waits, taken, bound);
 	}
 }
 
@@ -119,7 +134,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	self = info_env((uint32_t)core_disp->self);
-	if (!self || !info_slice(0) || !info_flow(0) || !info_frame(0)) {
+	if (!self || !info_cpu(0) || !info_slice(0) || !info_flow(0) || !info_frame(0)) {
 		fprintf(stderr, "ps: cannot map the exposed pages\n");
 		return 1;
 	}
@@ -127,6 +142,7 @@ int main(int argc, char **argv)
 	if (measure)
 		before = entries();
 	list_environments();
+	list_cpus();
 	list_frames();
 	list_slices();
 	list_flows();
