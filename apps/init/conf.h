@@ -8,7 +8,7 @@
  *	[program web]			up to CONF_PROGRAMS_MAX, names of letters, digits, . _ + -
  *	image = httpd			default: the section's name; the archive has bin/BASENAME.LIBOS
  *	args = --port 8080 "/my files"
- *	port = tcp/8080			may be repeated, as volume and publish may
+ *	port = tcp/8080			may be repeated, as volume, publish and demand may
  *
  * Tables have fixed sizes and nothing is allocated: strings lie in a buffer of the caller. Needs only
  * string.h. The runner (tools/exo) reads the same language; both know the same words.
@@ -25,8 +25,11 @@
 #define CONF_PUBLISH_MAX	32
 #define CONF_ARGS_MAX		64	/* of one program */
 #define CONF_NAME_MAX		63	/* bytes of a program's name */
-#define CONF_CPUS_MAX		64
+#define CONF_CPUS_MAX		16
 #define CONF_SLICES_MAX		4096
+#define CONF_LIMIT_MAX		1000000	/* of things that are counted */
+#define CONF_DEMANDS_MAX	8	/* programs from which one may demand */
+#define CONF_DEMAND_NAME_MAX	7	/* bytes of such a program's name: it is part of a capability's name */
 
 enum conf_net { CONF_NET_NONE, CONF_NET_OWN, CONF_NET_SHARE };
 
@@ -51,6 +54,7 @@ struct conf_machine {
 	unsigned cpus;		/* 0: not given */
 	const char *machine, *cpu;	/* NULL: not given */
 	uint64_t timeout_ms;	/* 0: not given */
+	int fixed;		/* randomize = no: for the programs that do not say it themselves */
 	unsigned publish_count;
 	struct conf_publish publish[CONF_PUBLISH_MAX];
 };
@@ -60,8 +64,16 @@ struct conf_program {
 	const char *args;	/* still quoted, well-formed: conf_split takes it apart; "" if not given */
 	const char *files;	/* "/" if not given */
 	uint64_t memory;	/* limit in bytes; 0: not given */
+	uint64_t guarantee;	/* in bytes, at most memory; 0: not given */
+	uint64_t answer_ms;	/* time to answer a demand; 0: not given */
 	unsigned line;		/* of its section */
-	unsigned slices;	/* 0: not given */
+	unsigned cpu;		/* which; 0 if not given */
+	unsigned slices, guarantee_slices;	/* 0: not given, as in the next line */
+	unsigned limit_slices, limit_envs, limit_flows, limit_rings;
+	int randomize;		/* 1, or 0: it is put where everybody knows */
+	int show_addresses;	/* tell a debugger's user where it lies */
+	const char *demand[CONF_DEMANDS_MAX];	/* names of other programs */
+	unsigned demand_count;
 	enum conf_net net;
 	int main;
 	unsigned port_count, volume_count;

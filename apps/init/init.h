@@ -51,6 +51,8 @@ void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_
 		   uint64_t count);
 void program_make(struct child *child, const struct conf_program *program,
 		  const struct boot_archive *archive);
+/* When all are made: the accounts from which it may demand. */
+void program_accounts(struct child *child, struct child *children, unsigned count);
 void program_start(struct child *child);
 /*
  * It has ended: say why, free all that it held, check that. Returns the status of the machine if it was the

@@ -83,6 +83,8 @@ void core_main(void)
 	for (unsigned i = 0; i < child_count; i++)
 		program_make(&child[i], &conf.program[i], &archive);
 	for (unsigned i = 0; i < child_count; i++)
+		program_accounts(&child[i], child, child_count);
+	for (unsigned i = 0; i < child_count; i++)
 		program_start(&child[i]);
 	for (;;) {
 		uint64_t events = *(volatile uint64_t *)&core_disp->events;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "apps/init/init.h"
 
+#define ACCOUNT_OF	"account:"	/* names the capability for another's account */
 #define FILES_VARIABLE	"EXO_FILES="	/* tells the libOS which directory of the archive is "/" */
 
 /*
@@ -75,12 +76,39 @@ void program_make(struct child *child, const struct conf_program *program, const
 	spawn->archive_bytes = archive->bytes;
 	spawn->account = core_named(EXO_NAME_ACCOUNT);
 	spawn->limit_frames = program->memory ? program->memory / EXO_PAGE_SIZE : core_info->frames_memory;
+	spawn->cpu = program->cpu;
 	spawn->slices = program->slices;
+	spawn->share[EXO_SHARE_FRAMES].guaranteed = (uint32_t)(program->guarantee / EXO_PAGE_SIZE);
+	spawn->share[EXO_SHARE_SLICES] = (struct exo_share){ program->guarantee_slices, program->limit_slices };
+	spawn->share[EXO_SHARE_ENVS].limit = program->limit_envs;
+	spawn->share[EXO_SHARE_FLOWS].limit = program->limit_flows;
+	spawn->share[EXO_SHARE_RINGS].limit = program->limit_rings;
+	spawn->answer_ns = program->answer_ms * (CORE_SECOND / 1000);
+	spawn->randomize = program->randomize;
 	spawn->grant = child->grant;
 	program_grant(child, EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_WRITE, 0, 0);
 	net_grant(child);
 	if (spawn_make(spawn))
 		init_fail("program %s: %s", program->name, spawn->error);
+	if (program->show_addresses)
+		core_print("init: %s lies at 0x%lx, its heap at 0x%lx; gdb: add-symbol-file %s -o 0x%lx\n",
+			   program->name, spawn->start, spawn->heap, child->image_name, spawn->base);
+}
+
+void program_accounts(struct child *child, struct child *children, unsigned count)
+{
+	const struct conf_program *program = child->program;
+
+	for (unsigned i = 0; i < program->demand_count; i++) {
+		char name[EXO_START_NAME];
+		struct spawn_grant account = { .name = name, .rights = EXO_RIGHT_READ };
+		core_format(name, sizeof(name), ACCOUNT_OF "%s", program->demand[i]);
+		for (unsigned j = 0; j < count; j++)
+			if (!strcmp(children[j].program->name, program->demand[i]))
+				account.source = children[j].spawn.child_account;
+		if (account.source && spawn_grant(&child->spawn, &account))
+			init_fail("program %s: %s", program->name, child->spawn.error);
+	}
 }
 
 void program_start(struct child *child)
@@ -99,7 +127,8 @@ uint64_t program_end(struct child *child, const struct exo_env_info *info)
 	const char *name = child->program->name;
 
 	if (info->cause < 32 || info->cause == EXO_CAUSE_PROTOCOL)
-		report_fault(name, child->spawn.env, info, child->spawn.image, child->spawn.image_bytes);
+		report_fault(name, child->spawn.env, info, child->spawn.image, child->spawn.image_bytes,
+			     child->spawn.base);
 	uint64_t for_it = frame_bag_count(&child->spawn.bag), before = held_for_children();
 	spawn_destroy(&child->spawn);
 	for_it += net_drop(child);

@@ -3,7 +3,8 @@
 
 The flags stand in one place, the pkg-config file exo-LIBOS.pc.  In an installation they are
 used as they are.  In a build tree the same file gives the flags, and the directories of
-headers and libraries are replaced by those of the sources and the build.  Whether a command
+headers and libraries are replaced by those of the sources and the build.  Programs are
+position-independent; -no-pie links one at a fixed address.  Whether a command
 links is told from its options, as every compiler driver does it.
 """
 
@@ -24,6 +25,9 @@ Compiles and links C programs that run on Exo. Everything but these is the compi
   --dry-run      print the compiler's command and stop
   --help         this page
 
+Programs are position-independent, so that each start can put them elsewhere; with -no-pie
+one has a fixed address.
+
 EXO_TARGET_CC names another compiler. EXO_BUILD names a build tree to use.
 
 examples:
@@ -33,9 +37,8 @@ examples:
 
 NO_LINK = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
 NO_FILES = ("-v", "--version", "-###", "-dumpversion", "-dumpmachine", "-dumpspecs", "-dumpfullversion")
-REFUSED = {"-shared": "there are no shared objects on Exo", "-pie": "programs have a fixed address on Exo",
-           "-static-pie": "programs have a fixed address on Exo",
-           "-rdynamic": "there is no dynamic linking on Exo"}
+REFUSED = {"-shared": "there are no shared objects on Exo", "-rdynamic": "there is no dynamic linking on Exo"}
+IMAGE_BASE = "0x400000"         # EXO_VA_IMAGE: where programs with a fixed address begin
 OWN_WORDS = ("--libos", "--dry-run", "--help")
 TAKES_VALUE = ("-o", "-I", "-L", "-D", "-U", "-include", "-isystem", "-idirafter", "-iquote", "-imacros",
                "-x", "-l",
@@ -180,6 +183,13 @@ def command(words):
         if not any(word in NO_FILES or word.startswith("-print") for word in rest):
             raise ExoError("files", "there is nothing to compile or link", "see exo-cc --help")
         return whole + rest, dry
+    kind = [word for word in rest if word in ("-pie", "-static-pie", "-no-pie", "-nopie", "-static")]
+    fixed = kind[-1:] in (["-no-pie"], ["-nopie"])
+    rest = [word for word in rest if word not in kind]
+    if fixed:
+        compile_flags = [("-fno-pie" if word == "-fPIE" else word) for word in compile_flags]
+        link_flags = ["-static", "-no-pie", "-Wl,-Ttext-segment=" + IMAGE_BASE] + [
+            word for word in link_flags if word != "-static-pie"]
     whole += compile_flags + rest
     if not any(word in NO_LINK for word in rest):
         whole += link_flags

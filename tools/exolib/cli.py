@@ -55,8 +55,8 @@ COMMON = [
     Option("--guest-net", "HOW", _word(config.NETS, "guest net"),
            "own: the program has the machine's address; share: only its\n"
            "ports; none (default own if there is a network)"),
-    Option("--kernel-arg", "ARG", qemu.check_kernel_arg, "an argument for the kernel: quiet, slice_us=N, or\n"
-           "virtio_mmio.device=SIZE@BASE:LINE",
+    Option("--kernel-arg", "ARG", qemu.check_kernel_arg, "an argument for the kernel: quiet, seed=N, slice_us=N,\n"
+           "or virtio_mmio.device=SIZE@BASE:LINE",
            many=True),
     Option("--kernel", "FILE", _text, "another kernel"),
     Option("-q --quiet", None, None, "no messages but errors; the kernel starts silently too"),
@@ -71,7 +71,7 @@ RUN = [
            many=True),
     Option("-m --memory", "SIZE", util.parse_size,
            "memory of the machine (default 64M, or what the files need)"),
-    Option("--smp", "N", _cpus, "number of CPUs (default 1)"),
+    Option("--smp --cpus", "N", _cpus, "number of CPUs, at most %d (default 1)" % config.MAX_CPUS),
     Option("--machine", "TYPE", _word(config.MACHINES, "machine"), "microvm (default), q35 or pc"),
     Option("--cpu", "MODEL", _text, "the emulator's CPU model (default max)"),
     Option("--accel", "HOW", _word(qemu.ACCELS, "accelerator"), "auto (default), tcg or kvm"),
@@ -84,7 +84,11 @@ RUN = [
            "end the machine after so many seconds (or 2m, 1h): status 124"),
     Option("--icount", None, None, "count instructions as time: the same run gives the same figures"),
     Option("--seed", "N", _seed, "seed of the machine's random numbers"),
-    Option("--gdb", "PORT|SOCKET", _text, "wait for a debugger before the first instruction (default 1234)",
+    Option("--randomize", None, None, "programs lie where nobody can guess (the default without --icount)"),
+    Option("--no-randomize", None, None, "programs lie at fixed addresses"),
+    Option("--gdb", "PORT|SOCKET", _text, "wait for a debugger before the first instruction (default 1234);\n"
+           "where each program lies is told when it is made, as gdb's\n"
+           "command add-symbol-file",
            optional=True),
     Option("--trace", "FILE", _text, "log interrupts, resets and guest errors as the emulator sees them"),
     Option("--debugcon", "FILE", _text, "keep what the kernel writes to the end port (0xe9)"),
@@ -95,6 +99,8 @@ RUN = [
     Option("--qemu-arg", "ARG", _text, "a further word for the emulator's command line", many=True),
 ] + COMMON
 
+RANDOMIZE = [o for o in RUN if o.key in ("randomize", "no_randomize")]
+
 IMAGE = [
     Option("-o --output", "FILE", _text, "the file to write"),
     Option("-f --format", "FORMAT", _word(("module", "bios", "uefi"), "format"),
@@ -102,7 +108,7 @@ IMAGE = [
            "bios, uefi: a disk that GRUB boots"),
     Option("-p --publish", "HOST:GUEST[/udp]", ports.parse_publish, "a port that the program shall hold",
            many=True),
-] + COMMON
+] + RANDOMIZE + COMMON
 
 SIMPLE = [Option("-h --help", None, None, "this page")]
 
@@ -115,6 +121,7 @@ class Plan:
         self.programs, self.volumes = [], []
         self.timeout = None
         self.memory = None
+        self.randomize = None           # as the machine's section says
 
 
 def plan_config(plan, values):
@@ -136,6 +143,7 @@ def plan_config(plan, values):
     plan.programs = conf.programs
     section = conf.machine
     plan.memory, plan.timeout = section.get("memory"), section.get("timeout")
+    plan.randomize = section.get("randomize")
     machine = plan.machine
     machine.cpus, machine.cpu = section.get("cpus", 1), section.get("cpu")
     machine.machine = section.get("machine")
@@ -186,6 +194,25 @@ def plan_net(plan, values):
                 section.values["port"] = list(claims)
 
 
+def plan_addresses(plan, values):
+    """Which programs lie at random addresses: the command line, else the program, the machine, --icount say."""
+    yes, no = getattr(values, "randomize", False), getattr(values, "no_randomize", False)
+    if yes and no:
+        raise ExoError("options --randomize and --no-randomize", "contradict each other", "give one of them")
+    if (yes or no) and not plan.programs:
+        raise ExoError("option --%srandomize" % ("" if yes else "no-"), "the module holds its configuration already",
+                       "give it to exo image, or write it into the configuration")
+    for program in plan.programs:
+        if yes or no:
+            program.values["randomize"] = yes
+        elif plan.randomize is not None:
+            program.values.setdefault("randomize", plan.randomize)
+        elif getattr(values, "icount", False):
+            program.values.setdefault("randomize", False)
+        if getattr(values, "gdb", None) is not None:
+            program.values["show_addresses"] = True
+
+
 def make_plan(values):
     plan = Plan()
     if getattr(values, "module", None):
@@ -199,6 +226,7 @@ def make_plan(values):
     else:
         plan_program(plan, values)
     plan_net(plan, values)
+    plan_addresses(plan, values)
     plan.machine.kernel_args = list(values.kernel_arg)
     if values.quiet and "quiet" not in values.kernel_arg:
         plan.machine.kernel_args.append("quiet")
@@ -213,7 +241,13 @@ def plan_machine(plan, values):
     if machine.machine == "microvm" and machine.boot != "direct":
         raise ExoError("--machine microvm", "has no firmware that boots a disk",
                        "use --machine q35 or --boot direct")
-    machine.cpus = values.smp or machine.cpus
+    machine.cpus = values.cpus or machine.cpus
+    for program in plan.programs:
+        if program.get("cpu", 0) >= machine.cpus:
+            raise ExoError("program %s: cpu = %d" % (program.name, program.get("cpu")),
+                           "the machine's CPUs are 0 to %d" % (machine.cpus - 1) if machine.cpus > 1
+                           else "the machine has one CPU, number 0",
+                           "give it more with --cpus or cpus = N")
     machine.cpu = values.cpu or machine.cpu
     machine.icount, machine.seed = values.icount, values.seed
     machine.accel, plan.accel_reason = qemu.choose_accel(values.accel or "auto", values.icount)
@@ -364,6 +398,10 @@ def announce(plan, values, place, module_bytes):
     if machine.gdb is not None:
         say("waiting for a debugger: gdb %s -ex 'target remote %s'" % (machine.kernel,
                                                                        qemu.gdb_where(machine.gdb)[1]))
+        for program in plan.programs:
+            say("program %s: add-symbol-file %s -o %s" % (
+                program.name, program.path, "ADDRESS, which it tells when it is made"
+                if program.get("randomize", True) else "0x%x" % elf.fixed_base(program.path)))
 
 
 def verb_image(words):

@@ -17,11 +17,13 @@ from .util import (ExoError, nearest_mend, parse_number, parse_seconds, parse_si
 
 MACHINES = ("microvm", "q35", "pc")
 NETS = ("none", "own", "share")
-MAX_CPUS = 64
+MAX_CPUS = 16           # what the kernel uses
 MAX_SLICES = 4096
+MAX_LIMIT = 1000000
+MAX_DEMAND_NAME = 7             # it is part of a capability's name
 MAX_PROGRAMS = 16
 MAX_ARGS = 64
-MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32}
+MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32, "demand": 8}
 
 
 def parse_volume(text):
@@ -79,6 +81,20 @@ def _slices(text):
     return parse_number(text, 1, MAX_SLICES, "a number of slices")
 
 
+def _cpu(text):
+    return parse_number(text, 0, MAX_CPUS - 1, "a CPU's number")
+
+
+def _limit(text):
+    return parse_number(text, 1, MAX_LIMIT, "a limit")
+
+
+def _demand(text):
+    if len(text.encode()) > MAX_DEMAND_NAME:
+        raise ValueError("'%s' is too long a name to demand from; it may have %d letters" % (text, MAX_DEMAND_NAME))
+    return text
+
+
 def _machine(text):
     return parse_word(text, MACHINES, "machine")
 
@@ -95,18 +111,30 @@ MACHINE_KEYS = {
     "cpu": (_text, False),
     "publish": (ports.parse_publish, True),
     "timeout": (parse_seconds, False),
+    "randomize": (parse_yes_no, False),
 }
 PROGRAM_KEYS = {
     "image": (_image, False),
     "libos": (_libos, False),
     "args": (parse_args, False),
     "memory": (parse_size, False),
+    "guarantee": (parse_size, False),
+    "cpu": (_cpu, False),
     "slices": (_slices, False),
+    "guarantee_slices": (_slices, False),
+    "limit_slices": (_slices, False),
+    "limit_envs": (_limit, False),
+    "limit_flows": (_limit, False),
+    "limit_rings": (_limit, False),
+    "answer": (parse_seconds, False),
+    "demand": (_demand, True),
     "net": (_net, False),
     "port": (ports.parse_claim, True),
     "files": (guest_path, False),
     "volume": (parse_volume, True),
     "main": (parse_yes_no, False),
+    "randomize": (parse_yes_no, False),
+    "show_addresses": (parse_yes_no, False),
 }
 
 
@@ -252,6 +280,24 @@ class _Reader:
                 owner.setdefault(claim, program.name)
             if "port" in program.lines and program.get("net", "none") == "none":
                 self.fault(program.lines["port"], "a program with a port needs net = own or net = share")
+            self.check_shares(program)
+
+    def check_shares(self, program):
+        """Guarantees, and from whom may be demanded."""
+        get = program.get
+        if get("memory") and get("guarantee", 0) > get("memory"):
+            self.fault(program.lines["guarantee"], "%s is guaranteed more than its memory" % program.name)
+        if get("limit_slices") and max(get("guarantee_slices", 0), get("slices", 0)) > get("limit_slices"):
+            self.fault(program.lines["limit_slices"], "%s has more slices than its limit_slices" % program.name)
+        others = [p.name for p in self.config.programs if p is not program]
+        names = get("demand", [])
+        for name in names:
+            if name not in others:
+                self.fault(program.lines["demand"], "demand: " + (
+                    "no other program is called %s; %s" % (name, nearest_mend(name, others)) if others
+                    else "there is no other program"))
+        if len(set(names)) < len(names):
+            self.fault(program.lines["demand"], "demand names a program twice")
 
     def only_one(self, programs, key, text):
         for other in programs[1:]:
@@ -316,9 +362,11 @@ def dump(programs):
                 continue
             if key == "args":
                 value = quote_args(value)
-            elif key == "memory":
+            elif PROGRAM_KEYS[key][0] is parse_size:
                 value = show_size(value)
-            elif key == "main":
+            elif PROGRAM_KEYS[key][0] is parse_seconds:
+                value = "%.6f" % value
+            elif PROGRAM_KEYS[key][0] is parse_yes_no:
                 value = "yes" if value else "no"
             for item in value if isinstance(value, list) else [value]:
                 lines.append("%s = %s" % (key, item))

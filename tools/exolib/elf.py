@@ -13,7 +13,9 @@ import struct
 from .util import ExoError
 
 MAGIC = b"\x7fELF\x02\x01\x01"
+ET_DYN = 3
 EM_X86_64 = 62
+IMAGE_BASE = 0x400000           # EXO_VA_IMAGE: where position-independent programs lie if not at random
 PT_LOAD, PT_NOTE, PT_TLS = 1, 4, 7
 SHT_NULL, SHT_NOBITS, SHF_ALLOC = 0, 8, 2
 EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -33,6 +35,12 @@ def check(path, what):
         raise ExoError(path, "%s is not a 64-bit ELF file" % what, "link it with exo-cc")
     if EHDR.unpack(head)[2] != EM_X86_64:
         raise ExoError(path, "%s is for another kind of processor" % what, "link it with exo-cc")
+
+
+def fixed_base(path):
+    """How far above the addresses in its file a program lies that is not put at random."""
+    with open(path, "rb") as file:
+        return IMAGE_BASE if EHDR.unpack(file.read(EHDR.size))[1] == ET_DYN else 0
 
 
 def memory_end(path):

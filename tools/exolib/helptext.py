@@ -30,7 +30,7 @@ examples:
   exo run -p 8080:80 -v DIR httpd             a port and a directory
   exo run -p 0:80 -v site:/a -v docs:/b httpd any free port; two directories
   exo run -t 10 --json ./test.uni             a time limit, and a record of how it ended
-  exo run --gdb hello                         stop at the start for a debugger
+  exo run --gdb --no-randomize ./hello.uni    stop at the start for a debugger
   exo run --boot uefi -m 256M hello           by UEFI firmware and GRUB
   exo run -n httpd                            only print the emulator's command
 

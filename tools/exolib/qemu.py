@@ -21,7 +21,7 @@ DEFAULT_MEMORY = 64 << 20
 LEAST_MEMORY = {"direct": 4 << 20, "bios": 32 << 20, "uefi": 32 << 20}
 BOOTS = ("direct", "bios", "uefi")
 ACCELS = ("auto", "tcg", "kvm")
-KERNEL_ARGS = ("quiet", "slice_us=", "virtio_mmio.device=")
+KERNEL_ARGS = ("quiet", "seed=", "slice_us=", "virtio_mmio.device=")
 HALT_STATUS = 33                # the emulator's own exit status after an orderly halt
 STOP_STATUS = 35                # and after a kernel stop
 FIRMWARE = ("/usr/share/ovmf/OVMF.fd", "/usr/share/qemu/OVMF.fd", "/usr/share/OVMF/OVMF.fd",
@@ -50,7 +50,7 @@ def check_kernel_arg(text):
     if name + equals not in KERNEL_ARGS:
         raise ValueError("unknown kernel argument '%s'; %s" % (text,
                                                                nearest_mend(name + equals, KERNEL_ARGS)))
-    if name == "slice_us" and not value.isdigit():
+    if name in ("seed", "slice_us") and not value.isdigit():
         raise ValueError("kernel argument %s needs a number, not '%s'" % (name + equals, value))
     if equals and not value or " " in value:
         raise ValueError("kernel argument %s needs a value without blanks" % (name + equals))

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The keys of a configuration and their values. Each function leaves strings where they lie in the reader's
+ * buffer, cut off with NULs. All return 0, or -1 with the error told.
+ */
+#include <string.h>
+
+#include "apps/init/conf_parts.h"
+
+static int is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Decimal digits at *p, at most max. Returns 0 without a digit or above max. */
+static int number(const char **p, uint64_t max, uint64_t *value)
+{
+	const char *start = *p;
+	uint64_t v = 0;
+
+	for (; is_digit(**p); ++*p) {
+		uint64_t digit = (uint64_t)(**p - '0');
+
+		if (digit > max || v > (max - digit) / 10)
+			return 0;
+		v = v * 10 + digit;
+	}
+	*value = v;
+	return *p > start;
+}
+
+/* Bytes: a number with B, K, M or G, also written KB or KiB; without a unit it counts in MiB. */
+static int take_size(struct reader *r, char *value, uint64_t *bytes)
+{
+	static const char units[] = "bBkKmMgG";
+	static const unsigned char shifts[] = { 0, 0, 10, 10, 20, 20, 30, 30 };
+	const char *p = value, *unit;
+	unsigned shift = 20;
+
+	if (!number(&p, UINT64_MAX >> 30, bytes))
+		return conf_fail_value(r, value, "is not a size; write for example 64M, 1G or 5000K");
+	unit = *p ? strchr(units, *p) : NULL;
+	if (unit) {
+		shift = shifts[unit - units];
+		p++;
+		if (shift && *p == 'i')
+			p++;
+		if (shift && (*p == 'b' || *p == 'B'))
+			p++;
+	}
+	if (*p || !*bytes)
+		return conf_fail_value(r, value, "is not a size; write for example 64M, 1G or 5000K");
+	*bytes <<= shift;
+	return 0;
+}
+
+static int take_number(struct reader *r, char *value, unsigned min, unsigned max, unsigned *count)
+{
+	const char *p = value;
+	uint64_t v;
+
+	if (!number(&p, max, &v) || *p || v < min) {
+		conf_fail_value(r, value, min ? "is not a whole number from 1 to " :
+			   "is not a whole number from 0 to ");
+		conf_append_number(r->error, max);
+		return -1;
+	}
+	*count = (unsigned)v;
+	return 0;
+}
+
+static int take_count(struct reader *r, char *value, unsigned max, unsigned *count)
+{
+	return take_number(r, value, 1, max, count);
+}
+
+static int take_yes_no(struct reader *r, char *value, int *yes)
+{
+	*yes = !strcmp(value, "yes");
+	return *yes || !strcmp(value, "no") ? 0 : conf_fail_value(r, value, "is neither yes nor no");
+}
+
+/* A time span: 30, 0.5, 2m, 1h; kept in milliseconds, rounded up. */
+static int take_span(struct reader *r, char *value, uint64_t *ms)
+{
+	static const char says[] = "is not a time span; write seconds (30, 0.5), or 2m, 1h";
+	const char *p = value;
+	uint64_t whole, micro = 0, unit = 1;
+
+	if (!number(&p, 999999999, &whole))
+		return conf_fail_value(r, value, says);
+	if (*p == '.' && is_digit(p[1]))
+		for (uint64_t place = 100000; is_digit(*++p); place /= 10) {
+			if (!place)
+				return conf_fail_value(r, value, says);
+			micro += place * (uint64_t)(*p - '0');
+		}
+	if (*p == 's' || *p == 'm' || *p == 'h')
+		unit = *p == 's' ? 1 : *p == 'm' ? 60 : 3600, p++;
+	if (*p || !(whole | micro))
+		return conf_fail_value(r, value, says);
+	*ms = ((whole * 1000000 + micro) * unit + 999) / 1000;
+	return 0;
+}
+
+/* One of a NULL-terminated list of words, as its number; -1 with the error told. */
+static int take_word(struct reader *r, char *value, const char *what, const char *const *known)
+{
+	for (int i = 0; known[i]; i++)
+		if (!strcmp(value, known[i]))
+			return i;
+	return conf_fail_unknown(r, value, what, value, known);
+}
+
+static int take_port_number(struct reader *r, const char *value, const char *at, unsigned low, uint16_t *port)
+{
+	uint64_t v;
+
+	if (!number(&at, 65535, &v) || *at || v < low)
+		return conf_fail_value(r, value, "does not end with a port from 1 to 65535");
+	*port = (uint16_t)v;
+	return 0;
+}
+
+static int machine_memory(struct reader *r, char *value)
+{
+	return take_size(r, value, &r->c->machine.memory);
+}
+
+static int machine_cpus(struct reader *r, char *value)
+{
+	return take_count(r, value, CONF_CPUS_MAX, &r->c->machine.cpus);
+}
+
+static int machine_machine(struct reader *r, char *value)
+{
+	static const char *const known[] = { "microvm", "q35", "pc", NULL };
+
+	r->c->machine.machine = value;
+	return take_word(r, value, "unknown machine ", known) < 0 ? -1 : 0;
+}
+
+static int machine_cpu(struct reader *r, char *value)
+{
+	r->c->machine.cpu = value;
+	return 0;
+}
+
+/* [ADDRESS:]HOST:GUEST[/tcp|/udp]. The address is left to the runner. */
+static int machine_publish(struct reader *r, char *value)
+{
+	static const char *const protocols[] = { "tcp", "udp", NULL };
+	struct conf_machine *m = &r->c->machine;
+	struct conf_publish *p = &m->publish[m->publish_count];
+	char *slash = strchr(value, '/'), *guest, *host;
+	int udp = 0;
+
+	if (m->publish_count == CONF_PUBLISH_MAX)
+		return conf_fail(r, value, "too many published ports", NULL, NULL, NULL);
+	if (slash) {
+		*slash = 0;
+		udp = take_word(r, slash + 1, "unknown protocol ", protocols);
+		if (udp < 0)
+			return -1;
+	}
+	guest = strrchr(value, ':');
+	if (!guest || guest == value)
+		return conf_fail_value(r, value, "is not [ADDRESS:]HOST:GUEST; write for example 8080:80");
+	if (take_port_number(r, value, guest + 1, 1, &p->guest))
+		return -1;
+	*guest = 0;
+	host = strrchr(value, ':');
+	if (take_port_number(r, value, host ? host + 1 : value, 0, &p->host))
+		return -1;
+	if (host)
+		*host = 0;
+	p->address = host ? value : NULL;
+	p->udp = (uint8_t)udp;
+	m->publish_count++;
+	return 0;
+}
+
+static int machine_timeout(struct reader *r, char *value)
+{
+	return take_span(r, value, &r->c->machine.timeout_ms);
+}
+
+static int machine_randomize(struct reader *r, char *value)
+{
+	int yes;
+
+	if (take_yes_no(r, value, &yes))
+		return -1;
+	r->c->machine.fixed = !yes;
+	return 0;
+}
+
+static int program_image(struct reader *r, char *value)
+{
+	conf_current(r)->image = value;
+	return value[strlen(value) - 1] == '/' ? conf_fail_value(r, value, "is a directory, not an image") : 0;
+}
+
+static int program_libos(struct reader *r, char *value)
+{
+	conf_current(r)->libos = value;
+	return conf_is_name(value) ? 0 : conf_fail_value(r, value, "is not a libOS; write for example uni");
+}
+
+static int program_args(struct reader *r, char *value)
+{
+	unsigned column;
+	int count = conf_split(value, NULL, CONF_ARGS_MAX, &column);
+
+	conf_current(r)->args = value;
+	if (count == -1)
+		return conf_fail(r, value + column, "this quote is not closed", NULL, NULL, NULL);
+	if (count == -2)
+		return conf_fail(r, value + column, "too many arguments", NULL, NULL, NULL);
+	return 0;
+}
+
+static int program_memory(struct reader *r, char *value)
+{
+	return take_size(r, value, &conf_current(r)->memory);
+}
+
+static int program_slices(struct reader *r, char *value)
+{
+	return take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->slices);
+}
+
+static int program_cpu(struct reader *r, char *value)
+{
+	return take_number(r, value, 0, CONF_CPUS_MAX - 1, &conf_current(r)->cpu);
+}
+
+static int program_guarantee(struct reader *r, char *value)
+{
+	return take_size(r, value, &conf_current(r)->guarantee);
+}
+
+static int program_guarantee_slices(struct reader *r, char *value)
+{
+	return take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->guarantee_slices);
+}
+
+static int program_limit_slices(struct reader *r, char *value)
+{
+	return take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->limit_slices);
+}
+
+static int program_limit_envs(struct reader *r, char *value)
+{
+	return take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_envs);
+}
+
+static int program_limit_flows(struct reader *r, char *value)
+{
+	return take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_flows);
+}
+
+static int program_limit_rings(struct reader *r, char *value)
+{
+	return take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_rings);
+}
+
+static int program_answer(struct reader *r, char *value)
+{
+	return take_span(r, value, &conf_current(r)->answer_ms);
+}
+
+static int program_demand(struct reader *r, char *value)
+{
+	struct conf_program *p = conf_current(r);
+
+	if (p->demand_count == CONF_DEMANDS_MAX)
+		return conf_fail(r, value, "too many programs to demand from", NULL, NULL, NULL);
+	if (strlen(value) > CONF_DEMAND_NAME_MAX) {
+		conf_fail_value(r, value, "is too long a name to demand from; it may have ");
+		conf_append_number(r->error, CONF_DEMAND_NAME_MAX);
+		conf_append(r->error, " letters", 8);
+		return -1;
+	}
+	p->demand[p->demand_count++] = value;
+	r->demand_line[r->c->count - 1] = r->line;
+	return 0;
+}
+
+static int program_randomize(struct reader *r, char *value)
+{
+	return take_yes_no(r, value, &conf_current(r)->randomize);
+}
+
+static int program_show_addresses(struct reader *r, char *value)
+{
+	return take_yes_no(r, value, &conf_current(r)->show_addresses);
+}
+
+static int program_net(struct reader *r, char *value)
+{
+	static const char *const known[] = { "none", "own", "share", NULL };
+	int net = take_word(r, value, "unknown net ", known);
+
+	if (net < 0)
+		return -1;
+	conf_current(r)->net = (enum conf_net)net;
+	if (net == CONF_NET_OWN) {
+		if (r->own_line)
+			return conf_fail_twice(r, value, "net = own", "", r->own_line);
+		r->own_line = r->line;
+	}
+	return 0;
+}
+
+static int program_port(struct reader *r, char *value)
+{
+	static const char *const protocols[] = { "tcp", "udp", NULL };
+	struct conf_program *p = conf_current(r);
+	struct conf_port port;
+	char *slash = strchr(value, '/');
+	int udp;
+
+	if (!slash)
+		return conf_fail_value(r, value, "is not PROTOCOL/PORT; write for example tcp/80 or udp/53");
+	if (p->port_count == CONF_PORTS_MAX)
+		return conf_fail(r, value, "too many ports for one program", NULL, NULL, NULL);
+	if (take_port_number(r, value, slash + 1, 1, &port.number))
+		return -1;
+	*slash = 0;
+	udp = take_word(r, value, "unknown protocol ", protocols);
+	if (udp < 0)
+		return -1;
+	port.udp = (uint8_t)udp;
+	for (unsigned i = 0; i < r->c->count; i++)
+		for (unsigned j = 0; j < r->c->program[i].port_count; j++)
+			if (r->c->program[i].port[j].number == port.number &&
+			    r->c->program[i].port[j].udp == udp)
+				return conf_fail(r, value, "this port belongs already to program ",
+					    r->c->program[i].name, NULL, NULL);
+	p->port[p->port_count++] = port;
+	return 0;
+}
+
+/* An absolute directory without ".." components. */
+static int check_guest_path(struct reader *r, char *value)
+{
+	const char *p = value;
+
+	if (value[0] != '/')
+		return conf_fail_value(r, value, "does not begin with a slash");
+	while ((p = strstr(p, "/.."))) {
+		p += 3;
+		if (!*p || *p == '/')
+			return conf_fail_value(r, value, "has .. in it");
+	}
+	return 0;
+}
+
+static int program_files(struct reader *r, char *value)
+{
+	conf_current(r)->files = value;
+	return check_guest_path(r, value);
+}
+
+static int program_volume(struct reader *r, char *value)
+{
+	struct conf_program *p = conf_current(r);
+	char *colon = strrchr(value, ':');
+
+	if (p->volume_count == CONF_VOLUMES_MAX)
+		return conf_fail(r, value, "too many volumes for one program", NULL, NULL, NULL);
+	if (!colon || colon == value)
+		return conf_fail_value(r, value, "is not HOSTDIR:/GUESTPATH");
+	if (check_guest_path(r, colon + 1))
+		return -1;
+	*colon = 0;
+	p->volume[p->volume_count].host = value;
+	p->volume[p->volume_count++].guest = colon + 1;
+	return 0;
+}
+
+static int program_main(struct reader *r, char *value)
+{
+	int yes;
+
+	if (take_yes_no(r, value, &yes))
+		return -1;
+	if (!yes)
+		return 0;
+	if (r->marked_line)
+		return conf_fail_twice(r, value, "main = yes", "", r->marked_line);
+	r->marked_line = r->line;
+	r->c->main = r->c->count - 1;
+	conf_current(r)->main = 1;
+	return 0;
+}
+
+const struct key conf_machine_keys[] = {
+	{ "memory", 0, machine_memory },
+	{ "cpus", 0, machine_cpus },
+	{ "machine", 0, machine_machine },
+	{ "cpu", 0, machine_cpu },
+	{ "publish", KEY_MANY, machine_publish },
+	{ "timeout", 0, machine_timeout },
+	{ "randomize", 0, machine_randomize },
+	{ NULL, 0, NULL },
+};
+
+const struct key conf_program_keys[] = {
+	{ "image", 0, program_image },
+	{ "libos", 0, program_libos },
+	{ "args", KEY_EMPTY, program_args },
+	{ "memory", 0, program_memory },
+	{ "guarantee", 0, program_guarantee },
+	{ "cpu", 0, program_cpu },
+	{ "slices", 0, program_slices },
+	{ "guarantee_slices", 0, program_guarantee_slices },
+	{ "limit_slices", 0, program_limit_slices },
+	{ "limit_envs", 0, program_limit_envs },
+	{ "limit_flows", 0, program_limit_flows },
+	{ "limit_rings", 0, program_limit_rings },
+	{ "answer", 0, program_answer },
+	{ "demand", KEY_MANY, program_demand },
+	{ "net", 0, program_net },
+	{ "port", KEY_MANY, program_port },
+	{ "files", 0, program_files },
+	{ "volume", KEY_MANY, program_volume },
+	{ "main", 0, program_main },
+	{ "randomize", 0, program_randomize },
+	{ "show_addresses", 0, program_show_addresses },
+	{ NULL, 0, NULL },
+};
+
+_Static_assert(sizeof(conf_program_keys) / sizeof(conf_program_keys[0]) <= CONF_KEYS_MAX, "bits of `seen`");
