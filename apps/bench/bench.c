@@ -8,10 +8,13 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include "apps/bench/bench.h"
+#include "libos/core/spawn.h"
 
 static struct bench_events events_now(void)
 {
-	return (struct bench_events){ core_info->switches, core_info->invalidations };
+	const struct exo_cpu_info *cpu = info_cpu(0);
+
+	return (struct bench_events){ cpu->switches, cpu->invalidations };
 }
 
 void bench_need(bool holds, const char *what)
@@ -75,6 +78,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "peer"))
 		bench_peer();
+	if (argc == 2 && !strcmp(argv[1], "sleeper"))
+		bench_sleeper();
 	if (argc == 2 && !strcmp(argv[1], "udp"))
 		return receive();
 	if (argc == 2 && !strcmp(argv[1], "first-line"))
@@ -85,5 +90,7 @@ int main(int argc, char **argv)
 	}
 	bench_memory();
 	bench_switch();
+	bench_spawn();
+	bench_caps();
 	return 0;
 }

@@ -9,6 +9,7 @@
 #define APPS_BENCH_BENCH_H
 
 #include "libos/core/core.h"
+#include "libos/core/spawn.h"
 
 static inline uint64_t bench_count(void)
 {
@@ -16,6 +17,14 @@ static inline uint64_t bench_count(void)
 
 	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high) :: "memory");
 	return (uint64_t)high << 32 | low;
+}
+
+/* What reading the counter twice adds to a figure that is measured piece by piece. */
+static inline uint64_t bench_count_cost(void)
+{
+	uint64_t began = bench_count();
+
+	return bench_count() - began;
 }
 
 /* Events of the whole machine, from the exposed pages. */
@@ -43,5 +52,12 @@ void bench_memory(void);
 /* switch.c: between threads and environments; bench_peer is the other environment's program. */
 void bench_switch(void);
 _Noreturn void bench_peer(void);
+/* spawn.c: environments, and calls among many of them. */
+void bench_spawn(void);
+/* This program again, as another environment with the argument `role`, started and run once. */
+void bench_again(struct spawn *spawn, const char *role);
+/* caps.c: capabilities, entries, slices, accounts, wakeups; bench_sleeper is the other environment's program. */
+void bench_caps(void);
+_Noreturn void bench_sleeper(void);
 
 #endif

@@ -7,6 +7,7 @@
 #pragma GCC target("general-regs-only")
 
 #include "apps/bench/bench.h"
+#include "libos/vm/area.h"
 #include "libos/vm/vm.h"
 
 #define REPEAT		1000
@@ -220,6 +221,113 @@ static void mappings(void)
 	bench_need(done == 1, "map_100_run");
 }
 
+/* --- rights --------------------------------------------------------------------------------------------------------- */
+
+static struct vm_area guard_area;
+static struct vm_region guard_region;
+static uint32_t guard_other;	/* page that the handler of appel1 protects */
+
+/* Of a hundred touched pages, all at once: descriptors without a capability change rights. */
+static int64_t protect(exo_vaddr_t va, unsigned flags, uint32_t count)
+{
+	struct exo_map *map = core_arg(0);
+
+	map[0] = (struct exo_map){ va | flags, 0, 0, count, 0 };
+	return exo_space_write(space_own(), 0, 1);
+}
+
+static void touch_all(void)
+{
+	for (uint32_t i = 0; i < BATCH; i++)
+		store(area_page(&guard_area, i));
+}
+
+static void measure_protect(const char *down, const char *up, uint32_t count)
+{
+	uint64_t lower = 0, raise = 0, dirty = 0;
+
+	for (unsigned i = 0; i < REPEAT; i++) {
+		touch_all();
+		uint64_t began = bench_count();
+		int64_t first = protect(guard_area.va, EXO_MAP_READ, count);
+		uint64_t middle = bench_count();
+		dirty += (((struct exo_map *)core_arg(0))->old & EXO_PTE_DIRTY) != 0;
+		for (uint32_t j = 0; j < count; j++)
+			(void)*(volatile char *)area_page(&guard_area, j);
+		uint64_t again = bench_count();
+		int64_t second = protect(guard_area.va, EXO_MAP_READ | EXO_MAP_WRITE, count);
+		raise += bench_count() - again;
+		lower += middle - began;
+		dirty += (((struct exo_map *)core_arg(0))->old & EXO_PTE_DIRTY) != 0;
+		bench_need(first == 1 && second == 1, down);
+	}
+	bench_need(dirty == 2 * REPEAT, "dirty bits");
+	bench_report(down, lower / REPEAT - counter_cost());
+	bench_report(up, raise / REPEAT - counter_cost());
+}
+
+/* Appel and Li's first: the handler protects another page and unprotects the one that faulted. */
+static CORE_UPCALL const char *guard_two(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	struct exo_map *map = core_arg(CORE_ARG_FAULT);
+
+	(void)region, (void)access, (void)present;
+	map[0] = (struct exo_map){ area_page(&guard_area, guard_other) | EXO_MAP_READ, 0, 0, 1, 0 };
+	map[1] = (struct exo_map){ PAGE_DOWN(va) | EXO_MAP_READ | EXO_MAP_WRITE, 0, 0, 1, 0 };
+	return exo_space_write(space_own(), CORE_ARG_FAULT, 2) == 2 ? NULL : "no protection";
+}
+
+/* Their second: all pages are protected at once, the handler unprotects one at a time. */
+static CORE_UPCALL const char *guard_one(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	(void)region, (void)access, (void)present;
+	return space_protect_page(PAGE_DOWN(va), EXO_MAP_READ | EXO_MAP_WRITE) ? "no protection" : NULL;
+}
+
+static void rights(void)
+{
+	struct bench_run run;
+	uint64_t total = 0;
+	uint32_t dirty = 0;
+
+	bench_need(area_take(&guard_area, BATCH) && area_fill(&guard_area, 0, BATCH), "an area");
+	guard_region = (struct vm_region){ .start = guard_area.va, .end = area_page(&guard_area, BATCH),
+		.flags = EXO_MAP_READ | EXO_MAP_WRITE, .pager = guard_two };
+	bench_need(vm_add(&guard_region), "a region");
+	measure_protect("prot1", "unprot1", 1);
+	measure_protect("prot100", "unprot100", BATCH);
+
+	touch_all();
+	for (unsigned i = 0; i < REPEAT; i++) {
+		const volatile uint64_t *entry = &guard_area.entry[i % BATCH];
+		uint64_t began = bench_count();
+		uint64_t found = *entry & EXO_PTE_DIRTY;
+		total += bench_count() - began;
+		dirty += found != 0;
+	}
+	bench_need(dirty == REPEAT, "dirty bits");
+	bench_report("dirty_query", total / REPEAT - counter_cost());
+
+	bench_need(protect(guard_area.va, EXO_MAP_READ, 1) == 1, "protection");
+	bench_begin(&run);
+	for (unsigned i = 0; i < REPEAT; i++) {
+		guard_other = (i + 1) % BATCH;
+		store(area_page(&guard_area, i % BATCH));
+	}
+	bench_end(&run, "appel1", REPEAT, 0);
+
+	guard_region.pager = guard_one;
+	total = 0;
+	for (unsigned i = 0; i < REPEAT / BATCH; i++) {
+		touch_all();
+		uint64_t began = bench_count();
+		bench_need(protect(guard_area.va, EXO_MAP_READ, BATCH) == 1, "protection");
+		touch_all();
+		total += bench_count() - began;
+	}
+	bench_report("appel2", total / REPEAT);
+}
+
 void bench_memory(void)
 {
 	struct bench_run run;
@@ -232,4 +340,5 @@ void bench_memory(void)
 	exceptions();
 	page_faults();
 	mappings();
+	rights();
 }

@@ -38,8 +38,12 @@ REPLY_BYTES = 100
 UDP_BYTES = 22          # 64 bytes with the headers
 UDP_BURST = 16          # the guest answers every sixteenth packet
 AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh": 1000, "page_fault_pool": 350,
-        "map_100": 5000, "map_100_run": 2500, "transfer_rtt": 250, "env_switch": 300, "thread_switch": 60,
+        "map_100": 5000, "map_100_run": 2500, "prot1": 250, "unprot1": 250, "prot100": 3000, "unprot100": 3000,
+        "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250,
+        "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
         "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 65536}
+
+EVENTS = {"switches": "space switches", "invalidations": "TLB invalidations", "calls": "calls"}
 
 
 class Counter:
@@ -95,9 +99,11 @@ def primitives(figures):
         if name in events:
             words = events[name].split()
             count = dict(zip(words[::2], map(int, words[1::2])))
-            note = "%g space switches, %g TLB invalidations each" % (
-                count["switches"] / count["operations"], count["invalidations"] / count["operations"])
+            operations = count.pop("operations")
+            note = ", ".join("%g %s" % (number / operations, EVENTS[event]) for event, number in count.items()) + " each"
         figures.add(name, int(value), note=note)
+    for name, value in re.findall(r"^bench (\S+) (\d+) frames", done.stdout, re.M):
+        figures.add(name, int(value), "frames")
 
 
 def boot(figures):
@@ -180,7 +186,7 @@ def http(figures, operations):
             file.write("x" * REPLY_BYTES)
         with tempfile.TemporaryDirectory() as private:
             counter = Counter(private, longest=True)
-            with Guest("-m", "64M", "-p", "0:80", "-v", folder + ":/", *counter.options, "httpd", name="http",
+            with Guest("-m", "64M", "--no-randomize", "-p", "0:80", "-v", folder + ":/", *counter.options, "httpd", name="http",
                        timeout=1800, pcap=False) as guest:
                 address = ("127.0.0.1", guest.port(80))
                 head = b"GET /short.txt HTTP/1.1\r\nHost: bench\r\n"
@@ -225,7 +231,7 @@ def http(figures, operations):
 def packets(figures, operations):
     with tempfile.TemporaryDirectory() as private:
         counter = Counter(private)
-        with Guest("-m", "64M", "-p", "0:7/udp", *counter.options, "bench", "udp", name="udp", timeout=600,
+        with Guest("-m", "64M", "--no-randomize", "-p", "0:7/udp", *counter.options, "bench", "udp", name="udp", timeout=600,
                    pcap=False) as guest:
             guest.wait_line("^udp ready")
             address = ("127.0.0.1", guest.port(7, "udp"))

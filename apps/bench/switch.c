@@ -61,11 +61,11 @@ void bench_peer(void)
 		core_yield(partner);
 }
 
-static void make_peer(void)
+void bench_again(struct spawn *spawn, const char *role)
 {
-	static const char *const argv[] = { "bench", "peer" };
+	const char *const argv[] = { "bench", role };
 	const struct spawn_grant grant[] = {
-		{ "partner", core_named(EXO_NAME_ENV), EXO_RIGHT_READ, 0, 0 },
+		{ "partner", core_named(EXO_NAME_ENV), EXO_RIGHT_READ | EXO_RIGHT_WAKE, 0, 0 },
 		{ EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_WRITE, 0, 0 },
 		{ EXO_NAME_INFO, core_named(EXO_NAME_INFO), EXO_RIGHT_READ, 0, 0 },
 	};
@@ -76,15 +76,15 @@ static void make_peer(void)
 	bench_need(file >= 0 && fstat(file, &status) == 0, "own image in the archive");
 	image = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
 	bench_need(image != MAP_FAILED, "own image in the archive");
-	peer = (struct spawn){ .name = "peer", .image = image, .image_bytes = (size_t)status.st_size, .argc = 2, .argv = argv,
+	*spawn = (struct spawn){ .name = role, .image = image, .image_bytes = (size_t)status.st_size, .argc = 2, .argv = argv,
 		.account = core_named(EXO_NAME_ACCOUNT), .limit_frames = PEER_FRAMES,
 		.grant = grant, .grants = sizeof(grant) / sizeof(grant[0]) };
-	if (spawn_make(&peer) != 0) {
-		core_print("bench: %s\n", peer.error);
+	if (spawn_make(spawn) != 0) {
+		core_print("bench: %s\n", spawn->error);
 		core_exit(1);
 	}
-	bench_need(spawn_start(&peer) == 0, "start of the peer");
-	core_yield(peer.env);
+	bench_need(spawn_start(spawn) == 0, "start of another");
+	core_yield(spawn->env);
 }
 
 static void environments(void)
@@ -93,7 +93,7 @@ static void environments(void)
 	struct bench_run run;
 	int64_t entry;
 
-	make_peer();
+	bench_again(&peer, "peer");
 	bench_begin(&run);
 	for (unsigned i = 0; i < REPEAT; i++)
 		core_yield(peer.env);
