@@ -183,14 +183,50 @@ def segment(number):
     return loads[number]
 
 
+def header(kind):
+    """The offset of the first program header of this kind."""
+    phoff, count = struct.unpack_from("<Q", HELLO, 32)[0], struct.unpack_from("<H", HELLO, 56)[0]
+    return next(at for at in (phoff + 56 * i for i in range(count)) if struct.unpack_from("<I", HELLO, at)[0] == kind)
+
+
+def tag(number):
+    """The offset of an entry's value in the dynamic section."""
+    start, = struct.unpack_from("<Q", HELLO, header(2) + 8)
+    return next(at + 8 for at in range(start, start + 4096, 16) if struct.unpack_from("<Q", HELLO, at)[0] == number)
+
+
+def test_relocations():
+    """dynamic sections and relocations that lie: refused by name, with the reason"""
+    dynamic, protect = header(2), header(0x6474e552)
+    table, = struct.unpack_from("<Q", HELLO, tag(7))            # addresses of the first segment are offsets
+    for image, reason in (
+            (patched(protect, "<I", 2), "more than one dynamic section"),
+            (patched(dynamic + 8, "<Q", 1 << 60), "outside the file"),
+            (patched(dynamic + 32, "<Q", 32), "no end"),
+            (patched(tag(7), "<Q", 1 << 40), "table of relocations"),
+            (patched(tag(8), "<Q", 25), "relocations of unknown size"),
+            (patched(tag(8), "<Q", 24 << 30), "too many relocations"),
+            (patched(tag(9), "<Q", 16), "relocations of unknown size"),
+            (patched(tag(9) - 8, "<Q", 1), "shared libraries"),
+            (patched(tag(9) - 8, "<Q", 22), "relocations of its text"),
+            (patched(table + 8, "<Q", 37), "base plus addend"),
+            (patched(table, "<Q", 0x3000), "word of data"),
+            (patched(table, "<Q", 1 << 63), "word of data"),
+            (patched(table, "<Q", struct.unpack_from("<Q", HELLO, table + 24)[0]), "ascending order"),
+            (patched(protect + 40, "<Q", 1 << 30), "part to protect"),
+            (patched(protect + 16, "<Q", 0x3000 + struct.unpack_from("<Q", HELLO, protect + 16)[0] % 4096),
+             "part to protect")):
+        refused(archive(hello=image), "init: program hello: ", reason)
+
+
 def test_images():
     """images that are cut off or whose headers lie: refused by name, with the reason"""
     first, second = segment(0), segment(1)
     for image in (b"", b"\x7f", b"#!/bin/sh\nexit\n", HELLO[:63], HELLO[:64], HELLO[:100], HELLO[:4096],
-                  patched(4, "<B", 1), patched(5, "<B", 2), patched(16, "<H", 3), patched(16, "<H", 1),
+                  patched(4, "<B", 1), patched(5, "<B", 2), patched(16, "<H", 2), patched(16, "<H", 1),
                   patched(18, "<H", 183), patched(32, "<Q", 1 << 63), patched(54, "<H", 32), patched(56, "<H", 0),
                   patched(56, "<H", 65535), patched(24, "<Q", 0), patched(24, "<Q", 0xffffffff80000000),
-                  patched(first + 8, "<Q", (1 << 64) - 4096), patched(first + 16, "<Q", 0),
+                  patched(first + 8, "<Q", (1 << 64) - 4096), patched(second + 16, "<Q", 0),
                   patched(first + 16, "<Q", 0xffffffff80000000), patched(first + 32, "<Q", 1 << 62),
                   patched(first + 40, "<Q", 0), patched(first + 40, "<Q", (1 << 64) - 1), patched(first + 4, "<I", 7),
                   patched(second + 16, "<Q", struct.unpack_from("<Q", HELLO, first + 16)[0]),

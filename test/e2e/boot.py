@@ -16,12 +16,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import guest
 import tap
 from guest import Guest
+from monitor import Monitor
 from tap import Skip, check, has, same
 from web import get
 
@@ -32,6 +34,7 @@ LIMIT = 40              # seconds for one machine on a busy computer
 PAGE = b"<h1>booted</h1>\n"
 FILE = random.Random(9).randbytes(300000)
 GREETING = "Hello from Exo!\n"
+KERNEL_BASE = 0xffffffff80000000
 STOP_STATUS = 35        # the emulator's own exit status after a kernel stop
 
 work = tempfile.mkdtemp(prefix="exo-boot-")
@@ -79,6 +82,88 @@ def test_grub_cpu():
     """GRUB boots it with the plainest CPU, on both PCI machines"""
     serves("bios-qemu64", "--boot", "bios", "--cpu", "qemu64", "--machine", "q35")
     greets("--boot", "bios", "--cpu", "qemu64", "--machine", "pc")
+
+
+def test_cpus():
+    """programs run to their end on every machine type with 2 to 16 CPUs, and 16 of more are used"""
+    for kind in ("microvm", "q35", "pc"):
+        for cpus in (2, 4, 8):
+            greets("--machine", kind, "--smp", str(cpus))
+    greets("--smp", "16")
+    greets("--smp", "2", "-m", "4M")
+    greets("--smp", "2", "--cpu", "qemu64")
+    greets("--smp", "2", "--boot", "bios")
+    greets("--smp", "2", "--boot", "uefi", "-m", "256M")
+    done = guest.exo("run", "-t", LIMIT, "--qemu-arg=-smp", "--qemu-arg=20", "hello", timeout=LIMIT + 20)
+    same(done.stdout.replace("\r", ""), "exo: 4 CPUs beyond 16 are left out\n" + GREETING,
+         "console with 20 CPUs")
+
+
+def kernel_symbols():
+    with open(os.path.join(guest.build_dir(), "exo", "exo.elf.sym"), encoding="ascii") as file:
+        return {name: int(address, 16) for address, _kind, name in map(str.split, file)}
+
+
+def serving(monitor, name, *options):
+    """An idle machine with a monitor."""
+    return Guest(*monitor.options, *options, "-p", "0:80", "-v", site + ":/", "httpd", "/", name=name,
+                 timeout=LIMIT, pcap=False)
+
+
+def test_cpus_idle():
+    """all CPUs come up, and rest in the kernel with a stack, a task state and a GS of their own"""
+    text = kernel_symbols()
+    for kind, cpus in (("microvm", 8), ("q35", 4), ("pc", 2)):
+        options = ("--machine", kind, "--smp", cpus)
+        with Monitor() as monitor, serving(monitor, "idle-" + kind, *options) as machine:
+            machine.wait_line("^httpd: serving ", LIMIT)
+            same(get(machine.port(80), "/").body, PAGE, "the page")
+            for _ in range(100):
+                states = monitor.cpus()
+                if all(one["HLT"] for one in states):
+                    break
+                time.sleep(0.05)
+            same(len(states), cpus, "CPUs")
+            for one in states:
+                same(one["HLT"], 1, "halted")
+                check(text["image_start"] <= one["RIP"] < text["text_end"], "RIP %#x" % one["RIP"])
+            for name in ("RSP", "GS_BASE", "TR", "TR_BASE"):
+                same(len({one[name] for one in states}), cpus, "different values of " + name)
+
+
+def test_kernel_map():
+    """nothing in the kernel's half is writable and executable; its code and constants are writable nowhere"""
+    symbols = kernel_symbols()
+    start, text, constants = (
+        symbols[name] - KERNEL_BASE for name in ("image_start", "text_end", "rodata_end"))
+    for options in (("--machine", "microvm"), ("--machine", "q35", "--smp", 3)):
+        with Monitor() as monitor, serving(monitor, "map", *options) as machine:
+            machine.wait_line("^httpd: serving ", LIMIT)
+            leaves = list(monitor.leaves(monitor.cpus()[0]["CR3"], 256))
+        check(len(leaves) > 512, "%d entries" % len(leaves))
+        for leaf in leaves:
+            check(not leaf.user, "the user's: %r" % leaf)
+            check(not (leaf.writable and leaf.executable), "writable and executable: %r" % leaf)
+            check(not leaf.executable or leaf.pa >= start and leaf.pa + leaf.size <= (text + 4095) & ~4095,
+                  "executable, and no code: %r" % leaf)
+            check(not leaf.writable or leaf.pa >= constants or leaf.pa + leaf.size <= start,
+                  "a writable alias: %r" % leaf)
+        mapped = {leaf.va for leaf in leaves if leaf.va >= KERNEL_BASE}
+        stacks = sorted(va for va in mapped if va < KERNEL_BASE + start)
+        same(len(stacks), 3 * (options[-1] - 1) if "--smp" in options else 0, "pages of stacks")
+        for va in stacks[::3]:
+            check(va - 4096 not in mapped, "the page below the stack at %#x is mapped" % va)
+
+
+def test_seed():
+    """with the kernel argument seed the machine's choices are the same each time"""
+    maps = []
+    for seed in (7, 7, 8):
+        with Monitor() as monitor, serving(monitor, "seed", "--kernel-arg", "seed=%d" % seed) as machine:
+            machine.wait_line("^httpd: serving ", LIMIT)
+            maps.append(sorted(leaf.va for leaf in monitor.leaves(monitor.cpus()[0]["CR3"], 0, 256)))
+    same(maps[0], maps[1], "the program's addresses with the same seed")
+    check(maps[0] != maps[2], "another seed, and the same addresses")
 
 
 def test_memory():
@@ -203,7 +288,7 @@ def test_kernel_arguments():
                    *emulator(change=lambda words, text=text: words + ["-append", text]))
     status, console = emulator(change=lambda words: words + ["-append", "slice_us=many"])
     stops_with("slice_us", status, console)
-    status, console = emulator(change=lambda words: words + ["-append", "slice_us=500 quiet"])
+    status, console = emulator(change=lambda words: words + ["-append", "slice_us=500 quiet seed=7"])
     same(status, 33, "the emulator's status (%s)" % console)
 
 

@@ -103,6 +103,24 @@ def test_dry_run():
     check("-luni" not in cc("--dry-run", "-E", "main.c").text, "linked in spite of -E")
 
 
+def elf_type(name):
+    with open(os.path.join(work, name), "rb") as file:
+        return file.read(18)[16]
+
+
+def test_kinds():
+    """programs are position-independent unless -no-pie is given; both run, at random and at fixed addresses"""
+    sources()
+    good("-O2", "-DPART=5", "main.c", "part.c", "-o", "moves.uni")
+    good("-static-pie", "-O2", "-DPART=5", "main.c", "part.c", "-o", "same.uni")
+    good("-no-pie", "-O2", "-DPART=5", "main.c", "part.c", "-o", "stays.uni")
+    same([elf_type(name) for name in ("moves.uni", "same.uni", "stays.uni")], [3, 3, 2], "types of ELF files")
+    for name in ("moves.uni", "stays.uni"):
+        for option in ("--randomize", "--no-randomize"):
+            done = guest.exo("run", "-q", option, "-t", 30, name, "--", "you", 7, cwd=work)
+            same((done.returncode, done.stdout), (7, "hello you, 3 words, 1.875\n"), "%s %s" % (name, option))
+
+
 def test_installed():
     """exo and exo-cc work from an installation, also a moved one"""
     sources()

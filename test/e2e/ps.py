@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import guest
 import tap
-from tap import check, same
+from tap import check, has, same
 
 
 def listing(*words):
@@ -43,9 +43,16 @@ def test_frames():
 def test_environments():
     """init and ps are shown by name, with their states; with a network its flows are, too"""
     text = listing("--net", "user", "ps")
-    check(re.search(r"^\d+ +init +asleep ", text, re.M), "init is not asleep:\n" + text)
-    check(re.search(r"^\d+ +ps +ready ", text, re.M), "ps is not ready:\n" + text)
+    check(re.search(r"^\d+ +init +asleep +0 ", text, re.M), "init is not asleep on CPU 0:\n" + text)
+    check(re.search(r"^\d+ +ps +ready +0 ", text, re.M), "ps is not ready on CPU 0:\n" + text)
     check(re.search(r"^flow \d+ +net0 ", text, re.M), "no flow of the device:\n" + text)
+
+
+def test_cpus():
+    """each CPU has its line, and its time is idle time for the most part"""
+    text = listing("--smp", "3", "ps")
+    same(re.findall(r"^cpu (\d+) +idle \d+ us, ", text, re.M), ["0", "1", "2"], "CPUs")
+    has(text, "slices: 192 of ", "slices of all CPUs")
 
 
 def test_argument():

@@ -232,6 +232,14 @@ def test_bad_options():
     error_line(tree.exo("run", "-m", "much", "hello"), "much")
     error_line(tree.exo("run", "-m", "0", "hello"), "0")
     error_line(tree.exo("run", "--smp", "0", "hello"), "0")
+    error_line(tree.exo("run", "--cpus", "17", "hello"), "17")
+    error_line(tree.exo("run", "--cpu", "max", "--cpus", "2", "--smp", "2", "hello"), "twice")
+    error_line(tree.exo("run", "--randomize", "--no-randomize", "hello"), "contradict")
+    error_line(tree.exo("run", "--no-randomise", "hello"), "--no-randomise", "--no-randomize")
+    error_line(tree.exo("run", "--config", tree.file("cpu.conf", b"[program hello]\ncpu = 1\n")), "program hello",
+               "one CPU", "--cpus")
+    error_line(tree.exo("run", "--cpus", "3", "--config", tree.file("cpu.conf", b"[program hello]\ncpu = 3\n")),
+               "program hello", "0 to 2")
     error_line(tree.exo("run", "-p", "80", "hello"), "80")
     error_line(tree.exo("run", "-p", "0:70000", "hello"), "70000")
     error_line(tree.exo("run", "-p", "1:2/sctp", "hello"), "sctp")

@@ -129,6 +129,39 @@ def ends(name, data, statuses):
     check(done.stdout.strip(), "%s: nothing was said" % name)
 
 
+def places(*options, config=None):
+    """Where a program says that it lies: a function, a variable, and a local one, as one line."""
+    image = os.path.join(work, "place.uni")
+    if not os.path.exists(image):
+        program("place", '\tstatic int value;\n\tint own;\n\tprintf("%p %p %p\\n", (void *)main, (void *)&value, '
+                         '(void *)&own);\n\treturn 0;')
+    words = ["--config", write("place.conf", config.encode())] if config else [image]
+    done = exo("run", "-q", "-t", 30, *options, *words)
+    same(done.returncode, 0, "exit status with %s: %s%s" % (options, done.stdout, done.stderr))
+    return done.stdout.strip().splitlines()
+
+
+def test_addresses():
+    """two runs put a program at different places, unless the command line or the configuration says no"""
+    lines = {place for i in range(4) for place in places()}
+    same(len(lines), 4, "different places of four runs: %s" % lines)
+    for column in range(3):
+        same(len({line.split()[column] for line in lines}), 4, "different addresses: %s" % lines)
+    fixed = places("--no-randomize")
+    same(places("--no-randomize"), fixed, "places of two runs with --no-randomize")
+    check(int(fixed[0].split()[0], 16) >> 20 == 4, "main does not lie at 4 MiB: %s" % fixed)
+    same(places("--icount"), fixed, "places under --icount")
+    check(places("--icount", "--randomize") != fixed, "--icount --randomize did not move it")
+    text = "%s[program place]\nimage = place.uni\n%s"
+    same(places(config=text % ("[machine]\nrandomize = no\n", "")), fixed, "places with the machine's randomize = no")
+    same(places(config=text % ("", "randomize = no\n")), fixed, "places with the program's randomize = no")
+    check(places(config=text % ("[machine]\nrandomize = no\n", "randomize = yes\n")) != fixed, "it did not move")
+    check(places("--randomize", config=text % ("", "randomize = no\n")) != fixed, "it did not move")
+    told = places(config=text % ("", "show_addresses = yes\n"))
+    base = int(told[0].split(" -o ")[1], 16)
+    same(int(told[1].split()[0], 16) - base, int(fixed[0].split()[0], 16) - 0x400000, "what show_addresses tells")
+
+
 def test_bad_modules():
     """a module that is cut, damaged or something else altogether ends with an error, not with silence"""
     data, chance = module(), random.Random(3)

@@ -4,6 +4,7 @@
 Time limit: 120 s
 """
 
+import math
 import os
 import random
 import subprocess
@@ -289,6 +290,13 @@ BAD = [
     ("[machine]\nmemory = four", 2, "not a size"),
     ("[machine]\nmemory = 0", 2, "not a size"),
     ("[machine]\ncpus = 0", 2, "cpus"),
+    ("[machine]\ncpus = 17", 2, "cpus"),
+    ("[machine]\nrandomise = no", 2, "randomize"),
+    ("[program a]\ncpus = 1", 2, "cpu"),
+    ("[program a]\nguarante = 1M", 2, "guarantee"),
+    ("[program a]\nlimit_env = 1", 2, "limit_envs"),
+    ("[program a]\nmemory = 1M\nguarantee = 2M", 3, "more than its memory"),
+    ("[program a]\ndemand = b\n[program bc]", 2, "nearest known one is bc"),
     ("[machine]\nmachine = q53", 2, "q35"),
     ("[machine]\npublish = 80", 2, "HOST:GUEST"),
     ("[machine]\ncpu =", 2, "no value"),
@@ -340,12 +348,15 @@ def test_bad_config():
 PIECES = """
 [machine]|[program a]|[program b]|[program]|[prog x]|[program a b]|[machine x]|[ program  c ]|[|]
 x = y|noequals|=|= 5|memory = 8M|memory=0|memory = 1.5G|memory = 5kib|memory = 7 M
-memory = 99999999999999G|cpus = 4|cpus = 65|cpu = max|machine = pc|machine = isa|publish = 1:2
+memory = 99999999999999G|cpus = 4|cpus = 17|cpu = max|machine = pc|machine = isa|publish = 1:2
 publish = 0:1/udp|publish = 1.2.3.4:5:6|publish = 5|timeout = 0.5|timeout = 2m|timeout = .5
 timeout = 0|image = x|image = a/|image =|libos = uni|libos = u/i|args = a b 'c d' "e\\"f" \\x
 args = 'x|args =|args = "a\\nb" # c|args = a#b|args = '#' # d|slices = 3|slices = 0|net = own
 net = share|net = x|port = tcp/80|port = udp/53|port = tcp/0|port = 80|files = /x|files = /x/../y
 files = x|files = /..a|files = /a//./b|volume = a:/b|volume = :/b|volume = a|main = yes|main = no
+guarantee = 2M|guarantee = 9M|guarantee_slices = 3|limit_slices = 2|limit_envs = 7|limit_flows = 0
+limit_rings = 1000|answer = 0.02|answer = 1.0000001|demand = b|demand = z|demand = longname|cpu = 3|cpu = 16
+randomize = no|randomize = yes|randomize = on|show_addresses = yes|limit_env = 3
 main = maybe|# c||  [machine]  |key # = v|\x01|args = \x7f|image = \t x
 """.strip().replace("\n", "|").split("|")
 
@@ -363,6 +374,12 @@ def described(text):
             p.name, p.get("image", p.name), p.get("libos", "uni"), p.get("memory", 0), p.get("slices", 0),
             config.NETS.index(p.get("net", "none")), len(p.get("port", [])), len(p.get("volume", [])),
             ",".join([str(len(args))] + args))
+        out += ";%d,%d,%d,%d,%d,%d,%d,%d,%d,%d" % (
+            p.get("cpu", 0), p.get("guarantee", 0), p.get("guarantee_slices", 0), p.get("limit_slices", 0),
+            p.get("limit_envs", 0), p.get("limit_flows", 0), p.get("limit_rings", 0),
+            math.ceil(round(p.get("answer", 0) * 1000, 3)), p.get("randomize", conf.machine.get("randomize", True)),
+            p.get("show_addresses", False))
+        out += "".join("," + name for name in p.get("demand", []))
     return out
 
 
@@ -372,7 +389,7 @@ def test_same_language():
     compiler = (os.environ.get("CC") or "gcc").split()
     done = subprocess.run(compiler + ["-I" + guest.SOURCE, "-o", dump] + [
         os.path.join(guest.SOURCE, part) for part in (
-            "test/lib/confdump.c", "apps/init/conf.c", "libos/core/nearest.c")],
+            "test/lib/confdump.c", "apps/init/conf.c", "apps/init/conf_keys.c", "libos/core/nearest.c")],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     same(done.returncode, 0, "compiler: %s" % done.stdout.decode("utf-8", "replace"))
     chance = random.Random(5)

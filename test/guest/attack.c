@@ -546,6 +546,7 @@ static void random_code(unsigned rounds)
 int main(void)
 {
 	const bool longer = call_option("long", 0);
+	const unsigned scale = (unsigned)call_option("scale", 1); /* on a slow kernel: so many times less at random */
 	struct books before;
 	exo_cap_t page;
 
@@ -569,10 +570,10 @@ int main(void)
 	old_mode();
 	stepping();
 	dispatcher();
-	noise(longer ? 20000 : 400);
+	noise((longer ? 20000 : 400) / scale);
 	saved();
 	loops();
-	random_code(longer ? 1000000 : 10000);
+	random_code((longer ? 1000000 : 10000) / scale);
 	tiny_drop(&prey);
 	ok(all_well(), "at the end all is well");
 	tiny_drop(&witness);

@@ -106,7 +106,7 @@ static inline struct books books_now(void)
  */
 static __attribute__((unused)) bool frames_consistent(void)
 {
-	static uint32_t counted[256];
+	static uint32_t counted[4096];
 	uint32_t free = 0, bad = 0;
 
 	memset(counted, 0, sizeof(counted));

@@ -20,10 +20,10 @@ static void yield(void)
 	if (!ok(agent_make(&agent, 0), "an environment"))
 		return;
 	exo_cap_t weak = (exo_cap_t)caps_derive(agent.env, EXO_RIGHT_CONTROL, 0, 0);
-	is(exo_yield(NO_CAP), -EXO_ECAP, "yield CAP");
-	is(exo_yield(console), -EXO_ETYPE, "yield TYPE");
-	is(exo_yield(weak), -EXO_ERIGHTS, "yield RIGHTS");
-	is(exo_yield(agent.env), -EXO_ESTATE, "yield STATE: not started");
+	is(exo_yield(NO_CAP, 0), -EXO_ECAP, "yield CAP");
+	is(exo_yield(console, 0), -EXO_ETYPE, "yield TYPE");
+	is(exo_yield(weak, 0), -EXO_ERIGHTS, "yield RIGHTS");
+	is(exo_yield(agent.env, 0), -EXO_ESTATE, "yield STATE: not started");
 	tiny_start(&agent);
 	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "it sleeps");
 	uint64_t upcalls = tiny_info(&agent)->upcalls;
@@ -37,11 +37,46 @@ static void yield(void)
 	    "yield to whoever comes back as an upcall");
 	caps_delete(entry);
 	agent_do(&agent, EXO_CALL_env_exit, EXO_CAUSE_EXIT, 0, 0, 0, 0, 0);
-	is(exo_yield(agent.env), -EXO_EDEAD, "yield DEAD: ended");
+	is(exo_yield(agent.env, 0), -EXO_EDEAD, "yield DEAD: ended");
 	while (exo_env_destroy(agent.env) == -EXO_EAGAIN)
 		;
-	is(exo_yield(agent.env), -EXO_EDEAD, "yield DEAD: destroyed");
+	is(exo_yield(agent.env, 0), -EXO_EDEAD, "yield DEAD: destroyed");
 	caps_delete(weak);
+	tiny_drop(&agent);
+}
+
+/* A slice that is lent comes back at a time, and when the other does not want it; nobody else gets it. */
+static void lend(void)
+{
+	struct tiny spinner, agent;
+	uint32_t slot = caps_slot();
+
+	if (!ok(tiny_make(&spinner, spin, 0) && agent_begin(&agent, 0), "one that never stops, one that sleeps"))
+		return;
+	exo_cap_t slices = made(slot, exo_slice_take(slot, 0, 0, EXO_SLICES));
+	is(exo_slice_bind(slices, core_named(EXO_NAME_ENV)), EXO_SLICES, "all slices are our own");
+	tiny_start(&spinner);
+	exo_time_t until = 0;
+	uint64_t rounds = spinner.word[0], wakes = 0;
+	while (spinner.word[0] == rounds && ++wakes < 1000) {
+		until = core_now() + core_info->slice_ns / 4;
+		core_lend(spinner.env, until);
+	}
+	ok(spinner.word[0] > rounds, "lent until a time, it comes back (%lu)", wakes);
+	rounds = spinner.word[0];
+	uint64_t upcalls = tiny_info(&agent)->upcalls;
+	for (int i = 0; i < 20; i++)
+		core_lend(agent.env, EXO_NEVER);
+	upcalls = tiny_info(&agent)->upcalls - upcalls;
+	rounds = spinner.word[0] - rounds;
+	ok(upcalls > 10 && !rounds, "lent to one that sleeps again, it passes by the one that is ready (%lu, %lu)",
+	    upcalls, rounds);
+	is(agent_do(&agent, EXO_CALL_yield, exo_cap_make(9, 1), EXO_NEVER, 0, 0, 0, 0), -EXO_ECAP, "lend CAP");
+	is(exo_yield(console, core_now()), -EXO_ETYPE, "lend TYPE");
+	core_lend(spinner.env, 1);
+	ok(true, "lent until a time that has passed, it comes back");
+	caps_delete(slices);
+	tiny_drop(&spinner);
 	tiny_drop(&agent);
 }
 
@@ -160,6 +195,7 @@ int main(void)
 	for (int round = 0; round < 2; round++) {
 		struct books before = books_now();
 		yield();
+		lend();
 		sleep();
 		take();
 		bind();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * space_create, space_table, space_write: what they do, each of their errors, and abuse.
+ * space_create, space_table, space_write, space_seal: what they do, each of their errors, and abuse.
  */
 #include "test/guest/agent.h"
 
@@ -65,7 +65,9 @@ static void create(void)
 	is(exo_space_table(space, 0, 3, frames, 7), -EXO_ERANGE, "table RANGE");
 	is(exo_space_table(space, 0, 1, frames, 5), -EXO_ERANGE, "table RANGE: three are needed");
 	is(exo_space_table(space, 0, 0, frames, 1), -EXO_EINVAL, "table INVAL: level 0");
-	is(exo_space_table(space, 0, 4, frames, 1), -EXO_EINVAL, "table INVAL: level 4");
+	is(exo_space_table(space, 0, 5, frames, 1), -EXO_EINVAL, "table INVAL: level 5");
+	is(exo_space_table(space, 0, EXO_LEVEL_LARGE, frames, 5), -EXO_ERANGE,
+	    "table RANGE: for large pages, too");
 	is(exo_space_table(space, 0, 1ULL << 32 | 1, frames, 1), -EXO_EINVAL,
 	    "table INVAL: level beyond 32 bits");
 	is(exo_space_table(space, EXO_USER_MAX, 3, frames, 1), -EXO_EINVAL, "table INVAL: address");
@@ -112,8 +114,9 @@ static void mapping(exo_cap_t frames)
 	page[512] = 78;
 	page[1024] = 79;
 	is(one(va | R, 0, 0, 4), 1, "protect a run");
-	is(one(va | RW, 0, 0, 4), -EXO_ERIGHTS, "RIGHTS: without a capability nothing is gained");
-	is(one((va + 0x1000) | RX, 0, 0, 1), -EXO_ERIGHTS, "RIGHTS: nor execution");
+	is(one(va | RW, 0, 0, 4), 1, "and unprotect it");
+	is(one((va + 0x1000) | RX, 0, 0, 1), 1, "or make one executable");
+	is(one(va | R, 0, 0, 4), 1, "protect a run");
 	is(one(va | R, frames, 3, 1), 1, "another frame in its place");
 	ok(page[0] == 0, "it is another");
 	descriptor(0, va | R, frames, 2, 1);
@@ -174,7 +177,7 @@ static void errors(exo_cap_t frames)
 	is(one(va | EXO_MAP_WRITE, frames, 0, 1), -EXO_EINVAL, "write INVAL: writable only");
 	is(one(va | RW | EXO_MAP_EXEC, frames, 0, 1), -EXO_EINVAL, "write INVAL: writable and executable");
 	is(one(va | RW | EXO_MAP_EXEC, 0, 0, 1), -EXO_EINVAL, "write INVAL: that without a capability");
-	is(one(va | 8, frames, 0, 1), -EXO_EINVAL, "write INVAL: an unknown flag");
+	is(one(va | 0x10, frames, 0, 1), -EXO_EINVAL, "write INVAL: an unknown flag");
 	is(one(va | 0x801, frames, 0, 1), -EXO_EINVAL, "write INVAL: another");
 	is(one(va | R, frames, 0, 0), -EXO_EINVAL, "write INVAL: no pages");
 	is(one(va, 0, 0, EXO_MAP_BATCH_MAX + 1), -EXO_EINVAL, "write INVAL: too many");
@@ -258,6 +261,148 @@ static void stale(exo_cap_t frames)
 	tiny_drop(&agent);
 }
 
+/* Rights go as far as those of the capability that each page was mapped through, and the dirty bit stays. */
+static void rights(exo_cap_t frames)
+{
+	exo_cap_t read_only = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 0);
+	volatile uint64_t *page = (volatile uint64_t *)va;
+	struct tiny agent;
+	uint64_t old[3];
+
+	is(one(va | R, frames, 0, 2), 1, "two pages, to read");
+	is(one((va + 0x2000) | R, read_only, 2, 1), 1, "a third through a weaker capability");
+	is(one(va | RW, 0, 0, 2), 1, "two become writable");
+	page[0] = page[512] = 80;
+	is(one(va | RW, 0, 0, 3), -EXO_ERIGHTS, "RIGHTS: not the third");
+	descriptor(0, va | R, 0, 0, 1);
+	descriptor(1, (va + 0x1000) | RX, 0, 0, 1);
+	descriptor(2, (va + 0x2000) | RX, 0, 0, 1);
+	is(batch(own, 3, old), 2, "RIGHTS: in a batch of singles");
+	ok(old[0] & old[1] & EXO_PTE_DIRTY, "the two were dirty");
+	ok(taken_out(va) & EXO_PTE_DIRTY && taken_out(va + 0x1000) & EXO_PTE_DIRTY, "and still are");
+	is(space_protect_page(va + 0x1000, RW), 0, "what is not mapped changes nothing");
+	is((int64_t)taken_out(va + 0x1000), 0, "and is not mapped by that");
+	taken_out(va + 0x2000);
+	if (!ok(agent_make(&agent, 0), "an environment with tables"))
+		return;
+	is(one(va | R, agent.frames, TINY_LEAF, 1), 1, "one of them, to read");
+	is(one(va | RW, 0, 0, 1), -EXO_ERIGHTS, "RIGHTS: never to write");
+	is(one(va | RX, 0, 0, 1), -EXO_ERIGHTS, "RIGHTS: nor to execute");
+	taken_out(va);
+	tiny_drop(&agent);
+	caps_delete(read_only);
+}
+
+static int64_t large_one(exo_cap_t space, uint64_t va_flags, exo_cap_t cap, uint32_t first, uint32_t count)
+{
+	return write_one(space, va_flags | EXO_MAP_LARGE, cap, first, count);
+}
+
+static void large_errors(exo_cap_t space, exo_vaddr_t at, exo_cap_t frames)
+{
+	exo_cap_t read_only = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 256);
+
+	is(large_one(space, (at + 0x1000) | R, frames, 0, 1), -EXO_EINVAL, "large INVAL: address");
+	is(large_one(space, at | R | 0x20, frames, 0, 1), -EXO_EINVAL, "large INVAL: flag");
+	is(large_one(space, at | EXO_MAP_WRITE, frames, 0, 1), -EXO_EINVAL, "large INVAL: writable only");
+	is(large_one(space, at | RW | EXO_MAP_EXEC, frames, 0, 1), -EXO_EINVAL, "large INVAL: W and X");
+	is(large_one(space, at | R, frames, 0, 0), -EXO_EINVAL, "large INVAL: none");
+	is(large_one(space, at | R, frames, 0, EXO_LARGE_BATCH_MAX + 1), -EXO_EINVAL,
+	    "large INVAL: too many");
+	is(large_one(space, at | R, frames, 0, 0xffffffff), -EXO_EINVAL, "large INVAL: far too many");
+	is(large_one(space, 0 | R, frames, 0, 1), -EXO_EINVAL, "large INVAL: page 0");
+	is(large_one(space, 0x7fffffe00000 | R, frames, 0, 1), -EXO_EINVAL,
+	    "large INVAL: the last addresses");
+	is(large_one(space, 0xffff800000000000 | R, frames, 0, 1), -EXO_EINVAL, "large INVAL: the kernel's");
+	is(large_one(space, at | R, frames, 1, 1), -EXO_EINVAL, "large INVAL: frame number");
+	is(large_one(space, at | R, frames, 512, 2), -EXO_ERANGE, "large RANGE");
+	is(large_one(space, at | R, frames, 0xfffffe00, 4), -EXO_ERANGE, "large RANGE: wraps");
+	is(large_one(space, at | R, NO_CAP, 0, 1), -EXO_ECAP, "large CAP");
+	is(large_one(space, at | R, own, 0, 1), -EXO_ETYPE, "large TYPE");
+	is(large_one(space, at | RW, read_only, 0, 1), -EXO_ERIGHTS, "large RIGHTS");
+	is(large_one(space, at | R, read_only, 0, 1), -EXO_ERANGE, "large RANGE: half a page");
+	is(large_one(space, at + (1ULL << 30), 0, 0, 1), -EXO_ENOTABLE, "large NOTABLE");
+	is(large_one(own, (va & ~0x1fffffULL) | R, frames, 0, 1), -EXO_ENOTABLE,
+	    "large NOTABLE: not of the kind");
+	caps_delete(read_only);
+}
+
+static void large(exo_vaddr_t at)
+{
+	int64_t taken = space_large_take(2);
+	volatile uint64_t *page = (volatile uint64_t *)at;
+	exo_cap_t frames = (exo_cap_t)taken, tables = take_frames(3);
+
+	if (!ok(taken > 0 && tables, "1024 frames in a row"))
+		return;
+	is(pfn_of(frames) % 512, 0, "aligned");
+	is(space_map_large(at, RW, frames, 0, 2), 0, "two large pages");
+	page[0] = 1;
+	page[0x3ffff0 / 8] = 2;
+	large_errors(own, at, frames);
+	is(exo_space_table(own, at, EXO_LEVEL_PAGES, tables, 0), -EXO_EBUSY,
+	    "table BUSY: a large page is there");
+	is(one(at | R, tables, 0, 1), -EXO_ENOTABLE, "NOTABLE: no page in one");
+	is(exo_frame_give(frames, 1), -EXO_EBUSY, "its frames are mapped");
+	is(exo_env_read(core_named(EXO_NAME_ENV), at + 0x3ffff0, 1024, 8), 8,
+	    "they can be read from elsewhere");
+	is((int64_t)*(volatile uint64_t *)core_arg(1024), 2, "right");
+	is(space_protect_large(at, R, 2), 0, "protect them");
+	int64_t done = large_one(own, at | RW, 0, 0, 1);
+	uint64_t old = ((volatile struct exo_map *)core_arg(0))->old;
+	ok(done == 1 && old & EXO_PTE_DIRTY, "unprotect one, which is dirty");
+	page[1] = 3;
+	is(one(va | R, frames, 1, 1), 1, "one of its frames by itself");
+	is(large_one(own, at | R, frames, 512, 1), 1, "another in its place");
+	is((int64_t)page[0x1ffff0 / 8], 2, "it is");
+	is(space_map_large(at, 0, 0, 0, 2), 0, "unmap them");
+	is(exo_space_table(own, at + 0x200000, EXO_LEVEL_PAGES, tables, 0), 0, "a table in place of one");
+	is(large_one(own, at | R, frames, 0, 2), -EXO_EBUSY, "large BUSY");
+	is(one((at + 0x200000) | RW, frames, 3, 1), 1, "with a page");
+	is(large_one(own, at | R, frames, 0, 1), 1, "large and small at once");
+	taken_out(va);
+	is(caps_delete(frames), 0, "the frames go");
+	is((int64_t)taken_out(at + 0x200000), 0, "with all mappings");
+	done = large_one(own, at, 0, 0, 1);
+	old = ((volatile struct exo_map *)core_arg(0))->old;
+	ok(done == 1 && !old, "large ones, too");
+	/* the tables stay for good, as linked tables do */
+}
+
+static void seal(exo_cap_t frames)
+{
+	exo_cap_t weak, code = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ | EXO_RIGHT_EXEC, 0, 0);
+	struct tiny agent;
+
+	if (!ok(agent_begin(&agent, 0), "an environment to seal"))
+		return;
+	weak = (exo_cap_t)caps_derive(agent.space, EXO_RIGHT_READ, 0, 0);
+	is(write_one(agent.space, (TINY_CAPS + 0x1000) | RX, code, 0, 1), 1, "with a page of code");
+	is(exo_space_seal(NO_CAP), -EXO_ECAP, "seal CAP");
+	is(exo_space_seal(frames), -EXO_ETYPE, "seal TYPE");
+	is(exo_space_seal(weak), -EXO_ERIGHTS, "seal RIGHTS");
+	is(write_one(agent.space, (TINY_CAPS + 0x2000) | RX, code, 1, 1), 1, "not sealed by that");
+	is(exo_space_seal(agent.space), 0, "seal");
+	is(exo_space_seal(agent.space), 0, "twice");
+	is(write_one(agent.space, TINY_CAPS + 0x1000, 0, 0, 1), -EXO_ESEALED, "SEALED: unmap");
+	is(write_one(agent.space, (TINY_CAPS + 0x1000) | R, 0, 0, 1), -EXO_ESEALED, "SEALED: protect");
+	is(write_one(agent.space, (TINY_CAPS + 0x1000) | RW, frames, 0, 1), -EXO_ESEALED, "SEALED: replace");
+	is(write_one(agent.space, (TINY_CAPS + 0x3000) | RX, code, 0, 1), -EXO_ESEALED, "SEALED: more code");
+	is(write_one(agent.space, TINY_CAPS, 0, 0, 8), -EXO_ESEALED, "SEALED: in a run");
+	descriptor(0, (TINY_CAPS + 0x3000) | RW, frames, 3, 1);
+	descriptor(1, (TINY_CAPS + 0x1000) | R, 0, 0, 1);
+	is(batch(agent.space, 2, NULL), 1, "SEALED: in a batch");
+	is(write_one(agent.space, (TINY_CAPS + 0x3000) | RX, 0, 0, 1), -EXO_ESEALED,
+	    "SEALED: data into code");
+	is(write_one(agent.space, TINY_CAPS + 0x3000, 0, 0, 1), 1, "data may go");
+	is(agent_do(&agent, EXO_CALL_null, 0, 0, 0, 0, 0, 0), 0, "its own code runs");
+	is(exo_cap_delete(code), 0, "the capability of the code goes");
+	is(exo_env_read(agent.env, TINY_CAPS + 0x1000, 0, 8), -EXO_ERANGE, "and the mapping with it");
+	is(write_one(agent.space, (TINY_CAPS + 0x1000) | RW, frames, 0, 1), 1, "something else comes there");
+	caps_delete(weak);
+	tiny_drop(&agent);
+}
+
 int main(void)
 {
 	own = core_named(EXO_NAME_SPACE);
@@ -273,13 +418,16 @@ int main(void)
 		struct books before = books_now();
 		create();
 		mapping(frames);
+		rights(frames);
 		stops(frames);
 		errors(frames);
 		states(frames);
 		stale(frames);
+		seal(frames);
 		if (round)
 			ok(books_same(before), "the books are even");
 		is(exo_cap_delete(frames), 0, "the frames go");
 	}
+	large(0x500000000000);
 	return call_done();
 }

@@ -141,7 +141,7 @@ static void deaths(void)
 	uint64_t there = (uint64_t)tiny_grant(&client, entry, 5, EXO_RIGHT_EXEC);
 	agent_do(&client, EXO_CALL_call, there, EXO_NEVER, 1, 2, 3, 4);
 	is(tiny_state(&client), EXO_ENV_CALLING, "the client waits");
-	is(exo_yield(client.env), -EXO_ESTATE, "yield STATE: it waits for a reply");
+	is(exo_yield(client.env, 0), -EXO_ESTATE, "yield STATE: it waits for a reply");
 	is(ask(entry, EXO_NEVER), -EXO_EBUSY, "call BUSY: it serves");
 	is(exo_send(entry, 0, 0, 0, 0), -EXO_EBUSY, "send BUSY: it serves");
 	exo_cap_t back = entry_to(client.env, 8);

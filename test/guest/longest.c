@@ -245,6 +245,28 @@ static void writing(void)
 	REPEAT("cap_delete of 128 frames, mapped far apart", exo_cap_delete(b));
 }
 
+/* Pages of 2 MiB, as many as a call takes, and what cuts them. */
+static void large(void)
+{
+	exo_vaddr_t va = 0x500000000000;
+	exo_cap_t cap = (exo_cap_t)space_large_take(EXO_LARGE_BATCH_MAX), part;
+
+	if (!ok((int64_t)cap > 0 && !space_map_large(va, RW, cap, 0, 1), "frames for large pages"))
+		return;
+	touch(va, 1);
+	MEASURE("space_write, 4 large pages", write_one(own, va | RW | EXO_MAP_LARGE, cap, 0, 4));
+	touch(va, 512);
+	MEASURE("space_write, 4 large pages over others", write_one(own, va | RW | EXO_MAP_LARGE, cap, 0, 4));
+	MEASURE("space_write, 4 large pages protected",
+	    write_one(own, va | EXO_MAP_READ | EXO_MAP_LARGE, 0, 0, 4));
+	part = child_of(cap, EXO_RIGHT_READ);
+	MEASURE("space_write, 4 large pages unmapped", write_one(own, va | EXO_MAP_LARGE, 0, 0, 4));
+	for (unsigned i = 0; i < 64; i++)
+		space_map_large(va + i * SPACE_LARGE_BYTES, EXO_MAP_READ, cap, 0, 1);
+	REPEAT("cap_delete, with 64 large pages", exo_cap_delete(cap));
+	REPEAT("cap_delete of what it left", exo_cap_delete(part));
+}
+
 /* Spaces that are as thinly, or as thickly, populated as can be. */
 static void spaces(void)
 {
@@ -494,6 +516,7 @@ int main(void)
 	slices();
 	trees();
 	writing();
+	large();
 	spaces();
 	environments();
 	if (ok(core_named(EXO_NAME_NET) != 0, "there is a network device"))

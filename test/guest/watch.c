@@ -24,7 +24,7 @@ static void look(unsigned number)
 		dropped += flow->state ? flow->rx_dropped : 0;
 	}
 	used = core_format(text, sizeof(text), "watch: %u free %u flows %u dropped %lu longest %lu", number,
-			   core_info->frames_free, flows, dropped, core_info->longest_ns);
+			   core_info->frames_free, flows, dropped, info_cpu(0)->longest_ns);
 	for (uint32_t i = 1; i < core_info->envs.entries && used < sizeof(text) - 40; i++) {
 		const struct exo_env_info *env = info_env(i);
 		if (env->state != EXO_ENV_NONE && env->state != EXO_ENV_ENDED)

@@ -68,7 +68,7 @@ static void test_chain(void)
 		exo_pfn_t frame = frame_find(1);
 		struct exo_cap *cap = cap_free_slot(maker, 30 + i);
 
-		cpu.current = world.env[0];
+		here.current = world.env[0];
 		frame_claim(frame, i ? made[i - 1] : world.env[0]);
 		cap_fill(cap, EXO_TYPE_FRAME, RWX, frame, 1, 0, NULL, 30 + i);
 		account = (exo_cap_t)CALL(0, account_make, 10, ACCOUNT, world_handle(0, 30 + i), 0, 50);
@@ -100,43 +100,38 @@ static void test_chain(void)
 static void test_reap(void)
 {
 	uint32_t before = info->frames_free, i;
-	struct account *account[10];
+	struct account *account[10], *root = pfn_to_virt(world.root_account);
 	exo_pfn_t pfn[10];
 
 	for (i = 0; i < 10; i++) {
 		pfn[i] = frame_find(1);
 		frame_claim(pfn[i], NULL);
 		account[i] = pfn_to_virt(pfn[i]);
-		*account[i] = (struct account){ pfn[i], world.root_account, .limit = 10, .users = 1 };
+		*account[i] = (struct account){ .self = pfn[i], .parent = world.root_account, .holds = 1 };
+		account[i]->view.share[0].limit = 10;
 		frame_retype(pfn[i], EXO_FRAME_ACCOUNT, 0);
-		account_use(world.root_account);
+		root->users++;
 		if (i) {
 			frame_table[pfn[i]].account = pfn[i - 1];
 			info_frame[pfn[i]].owner = world.env[0]->index;
 			world.env[0]->info->frames++;
-			account_charge(account[i - 1], 1);
+			account_charge(account[i - 1], 0, 1);
 		}
 	}
 	for (i = 0; i < 9; i++)
-		account_unuse(pfn[i]);
+		account_unhold(pfn[i]);
 	is_int(info->frames_free, before - 10, "the charges keep them");
-	account_unuse(pfn[9]);
+	account_unhold(pfn[9]);
 	ok(info->frames_free > before - 10 && info->frames_free < before && !world_check(),
 	    "the last one goes and pulls some along");
-	account_use(world.root_account);
 	i = info->frames_free;
 	account_hold(world.root_account);
 	account_unhold(world.root_account);
 	ok(info->frames_free > i, "more go when somebody lets go of any account");
 	for (i = 0; i < 10 && info->frames_free < before; i++) {
-		exo_pfn_t one = frame_find(1);
-
-		frame_claim(one, NULL);
-		*(struct account *)pfn_to_virt(one) = (struct account){ .self = one, .limit = 1, .users = 1 };
-		frame_retype(one, EXO_FRAME_ACCOUNT, 0);
-		account_unuse(one);
+		account_hold(world.root_account);
+		account_unhold(world.root_account);
 	}
-	account_unuse(world.root_account);
 	ok(i && i < 10, "the others go with the next ones");
 	is_int(info->frames_free, before, "all are free");
 	ok(!world_check(), "the world is whole");
@@ -220,7 +215,7 @@ static void test_random(unsigned steps)
 		good = step(who);
 		for (unsigned at = 0; at < NEST; at++)
 			good = good &&
-			    ((struct account *)pfn_to_virt(child[at]->account))->used == model_used(at);
+			    ((struct account *)pfn_to_virt(child[at]->account))->view.share[0].used == model_used(at);
 	}
 	ok(good, "%u random steps agree with the model", steps);
 	if (!good)
@@ -237,9 +232,9 @@ static void test_checker(void)
 {
 	struct account *account = pfn_to_virt(world.root_account);
 
-	account->used++;
+	account->view.share[0].used++;
 	ok(world_check(), "the checker sees a wrong charge");
-	account->used--;
+	account->view.share[0].used--;
 	account->users--;
 	ok(world_check(), "the checker sees a wrong count of users");
 	account->users++;

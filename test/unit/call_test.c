@@ -74,7 +74,7 @@ static unsigned type_of(const char *names, unsigned i)
 /* A handle: of a slot of this type, of any slot, one that is stale, or nonsense. */
 static uint64_t some_handle(unsigned type)
 {
-	const struct exo_cap *table = pfn_to_virt(cpu.current->cap_frame[0]);
+	const struct exo_cap *table = pfn_to_virt(here.current->cap_frame[0]);
 	unsigned slot = below(EXO_CAPS_PER_FRAME), i;
 
 	switch (below(12)) {
@@ -134,9 +134,18 @@ static unsigned draw_call(void)
 		return EXO_CALL_cap_derive;
 	if (nr == EXO_CALL_cap_revoke && below(8))
 		return EXO_CALL_space_write;
-	if (nr == EXO_CALL_entry_make && below(4))
+	if ((nr == EXO_CALL_entry_make && below(4)) || (nr == EXO_CALL_space_seal && below(8)))
 		return EXO_CALL_space_create;
 	return nr;
+}
+
+static void some_shares(struct exo_shares *shares)
+{
+	unsigned kind;
+
+	for (kind = 0; kind < EXO_SHARES; kind++)
+		shares->share[kind] = (struct exo_share){ below(3), below(2) ? EXO_UNLIMITED : 3 + below(500) };
+	shares->answer_ns = SLICE * (1 + below(3));
 }
 
 /* Random arguments are seldom all right at once: bring some nearer to it. */
@@ -160,13 +169,23 @@ static void help(unsigned nr, uint64_t a[6])
 	case EXO_CALL_env_create:
 		a[4] = below(3);
 		a[5] = below(100) * 8;
-		memset(cpu.current->arg + a[5], 0, sizeof(struct exo_env_params));
+		memset(here.current->arg + a[5], 0, sizeof(struct exo_env_params));
 		break;
 	case EXO_CALL_env_destroy:
 		a[0] = edge();
 		break;
+	case EXO_CALL_slice_take:
+		a[1] = 0;
+		break;
+	case EXO_CALL_env_move:
+		a[1] = below(3);
+		break;
+	case EXO_CALL_account_share:
+		a[2] = below(100) * 8;
+		some_shares((struct exo_shares *)(here.current->arg + a[2]));
+		break;
 	case EXO_CALL_sleep:
-		a[1] = cpu.current->disp->events;
+		a[1] = here.current->disp->events;
 		break;
 	case EXO_CALL_call:
 		a[1] = below(2) ? EXO_NEVER : null.now + SLICE;
@@ -183,9 +202,9 @@ static void one_call(void)
 	for (i = 0; i < 6; i++)
 		a[i] = i < strlen(kinds) ? argument(kinds[i], type_of(calls[nr].names, i)) : argument('n', 0);
 	if (below(4) == 0)
-		scribble(cpu.current->arg);
+		scribble(here.current->arg);
 	if (below(2000) == 0)
-		memset(cpu.current->disp, (int)below(256), EXO_PAGE_SIZE);
+		memset(here.current->disp, (int)below(256), EXO_PAGE_SIZE);
 	if (below(3))
 		help(nr, a);
 	(void)call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -196,11 +215,11 @@ static void one_call(void)
 /* Somebody who can still run; NULL: nobody. */
 static struct env *survivor(void)
 {
-	unsigned first = below(ENVS_MAX), i;
+	unsigned first = below(info->envs.entries), i;
 	struct env *env;
 
-	for (i = 0; i < ENVS_MAX; i++) {
-		env = env_by_id(info_env[(first + i) % ENVS_MAX].id);
+	for (i = 0; i < info->envs.entries; i++) {
+		env = env_by_id(info_env[(first + i) % info->envs.entries].id);
 		if (env && env_state(env) != EXO_ENV_ENDED && env_state(env) != EXO_ENV_MADE)
 			return env;
 	}
@@ -212,21 +231,21 @@ static void one_step(void)
 	struct env *env;
 
 	null.now += below(SLICE / 8);
-	if (cpu.current && null.now < null.timer && below(16)) {
+	if (here.current && null.now < null.timer && below(16)) {
 		if (below(2000))
 			one_call();
 		else
 			(void)exception_at(random64(), below(32), random64());
 		return;
 	}
-	if (!cpu.current) {
+	if (!here.current) {
 		env = survivor();
 		if (env)
 			env_event(env, EXO_EVENT_RECEIVE);
 		if (null.timer != EXO_NEVER && null.timer > null.now)
 			null.now = null.timer;
 	}
-	(void)interrupt_at(cpu.current ? random64() : 0);
+	(void)interrupt_at(here.current ? random64() : 0);
 }
 
 /* The first environment gives the others a bit of everything. */
@@ -236,12 +255,12 @@ static void cast(void)
 	struct child child;
 	unsigned i, j;
 
-	cpu.current->disp->call_entry = CHILD_CALL;
+	here.current->disp->call_entry = CHILD_CALL;
 	for (i = 1; i < ACTORS; i++) {
 		child = child_start();
 		for (j = 0; j < COUNT_OF(names); j++)
 			(void)CALL(cap_derive, named(names[j]), child.cap, 1 + j,
-			    EXO_RIGHTS_ALL & cap_lookup(cpu.current, named(names[j]))->rights, 0, j == 3 ||
+			    EXO_RIGHTS_ALL & cap_lookup(here.current, named(names[j]))->rights, 0, j == 3 ||
 			    j == 4 || j == 6 ? 4 : 0);
 		(void)CALL(cap_derive, child.cap, child.cap, 20, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0);
 		(void)CALL(cap_derive, child.space, child.cap, 21, EXO_RIGHT_WRITE, 0, 0);
@@ -282,9 +301,13 @@ int main(void)
 	}
 	ok(!what, "%u random calls and interrupts leave the kernel whole", made);
 	ok(halts < made / 2 && made > ROUNDS * OPERATIONS / 4, "and mostly somebody runs (%u idle)", halts);
-	for (i = 0; i < EXO_CALL_COUNT; i++)
+	for (i = 0; i < EXO_CALL_COUNT; i++) {
 		if (done_well[i])
 			well++;
-	ok(well >= EXO_CALL_COUNT - 4, "%u of %u calls were also made with success", well, EXO_CALL_COUNT);
+		else
+			printf("# never well: %s\n", calls[i].names);
+	}
+	/* No device, so no flows; nobody halts; a demand needs more than chance: demand_test. */
+	ok(well >= EXO_CALL_COUNT - 6, "%u of %u calls were also made with success", well, EXO_CALL_COUNT);
 	return done();
 }

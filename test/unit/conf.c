@@ -45,12 +45,24 @@ static void test_good(void)
 			 "publish = 8080:80\n"
 			 "publish = 127.0.0.1:0:53/udp\n"
 			 "timeout = 1.5m\n"
+			 "randomize = no\n"
 			 "\n"
 			 "  [ program  web-1 ]  \n"
 			 "image = ../build/httpd\n"
 			 "args = --port 80 \"/my files\" a#b 'it''s # here' # comment\n"
 			 "memory = 8192K\n"
 			 "slices = 12\n"
+			 "cpu = 3\n"
+			 "guarantee = 4M\n"
+			 "guarantee_slices = 2\n"
+			 "limit_slices = 12\n"
+			 "limit_envs = 5\n"
+			 "limit_flows = 6\n"
+			 "limit_rings = 1000\n"
+			 "answer = 0.05\n"
+			 "demand = two\n"
+			 "randomize = yes\n"
+			 "show_addresses = yes\n"
 			 "net = own\n"
 			 "port = tcp/80\n"
 			 "port = udp/80\n"
@@ -79,12 +91,19 @@ static void test_good(void)
 	   "names");
 	is_string(p->args, "--port 80 \"/my files\" a#b 'it''s # here'",
 		  "arguments, still quoted, without the comment");
-	ok(p->memory == 8 << 20 && p->slices == 12 && p->net == CONF_NET_OWN && p->line == 11, "numbers");
+	ok(p->memory == 8 << 20 && p->slices == 12 && p->net == CONF_NET_OWN && p->line == 12, "numbers");
+	ok(p->cpu == 3 && p->guarantee == 4 << 20 && p->guarantee_slices == 2 && p->limit_slices == 12 &&
+	   p->limit_envs == 5 && p->limit_flows == 6 && p->limit_rings == 1000 && p->answer_ms == 50, "shares");
+	ok(p->demand_count == 1 && !strcmp(p->demand[0], "two") && p->randomize && p->show_addresses,
+	   "demand, randomisation");
 	ok(p->port_count == 2 && p->port[0].number == 80 && !p->port[0].udp && p->port[1].udp, "ports");
 	ok(!strcmp(p->volume[0].host, "/home/me/a:b") && !strcmp(p->volume[0].guest, "/www"), "volume");
 	p = &c.program[1];
 	ok(!strcmp(p->image, "two") && !strcmp(p->libos, "posix") && !*p->args && !strcmp(p->files, "/") &&
 	   p->net == CONF_NET_NONE && p->memory == 3 << 20, "defaults");
+	ok(!p->cpu && !p->guarantee && !p->demand_count && !p->answer_ms && !p->randomize && c.machine.fixed,
+	   "and the machine's randomize");
+	ok(!read_text("[program a]\n") && c.program[0].randomize, "which is yes");
 }
 
 static void wrong(const char *text, unsigned line, unsigned column, const char *says)
@@ -134,6 +153,18 @@ static void test_key_errors(void)
 	wrong(P "memory = -1", 2, 10, "not a size");
 	wrong(P "slices = 0", 2, 10, "from 1 to 4096");
 	wrong(P "slices = 4097", 2, 10, "from 1 to 4096");
+	wrong(P "cpu = 16", 2, 7, "from 0 to 15");
+	wrong(P "cpu = a", 2, 7, "from 0 to 15");
+	wrong(P "cpus = 2", 2, 1, "nearest known one is cpu");
+	wrong(P "gaurantee = 2", 2, 1, "nearest known one is guarantee");
+	wrong(P "limit_env = 2", 2, 1, "nearest known one is limit_envs");
+	wrong(P "limit_envs = 1000001", 2, 14, "from 1 to 1000000");
+	wrong(P "guarantee = x", 2, 13, "not a size");
+	wrong(P "guarantee_slices = 0", 2, 20, "from 1 to 4096");
+	wrong(P "answer = 0", 2, 10, "time span");
+	wrong(P "demand = abcdefgh", 2, 10, "may have 7 letters");
+	wrong(P "randomize = maybe", 2, 13, "neither yes nor no");
+	wrong(M "randomise = no", 2, 1, "nearest known one is randomize");
 	wrong(P "net = onw", 2, 7, "nearest known one is own");
 	wrong(P "main = y", 2, 8, "'y' is neither yes nor no");
 	wrong(P "port = 80", 2, 8, "PROTOCOL/PORT");
@@ -150,7 +181,7 @@ static void test_key_errors(void)
 	wrong(P "image = a/", 2, 9, "is a directory");
 	wrong(P "args = a 'b c", 2, 10, "quote is not closed");
 	wrong(M "machine = q53", 2, 11, "nearest known one is q35");
-	wrong(M "cpus = 65", 2, 8, "from 1 to 64");
+	wrong(M "cpus = 17", 2, 8, "from 1 to 16");
 	wrong(M "publish = 80", 2, 11, "[ADDRESS:]HOST:GUEST");
 	wrong(M "publish = :80", 2, 11, "[ADDRESS:]HOST:GUEST");
 	wrong(M "publish = 1:2:x", 2, 11, "port from 1 to 65535");
@@ -170,6 +201,13 @@ static void test_whole_errors(void)
 	wrong(P "main = yes\n[program b]\nmain = yes", 4, 8, "first in line 2");
 	wrong(P "net = own\nport = tcp/80\n[program b]\nport = tcp/80", 5, 8, "belongs already to program a");
 	wrong("\n" P "port = tcp/80", 2, 1, "needs net");
+	wrong(P "memory = 2M\nguarantee = 3M", 1, 1, "program a is guaranteed more than its memory");
+	wrong(P "slices = 4\nlimit_slices = 3", 1, 1, "more slices than its limit_slices");
+	wrong(P "limit_slices = 3\nguarantee_slices = 4", 1, 1, "more slices than its limit_slices");
+	wrong(P "demand = a", 2, 1, "there is no other program");
+	wrong(P "demand = a\n[program b]", 2, 1, "no other program is called a; the nearest known one is b");
+	wrong(P "demand = webs\n[program web]\n[program net]", 2, 1, "nearest known one is web");
+	wrong(P "demand = b\ndemand = b\n[program b]", 3, 1, "demand = b stands twice");
 	for (int i = 0; i < 17; i++)
 		sprintf(many + strlen(many), "[program p%d]\n", i);
 	wrong(many, 17, 10, "too many programs");
@@ -177,6 +215,10 @@ static void test_whole_errors(void)
 	for (int i = 0; i < 17; i++)
 		sprintf(many + strlen(many), "port = tcp/%d\n", i + 1);
 	wrong(many, 18, 8, "too many ports");
+	strcpy(many, P);
+	for (int i = 0; i < 9; i++)
+		sprintf(many + strlen(many), "demand = p%d\n", i);
+	wrong(many, 10, 10, "too many programs to demand from");
 	ok(conf_read(&c, P, strlen(P), buffer, strlen(P), &error) == -1 && strstr(error.text, "too long"),
 	   "a buffer that is too small by one byte");
 	ok(read_bytes("[program a]\n\0\n", 14) == -1 && error.line == 2, "a NUL in the text");
@@ -247,7 +289,7 @@ static void test_damage(void)
 	static const char good[] =
 		M "memory = 64M\npublish = 1.2.3.4:8080:80/tcp\ntimeout = 0.5h\n[program a]\n"
 		  "args = 'a b' \"c\\\" d\" e\nport = tcp/80\nnet = share\nfiles = /x\nvolume = "
-		  "a:/b\n[program b]\nmain=yes\n";
+		  "a:/b\nguarantee = 2\ndemand = b\nanswer = 1\ncpu = 2\n[program b]\nmain=yes\n";
 	char text[sizeof(good)];
 
 	srand(1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Unit tests of libos/core/elf: a small synthetic executable, then the same with one thing wrong for each
- * error, cut at each byte, and damaged at random. Images are copied to buffers of their exact size, so that
+ * Unit tests of libos/core/elf: a small synthetic executable, one with fixed addresses and one that is
+ * position-independent, then the same with one thing wrong for each error, cut at each byte, and damaged at
+ * random. Images are copied to buffers of their exact size, so that
  * the address sanitizer sees a read outside.
  */
 #include <elf.h>
@@ -16,10 +17,12 @@
 #define HIGH	0x800000
 #define CODE	0x401000
 #define DATA	0x403000
+#define RELAS	(DATA - LOW + offsetof(__typeof__(f), rela) - offsetof(__typeof__(f), data))
+#define WORDS	(DATA - LOW + offsetof(__typeof__(f), word) - offsetof(__typeof__(f), data))
 
 static struct {
 	Elf64_Ehdr eh;
-	Elf64_Phdr ph[4];
+	Elf64_Phdr ph[6];
 	struct {
 		Elf64_Nhdr h;
 		char name[4];
@@ -31,9 +34,16 @@ static struct {
 		uint32_t major, minor;
 		uint32_t features[2];
 	} note;
-	char pad[0x1000 - 64 - 4 * 56 - 24 - 32];
+	char pad[0x1000 - 64 - 6 * 56 - 24 - 32];
 	unsigned char code[0x1000];
-	unsigned char data[0x100];
+	union {
+		unsigned char data[0x100];
+		struct {
+			Elf64_Dyn dyn[6];
+			Elf64_Rela rela[3];
+			uint64_t word[4];
+		};
+	};
 	Elf64_Sym sym[7];
 	char names[64];
 	Elf64_Shdr sh[5];
@@ -94,7 +104,29 @@ static void build(void)
 				.sh_size = 42 };
 }
 
-/* Run all four functions on a copy of the first `bytes` bytes, one byte off any alignment. */
+/* The same, position-independent: the first page of data has a dynamic section, relocations, and words. */
+static void build_movable(void)
+{
+	build();
+	f.eh.e_type = ET_DYN;
+	f.eh.e_entry -= LOW;
+	f.eh.e_phnum = 6;
+	f.ph[0].p_vaddr -= LOW;
+	f.ph[1].p_vaddr -= LOW;
+	f.ph[4] = (Elf64_Phdr){ .p_type = PT_DYNAMIC, .p_flags = PF_R, .p_offset = 0x2000,
+				.p_vaddr = DATA - LOW, .p_filesz = sizeof(f.dyn), .p_memsz = sizeof(f.dyn) };
+	f.ph[5] = (Elf64_Phdr){ .p_type = PT_GNU_RELRO, .p_flags = PF_R, .p_offset = 0x2000,
+				.p_vaddr = DATA - LOW, .p_filesz = 0x100, .p_memsz = 0x1000 };
+	f.dyn[0] = (Elf64_Dyn){ DT_FLAGS_1, { DF_1_PIE } };
+	f.dyn[1] = (Elf64_Dyn){ DT_RELA, { RELAS } };
+	f.dyn[2] = (Elf64_Dyn){ DT_RELASZ, { sizeof(f.rela) } };
+	f.dyn[3] = (Elf64_Dyn){ DT_RELAENT, { sizeof(f.rela[0]) } };
+	f.dyn[4] = (Elf64_Dyn){ DT_PLTRELSZ, { 0 } };
+	for (int i = 0; i < 3; i++)
+		f.rela[i] = (Elf64_Rela){ WORDS + 8 * i, R_X86_64_RELATIVE, 0x1000 + i };
+}
+
+/* Run all functions on a copy of the first `bytes` bytes, one byte off any alignment. */
 static enum elf_status load(size_t bytes, struct elf_image *out)
 {
 	unsigned char *copy = malloc(bytes + 1);
@@ -105,6 +137,12 @@ static enum elf_status load(size_t bytes, struct elf_image *out)
 
 	memcpy(copy + 1, &f, bytes);
 	status = elf_load(out, copy + 1, bytes, LOW, HIGH);
+	if (status == ELF_OK) {
+		char *to = malloc(24);
+
+		elf_relocate(out, copy + 1, 1, to, WORDS, 24);
+		free(to);
+	}
 	if (elf_extent(copy + 1, bytes, &extent) == ELF_OK && extent > bytes)
 		abort();
 	elf_abi(copy + 1, bytes, &abi);
@@ -159,8 +197,6 @@ static void test_header_errors(void)
 	refused(ELF_MACHINE, "machine");
 	f.eh.e_type = ET_REL;
 	refused(ELF_TYPE_OBJECT, "object");
-	f.eh.e_type = ET_DYN;
-	refused(ELF_TYPE_DYNAMIC, "shared");
 	f.eh.e_type = ET_CORE;
 	refused(ELF_TYPE, "core");
 	f.eh.e_phentsize = 55;
@@ -219,6 +255,116 @@ static void test_segment_errors(void)
 	refused(ELF_ENTRY, "entry behind the code");
 	f.eh.e_entry = 0;
 	refused(ELF_ENTRY, "no entry");
+}
+
+static void refused_movable(enum elf_status wanted, const char *name)
+{
+	refused(wanted, name);
+	build_movable();
+}
+
+static void test_movable(void)
+{
+	struct elf_image out;
+	uint64_t copy[4] = { 9, 9, 9, 9 };
+
+	build_movable();
+	is_int(load(size, &out), ELF_OK, "a good position-independent executable");
+	ok(out.movable && out.align == 4096 && out.relocs == 3, "movable, three relocations");
+	is_int(out.count, 3, "three segments");
+	ok(out.segment[1].flags == (ELF_R | ELF_RELRO) && out.segment[1].vaddr == DATA - LOW &&
+	   out.segment[1].memsz == 0x1000 && out.segment[1].filesz == 0x100, "the part to protect");
+	ok(out.segment[2].flags == (ELF_R | ELF_W) && out.segment[2].vaddr == DATA - LOW + 0x1000 &&
+	   out.segment[2].memsz == 0x1100 && out.segment[2].filesz == 0, "the rest of its segment");
+	elf_relocate(&out, &f, 0x7000, copy, WORDS, 32);
+	ok(copy[0] == 0x8000 && copy[1] == 0x8001 && copy[2] == 0x8002 && copy[3] == 9, "relocated");
+	elf_relocate(&out, &f, 0x9000, copy + 1, WORDS + 8, 8);
+	ok(copy[0] == 0x8000 && copy[1] == 0xa001 && copy[2] == 0x8002, "a part of the words");
+	f.ph[5].p_memsz = 0x3000;
+	is_int(load(size, &out), ELF_OK, "all of a segment protected");
+	ok(out.count == 2 && out.segment[1].flags == (ELF_R | ELF_RELRO) && out.segment[1].memsz == 0x2100,
+	   "has one part");
+	f.ph[5].p_memsz = 0xfff;
+	is_int(load(size, &out), ELF_OK, "less than a page to protect");
+	ok(out.count == 2 && out.segment[1].flags == (ELF_R | ELF_W), "protects nothing");
+	f.ph[0].p_align = 0x4000;
+	f.dyn[1].d_tag = DT_NULL;
+	ok(load(size, &out) == ELF_OK && out.align == 0x4000 && !out.relocs, "alignment; no relocation");
+	f.ph[4].p_type = f.ph[5].p_type = PT_NULL;
+	is_int(load(size, &out), ELF_OK, "no dynamic section");
+	build_movable();
+	f.eh.e_type = ET_EXEC;
+	f.eh.e_entry += LOW;
+	f.ph[0].p_vaddr += LOW;
+	f.ph[1].p_vaddr += LOW;
+	f.ph[4].p_filesz = f.ph[4].p_memsz = f.ph[5].p_memsz = f.ph[5].p_filesz = 0;
+	ok(load(size, &out) == ELF_OK && !out.movable && out.count == 2, "empty headers say nothing");
+}
+
+static void test_dynamic_errors(void)
+{
+	build_movable();
+	f.ph[0].p_vaddr = HIGH - LOW - 0x1000;
+	refused_movable(ELF_SEGMENT_WINDOW, "above the window of movable addresses");
+	f.ph[0].p_align = 0x3000;
+	refused_movable(ELF_ALIGNMENT, "alignment is no power of two");
+	f.ph[0].p_align = 0x400000;
+	refused_movable(ELF_ALIGNMENT, "alignment of 4 MiB");
+	f.ph[3] = f.ph[4];
+	refused_movable(ELF_DYNAMIC_COUNT, "two dynamic sections");
+	f.ph[4].p_offset = size - 8;
+	refused_movable(ELF_DYNAMIC_PLACE, "dynamic section beyond the end");
+	f.ph[4].p_filesz = 0;
+	refused_movable(ELF_DYNAMIC_PLACE, "dynamic section without bytes in the file");
+	f.ph[4].p_filesz = 5 * sizeof(Elf64_Dyn);
+	refused_movable(ELF_DYNAMIC_END, "dynamic section without an end");
+	f.dyn[4] = f.dyn[1];
+	refused_movable(ELF_DYNAMIC_TWICE, "two tables of relocations");
+	f.dyn[0] = (Elf64_Dyn){ DT_NEEDED, { 1 } };
+	refused_movable(ELF_NEEDED, "a shared library");
+	f.dyn[0] = (Elf64_Dyn){ DT_TEXTREL, { 0 } };
+	refused_movable(ELF_RELOC_TEXT, "text relocations");
+	f.dyn[0] = (Elf64_Dyn){ DT_FLAGS, { DF_TEXTREL } };
+	refused_movable(ELF_RELOC_TEXT, "text relocations, by flag");
+	f.dyn[0] = (Elf64_Dyn){ DT_REL, { 0 } };
+	refused_movable(ELF_RELOC_KIND, "relocations without addend");
+	f.dyn[4].d_un.d_val = 24;
+	refused_movable(ELF_RELOC_KIND, "relocations of a procedure linkage table");
+	f.dyn[3].d_un.d_val = 16;
+	refused_movable(ELF_RELOC_SIZE, "relocations of another size");
+	f.dyn[2].d_un.d_val--;
+	refused_movable(ELF_RELOC_SIZE, "a part of a relocation");
+	f.dyn[2].d_un.d_val = 24ull << 21;
+	refused_movable(ELF_RELOC_COUNT, "too many relocations");
+	f.dyn[2].d_un.d_val = 24 * 8;
+	refused_movable(ELF_RELOC_PLACE, "relocations beyond the file's part");
+	f.dyn[1].d_un.d_val = UINT64_MAX - 8;
+	refused_movable(ELF_RELOC_PLACE, "relocations that wrap");
+	f.rela[1].r_info = R_X86_64_IRELATIVE;
+	refused_movable(ELF_RELOC_KIND, "a relocation that calls");
+	f.rela[1].r_info = ELF64_R_INFO(1ull, R_X86_64_RELATIVE);
+	refused_movable(ELF_RELOC_KIND, "a relocation with a symbol");
+	f.rela[2].r_offset = f.rela[1].r_offset;
+	refused_movable(ELF_RELOC_ORDER, "the same word twice");
+	f.rela[1].r_offset += 4;
+	refused_movable(ELF_RELOC_TARGET, "not a word's address");
+	f.rela[0].r_offset = CODE - LOW + 8;
+	refused_movable(ELF_RELOC_TARGET, "a relocation of text");
+	f.rela[2].r_offset = DATA - LOW + 0x100;
+	refused_movable(ELF_RELOC_TARGET, "a relocation behind the file's part");
+	f.rela[2].r_offset = UINT64_MAX - 7;
+	refused_movable(ELF_RELOC_TARGET, "a relocation that wraps");
+	f.ph[5].p_vaddr = CODE - LOW;
+	refused_movable(ELF_PROTECT, "protection of text");
+	f.ph[5].p_memsz = 0x4000;
+	refused_movable(ELF_PROTECT, "protection beyond the segment");
+	f.ph[5].p_vaddr += 0x1000;
+	refused_movable(ELF_PROTECT, "protection in the middle of a segment");
+	f.ph[5].p_memsz = UINT64_MAX;
+	refused_movable(ELF_PROTECT, "protection that wraps");
+	f.ph[3] = f.ph[5];
+	refused_movable(ELF_PROTECT, "two parts to protect");
+	build();
 }
 
 static void test_segment_count(void)
@@ -318,11 +464,14 @@ static void test_damage(void)
 	ok(all, "cut at each byte: an error, and nothing is read outside");
 	srand(1);
 	for (int i = 0; i < 50000; i++) {
-		build();
+		if (i % 2)
+			build_movable();
+		else
+			build();
 		for (int n = rand() % 6; n >= 0; n--) {
-			size_t at = (size_t)rand() % (0x160 + sizeof(f) - 0x2100);
+			size_t at = (size_t)rand() % (0x1d0 + sizeof(f) - 0x2000);
 
-			((unsigned char *)&f)[at < 0x160 ? at : at - 0x160 + 0x2100] = (unsigned char)rand();
+			((unsigned char *)&f)[at < 0x1d0 ? at : at - 0x1d0 + 0x2000] = (unsigned char)rand();
 		}
 		load(size, &out);
 	}
@@ -334,6 +483,8 @@ int main(void)
 	test_good();
 	test_header_errors();
 	test_segment_errors();
+	test_movable();
+	test_dynamic_errors();
 	test_segment_count();
 	test_other_errors();
 	test_symbols();

@@ -12,7 +12,7 @@ static uint8_t byte_at(uint64_t va)
 	exo_pfn_t pfn;
 	uint64_t pte;
 
-	return space_lookup(cpu.current->root, va, &pfn,
+	return space_lookup(here.current->root, va, &pfn,
 	    &pte) ? ((uint8_t *)pfn_to_virt(pfn))[va % EXO_PAGE_SIZE] : 0xee;
 }
 
@@ -21,7 +21,7 @@ static uint64_t bits_at(uint64_t va)
 	exo_pfn_t pfn;
 	uint64_t pte;
 
-	return space_lookup(cpu.current->root, va, &pfn, &pte) ? pte & (EXO_PTE_WRITE | EXO_PTE_NX) : 1;
+	return space_lookup(here.current->root, va, &pfn, &pte) ? pte & (EXO_PTE_WRITE | EXO_PTE_NX) : 1;
 }
 
 static void test_start(void)
@@ -66,8 +66,8 @@ static void test_start(void)
 
 static void test_first_frames(void)
 {
-	const struct exo_cap *self = cap_lookup(cpu.current, named(EXO_NAME_SELF));
-	const struct exo_cap *module = cap_lookup(cpu.current, named(EXO_NAME_MODULE));
+	const struct exo_cap *self = cap_lookup(here.current, named(EXO_NAME_SELF));
+	const struct exo_cap *module = cap_lookup(here.current, named(EXO_NAME_MODULE));
 	uint32_t before = info->frames_free, i;
 	bool mine = true;
 
@@ -75,12 +75,12 @@ static void test_first_frames(void)
 		mine = mine && info_frame[self->first + i].holds == 1 &&
 		    info_frame[self->first + i].owner == 1;
 	ok(mine, "all frames of the run are held once");
-	is_int(cpu.current->info->frames, self->count + module->count, "frames counted");
+	is_int(here.current->info->frames, self->count + module->count, "frames counted");
 	ok(module->first == MODULE_FRAME && module->count == MODULE_BYTES / EXO_PAGE_SIZE,
 	    "the module's capability");
 	is_int(CALL(frame_give, named(EXO_NAME_MODULE), 5), 5, "the module can be given back");
 	is_int(info->frames_free, before + 5, "and is free then");
-	is_int(cpu.current->info->frames, self->count, "and no more counted");
+	is_int(here.current->info->frames, self->count, "and no more counted");
 }
 
 /* Each spoils the module and is to be refused. */
@@ -173,7 +173,7 @@ static void test_options(void)
 static void test_create(void)
 {
 	exo_cap_t frames = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 6), space, env, readable;
-	struct exo_env_params *params = (struct exo_env_params *)(cpu.current->arg + 64);
+	struct exo_env_params *params = (struct exo_env_params *)(here.current->arg + 64);
 	unsigned slot = free_slot();
 	struct env *child;
 
@@ -199,7 +199,7 @@ static void test_create(void)
 	params->cpu = 0;
 	env = (exo_cap_t)CALL(env_create, slot, space, 0, frames, 0, 64);
 	ok((int64_t)env > 0 && exo_cap_slot(env) == slot, "success");
-	child = env_behind(cap_lookup(cpu.current, env));
+	child = env_behind(cap_lookup(here.current, env));
 	ok(child && child->disp->run_entry == 0x1234 && child->disp->self == child->id &&
 	    child->disp->off == EXO_OFF_YES, "its dispatcher page");
 	ok(!strcmp(child->info->label, "0123456789abcde") && child->info->state == EXO_ENV_MADE, "its row");
@@ -208,7 +208,7 @@ static void test_create(void)
 	is_int(CALL(env_start, env), 0, "env_start");
 	is_int(CALL(env_start, env), ERR(STATE), "STATE: started before");
 	is_int(CALL(env_start, named(EXO_NAME_SPACE)), ERR(TYPE), "TYPE");
-	ok(null_call(EXO_CALL_yield, env, 0, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == child &&
+	ok(null_call(EXO_CALL_yield, env, 0, 0, 0, 0, 0) == NULL_UPCALL && here.current == child &&
 	    null.entry == 0x1234 && null.message.rdi == EXO_RUN_START && null.sp == 0,
 	    "its first upcall is RUN, START");
 	sound("after env_start");
@@ -217,7 +217,7 @@ static void test_create(void)
 static void test_read(void)
 {
 	exo_cap_t self = named(EXO_NAME_ENV);
-	char *arg = (char *)cpu.current->arg;
+	char *arg = (char *)here.current->arg;
 	struct child child = child_make();
 	const char *module = (const char *)module_elf();
 
@@ -239,7 +239,7 @@ static void test_read(void)
 static void test_small_calls(void)
 {
 	exo_cap_t console = named(EXO_NAME_CONSOLE);
-	struct env *self = cpu.current;
+	struct env *self = here.current;
 
 	is_int(CALL(null, 0), 0, "null");
 	is_int(call(EXO_CALL_COUNT, 0, 0, 0, 0, 0, 0), ERR(NOCALL), "NOCALL");
@@ -264,15 +264,15 @@ static void test_small_calls(void)
 
 static void test_exit(void)
 {
-	struct env *first = cpu.current;
+	struct env *first = here.current;
 	struct child child = child_start();
 	uint64_t events = first->disp->events;
 
 	is_int(CALL(env_exit, 32, 0), ERR(INVAL), "env_exit: INVAL");
 	(void)CALL(yield, child.cap);
-	ok(cpu.current == child.env, "the child runs");
+	ok(here.current == child.env, "the child runs");
 	ok(null_call(EXO_CALL_env_exit, EXO_CAUSE_EXIT, 42, 0, 0, 0, 0) == NULL_UPCALL &&
-	    cpu.current == first, "it exits, and its creator runs");
+	    here.current == first, "it exits, and its creator runs");
 	ok(child.env->info->state == EXO_ENV_ENDED && child.env->info->cause == EXO_CAUSE_EXIT &&
 	    child.env->info->status == 42, "cause and status");
 	ok((first->disp->pending & EXO_EVENT_CHILD) && first->disp->events == events + 1 &&
@@ -329,19 +329,19 @@ static void test_destroy(void)
 /* The creator is gone first: its frames come back when the child's time comes. */
 static void test_orphan(void)
 {
-	struct env *first = cpu.current;
+	struct env *first = here.current;
 	uint32_t before = info->frames_free;
 	struct child middle = child_start(), leaf;
 	exo_cap_t handle;
 
 	handle = (exo_cap_t)CALL(cap_derive, named(EXO_NAME_ENV), middle.cap, 9,
-	    EXO_RIGHT_READ | EXO_RIGHT_GRANT, 0, 0);
+	    EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_WAKE, 0, 0);
 	(void)CALL(yield, middle.cap);
 	leaf = child_start();
 	is_int(exo_cap_slot((exo_cap_t)CALL(cap_derive, leaf.cap, handle, 40,
 	    EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0)), 40, "the grandparent is given control");
 	(void)null_call(EXO_CALL_yield, handle, 0, 0, 0, 0, 0);
-	ok(cpu.current == first, "the first runs again");
+	ok(here.current == first, "the first runs again");
 	is_int(destroy(middle.cap), 0, "the middle one is destroyed, with the leaf's frames in its table");
 	ok(env_state(leaf.env) == EXO_ENV_READY && env_by_id(leaf.env->id) == leaf.env, "the leaf lives on");
 	handle = exo_cap_make(40, cap_at(cap_ref(pfn_to_virt(first->cap_frame[0])) + 40)->generation);
@@ -372,7 +372,7 @@ static void test_many(void)
 
 static void test_exceptions(void)
 {
-	struct env *first = cpu.current;
+	struct env *first = here.current;
 	struct child child = child_start();
 	struct exo_disp *disp = child.env->disp;
 
@@ -382,8 +382,8 @@ static void test_exceptions(void)
 	    "an exception with upcalls off goes to the OFF entry");
 	ok(disp->off == EXO_OFF_FAULT && disp->fault.vector == 14 && disp->fault.address == 0xdead &&
 	    disp->fault.error == 6 && disp->fault.rip == 0x401000, "area FAULT");
-	ok(exception_at(0x401000, 2, 0) == NULL_FRAME && cpu.current == child.env, "an NMI is nobody's");
-	ok(exception_at(0x402000, 6, 0) == NULL_UPCALL && cpu.current == first, "one in its handler ends it");
+	ok(exception_at(0x401000, 2, 0) == NULL_FRAME && here.current == child.env, "an NMI is nobody's");
+	ok(exception_at(0x402000, 6, 0) == NULL_UPCALL && here.current == first, "one in its handler ends it");
 	ok(child.env->info->state == EXO_ENV_ENDED && child.env->info->cause == 6 &&
 	    child.env->info->rip == 0x402000, "the cause is the vector");
 	ok(disp->fault.rip == 0x402000, "the registers can be read");
@@ -411,25 +411,25 @@ static void test_exceptions(void)
 
 static void test_interruptions(void)
 {
-	struct env *first = cpu.current;
+	struct env *first = here.current;
 	struct child child = child_start();
 	struct exo_disp *disp = child.env->disp;
 
 	(void)CALL(yield, child.cap);
 	disp->off = EXO_OFF_NO;
 	null.now = null.timer;
-	ok(interrupt_at(0x401000) == NULL_UPCALL && cpu.current == first,
+	ok(interrupt_at(0x401000) == NULL_UPCALL && here.current == first,
 	    "the slice ends: the other one runs");
 	ok(disp->saved == EXO_SAVED_ON && disp->on.rip == 0x401000 && disp->on.rax == 0x77 &&
 	    disp->on.vector == 256, "with upcalls on its state is in area ON");
 	(void)CALL(yield, child.cap);
-	ok(cpu.current == child.env && null.left == NULL_UPCALL && null.entry == CHILD_ENTRY &&
+	ok(here.current == child.env && null.left == NULL_UPCALL && null.entry == CHILD_ENTRY &&
 	    disp->off == EXO_OFF_YES && (null.message.rdi & EXO_RUN_SLICE), "it comes back by RUN");
 	null.now = null.timer;
-	ok(interrupt_at(0x402000) == NULL_UPCALL && cpu.current == first && disp->offa.rip == 0x402000,
+	ok(interrupt_at(0x402000) == NULL_UPCALL && here.current == first && disp->offa.rip == 0x402000,
 	    "with upcalls off its state is in area OFF");
 	ok(null_call(EXO_CALL_yield, child.cap, 0, 0, 0, 0, 0) == NULL_REGS && null.regs.rip == 0x402000 &&
-	    cpu.current == child.env, "and is resumed directly");
+	    here.current == child.env, "and is resumed directly");
 	disp->off = EXO_OFF_NO;
 	disp->critical = 0x403000;
 	disp->critical_end = 0x403010;

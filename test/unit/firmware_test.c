@@ -17,6 +17,10 @@ int main(void)
 }
 #else
 #include <sys/mman.h>
+/* In place of arch/null/self.h: no CPU. */
+#define ARCH_SELF_H
+struct cpu;
+static inline struct cpu *cpu_self(void) { return NULL; }
 #include "arch/x86_64/port.h"
 
 /* Physical memory of the test: 64 MiB at 0; addresses below LIMIT can be touched. */
@@ -36,7 +40,8 @@ int main(void)
 #include "arch/x86_64/acpi.c"
 #include "arch/x86_64/memory.c"
 
-uint64_t boot_pml4[PT_ENTRIES], boot_pd[PT_ENTRIES], boot_pd_high[PT_ENTRIES], boot_pt_high[PT_ENTRIES], boot_nx;
+uint64_t boot_pml4[PT_ENTRIES], boot_pd[PT_ENTRIES], boot_pt[PT_ENTRIES];
+uint64_t boot_pd_high[PT_ENTRIES], boot_pt_high[PT_ENTRIES], boot_nx;
 struct frame *frame_table;
 struct exo_info *info;
 static jmp_buf refused;
@@ -99,11 +104,17 @@ static void make_acpi(bool new)
 	unsigned width = new ? 8 : 4, i;
 	uint8_t *t;
 
-	list[0] = next, t = table_begin(&next, "APIC", 44 + 12 + 10);
+	list[0] = next, t = table_begin(&next, "APIC", 66 + 3 * 8 + 3 * 16);
 	put32(t + 36, 0xfee00000);
 	memcpy(t + 44, "\x01\x0c\x00\x00\x00\x00\xc0\xfe\x18\x00\x00\x00", 12);
 	memcpy(t + 56, "\x02\x0a\x00\x09\x09\x00\x00\x00\x0d\x00", 10);
-	fix_sum(t, 66, 9);
+	memcpy(t + 66, "\x00\x08\x00\x04\x01\x00\x00\x00", 8);
+	memcpy(t + 74, "\x00\x08\x01\x05\x02\x00\x00\x00", 8);		/* cannot be used */
+	memcpy(t + 82, "\x00\x08\x02\x06\x01\x00\x00\x00", 8);
+	memcpy(t + 90, "\x09\x10\x00\x00\x06\x00\x00\x00\x01\x00\x00\x00", 12);	/* is listed */
+	memcpy(t + 106, "\x09\x10\x00\x00\x07\x00\x00\x00\x01\x00\x00\x00", 12);
+	memcpy(t + 122, "\x09\x10\x00\x00\xff\x00\x00\x00\x01\x00\x00\x00", 12);	/* out of reach */
+	fix_sum(t, 138, 9);
 	list[1] = next, t = table_begin(&next, "HPET", 56);
 	put32(t + 44, 0xfed00000);
 	fix_sum(t, 56, 9);
@@ -211,7 +222,7 @@ static bool result_sound(void)
 	if (!list_sound(boot.memory, boot.memory_count) || !list_sound(boot.reserved, boot.reserved_count))
 		return false;
 	if (!boot.memory_count || boot.memory[0].start == 0 || machine.mmio_devices > MMIO_DEVICES_MAX ||
-	    machine.ioapics > IOAPICS_MAX || gap_count > BOOT_RANGES_MAX)
+	    machine.ioapics > IOAPICS_MAX || machine.cpus > EXO_CPUS_MAX || gap_count > BOOT_RANGES_MAX)
 		return false;
 	for (i = 0; i < machine.mmio_devices; i++)
 		if (machine.mmio_device[i].bytes > EXO_PAGE_SIZE)
@@ -233,6 +244,8 @@ static void check_good(unsigned loader, const char *name)
 	is_string(boot.cmdline, arguments, "arguments");
 	ok(machine.ioapics == 1 && machine.ioapic[0].base == 0xfec00000 && machine.ioapic[0].gsi == 24 &&
 	    machine.isa_flags[9] == 13, "%s: MADT", name);
+	ok(machine.cpus == 3 && machine.cpu_id[0] == 4 && machine.cpu_id[1] == 6 && machine.cpu_id[2] == 7 &&
+	    !machine.cpus_more, "%s: CPUs", name);
 	ok(machine.hpet == 0xfed00000 && machine.pm_timer == 0x608 && machine.pm_timer_32 && machine.century == 0x32,
 	    "%s: HPET and FADT", name);
 	ok(machine.ecam == 0xb0000000 && machine.bus_last == 255, "%s: MCFG", name);
@@ -241,6 +254,36 @@ static void check_good(unsigned loader, const char *name)
 	    !arch_virtio_mmio(2, &device), "%s: virtio-mmio windows", name);
 	ok(gap_count == 2 && gaps[0].start == 0xc0000000 && gaps[0].end == 0xc0001000 && gaps[1].start == 0xc0002000,
 	    "%s: free bus addresses", name);
+}
+
+/* The lowest memory that is left in the first MiB; what does not fit is not given. */
+static void check_low(void)
+{
+	unsigned count = boot.reserved_count;
+
+	ok(memory_take(EXO_PAGE_SIZE, 0xa0000, 2 * EXO_PAGE_SIZE) == EXO_PAGE_SIZE &&
+	    memory_take(EXO_PAGE_SIZE, 0xa0000, 2 * EXO_PAGE_SIZE) == 3 * EXO_PAGE_SIZE, "two pages, twice");
+	ok(boot.reserved_count == count + 1 && boot.reserved[0].start == EXO_PAGE_SIZE &&
+	    boot.reserved[0].end == 5 * EXO_PAGE_SIZE, "both are reserved");
+	ok(memory_take(0x9e000, 0xa0000, 2 * EXO_PAGE_SIZE) == 0, "a hole follows: none");
+	ok(memory_take(0x9e000, 0xa0000, EXO_PAGE_SIZE) == 0x9e000, "but one page");
+}
+
+/* More CPUs than there is room for, in one long table. */
+static void check_many(void)
+{
+	uint64_t next = TABLES;
+	unsigned i;
+	uint8_t *t;
+
+	memset(&machine, 0, sizeof(machine));
+	t = table_begin(&next, "APIC", 44 + 8 * 200);
+	for (i = 0; i < 200; i++)
+		memcpy(t + 44 + 8 * i, (const uint8_t[8]){ 0, 8, 0, (uint8_t)i, 1 }, 8);
+	read_madt((const struct sdt *)(const void *)t);
+	ok(machine.cpus == EXO_CPUS_MAX && machine.cpus_more == 200 - EXO_CPUS_MAX &&
+	    machine.cpu_id[15] == 15,
+	    "200 CPUs: the first %u, and a count of the others", EXO_CPUS_MAX);
 }
 
 static unsigned long random_state = 88172645463325252;
@@ -302,6 +345,8 @@ int main(void)
 		return 1;
 	make_multiboot2();
 	check_good(LOADER_MULTIBOOT2, "multiboot2");
+	check_low();
+	check_many();
 	make_pvh();
 	check_good(LOADER_PVH, "PVH");
 	((struct pvh_start *)at(RECORD))->version = 0;

@@ -796,7 +796,7 @@ static void test_env_end(void)
 	is_int(CALL(0, flow_kick, world_handle(0, SLOT_FIRST)), ERR(STATE), "only that one may kick");
 	receive(0x1111, 60, 1);
 	is_int(ring_of(1, SLOT_RING)->rx_head, 1, "and it receives");
-	cpu.current = world.env[0];
+	here.current = world.env[0];
 	env_end(world.env[1], EXO_CAUSE_DESTROYED, 0, 0);
 	receive(0x1111, 60, 1);
 	ok(!flow->env && flow->ring && ring_of(1, SLOT_RING)->rx_head == 1, "it ends: nothing arrives any more");

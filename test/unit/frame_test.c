@@ -68,9 +68,9 @@ static void test_boot(uint32_t frames)
 
 static void test_boot_small(void)
 {
-	null_boot(9);
+	null_boot(7);
 	null.quiet = true;
-	ok(null_enter(boot_call, NULL) == NULL_STOP, "9 frames are too few: a clear stop");
+	ok(null_enter(boot_call, NULL) == NULL_STOP, "7 frames are too few: a clear stop");
 	ok(strstr(null.console, "memory is too small") != NULL, "which says why");
 }
 

@@ -42,15 +42,16 @@ static struct test_elf *module_elf(void)
 }
 
 /* A machine with a good module, not started yet. */
-static void machine_prepare(void)
+static void machine_prepare_cpus(unsigned cpu_count)
 {
 	struct test_elf *elf;
 	unsigned i;
 	uint8_t *bytes;
 
-	null_boot(MACHINE_FRAMES);
+	null_boot_cpus(MACHINE_FRAMES, cpu_count);
 	null.quiet = true;
 	memset(space_recent, 0, sizeof(space_recent));	/* of the machine before */
+	memset(&kernel_lock_word, 0, sizeof(kernel_lock_word));
 	boot.module.start = (paddr_t)MODULE_FRAME << EXO_PAGE_SHIFT;
 	boot.module.end = boot.module.start + MODULE_BYTES;
 	boot.reserved[0] = boot.module;
@@ -75,6 +76,11 @@ static void machine_prepare(void)
 	elf->segment[2] = (struct test_segment){ 0x6474e551, 6, 0, 0, 0, 0, 0, 16 };
 }
 
+static inline void machine_prepare(void)
+{
+	machine_prepare_cpus(1);
+}
+
 static int64_t start_kernel(void *arg)
 {
 	(void)arg;
@@ -91,7 +97,7 @@ static const struct exo_start *start_record(void)
 	exo_pfn_t pfn = 0;
 	uint64_t pte;
 
-	(void)space_lookup(cpu.current->root, EXO_VA_START, &pfn, &pte);
+	(void)space_lookup(here.current->root, EXO_VA_START, &pfn, &pte);
 	return pfn_to_virt(pfn);
 }
 
@@ -124,7 +130,7 @@ static inline unsigned free_slot(void)
 	unsigned slot;
 
 	for (slot = 1; slot < EXO_CAPS_PER_FRAME; slot++)
-		if (cap_free_slot(cpu.current, slot))
+		if (cap_free_slot(here.current, slot))
 			return slot;
 	abort();
 }
@@ -142,13 +148,13 @@ struct child {
 static inline struct child child_make(void)
 {
 	struct child child;
-	struct exo_env_params *params = (struct exo_env_params *)cpu.current->arg;
+	struct exo_env_params *params = (struct exo_env_params *)here.current->arg;
 
 	child.frames = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 5);
 	child.space = (exo_cap_t)CALL(space_create, free_slot(), child.frames, 4);
 	*params = (struct exo_env_params){ .run_entry = CHILD_ENTRY, .label = "child" };
 	child.cap = (exo_cap_t)CALL(env_create, free_slot(), child.space, 0, child.frames, 0, 0);
-	child.env = env_behind(cap_lookup(cpu.current, child.cap));
+	child.env = env_behind(cap_lookup(here.current, child.cap));
 	child.env->disp->call_entry = CHILD_CALL;
 	child.env->disp->call_sp = 0x7000;
 	child.env->disp->off_entry = CHILD_OFF;
@@ -181,7 +187,7 @@ static inline enum null_way interrupt_at(uint64_t rip)
 {
 	struct arch_frame frame = { .regs = { .rip = rip, .rax = 0x77 } };
 
-	return null_enter(do_interrupt, cpu.current ? &frame : NULL);
+	return null_enter(do_interrupt, here.current ? &frame : NULL);
 }
 
 static uint64_t exception_vector, exception_address;
@@ -204,25 +210,23 @@ static inline enum null_way exception_at(uint64_t rip, uint64_t vector, uint64_t
 
 static inline bool in_ring(const struct env *env)
 {
-	const struct env *at = cpu.ready;
+	const struct env *at = here.ready;
 
 	if (at)
 		do {
 			if (at == env)
 				return at->run_next->run_prev == at;
 			at = at->run_next;
-		} while (at != cpu.ready);
+		} while (at != here.ready);
 	return false;
 }
 
 static inline bool in_timed(const struct env *env)
 {
-	const struct env *at;
+	uint32_t place = env->timed_place;
 
-	for (at = cpu.timed; at; at = at->timed_next)
-		if (at == env)
-			return !at->timed_next || at->timed_next->timed_prev == at;
-	return false;
+	return place < here.timed_count && here.timed[place] == env &&
+	    (!place || here.timed[(place - 1) / 2]->timed_at <= env->timed_at);
 }
 
 /* NULL, or which invariant is broken. */
@@ -231,7 +235,7 @@ static inline const char *broken(void)
 	unsigned index, depth;
 	struct env *env, *at;
 
-	for (index = 1; index < ENVS_MAX; index++) {
+	for (index = 1; index < info->envs.entries; index++) {
 		env = env_by_id(info_env[index].id);
 		if (!env != (info_env[index].state == EXO_ENV_NONE))
 			return "E1: table and environments differ";
@@ -246,7 +250,7 @@ static inline const char *broken(void)
 		if (env->timed_at != (env->sleep_until < env->call_deadline ? env->sleep_until :
 		    env->call_deadline))
 			return "E2: timed_at";
-		if (env->timed_at < cpu.due)
+		if (env->timed_at < here.due && here.due > null.now + 5000)
 			return "P2";
 		if ((env->called != NULL) != (env_state(env) == EXO_ENV_CALLING))
 			return "E3: calling";
@@ -261,14 +265,20 @@ static inline const char *broken(void)
 			if (++depth > EXO_CHAIN_MAX)
 				return "T2";
 	}
-	if (cpu.current && !in_ring(cpu.current))
+	for (index = 0, depth = 0; index < here.timed_count; index++)
+		depth += here.timed[index]->timed_at == EXO_NEVER || here.timed[index]->timed_place != index;
+	if (depth)
+		return "E2: heap";
+	if (kernel_lock_word.next != kernel_lock_word.serving)
+		return "the kernel lock is held outside the kernel";
+	if (here.current && !in_ring(here.current))
 		return "P1: current is not in the ring";
-	if (null.timer != cpu.timer || cpu.timer > cpu.due)
+	if (null.timer != here.timer || here.timer > here.due)
 		return "P3: deadline";
-	if (cpu.current && cpu.current->run_next != cpu.current && cpu.timer > cpu.slice_end)
+	if (here.current && here.current->run_next != here.current && here.timer > here.slice_end)
 		return "P3: slice";
-	if (cpu.current && (null.loaded != cpu.current || null.space != cpu.current->root ||
-	    cpu.space != null.space))
+	if (here.current && (null.loaded != here.current || null.space != here.current->root ||
+	    here.space != null.space))
 		return "the CPU has not loaded what runs";
 	return NULL;
 }

@@ -18,10 +18,10 @@ static struct child server(void)
 	struct child child = child_start();
 
 	(void)CALL(yield, child.cap);
-	if (cpu.current != child.env)
+	if (here.current != child.env)
 		abort();
 	(void)CALL(sleep, EXO_NEVER, child.env->disp->events);
-	if (cpu.current != first)
+	if (here.current != first)
 		abort();
 	return child;
 }
@@ -39,7 +39,7 @@ static void test_call(void)
 
 	first->arch.caller.rip = 0x4444;
 	null.now += 100;
-	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 1, 2, 3, 4) == NULL_UPCALL && cpu.current == a.env,
+	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 1, 2, 3, 4) == NULL_UPCALL && here.current == a.env,
 	    "call");
 	ok(null.entry == CHILD_CALL && null.sp == 0x7000, "at its entry and stack");
 	ok(null.message.rax == 1 && null.message.rdi == 0xbad9e && null.message.rsi == first->id &&
@@ -50,7 +50,7 @@ static void test_call(void)
 	sound("while it serves");
 	is_int(CALL(reply, (uint64_t)-1), ERR(INVAL), "reply: INVAL, a negative status");
 	null.now += 50;
-	ok(reply(7) == NULL_CALLER && cpu.current == first && null.caller.rip == 0x4444, "reply");
+	ok(reply(7) == NULL_CALLER && here.current == first && null.caller.rip == 0x4444, "reply");
 	ok(null.message.rax == 7 && null.message.rdx == 11 && null.message.r10 == 12 &&
 	    null.message.r8 == 13 && null.message.r9 == 14, "status and words");
 	ok(a.env->info->state == EXO_ENV_ASLEEP && first->info->state == EXO_ENV_READY, "states");
@@ -85,7 +85,7 @@ static void test_errors(void)
 	(void)CALL(yield, b.cap);
 	null.now = null.timer;
 	(void)interrupt_at(0x1000);
-	ok(cpu.current == first && b.env->resume == RESUME_OFF, "interrupted with upcalls off");
+	ok(here.current == first && b.env->resume == RESUME_OFF, "interrupted with upcalls off");
 	is_int(CALL(call, to_b, EXO_NEVER), ERR(BUSY), "BUSY: interrupted with upcalls off");
 	is_int(CALL(send, to_b), ERR(BUSY), "and for send");
 	a.env->disp->call_entry = 0;
@@ -115,7 +115,7 @@ static void test_chain(void)
 	}
 	for (i = 0; i < EXO_CHAIN_MAX; i++) {
 		ok(null_call(EXO_CALL_call, entry[i], EXO_NEVER, 0, 0, 0, 0) == NULL_UPCALL &&
-		    cpu.current == s[i].env, "%u deep", i + 1);
+		    here.current == s[i].env, "%u deep", i + 1);
 		is_int(CALL(call, exo_cap_make(6, 1), EXO_NEVER), ERR(BUSY), "BUSY: it waits itself");
 	}
 	is_int(CALL(call, entry[EXO_CHAIN_MAX], EXO_NEVER), ERR(DEPTH), "DEPTH");
@@ -126,7 +126,7 @@ static void test_chain(void)
 		ok(reply(i) == NULL_CALLER && null.message.rax == i, "back from %u", i + 1);
 		ok(!broken(), "invariants");
 	}
-	ok(cpu.current == first, "back at the first");
+	ok(here.current == first, "back at the first");
 }
 
 static void test_preempted(void)
@@ -136,20 +136,20 @@ static void test_preempted(void)
 
 	(void)CALL(yield, b.cap);
 	(void)CALL(yield, 0);
-	ok(cpu.current == first && env_state(b.env) == EXO_ENV_READY, "another is ready");
+	ok(here.current == first && env_state(b.env) == EXO_ENV_READY, "another is ready");
 	(void)CALL(call, entry, EXO_NEVER);
 	null.now = null.timer;
-	ok(interrupt_at(0x1234) == NULL_UPCALL && cpu.current == b.env, "while it serves the slice ends");
+	ok(interrupt_at(0x1234) == NULL_UPCALL && here.current == b.env, "while it serves the slice ends");
 	sound("preempted");
 	null.now = null.timer;
-	ok(interrupt_at(0x5678) == NULL_REGS && cpu.current == a.env && null.regs.rip == 0x1234,
+	ok(interrupt_at(0x5678) == NULL_REGS && here.current == a.env && null.regs.rip == 0x1234,
 	    "it goes on in its turn");
-	ok(reply(3) == NULL_CALLER && cpu.current == first && null.message.rax == 3, "and replies");
+	ok(reply(3) == NULL_CALLER && here.current == first && null.message.rax == 3, "and replies");
 	ok(env_state(a.env) == EXO_ENV_ASLEEP, "and sleeps again");
 	(void)CALL(call, entry, EXO_NEVER);
 	env_event(a.env, EXO_EVENT_RECEIVE);
 	(void)reply(3);
-	ok(env_state(a.env) == EXO_ENV_READY && cpu.current == first, "an event meanwhile: it is ready then");
+	ok(env_state(a.env) == EXO_ENV_READY && here.current == first, "an event meanwhile: it is ready then");
 	sound("event while it serves");
 	(void)CALL(yield, a.cap);
 	ok((null.message.rdi & (EXO_RUN_EVENT | EXO_RUN_REPLIED)) == (EXO_RUN_EVENT | EXO_RUN_REPLIED),
@@ -165,11 +165,11 @@ static void test_slice_goes_along(void)
 	(void)CALL(yield, b.cap);
 	null.now += SLICE;
 	(void)interrupt_at(0x100);
-	ok(cpu.current == first && env_state(b.env) == EXO_ENV_READY, "the first owns all slices");
+	ok(here.current == first && env_state(b.env) == EXO_ENV_READY, "the first owns all slices");
 	(void)CALL(call, entry, EXO_NEVER);
 	null.now += SLICE;
-	ok(interrupt_at(0x200) == NULL_FRAME && cpu.current == a.env, "they are the callee's while it waits");
-	ok(reply(0) == NULL_CALLER && cpu.current == first, "and its own again");
+	ok(interrupt_at(0x200) == NULL_FRAME && here.current == a.env, "they are the callee's while it waits");
+	ok(reply(0) == NULL_CALLER && here.current == first, "and its own again");
 	sound("slices go along");
 }
 
@@ -180,18 +180,18 @@ static void test_deadline(void)
 
 	null.now = 1000;
 	(void)CALL(call, entry, 5000);
-	ok(cpu.current == a.env && null.timer <= 5000, "a deadline sets the timer");
+	ok(here.current == a.env && null.timer <= 5000, "a deadline sets the timer");
 	sound("deadline");
 	ok(reply(1) == NULL_CALLER && first->timed_at == EXO_NEVER, "a reply in time forgets it");
 	(void)CALL(call, entry, 6000);
 	null.now = 6000;
 	(void)interrupt_at(0x100);
-	ok(cpu.current == a.env && env_state(first) == EXO_ENV_READY &&
+	ok(here.current == a.env && env_state(first) == EXO_ENV_READY &&
 	    (a.env->disp->pending & EXO_EVENT_CUT), "it passes: the callee is told");
 	is_int(CALL(reply, 0), ERR(STATE), "a late reply is an error");
 	sound("cut");
 	null.now = null.timer;
-	ok(interrupt_at(0x104) == NULL_CALLER && cpu.current == first &&
+	ok(interrupt_at(0x104) == NULL_CALLER && here.current == first &&
 	    (int64_t)null.message.rax == ERR(TIME), "the caller goes on with TIME");
 	ok(env_state(a.env) == EXO_ENV_READY, "the callee stays ready");
 	sound("after the deadline");
@@ -204,7 +204,7 @@ static void test_death(void)
 
 	(void)CALL(call, entry, EXO_NEVER);
 	ok(null_call(EXO_CALL_env_exit, EXO_CAUSE_EXIT, 0, 0, 0, 0, 0) == NULL_CALLER &&
-	    cpu.current == first && (int64_t)null.message.rax == ERR(DEAD), "the callee exits: DEAD");
+	    here.current == first && (int64_t)null.message.rax == ERR(DEAD), "the callee exits: DEAD");
 	a = server();
 	entry = entry_to(a, 1);
 	(void)CALL(call, entry, EXO_NEVER);
@@ -219,7 +219,7 @@ static void test_death(void)
 	entry = (exo_cap_t)CALL(cap_derive, entry_to(b, 3), a.cap, 5, EXO_RIGHT_EXEC, 0, 0);
 	back = (exo_cap_t)CALL(cap_derive, a.cap, b.cap, 7, EXO_RIGHT_CONTROL, 0, 0);
 	(void)CALL(yield, a.cap);
-	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 0, 0, 0, 0) == NULL_UPCALL && cpu.current == b.env,
+	ok(null_call(EXO_CALL_call, entry, EXO_NEVER, 0, 0, 0, 0) == NULL_UPCALL && here.current == b.env,
 	    "a calls b");
 	while (CALL(env_destroy, back) == ERR(AGAIN))
 		;
@@ -234,7 +234,7 @@ static void test_send(void)
 	struct child a = server();
 	exo_cap_t entry = entry_to(a, 0x55);
 
-	ok(null_call(EXO_CALL_send, entry, 1, 2, 3, 4, 0) == NULL_UPCALL && cpu.current == a.env, "send");
+	ok(null_call(EXO_CALL_send, entry, 1, 2, 3, 4, 0) == NULL_UPCALL && here.current == a.env, "send");
 	ok(null.entry == CHILD_CALL && null.message.rax == 0 && null.message.rdi == 0x55 &&
 	    null.message.rsi == first->id && null.message.rdx == 1 && null.message.r9 == 4,
 	    "rax 0, badge, words");
@@ -242,7 +242,7 @@ static void test_send(void)
 	sound("send");
 	is_int(CALL(reply, 0), ERR(STATE), "nothing to reply to");
 	(void)CALL(sleep, EXO_NEVER, a.env->disp->events);
-	ok(cpu.current == first && null.left == NULL_UPCALL, "the sender comes back by RUN");
+	ok(here.current == first && null.left == NULL_UPCALL, "the sender comes back by RUN");
 }
 
 /* --- random operations ------------------------------------------------------------------------------ */
@@ -258,7 +258,7 @@ static void cast(void)
 	exo_cap_t caps[ACTORS], entries[ACTORS];
 	unsigned i, j;
 
-	first = actor[0] = cpu.current;
+	first = actor[0] = here.current;
 	caps[0] = named(EXO_NAME_ENV);
 	for (i = 1; i < ACTORS; i++) {
 		child = child_start();
@@ -286,7 +286,7 @@ static bool alive(const struct env *env)
 static void one_operation(void)
 {
 	unsigned who = (unsigned)rand() % ACTORS;
-	struct env *self = cpu.current;
+	struct env *self = here.current;
 
 	null.now += (unsigned)rand() % (SLICE / 4);
 	if (!self) {
@@ -339,7 +339,7 @@ static void test_random(void)
 			what = broken();
 			operations++;
 			/* Now and then somebody dies, by himself or by another's hand. */
-			if (!what && cpu.current && rand() % 400 == 0) {
+			if (!what && here.current && rand() % 400 == 0) {
 				if (rand() % 2)
 					(void)CALL(env_exit, EXO_CAUSE_EXIT, 1);
 				else
@@ -364,7 +364,7 @@ static void test_checker(void)
 	ok(broken() != NULL, "the check finds a state that is wrong");
 	env_set_state(a.env, EXO_ENV_ASLEEP);
 	ok(!broken(), "and nothing else");
-	cpu.timer = 5;
+	here.timer = 5;
 	ok(broken() != NULL, "the check finds a timer that is wrong");
 }
 
@@ -373,7 +373,7 @@ static void fresh(void (*test)(void))
 	machine_prepare();
 	if (machine_start() != NULL_UPCALL)
 		abort();
-	first = cpu.current;
+	first = here.current;
 	test();
 }
 

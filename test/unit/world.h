@@ -29,6 +29,8 @@ extern struct world world;
 
 /* Boot a machine with so many frames of memory and make the environments. */
 void world_boot(uint32_t frames);
+/* The same with several CPUs; null_on says which one makes the calls. */
+void world_boot_cpus(uint32_t frames, unsigned cpus);
 /* A call as an environment; ends the program with a message when an invariant is broken or the kernel did
  * not return. */
 int64_t world_call(unsigned who, unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The checked kernel (test/sanitize) under the tests of calls, attacks and the fuzzer of calls: no report of a sanitizer,
+no broken invariant.
+
+Each case is a guest test, run as test/harness runs it, with another kernel and with little memory, because the
+invariants are looked at after each call and the look's cost grows with it. Two run at a time.
+
+Time limit: 240 s
+"""
+
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+
+import tap
+
+BUILD = os.environ["EXO_BUILD"]
+SOURCE = os.environ["EXO_SOURCE"]
+KERNEL = os.path.join(BUILD, "exo", "exo-checked.elf")
+LONG = os.environ.get("EXO_TEST_LONG")
+
+# Guest test, memory, its options: the longest first.
+RUNS = [
+    ("fuzz", "8M", "calls=5000000" if LONG else "calls=55000"),
+    ("fuzz", "8M", "calls=5000000" if LONG else "calls=55000"),
+    ("attack", "12M", "scale=4"),
+    ("call_space", "16M", ""),
+    ("call_env", "16M", ""),
+    ("call_cap", "16M", ""),
+    ("call_frame", "16M", ""),
+    ("call_flow", "16M", ""),
+    ("call_transfer", "16M", ""),
+    ("call_cpu", "16M", ""),
+    ("call_machine", "16M", ""),
+]
+
+
+def run(name, memory, options):
+    """TAP of the test, and how it ended."""
+    started = time.monotonic()
+    environment = dict(os.environ, EXO_KERNEL=KERNEL, EXO_TEST_RUN="-m " + memory, EXO_TEST_OPTIONS=options)
+    # A sanitizer's report is wanted here, too: it ends the run with status 126.
+    done = subprocess.run(["sh", os.path.join(SOURCE, "test", "harness"), "guest",
+                           os.path.join(BUILD, "test", "guest", name + ".uni")],
+                          env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return done.returncode, done.stdout.decode(errors="replace"), time.monotonic() - started
+
+
+def judge(name, status, said):
+    """What is wrong with the run, or None."""
+    if status != 0:
+        return "status %d" % status
+    if re.search(r"^not ok", said, re.M):
+        return "a case failed"
+    if not re.search(r"^1\.\.\d", said, re.M):
+        return "no plan"
+    return None
+
+
+def main():
+    runs = [entry for entry in RUNS if not sys.argv[1:] or entry[0] in sys.argv[1:]]
+    print("1..%d" % len(runs), flush=True)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(run, *entry) for entry in runs]
+        for number, (entry, job) in enumerate(zip(runs, jobs), 1):
+            status, said, seconds = job.result()
+            wrong = judge(entry[0], status, said)
+            if wrong:
+                failed += 1
+                tap.say(wrong)
+                tap.say("\n".join(said.splitlines()[-30:]))
+            for line in re.findall(r"^# (?:seed|succeeded|errors|\d+ calls).*", said, re.M):
+                tap.say(line[2:])
+            print("%sok %d - %s (%s): %d cases" % ("not " if wrong else "", number, entry[0], entry[1],
+                                                   len(re.findall(r"^ok", said, re.M))), flush=True)
+            tap.say("%.1f s" % seconds)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

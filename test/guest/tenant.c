@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Prints what its configuration gave it, for test/e2e/tenants.py: CPU, slices, capabilities for the
+ * accounts of others, and what its limits and a demand say. Not a test by itself.
+ *
+ * Usage: tenant look OTHER | tenant hold
+ */
+#include <stdio.h>
+#include <string.h>
+#include "libos/core/spawn.h"
+#include "libos/core/thread.h"
+
+#define HELD	100	/* frames of `hold` */
+
+static unsigned slices_of(uint32_t cpu, uint32_t env)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < EXO_SLICES; i++)
+		count += info_slice(cpu * EXO_SLICES + i)->env == env;
+	return count;
+}
+
+/* Another environment, which its limit may forbid. */
+static int64_t make_env(void)
+{
+	struct exo_env_params *params = core_arg(0);
+	struct frame frame;
+	uint32_t space = caps_slot();
+
+	if (!frame_alloc_run(5, &frame) || exo_space_create(space, frame.cap, frame.first) < 0)
+		return 1;
+	uint32_t env = caps_slot();
+	memset(params, 0, sizeof(*params));
+	int64_t made = exo_env_create(env, caps_handle(space), EXO_CAP_NONE, frame.cap, frame.first + 1, 0);
+	if (made > 0)
+		while (exo_env_destroy((exo_cap_t)made) == -EXO_EAGAIN)
+			;
+	caps_delete(caps_handle(space));
+	return made;
+}
+
+static const char *outcome(int64_t error)
+{
+	return error < 0 ? exo_error_name(error) : "good";
+}
+
+static int look(const char *other)
+{
+	const struct exo_env_info *own = info_env((uint32_t)core_disp->self);
+	char name[EXO_START_NAME];
+	exo_cap_t account;
+
+	core_format(name, sizeof(name), "account:%s", other);
+	account = core_named(name);
+	printf("cpu %u slices %u\n", own->cpu, slices_of(own->cpu, (uint32_t)own->id));
+	printf("rights %x\n", account ? caps_at(exo_cap_slot(account))->rights : 0);
+	printf("envs %s\n", outcome(make_env()));
+	printf("slice %s\n", outcome(exo_slice_take(caps_slot(), own->cpu, EXO_SLICES - 8, 8)));
+	thread_sleep(core_now() + CORE_SECOND / 5);	/* until it holds something */
+	printf("demand %s\n", outcome(exo_demand(account, EXO_TYPE_FRAME, 1)));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct frame frame;
+
+	if (!info_env(1) || !info_slice(0))
+		return 2;
+	if (argc > 2 && !strcmp(argv[1], "look"))
+		return look(argv[2]);
+	for (unsigned i = 0; i < HELD; i++)
+		if (!frame_alloc(&frame))
+			return 3;
+	for (;;)
+		thread_sleep(core_now() + CORE_SECOND);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Two CPUs in one thread (arch/null): environments that start, wake, end, move and are destroyed from the other CPU,
+ * their slices, and who may be yielded to or called. Each step ends with the invariants of both CPUs.
+ */
+#include "test/unit/running.h"
+
+static int64_t enter_secondary(void *arg)
+{
+	(void)arg;
+	cpu_secondary();
+}
+
+/* The invariants, seen from each CPU in turn; what a CPU has loaded is the fake port's of that CPU. */
+static void sound_everywhere(const char *where)
+{
+	const char *what = kernel_lock_word.next == kernel_lock_word.serving ? NULL : "the kernel lock is held";
+	unsigned index, c;
+
+	for (index = 1; index < info->envs.entries && !what; index++) {
+		const struct env *env = env_by_id(info_env[index].id);
+
+		for (c = 0; env && c < info->cpus && !what; c++) {
+			null_on(c);
+			if (in_ring(env) != (env->cpu == c && env_state(env) == EXO_ENV_READY))
+				what = "P4: in a wrong ring";
+			if (in_timed(env) != (env->cpu == c && env->timed_at != EXO_NEVER))
+				what = "P4: in a wrong heap";
+		}
+		if (env && (env->moving || env->wake_posted || info_env[index].cpu != env->cpu))
+			what = "on its way";
+	}
+	null_on(0);
+	ok(!what, "invariants hold: %s%s%s", where, what ? "; broken: " : "", what ? what : "");
+}
+
+/* A child of the first environment, made for CPU 1. */
+static struct child child_there(void)
+{
+	struct child child;
+	struct exo_env_params *params = (struct exo_env_params *)here.current->arg;
+
+	child.frames = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 5);
+	child.space = (exo_cap_t)CALL(space_create, free_slot(), child.frames, 4);
+	*params = (struct exo_env_params){ .run_entry = CHILD_ENTRY, .label = "there", .cpu = 1 };
+	child.cap = (exo_cap_t)CALL(env_create, free_slot(), child.space, 0, child.frames, 0, 0);
+	child.env = env_behind(cap_lookup(here.current, child.cap));
+	child.env->disp->call_entry = CHILD_CALL;
+	child.env->disp->off_entry = CHILD_OFF;
+	child.env->disp->off_sp = 0x8000;
+	return child;
+}
+
+/* CPU 1 takes the interrupt that was sent to it while it idled or ran user code at `rip`, and goes on. */
+static enum null_way there_goes_on(uint64_t rip)
+{
+	enum null_way way;
+
+	null_on(1);
+	way = interrupt_at(rip);
+	null_on(0);
+	return way;
+}
+
+/* CPU 1's current environment makes a call that comes back as an upcall, or not at all. */
+static enum null_way call_there(unsigned nr, uint64_t a0, uint64_t a1)
+{
+	enum null_way way;
+
+	null_on(1);
+	way = null_call(nr, a0, a1, 0, 0, 0, 0);
+	null_on(0);
+	return way;
+}
+
+static void test_start(void)
+{
+	struct env *first = here.current;
+	struct child a = child_there(), b;
+
+	ok(a.env->cpu == 1 && info_env[a.env->index].cpu == 1, "made for CPU 1");
+	is_int(CALL(env_start, a.cap), 0, "started");
+	ok(here.current == first && env_state(a.env) == EXO_ENV_READY, "it is ready, and nothing changes here");
+	ok(there_goes_on(0) == NULL_UPCALL && cpus[1]->current == a.env, "CPU 1 runs it");
+	is_int(CALL(yield, a.cap, 0), ERR(CPU), "yield: CPU");
+	is_int(CALL(call, (exo_cap_t)CALL(entry_make, free_slot(), a.cap, 7), EXO_NEVER), ERR(CPU), "call: CPU");
+	b = child_there();
+	is_int(CALL(env_destroy, b.cap), 0, "one that never ran is destroyed");
+	sound_everywhere("start");
+}
+
+static void test_wake(void)
+{
+	struct child a = child_there();
+	uint64_t sent;
+
+	(void)CALL(env_start, a.cap);
+	(void)there_goes_on(0);
+	(void)call_there(EXO_CALL_sleep, EXO_NEVER, a.env->disp->events);
+	ok(env_state(a.env) == EXO_ENV_ASLEEP && !cpus[1]->current, "it sleeps, CPU 1 idles");
+	sent = null.interrupts[1];
+	is_int(CALL(wake, a.cap), 0, "woken from here");
+	is_int((long long)(null.interrupts[1] - sent), 1, "by one interrupt");
+	ok(there_goes_on(0) == NULL_UPCALL && null.message.rdi == EXO_RUN_EVENT, "it runs");
+	ok(a.env->disp->pending & EXO_EVENT_WAKE, "and knows why");
+	is_int(CALL(wake, a.cap), 0, "woken while it runs");
+	ok(call_there(EXO_CALL_sleep, EXO_NEVER, a.env->disp->events - 1) == NULL_RETURNED,
+	    "a sleep with the events of before comes back at once");
+	sound_everywhere("wake");
+}
+
+static void test_end(void)
+{
+	uint32_t before = info->frames_free;
+	struct child a = child_there(), b = child_there();
+	exo_cap_t slices = (exo_cap_t)CALL(slice_take, free_slot(), 1, 3, 2);
+
+	is_int(CALL(slice_bind, slices, named(EXO_NAME_ENV)), ERR(CPU), "slice_bind: CPU");
+	is_int(CALL(slice_bind, slices, a.cap), 2, "its slices are CPU 1's");
+	ok(info_slice[EXO_SLICES + 3].env == a.env->index && !info_slice[3].env, "as all can see");
+	(void)CALL(env_start, a.cap);
+	(void)CALL(env_start, b.cap);
+	(void)there_goes_on(0);
+	is_int(CALL(env_destroy, a.cap), 0, "it is destroyed from here, whatever it does there");
+	ok(info_slice[EXO_SLICES + 3].env == 0, "its slices are nobody's");
+	(void)there_goes_on(0x400000);
+	ok(cpus[1]->current == b.env, "CPU 1 goes on with the other");
+	is_int(CALL(env_destroy, b.cap), 0, "which ends as well");
+	ok(there_goes_on(0x400000) == NULL_IDLE, "CPU 1 idles");
+	is_int(CALL(cap_delete, a.space), 0, "space");
+	is_int(CALL(cap_delete, b.space), 0, "space");
+	is_int(CALL(frame_give, a.frames, 5), 5, "frames");
+	is_int(CALL(frame_give, b.frames, 5), 5, "frames");
+	is_int(CALL(cap_delete, slices), 0, "slices");
+	is_int(info->frames_free, before, "nothing is lost");
+	sound_everywhere("end");
+}
+
+static void test_move(void)
+{
+	struct env *first = here.current;
+	struct child a = child_start(), b;
+	exo_time_t until = null.now + 10 * SLICE;
+
+	is_int(CALL(env_move, a.cap, 2), ERR(CPU), "env_move: CPU, there is none");
+	is_int(CALL(env_move, a.cap, 0), 0, "it is there already");
+	is_int(CALL(env_move, a.cap, 1), 0, "a ready one moves");
+	ok(there_goes_on(0) == NULL_UPCALL && cpus[1]->current == a.env && null.message.rdi & EXO_RUN_MOVED,
+	    "and runs on CPU 1");
+	sound_everywhere("moved");
+	a.env->disp->off = EXO_OFF_NO;
+	null.frame[1].regs = (struct exo_regs){ .rip = 0x412345, .rax = 0x99 };
+	is_int(CALL(env_move, a.cap, 0), 0, "one that runs moves back");
+	ok(a.env->cpu == 0 && (a.env->disp->saved & EXO_SAVED_ON) && a.env->disp->on.rip == 0x412345 &&
+	    a.env->disp->on.rax == 0x99, "with its registers");
+	ok(there_goes_on(0x412345) == NULL_IDLE, "CPU 1 idles");
+	(void)null_call(EXO_CALL_yield, a.cap, 0, 0, 0, 0, 0);
+	ok(here.current == a.env, "it runs here");
+	(void)null_call(EXO_CALL_sleep, until, a.env->disp->events, 0, 0, 0, 0);
+	ok(here.current == first, "it sleeps");
+	is_int(CALL(env_move, a.cap, 1), 0, "a sleeper moves");
+	ok(env_state(a.env) == EXO_ENV_READY || a.env->timed_at == until, "with its deadline, or awake");
+	sound_everywhere("asleep");
+	b = child_start();
+	(void)CALL(env_move, b.cap, 1);
+	(void)there_goes_on(0);
+	is_int(CALL(env_destroy, a.cap), 0, "destroyed");
+	is_int(CALL(env_destroy, b.cap), 0, "destroyed");
+	(void)there_goes_on(0x400000);
+	is_int(CALL(env_move, a.cap, 1), ERR(DEAD), "env_move: DEAD");
+	sound_everywhere("destroyed");
+}
+
+static void test_move_self(void)
+{
+	struct env *first = here.current;
+	struct child a = child_start();
+
+	(void)null_call(EXO_CALL_env_move, 0, 1, 0, 0, 0, 0);
+	ok(here.current == a.env && first->cpu == 1, "it leaves, and another has the CPU");
+	ok(there_goes_on(0) == NULL_UPCALL && cpus[1]->current == first && null.message.rdi & EXO_RUN_MOVED,
+	    "it goes on there");
+	sound_everywhere("moved itself");
+	(void)call_there(EXO_CALL_env_move, 0, 0);
+	ok(cpus[1]->current == NULL && first->cpu == 0 && env_state(first) == EXO_ENV_READY, "and back");
+	sound_everywhere("moved back");
+}
+
+/* Random starts, sleeps, wakes, moves and ends on both CPUs. */
+static void test_random(void)
+{
+	enum { ACTORS = 6, STEPS = 4000 };
+	struct child actor[ACTORS];
+	unsigned i, at, moves = 0, ends = 0;
+
+	for (i = 0; i < ACTORS; i++) {
+		actor[i] = i % 2 ? child_there() : child_make();
+		(void)CALL(env_start, actor[i].cap);
+	}
+	srand(7);
+	for (i = 0; i < STEPS; i++) {
+		at = (unsigned)rand() % ACTORS;
+		null.now += (unsigned)rand() % (SLICE / 3);
+		switch (rand() % 8) {
+		case 0: (void)CALL(wake, actor[at].cap); break;
+		case 1: moves += CALL(env_move, actor[at].cap, (unsigned)rand() % 2) == 0; break;
+		case 2:
+			if (cpus[1]->current)
+				(void)call_there(EXO_CALL_sleep, rand() % 2 ? EXO_NEVER : null.now + SLICE,
+				    cpus[1]->current->disp->events);
+			break;
+		case 3:
+			if (cpus[1]->current)
+				(void)call_there(EXO_CALL_yield, 0, 0);
+			break;
+		case 4: (void)there_goes_on(0x400000); break;
+		case 5:
+			if (rand() % 20 == 0 && CALL(env_destroy, actor[at].cap) == 0) {
+				ends++;
+				(void)CALL(cap_delete, actor[at].cap);
+				(void)CALL(cap_delete, actor[at].space);
+				(void)CALL(frame_give, actor[at].frames, 5);
+				actor[at] = rand() % 2 ? child_there() : child_make();
+				(void)CALL(env_start, actor[at].cap);
+			}
+			break;
+		default:
+			/* The first environment makes all these calls: others here get no turn. */
+			if (cpus[1]->current)
+				null.frame[1].regs.rip = 0x400000 + (unsigned)rand() % 4096;
+			break;
+		}
+	}
+	ok(moves > 100 && ends > 5, "%u moves, %u ends", moves, ends);
+	sound_everywhere("random");
+}
+
+static void fresh(void (*test)(void))
+{
+	machine_prepare_cpus(2);
+	(void)machine_start();
+	null_on(1);
+	(void)null_enter(enter_secondary, NULL);
+	null_on(0);
+	test();
+}
+
+int main(void)
+{
+	fresh(test_start);
+	fresh(test_wake);
+	fresh(test_end);
+	fresh(test_move);
+	fresh(test_move_self);
+	fresh(test_random);
+	return done();
+}
