@@ -4,6 +4,7 @@
 #
 # In:  exo_src, arch_$(ARCH)_src    sources of the kernel                                       -> exo/exo.elf
 #      exo_leaf_src                  those of them in which a backtrace is never begun: no frame pointer
+#      exo_strict_src                those in which every word is reached by one type only
 #      exo_cold_src, arch_$(ARCH)_cold_src   those of them that are compiled for size: boot and last words
 #      libcore_src, libuni_src ...  sources of the libraries                                    -> libos/...
 #      uni_programs, NAME_src       programs linked with the libOS uni, and what NAME is made of -> apps/NAME/NAME.uni
@@ -24,17 +25,18 @@ V_TAR = $(V_TAR_$(V))
 V_TAR_ = $(V_TAR_$(AM_DEFAULT_VERBOSITY))
 V_TAR_0 = @printf '  %-8s %s\n' TAR $@;
 
-common_flags = -std=gnu11 -g -fno-pic -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+common_flags = -std=gnu11 -g -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-strict-aliasing -fno-common -Wall -Wextra $(WERROR) -ffile-prefix-map=$(srcdir)/= -MMD -MP
 
 # Padding inside functions is code that is fetched and run for nothing; what runs at boot or in a panic is made small.
 kernel_optimize = -O2 -falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1 \
 	-Wno-ignored-optimization-argument
-kernel_flags = $(common_flags) $(kernel_optimize) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
-	-nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir)/include -I$(srcdir) \
+kernel_flags = $(common_flags) -fno-pic $(kernel_optimize) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+	$(KERNEL_STACK_FLAG) \
+	-nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/arch/$(ARCH) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(LINT_FLAGS) $(TARGET_CFLAGS)
 
-user_flags = $(common_flags) -O2 -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
+user_flags = $(common_flags) -fPIE -O2 -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
 	-nostdinc -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/libos/uni/include -I$(srcdir)/libos/net \
 	-I$(THIRD)/lwip/src/include -isystem $(THIRD)/prefix/include -isystem $(TARGET_INCLUDE) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(TARGET_CFLAGS)
@@ -69,7 +71,8 @@ endef
 kernel_ld = $(srcdir)/arch/$(ARCH)/kernel.ld
 kernel_objects = $(call k_objects,$(exo_src) $(arch_$(ARCH)_src))
 $(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_optimize = -Os
-$(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer -fstrict-aliasing
+$(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer
+$(call k_objects,$(exo_strict_src)): kernel_flags += -fstrict-aliasing
 kernel_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 
@@ -113,24 +116,31 @@ all_user_objects += $(lwip_objects)
 c_library = $(THIRD)/prefix/lib/libc.a $(THIRD)/prefix/lib/libm.a $(TARGET_LIBGCC)
 core_libraries = libos/core/libcore.a
 uni_libraries = libos/uni/libuni.a libos/net/liblwip.a $(core_libraries)
-user_ld = $(wildcard $(srcdir)/libos/core/user.ld)
-user_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
-	-Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-warn-rwx-segments -Wl,-e,_start \
-	$(if $(user_ld),-Wl$(comma)-T$(comma)$(user_ld),-Wl$(comma)-Ttext-segment=0x400000)
 comma = ,
+user_ld = $(srcdir)/libos/core/user.ld
+user_ldflags = -nostdlib -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
+	-Wl,-z,noexecstack -Wl,-z,separate-code -Wl,-z,relro -Wl,-z,now -Wl,--no-warn-rwx-segments -Wl,-e,_start \
+	-Wl,-T,$(user_ld)
 
-# $(call program,IMAGE,SOURCES,LIBRARIES)
+fixed_kind = -static -no-pie -Wl$(comma)-Ttext-segment=0x400000
+
+# $(call program,IMAGE,SOURCES,LIBRARIES,KIND): KIND is -static-pie or $(fixed_kind)
 define program
 $(1): $$(call u_objects,$(2)) $(3) $$(user_ld) $$(TARGET_MK)
 	@mkdir -p $$(@D)
-	$$(V_TLD)$$(TARGET_CC) $$(user_ldflags) -Wl,-Map=$$@.map -o $$@ $$(call u_objects,$(2)) \
+	$$(V_TLD)$$(TARGET_CC) $(4) $$(user_ldflags) -Wl,-Map=$$@.map -o $$@ $$(call u_objects,$(2)) \
 		-Wl,--start-group $(3) $$(c_library) -Wl,--end-group
 	$$(call beside,$$@)
 all_user_objects += $$(call u_objects,$(2))
 endef
-$(eval $(call program,apps/init/init.elf,$(init_src),$(core_libraries)))
-$(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src),$(uni_libraries))))
-$(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni=.c),$(uni_libraries))))
+$(eval $(call program,apps/init/init.elf,$(init_src),$(core_libraries),$(fixed_kind)))
+$(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src),$(uni_libraries),-static-pie)))
+# Tests that the kernel itself loads have a fixed address, as init has; and so have those that share their addresses
+# with environments of their own making (tiny.h).
+fixed_tests := $(patsubst $(srcdir)/%.c,%.uni,$(shell grep -El 'Runs first: yes|"(test/guest/)?(tiny|agent).h"' \
+	$(srcdir)/test/guest/*.c))
+$(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni=.c),$(uni_libraries),\
+	$(if $(filter $(t),$(fixed_tests)),$(fixed_kind),-static-pie))))
 
 images = exo/exo.elf apps/init/init.elf $(uni_images) $(guest_tests) $(guest_programs)
 target_products = $(sort $(images) $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \

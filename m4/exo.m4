@@ -45,6 +45,15 @@ CFLAGS=$exo_save_CFLAGS
 TARGET_INCLUDE=`$TARGET_CC -print-file-name=include`
 TARGET_LIBGCC=`$TARGET_CC -print-libgcc-file-name`
 AC_SUBST([TARGET_INCLUDE])
+dnl The kernel uses no vector registers, so its stack need not be aligned for them.
+KERNEL_STACK_FLAG=
+for flag in -mpreferred-stack-boundary=3 -mstack-alignment=8; do
+	if $TARGET_CC -Werror -mgeneral-regs-only $flag -x c -c -o /dev/null /dev/null 2>/dev/null; then
+		KERNEL_STACK_FLAG=$flag
+		break
+	fi
+done
+AC_SUBST([KERNEL_STACK_FLAG])
 AC_SUBST([TARGET_LIBGCC])
 ])
 
