@@ -12,7 +12,7 @@
  * P2 here.due <= timed_at of every environment in the heap, but for those that a storm has put off
  * P3 here.timer <= here.due, and here.timer <= here.slice_end while two are ready, whenever user mode runs or the
  *    CPU idles
- * P4 an environment is in the ring or heap of env->cpu only, and in none while `moving`
+ * P4 an environment is in the ring or heap of env->cpu only, and in none while RESUME_MOVING is set
  *
  * Deadlines are a binary heap of pointers, made at boot with room for every environment, so setting one costs no more
  * with a thousand others. All runs with interrupts off on the CPU's one stack and touches no other CPU's words; leaving
@@ -427,7 +427,7 @@ void cpu_depart(struct env *env)
 	cpu_forget(env);
 	arch_env_forget(env);
 	env->sleep_until = until;
-	env->moving = true;
+	env->resume |= RESUME_MOVING;
 	__atomic_store_n(&env->cpu, env->cpu_next, __ATOMIC_SEQ_CST);
 }
 
@@ -448,7 +448,7 @@ void cpu_arrive(struct env *env)
 {
 	uint32_t state = env_state(env);
 
-	env->moving = false;
+	env->resume &= (uint8_t)~RESUME_MOVING;
 	env->info->cpu = env->cpu;
 	if (state == EXO_ENV_READY) {
 		cpu_ready(env);
@@ -522,7 +522,7 @@ int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 		env = env_behind(cap);
 		if (!env || env_state(env) == EXO_ENV_ENDED)
 			return ERR(DEAD);
-		if (env->cpu != self->cpu)
+		if (env->cpu != self->cpu || env->resume & RESUME_MOVING)
 			return ERR(CPU);
 		if (env_state(env) != EXO_ENV_READY && env_state(env) != EXO_ENV_ASLEEP)
 			return ERR(STATE);

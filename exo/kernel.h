@@ -383,6 +383,7 @@ bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
 #define RESUME_RUN	0	/* by a RUN upcall */
 #define RESUME_OFF	1	/* by the state in area OFF */
 #define RESUME_CALLER	2	/* behind its call, with call_status */
+#define RESUME_MOVING	4	/* with one of these: it has left its last CPU and not come to `cpu` yet */
 
 /* What is known of an environment that serves a transfer. */
 #define SERVING_RESTING	1	/* it was asleep when the transfer came, and goes back to it */
@@ -417,7 +418,6 @@ struct env {			/* a frame of state ENV */
 	exo_time_t sleep_until, call_deadline;	/* [c] */
 	struct env *wake_next;	/* [a] in here.wakes */
 	uint32_t wake_posted;	/* [a] it is there */
-	bool moving;		/* [c] it has left its last CPU and not come to `cpu` yet */
 	uint32_t overstays;	/* [c] times in a row that it had to be interrupted when its grace was over */
 	/* transfer.c */
 	struct env *called;	/* [c] whom we wait for; NULL: nobody */

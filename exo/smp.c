@@ -132,7 +132,7 @@ void smp_quiet(void)
 
 static void wake_here(struct env *env)
 {
-	if (env->moving)		/* it looks for events when it has arrived */
+	if (env->resume & RESUME_MOVING)		/* it looks for events when it has arrived */
 		env->reasons |= EXO_RUN_EVENT;
 	else if (env_state(env) == EXO_ENV_ASLEEP || (env->serving & SERVING_RESTING))
 		cpu_wake(env, EXO_RUN_EVENT);
