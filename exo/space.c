@@ -60,8 +60,11 @@ void space_settle(const struct stale *stale)
 
 static out_of_line int64_t all_forget_page(exo_pfn_t root, uint64_t va)
 {
-	const struct stale stale = { .root = root, .count = 1, .va = { va } };
+	struct stale stale;
 
+	stale.root = root;
+	stale.count = 1;
+	stale.va[0] = va;
 	space_settle(&stale);
 	return 1;
 }
@@ -315,8 +318,7 @@ static void cut(uint64_t *entry, struct stale *stale, unsigned *budget)
 
 	if (stale->root != root) {
 		space_settle(stale);
-		stale->root = root;
-		stale->count = 0;
+		stale_begin(stale, root);
 	}
 	old = space_cut(entry);
 	spend(budget, old & EXO_PTE_LARGE ? LARGE_UNITS : 1);
@@ -357,8 +359,7 @@ bool space_unbind(struct exo_cap *cap, unsigned *budget)
 {
 	struct stale stale;
 
-	stale.root = 0;
-	stale.count = 0;
+	stale_begin(&stale, 0);
 	while (cap->bound && *budget) {
 		if (unlikely(is_marker(cap->bound)))
 			marker_remove(phys_to_virt(cap->bound));
@@ -384,8 +385,7 @@ bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, u
 	unsigned looked = 0;
 	struct stale stale;
 
-	stale.root = 0;
-	stale.count = 0;
+	stale_begin(&stale, 0);
 	if (marker[0] == cap_ref(cap) && marker[1] == range)
 		place = marker[NEXT];
 	marker_remove(marker);

@@ -484,8 +484,7 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
 	uint64_t pages = 0, old;
 	int64_t error = 0;
 
-	stale.root = root;
-	stale.count = 0;
+	stale_begin(&stale, root);
 	for (map = start; map < end; ) {
 		last = map + (EXO_MAP_BATCH_MAX - pages);
 		next = group_write(env, root, map, last < end ? last : end, &stale);
@@ -588,7 +587,7 @@ static out_of_line int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t
 int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags,
     uint64_t *old)
 {
-	struct stale stale = { .root = root };
+	struct stale stale;
 	struct stretch s;
 	uint64_t before = 0;
 	int64_t error;
@@ -598,6 +597,7 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
 	error = stretch_find(&s, root, va, 1, flags);
 	if (error)
 		return error;
+	stale_begin(&stale, root);
 	error = map_stretch(&s, pfn, flags, cap, &stale, &before);
 	space_settle(&stale);
 	if (old)

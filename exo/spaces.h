@@ -73,6 +73,12 @@ struct stale {
  * has come. */
 extern exo_pfn_t space_marker;
 
+static inline void stale_begin(struct stale *stale, exo_pfn_t root)
+{
+	stale->root = root;
+	stale->count = 0;
+}
+
 /* All CPUs forget what was gathered. */
 void space_settle(const struct stale *stale);
 /* The same for one page; returns 1, as a call that has done one descriptor does. */
