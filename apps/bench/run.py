@@ -93,8 +93,24 @@ def primitives(figures):
     if done.returncode != 0:
         raise SystemExit("bench: the guest ended with status %d:\n%s%s" % (done.returncode, done.stdout[-2000:],
                                                                          done.stderr[-1000:]))
-    events = {name: rest for name, rest in re.findall(r"^events (\S+) (.*)$", done.stdout, re.M)}
-    for name, value in re.findall(r"^bench (\S+) (\d+) insns", done.stdout, re.M):
+    add_lines(figures, done.stdout)
+
+
+def revocation(figures):
+    """From the demand to all frames back, by a test program that is the machine's first environment."""
+    done = exo("run", "--boot", "direct", "--icount", "-m", "256M", "--timeout", "120", "--module",
+               os.path.join(BUILD, "test", "guest", "revocation.uni"), timeout=200)
+    if done.returncode != 0:
+        raise SystemExit("bench: revocation: status %d:\n%s%s" % (done.returncode, done.stdout[-2000:],
+                                                                done.stderr[-1000:]))
+    add_lines(figures, done.stdout)
+    print("".join(line + "\n" for line in done.stdout.splitlines() if re.match(r"frames| *\d+  ", line)), end="")
+
+
+def add_lines(figures, text):
+    """Figures as guest programs print them, with their events."""
+    events = {name: rest for name, rest in re.findall(r"^events (\S+) (.*)$", text, re.M)}
+    for name, value in re.findall(r"^bench (\S+) (\d+) insns", text, re.M):
         note = ""
         if name in events:
             words = events[name].split()

@@ -132,9 +132,9 @@ static void create_destroy(void)
 	bench_need(core_info->frames_free == before, "frames as before: some were lost");
 }
 
-/* --- calls while others live ----------------------------------------------------------------------------- */
+/* --- calls while others live -------------------------------------------------------------------------- */
 
-/* The least that `body` takes of REPEAT times: without what comes between. `undo` after each is not counted. */
+/* The least that `body` takes of REPEAT times: without what comes between. `undo` is not counted. */
 #define MEASURE(least, body, undo) do { \
 	least = UINT64_MAX; \
 	for (unsigned i = 0; i < REPEAT; i++) { \

@@ -2,13 +2,13 @@
 /*
  * exotop: who uses the machine, interval by interval, from the pages that the kernel exposes.
  *
- * It enters the kernel to sleep between two looks and to write its lines, and for nothing else: the tables are mapped
- * before the first look, and what they said at the last one is kept in memory that is there already. With --entries it
- * says how often it did enter.
+ * It enters the kernel to sleep between two looks and to write its lines, and for nothing else: the tables
+ * are mapped before the first look, and what they said at the last one is kept in memory that is there
+ * already. With --entries it says how often it did enter.
  *
- * The kernel brings a CPU's accounts up to date when something happens there, so a CPU that idles, or runs one
- * environment that nobody disturbs, is behind. What is missing of an interval belongs to the environment that is ready
- * there, or else was idle.
+ * The kernel brings a CPU's accounts up to date when something happens there, so a CPU that idles, or runs
+ * one environment that nobody disturbs, is behind. What is missing of an interval belongs to the environment
+ * that is ready there, or else was idle.
  *
  * Usage: exotop [-d SECONDS] [-n COUNT] [-l LINES] [-b | -t] [--entries]
  */
@@ -22,11 +22,11 @@
 #define USAGE	"usage: exotop [-d SECONDS] [-n COUNT] [-l LINES] [-b | -t] [--entries]\n"
 
 static const char help[] = USAGE
-	"Shows CPUs, environments by their share of CPU time, slices, frames and flows, once in an interval.\n"
+	"Shows CPUs, environments by share of CPU time, slices, frames and flows, once in an interval.\n"
 	"  -d SECONDS  the interval (2)\n"
 	"  -n COUNT    end after so many looks (0: go on until the machine ends)\n"
 	"  -l LINES    environments shown at most (20; 0: all)\n"
-	"  -b          plain lines, one look after the other (so without an option, too: the console is a serial line)\n"
+	"  -b          plain lines, one look after the other; so, too, without an option\n"
 	"  -t          on a terminal: each look in the place of the one before, what is busy in bold\n"
 	"  --entries   at the end, say how many kernel entries it took\n";
 
@@ -205,9 +205,10 @@ static void show_envs(void)
 		const struct env_seen *seen = &envs[i];
 		unsigned used = share(seen->used);
 		bool bold = option.terminal && used >= 100;
-		line("%s%5u %-15.15s %3u %-8s %4u.%u %8u %8lu %8lu %9lu %10lu %8lu%s \n", bold ? "\033[1m" : "", i,
-		     info->label, info->cpu, info->state < 6 ? states[info->state] : "?", used / 10, used % 10,
-		     info->frames, seen->call_rate, seen->fault_rate, seen->upcall_rate, info->overrun_ns / 1000,
+		line("%s%5u %-15.15s %3u %-8s %4u.%u %8u %8lu %8lu %9lu %10lu %8lu%s \n",
+		     bold ? "\033[1m" : "", i, info->label, info->cpu,
+		     info->state < 6 ? states[info->state] : "?", used / 10, used % 10, info->frames,
+		     seen->call_rate, seen->fault_rate, seen->upcall_rate, info->overrun_ns / 1000,
 		     info->debt_ns / 1000, bold ? "\033[0m" : "");
 		envs[i].shown = true;
 	}
@@ -220,11 +221,13 @@ static void show_flows(void)
 		struct flow_seen *seen = &flows[i];
 		if (!info->state)
 			continue;
-		uint64_t in = rate(&seen->in, info->rx_packets), in_bytes = rate(&seen->in_bytes, info->rx_bytes);
+		uint64_t in = rate(&seen->in, info->rx_packets),
+			 in_bytes = rate(&seen->in_bytes, info->rx_bytes);
 		uint64_t dropped = rate(&seen->dropped, info->rx_dropped);
-		uint64_t out = rate(&seen->out, info->tx_packets), out_bytes = rate(&seen->out_bytes, info->tx_bytes);
-		line("flow %-3u %-15.15s env %u  in %lu/s (%lu bytes/s, %lu dropped/s)  out %lu/s (%lu bytes/s) \n", i,
-		     info->label, info->env, in, in_bytes, dropped, out, out_bytes);
+		uint64_t out = rate(&seen->out, info->tx_packets),
+			 out_bytes = rate(&seen->out_bytes, info->tx_bytes);
+		line("flow %-3u %-15.15s env %u  in %lu/s (%lu bytes/s, %lu dropped/s)  "
+		     "out %lu/s (%lu bytes/s) \n", i, info->label, info->env, in, in_bytes, dropped, out, out_bytes);
 	}
 }
 
@@ -289,7 +292,8 @@ static int options(int argc, char **argv)
 
 static bool prepare(void)
 {
-	size_t env_bytes = core_info->envs.entries * sizeof(*envs), flow_bytes = core_info->flows.entries * sizeof(*flows);
+	size_t env_bytes = core_info->envs.entries * sizeof(*envs),
+	       flow_bytes = core_info->flows.entries * sizeof(*flows);
 
 	envs = malloc(env_bytes);
 	flows = malloc(flow_bytes);
@@ -333,7 +337,8 @@ int main(int argc, char **argv)
 	}
 	if (option.entries) {
 		uint64_t after = entries();
-		core_print("exotop: %u looks, %u lines, %lu kernel entries for them\n", looks, lines, after - before - 1);
+		core_print("exotop: %u looks, %u lines, %lu kernel entries for them\n", looks, lines,
+			   after - before - 1);
 	}
 	return 0;
 }

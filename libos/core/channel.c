@@ -2,10 +2,11 @@
 /*
  * Rings in shared frames: the part that needs neither kernel nor threads. See channel.h for layout and trust.
  *
- * C1 a word in shared memory has one writer; own indices (`own`) are private, the shared ones are their outputs
+ * C1 a word in shared memory has one writer; own indices (`own`) are private, the shared ones are their
+ *    outputs
  * C2 out.own - out.seen <= slots and in.seen - in.own <= slots, whatever the peer writes: look() checks it
- * C3 publish is a sequentially consistent store, and so is arming: of two sides that do one and then look at the other's
- *    word, at least one sees the other, so no wakeup is lost
+ * C3 publish is a sequentially consistent store, and so is arming: of two sides that do one and then look at
+ *    the other's word, at least one sees the other, so no wakeup is lost
  */
 #include "libos/core/channel.h"
 #include <string.h>

@@ -2,28 +2,31 @@
 /*
  * Channels: messages between two environments through shared frames, without the kernel.
  *
- * A channel is a pair of rings in memory that both sides map, one for each direction; a ring has one producer and one
- * consumer. A message is one cache line; each slot also has `bulk` bytes that go along with its message. While both
- * sides run (on two CPUs, or by turns) nothing enters the kernel. A side that waits spins a little if the other is on
- * another CPU, then *arms*: it stores a number in its own word, looks again, and sleeps; the other side publishes with a
- * store that is also a fence, looks at that word, and calls exo_wake once for each number. Each word has one writer.
+ * A channel is a pair of rings in memory that both sides map, one for each direction; a ring has one producer
+ * and one consumer. A message is one cache line; each slot also has `bulk` bytes that go along with its
+ * message. While both sides run (on two CPUs, or by turns) nothing enters the kernel. A side that waits spins
+ * a little if the other is on another CPU, then *arms*: it stores a number in its own word, looks again, and
+ * sleeps; the other side publishes with a store that is also a fence, looks at that word, and calls exo_wake
+ * once for each number. Each word has one writer.
  *
  * The memory (all words little-endian; a LINE is 64 bytes):
  *
  *   0            struct channel_header: magic, version, size, then the geometry
  *   LINE         ring 0 (from the side that made the channel to the one that attached)
  *   LINE + R     ring 1 (back), R = 4 LINE + slots * (LINE + bulk)
- *   in a ring    tail, its writer the producer; head, the consumer; the consumer's armed word, the producer's armed word
+ *   in a ring    tail, its writer the producer; head, the consumer; the consumer's armed word, the producer's
  *                (each on a line of its own); then the slots' messages; then their bulk bytes
  *
- * tail and head count messages and wrap at 2^32; message i is in slot i % slots. An armed word of CHANNEL_CLOSED says
- * that its writer has left. Later versions append to the header; another version is refused.
+ * tail and head count messages and wrap at 2^32; message i is in slot i % slots. An armed word of
+ * CHANNEL_CLOSED says that its writer has left. Later versions append to the header; another version is
+ * refused.
  *
- * The other side is not trusted: own indices are private copies, an index from there only ever says how many messages
- * there are (more than `slots` breaks the channel for good), a message is copied before it is looked at, a length beyond
- * the slot's breaks the channel, the geometry is read once and checked. So a peer that lies or dies can make us receive
- * rubbish, or nothing, but not loop, fault or read outside. Waiting ends at a deadline, or when the peer's entry in the
- * exposed table says that it has ended. After FastForward, Barrelfish's UMP, and virtio's event suppression.
+ * The other side is not trusted: own indices are private copies, an index from there only ever says how many
+ * messages there are (more than `slots` breaks the channel for good), a message is copied before it is looked
+ * at, a length beyond the slot's breaks the channel, the geometry is read once and checked. So a peer that
+ * lies or dies can make us receive rubbish, or nothing, but not loop, fault or read outside. Waiting ends at
+ * a deadline, or when the peer's entry in the exposed table says that it has ended. After FastForward,
+ * Barrelfish's UMP, and virtio's event suppression.
  */
 #ifndef LIBOS_CORE_CHANNEL_H
 #define LIBOS_CORE_CHANNEL_H
@@ -82,49 +85,62 @@ struct channel {
 
 /* --- channel.c: no kernel, no threads ------------------------------------------------------------------- */
 
-/* Bytes of memory for a channel; 0: no such geometry (slots a power of two up to CHANNEL_SLOTS_MAX, see above). */
+/*
+ * Bytes of memory for a channel; 0: no such geometry (slots a power of two up to CHANNEL_SLOTS_MAX, see
+ * above).
+ */
 size_t channel_bytes(uint32_t slots, uint32_t bulk);
-/* Lay a channel out in zeroed or old memory, aligned to a line. 0, -EINVAL, or -ERANGE: the memory is too small. */
+/*
+ * Lay a channel out in zeroed or old memory, aligned to a line. 0, -EINVAL, or -ERANGE: the memory is too
+ * small.
+ */
 int channel_make(struct channel *channel, void *memory, size_t bytes, uint32_t slots, uint32_t bulk);
-/* The other side of it. -ESTATE: nothing is laid out there, or of another version; -ERANGE: more than the memory. */
+/*
+ * The other side of it. -ESTATE: nothing is laid out there, or of another version; -ERANGE: more than the
+ * memory.
+ */
 int channel_attach(struct channel *channel, void *memory, size_t bytes);
 
 /*
- * Put a message, with `message->bytes` bytes from `bulk`, in the ring, and publish it. 0: done, and the peer is not
- * waiting; 1: done, and the peer wants to be woken; -EFULL: no slot is free; -ERANGE: more bytes than a slot has, or the
- * channel is broken; -EDEAD: the peer has closed.
+ * Put a message, with `message->bytes` bytes from `bulk`, in the ring, and publish it. 0: done, and the peer
+ * is not waiting; 1: done, and the peer wants to be woken; -EFULL: no slot is free; -ERANGE: more bytes than
+ * a slot has, or the channel is broken; -EDEAD: the peer has closed.
  */
 int channel_try_send(struct channel *channel, const struct channel_message *message, const void *bulk);
 /*
- * The same in two steps, for many at once: staged messages are not seen until channel_publish (0 or 1 as above).
+ * The same in two steps, for many at once: staged messages are not seen until channel_publish (0 or 1 as
+ * above).
  */
 int channel_stage(struct channel *channel, const struct channel_message *message, const void *bulk);
 int channel_publish(struct channel *channel);
 /*
- * Take the next message, and at most `size` of its bytes into `buffer` (message->bytes says how many there were).
- * 0 or 1 as above; -EAGAIN: there is none; -ERANGE: broken; -EDEAD: there is none and the peer has closed.
+ * Take the next message, and at most `size` of its bytes into `buffer` (message->bytes says how many there
+ * were). 0 or 1 as above; -EAGAIN: there is none; -ERANGE: broken; -EDEAD: there is none and the peer has
+ * closed.
  */
 int channel_try_receive(struct channel *channel, struct channel_message *message, void *buffer, size_t size);
 /* Is there a message / a free slot? True, too, if the answer is an error that the call above tells. */
 bool channel_readable(struct channel *channel);
 bool channel_writable(struct channel *channel);
 /*
- * Ask to be woken when the channel becomes readable (writable); look once more before sleeping. The fence between is
- * theirs. Disarming is by the same function.
+ * Ask to be woken when the channel becomes readable (writable); look once more before sleeping. The fence
+ * between is theirs. Disarming is by the same function.
  */
 void channel_arm_receive(struct channel *channel, bool on);
 void channel_arm_send(struct channel *channel, bool on);
 /* Leave; the peer receives what is there, then -EDEAD. Wake it afterwards (channel_close does both). */
 void channel_mark_closed(struct channel *channel);
 
-/* --- channel_wait.c: blocking, for threads of core ------------------------------------------------------- */
+/*
+ * --- channel_wait.c: blocking, for threads of core -------------------------------------------------------
+ */
 
 /* Who the peer is: a capability to wake it by, and its environment id (0 where that is not known). */
 void channel_connect(struct channel *channel, exo_cap_t wake, exo_env_id_t peer);
 /*
- * Send / receive, waiting for room / a message until the deadline; other threads run meanwhile. 0 or an error as above,
- * -ETIME: the deadline has passed; -EDEAD also when the peer's environment has ended. One thread waits in each
- * direction: -EBUSY otherwise.
+ * Send / receive, waiting for room / a message until the deadline; other threads run meanwhile. 0 or an error
+ * as above, -ETIME: the deadline has passed; -EDEAD also when the peer's environment has ended. One thread
+ * waits in each direction: -EBUSY otherwise.
  */
 int channel_send(struct channel *channel, const struct channel_message *message, const void *bulk,
 		 exo_time_t deadline);

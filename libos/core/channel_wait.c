@@ -2,9 +2,9 @@
 /*
  * Waiting on channels: spin briefly, arm, look again, sleep. See channel.h.
  *
- * A thread that waits is named in its channel, and the channel is in the list that one poller of the thread scheduler
- * walks after each event and before the environment sleeps. The event counter that exo_sleep compares was read before
- * the poller ran, so a wake between its last look and the sleep is not lost.
+ * A thread that waits is named in its channel, and the channel is in the list that one poller of the thread
+ * scheduler walks after each event and before the environment sleeps. The event counter that exo_sleep
+ * compares was read before the poller ran, so a wake between its last look and the sleep is not lost.
  */
 #include "libos/core/channel.h"
 #include "libos/core/spawn.h"
@@ -19,7 +19,8 @@ static bool has_ended(const struct channel *channel)
 {
 	const struct exo_env_info *info = channel->peer ? info_env((uint32_t)channel->peer) : NULL;
 
-	return info && (info->id != channel->peer || info->state == EXO_ENV_NONE || info->state == EXO_ENV_ENDED);
+	return info &&
+	       (info->id != channel->peer || info->state == EXO_ENV_NONE || info->state == EXO_ENV_ENDED);
 }
 
 static bool ready(struct channel *channel, bool sending)

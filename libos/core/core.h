@@ -110,11 +110,12 @@ extern core_call_fn core_call_handler;
 void core_on_run(void (*hook)(uint64_t reasons, struct exo_regs *regs));
 
 /*
- * Have `hook` called when the slice ends and somebody else has the next one, as upcall code: `until` is when the CPU,
- * which is lent from now on, has to be given up (about core_info->grace_ns later); `regs` is the interrupted state, its
- * to change. When it returns, the CPU is yielded to the environment that it names (EXO_CAP_NONE: to whoever is next),
- * and the state goes on at the next RUN. Time beyond the slice's end is counted and kept back from one's next slices.
- * NULL (from the start): none; the end of a slice is an interruption like any other, and costs nothing.
+ * Have `hook` called when the slice ends and somebody else has the next one, as upcall code: `until` is when
+ * the CPU, which is lent from now on, has to be given up (about core_info->grace_ns later); `regs` is the
+ * interrupted state, its to change. When it returns, the CPU is yielded to the environment that it names
+ * (EXO_CAP_NONE: to whoever is next), and the state goes on at the next RUN. Time beyond the slice's end is
+ * counted and kept back from one's next slices. NULL (from the start): none; the end of a slice is then an
+ * interruption like any other.
  */
 void core_on_slice_end(exo_cap_t (*hook)(exo_time_t until, struct exo_regs *regs));
 
@@ -130,7 +131,7 @@ void core_yield(exo_cap_t env);
  * sleeps, yields to nobody or ends, and with the next slice of one's own. For schedulers (libos/sched/env.h).
  */
 void core_lend(exo_cap_t env, exo_time_t until);
-/* exo_send as a thread: one-way transfer; comes back when it is this environment's turn again. 0 or an error. */
+/* exo_send as a thread: one-way transfer; comes back at this environment's next turn. 0 or an error. */
 int64_t core_send(exo_cap_t entry, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3);
 
 /* What a vector is called, and what an access was by its page-fault error code; never NULL. [upcall] */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What upcall.S calls: exceptions, transfers, the hooks at run and at the slice's end; and how a program ends by a fault.
+ * What upcall.S calls: exceptions, transfers, the hooks at run and at the slice's end; and how a program ends
+ * by a fault.
  */
 #include <string.h>
 #include "libos/core/share.h"
@@ -102,8 +103,8 @@ void core_fault(uint64_t vector)
 }
 
 /*
- * Entered by core_off_entry: upcall code itself has failed. If the other side has taken shared memory away under it, it
- * goes on with a page that is nobody's. Else the state is shown where reports look for it.
+ * Entered by core_off_entry: upcall code itself has failed. If the other side has taken shared memory away
+ * under it, it goes on with a page that is nobody's. Else the state is shown where reports look for it.
  */
 void core_fault_off(void)
 {

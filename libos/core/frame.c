@@ -6,10 +6,10 @@
  * F2 [fresh, fresh_end) lies in the last run and was never handed out
  * F3 a set bit of the map means: in one of the runs, handed out once, put back since; `recycled` counts them
  * F4 reserved <= frame_unused()
- * F5 busy != 0 while a thread is between two states of the tables: an upcall that gives frames back keeps off then
+ * F5 busy != 0 while a thread is between two states of the tables: an upcall gives no frames back then
  *
- * What was taken by force is seen by comparing each run with its capability (frame_resync): the kernel takes from a
- * capability's last frame down. The map's first page lies in the first run, whose slot is the lowest: it goes last.
+ * What was taken by force is seen by comparing each run with its capability (frame_resync): the kernel takes
+ * from a capability's last frame down. The map's first page lies in the first run, whose slot is the lowest.
  *
  * The tables lie in the low 2 MiB, whose page tables every creator links: runs beyond RUNS_STATIC at
  * META_RUNS, the map (a bit per frame of the machine) at META_MAP. Their pages are mapped when first needed,
@@ -37,13 +37,13 @@ static uint32_t run_count, run_max = RUNS_STATIC;
 static exo_pfn_t fresh, fresh_end;
 static uint32_t held, recycled, reserved;
 static uint32_t spare_slot, low_slot;
-/* Frames for kernel objects of a large program, apart from its runs: they could not be given back from within them. */
+/* Frames for a large program's kernel objects, apart from its runs: from within, they could not be given. */
 static struct frame_run objects;
 static uint32_t objects_used;
 /* Which pages of the map are there. */
 static uint64_t map_pages[(META_END - META_MAP) / EXO_PAGE_SIZE / 64 + 1];
 static exo_pfn_t map_hint;
-/* Where the map's pages lie, and how many bits are set in each: what is forgotten with a page that is lost. */
+/* Where the map's pages lie, and how many bits are set in each: they are forgotten with a lost page. */
 static exo_pfn_t map_frame[(META_END - META_MAP) / EXO_PAGE_SIZE];
 static uint16_t map_count[(META_END - META_MAP) / EXO_PAGE_SIZE];
 static volatile uint32_t busy;
@@ -301,8 +301,8 @@ static __attribute__((noinline)) bool alloc_slowly(struct frame *frame, uint32_t
 }
 
 /*
- * The fast way out of a page fault is not counted in `busy`: an upcall knows by the section whether a thread is in it
- * (F5). So nothing is called from there but alloc_slowly, which comes back to nothing but a return.
+ * The fast way out of a page fault is not counted in `busy`: an upcall knows by the section whether a thread
+ * is in it (F5). So nothing is called from there but alloc_slowly, which comes back to nothing but a return.
  */
 #define FAST	__attribute__((section("frame_fast"), noinline))
 extern const char __start_frame_fast[], __stop_frame_fast[];
@@ -408,7 +408,7 @@ static bool put_back(exo_pfn_t pfn)
 	}
 	map_set(pfn);
 	if (pfn < map_hint)
-		map_hint = pfn;		/* the lowest are used first, so that the ends of runs can be given back */
+		map_hint = pfn;		/* the lowest are used first: ends of runs can be given back */
 	return true;
 }
 
@@ -508,8 +508,9 @@ uint32_t frame_give_back_now(uint32_t count)
 {
 	uint64_t rip = core_disp->saved & EXO_SAVED_ON ? core_disp->on.rip : 0;
 
-	return busy || rip - (uint64_t)__start_frame_fast < (uint64_t)(__stop_frame_fast - __start_frame_fast) ? 0 :
-		frame_give_back(count);
+	uint64_t fast = (uint64_t)__start_frame_fast, bytes = (uint64_t)__stop_frame_fast - fast;
+
+	return busy || rip - fast < bytes ? 0 : frame_give_back(count);
 }
 
 uint32_t frame_runs(void)
@@ -554,7 +555,8 @@ bool frame_alloc_outside(exo_pfn_t first, exo_pfn_t end, struct frame *frame)
 static void forget_map(exo_pfn_t first, exo_pfn_t end)
 {
 	for (uint32_t page = 0; page < (META_END - META_MAP) / EXO_PAGE_SIZE; page++)
-		if (map_pages[page / 64] >> page % 64 & 1 && map_frame[page] >= first && map_frame[page] < end) {
+		if (map_pages[page / 64] >> page % 64 & 1 && map_frame[page] >= first &&
+		    map_frame[page] < end) {
 			map_pages[page / 64] &= ~(1ULL << page % 64);
 			recycled -= map_count[page];
 		}

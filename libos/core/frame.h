@@ -44,8 +44,8 @@ void frame_free(exo_pfn_t pfn);
 /* Give back what can be given back; returns how many frames. */
 uint32_t frame_trim(void);
 /*
- * The same up to a number of frames: what was never used first, then the unused ends of runs. frame_give_back_now is
- * [upcall] at any moment: it gives nothing while a thread is inside the allocator.
+ * The same up to a number of frames: what was never used first, then the unused ends of runs.
+ * frame_give_back_now is [upcall] at any moment: it gives nothing while a thread is inside the allocator.
  */
 uint32_t frame_give_back(uint32_t count);
 uint32_t frame_give_back_now(uint32_t count);
@@ -55,8 +55,8 @@ struct frame_run {
 	uint32_t count;
 };
 /*
- * Make unused frames the ends of runs, by moving pages of core's own regions, and give `count` back. Returns how many
- * were. For threads. pack.c
+ * Make unused frames the ends of runs, by moving pages of core's own regions, and give `count` back. Returns
+ * how many were. For threads. pack.c
  */
 uint32_t frame_pack(uint32_t count);
 /* For that: the runs, in the order in which they were taken; an unused frame that is not in [first, end). */
@@ -64,8 +64,14 @@ uint32_t frame_runs(void);
 bool frame_run_at(uint32_t index, struct frame_run *run);
 bool frame_alloc_outside(exo_pfn_t first, exo_pfn_t end, struct frame *frame);
 /*
- * Forget what was taken by force; returns how many frames. For threads and fault handlers (0 inside the allocator).
- * Frames that had been handed out are their users' loss: pages of theirs are not mapped any more.
+ * Copy the page at `va`, which is frame `from`, to another frame, and map that there with these flags. False:
+ * it is somebody else's, too, or a device's; nothing has changed. The caller puts the one or the other frame
+ * back.
+ */
+bool frame_move(exo_vaddr_t va, unsigned flags, exo_pfn_t from, const struct frame *to);
+/*
+ * Forget what was taken by force; returns how many frames. For threads and fault handlers (0 inside the
+ * allocator). Frames that had been handed out are their users' loss: pages of theirs are not mapped any more.
  */
 uint32_t frame_resync(void);
 /* Which capability of the allocator covers a frame; false: none. */

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Moving pages, so that the unused frames of a run come to lie at its end, where they can be given back (frame.h).
+ * Moving pages, so that the unused frames of a run come to lie at its end, where they can be given back
+ * (frame.h).
  *
- * Only pages that are known to be plain memory of this program move: those of regions with core's own pagers, whose
- * frames are ordinary and covered by the allocator's capability alone. What is mapped where, the page tables say: a
- * lowering that changes nothing returns the entries. A page is copied and mapped anew with upcalls off and without a
- * touch of the stack between, since it may be the stack's own.
+ * Only pages that are known to be plain memory of this program move: those of regions with core's own pagers,
+ * and what givers move themselves (revoke.h); their frames are ordinary and covered by the allocator's
+ * capability alone. What is mapped where, the page tables say: a lowering that changes nothing returns the
+ * entries. A page is copied and mapped anew with upcalls off and without a touch of the stack between, since
+ * it may be the stack's own.
  *
- * It costs a look at every page of those regions for each MOVES pages that move; only who owes frames pays it.
+ * It costs a look at every page of those regions for each MOVES pages that move; only who owes frames pays
+ * it.
  */
+#include "libos/core/revoke.h"
 #include "libos/vm/vm.h"
 
 #define MOVES	64	/* pages that one look finds */
@@ -39,12 +43,14 @@ static bool movable(exo_pfn_t pfn)
 }
 
 /* Pages of [va, va + pages) whose frames are in [first, end). */
-static unsigned look_at(exo_vaddr_t va, uint32_t pages, unsigned flags, exo_pfn_t first, exo_pfn_t end, unsigned count)
+static unsigned look_at(exo_vaddr_t va, uint32_t pages, unsigned flags, exo_pfn_t first, exo_pfn_t end,
+			unsigned count)
 {
 	struct exo_map *map = core_arg(0);
 
 	for (uint32_t i = 0; i < pages; i++)
-		map[i] = (struct exo_map){ (va + (exo_vaddr_t)i * EXO_PAGE_SIZE) | flags, EXO_CAP_NONE, 0, 1, 0 };
+		map[i] = (struct exo_map){ (va + (exo_vaddr_t)i * EXO_PAGE_SIZE) | flags, EXO_CAP_NONE, 0, 1,
+					   0 };
 	int64_t done = exo_space_write(space_own(), 0, pages);
 	for (int64_t i = 0; i < done && count < MOVES; i++) {
 		exo_pfn_t pfn = (exo_pfn_t)((map[i].old & EXO_PTE_FRAME) >> EXO_PAGE_SHIFT);
@@ -61,9 +67,11 @@ static unsigned look(exo_pfn_t first, exo_pfn_t end)
 	for (struct vm_region *region = vm_first(); region; region = region->next) {
 		if (region->pager != vm_zero_pager && region->pager != vm_stack_pager)
 			continue;
-		for (exo_vaddr_t va = region->start; va < region->end && count < MOVES; va += BATCH * EXO_PAGE_SIZE) {
+		for (exo_vaddr_t va = region->start; va < region->end && count < MOVES;
+		     va += BATCH * EXO_PAGE_SIZE) {
 			uint64_t pages = (region->end - va) / EXO_PAGE_SIZE;
-			count = look_at(va, pages < BATCH ? (uint32_t)pages : BATCH, region->flags, first, end, count);
+			count = look_at(va, pages < BATCH ? (uint32_t)pages : BATCH, region->flags, first,
+					end, count);
 		}
 	}
 	return count;
@@ -75,28 +83,29 @@ static int64_t copy_and_map(void *to, const void *from, exo_cap_t space)
 	uint64_t count = EXO_PAGE_SIZE / 8;
 	int64_t result;
 
-	__asm__ volatile("rep movsq\n\t"
-			 "movq %[space], %%rdi\n\t"
-			 "movl %[offset], %%esi\n\t"
-			 "movl $1, %%edx\n\t"
-			 "movl %[number], %%eax\n\t"
-			 "syscall"
-			 : "=&a"(result), "+D"(to), "+S"(from), "+c"(count)
-			 : [space] "r"(space), [offset] "i"(CORE_ARG_FAULT), [number] "i"(EXO_CALL_space_write)
-			 : "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
+	__asm__ volatile(
+		"rep movsq\n\t"
+		"movq %[space], %%rdi\n\t"
+		"movl %[offset], %%esi\n\t"
+		"movl $1, %%edx\n\t"
+		"movl %[number], %%eax\n\t"
+		"syscall"
+		: "=&a"(result), "+D"(to), "+S"(from), "+c"(count)
+		: [space] "r"(space), [offset] "i"(CORE_ARG_FAULT), [number] "i"(EXO_CALL_space_write)
+		: "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
 	return result;
 }
 
-static bool move(const struct page *page, const struct frame *to)
+bool frame_move(exo_vaddr_t va, unsigned flags, exo_pfn_t from, const struct frame *to)
 {
 	volatile uint32_t *off = &core_disp->off;
 	struct exo_map *map = core_arg(CORE_ARG_FAULT);
 
-	if (!movable(page->pfn) || space_map_frame(WINDOW, EXO_MAP_READ | EXO_MAP_WRITE, to))
+	if (!movable(from) || space_map_frame(WINDOW, EXO_MAP_READ | EXO_MAP_WRITE, to))
 		return false;
 	*off = EXO_OFF_YES;
-	*map = (struct exo_map){ page->va | page->flags, to->cap, to->first, 1, 0 };
-	int64_t done = copy_and_map((void *)WINDOW, (const void *)page->va, space_own());
+	*map = (struct exo_map){ va | flags, to->cap, to->first, 1, 0 };
+	int64_t done = copy_and_map((void *)WINDOW, (const void *)va, space_own());
 	*off = EXO_OFF_NO;
 	space_map(WINDOW, 0, EXO_CAP_NONE, 0, 1);
 	return done == 1;
@@ -108,8 +117,9 @@ static unsigned empty(exo_pfn_t first, exo_pfn_t end)
 	unsigned count = look(first, end), moved = 0;
 	struct frame to;
 
+	revoke_vacate(first, end);
 	while (moved < count && frame_alloc_outside(first, end, &to)) {
-		if (!move(&found[moved], &to)) {
+		if (!frame_move(found[moved].va, found[moved].flags, found[moved].pfn, &to)) {
 			frame_free(to.pfn);
 			break;		/* what lies before it cannot be given back */
 		}
@@ -129,7 +139,8 @@ uint32_t frame_pack(uint32_t count)
 		while (seen == MOVES && looks && frame_run_at(i, &run)) {
 			uint32_t left = count - (held - frame_held());
 			looks--;
-			seen = empty(run.first + (run.count > left ? run.count - left : 1), run.first + run.count);
+			seen = empty(run.first + (run.count > left ? run.count - left : 1),
+				     run.first + run.count);
 			frame_give_back(left);
 			if (held - frame_held() >= count)
 				break;

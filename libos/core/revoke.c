@@ -2,10 +2,12 @@
 /*
  * Answering demands, and forgetting what was taken. See revoke.h.
  *
- * R1 `demand` is the number of the demand that is being answered, `owed` what of it has not been given yet. The upcall
- *    that brings a new one may change both between any two instructions of a thread: at worst a little more is given
+ * R1 `demand` is the number of the demand that is being answered, `owed` what of it has not been given yet.
+ *    The upcall that brings a new one may change both between any two instructions of a thread: at worst a
+ *    little more is given
  * R2 the givers' list is sorted by order
- * R3 records [0, seen) of losses have been read; those that are spilled stand in `spilled` until they are restored
+ * R3 records [0, seen) of losses have been read; those that are spilled stand in `spilled` until they are
+ *    restored
  */
 #include "libos/core/revoke.h"
 #include <string.h>
@@ -99,7 +101,8 @@ static exo_cap_t take_spill(uint32_t pages)
 
 	while (slot && taken < pages) {
 		uint32_t part = pages - taken < EXO_TAKE_MAX ? pages - taken : EXO_TAKE_MAX;
-		got = exo_frame_take(cap ? cap : slot, cap ? caps_at(slot)->first + taken : EXO_PFN_ANY, part);
+		got = exo_frame_take(cap ? cap : slot, cap ? caps_at(slot)->first + taken : EXO_PFN_ANY,
+				     part);
 		if (got <= 0)
 			break;
 		cap = caps_handle(slot);
@@ -170,6 +173,13 @@ void revoke_remove_giver(struct revoke_giver *giver)
 		*at = giver->next;
 }
 
+void revoke_vacate(exo_pfn_t first, exo_pfn_t end)
+{
+	for (struct revoke_giver *giver = givers; giver; giver = giver->next)
+		if (giver->vacate)
+			giver->vacate(giver, first, end);
+}
+
 /* From the allocator, as it has become since `held` was what it held. */
 static void give_frames(uint32_t held)
 {
@@ -182,7 +192,10 @@ static void give_frames(uint32_t held)
 	given(gone);
 }
 
-/* Frames that a giver has put back are in the allocator now, or gone with the end of a run; slices are gone already. */
+/*
+ * Frames that a giver has put back are in the allocator now, or gone with the end of a run; slices are gone
+ * already.
+ */
 static void ask(struct revoke_giver *giver, uint32_t what, exo_time_t by)
 {
 	uint32_t held = frame_held(), count = giver->give(giver, what, owed, by);

@@ -2,9 +2,9 @@
 /*
  * Remote procedure calls. See rpc.h.
  *
- * By transfer: word 0 of a call is number | bytes << 32, then three words. The answer's status is ANSWER | bytes, word 0
- * the result. By channel: `kind` is the number, word 0 a sequence number that the answer repeats, then three words; in an
- * answer the result stands before them.
+ * By transfer: word 0 of a call is number | bytes << 32, then three words. The answer's status is ANSWER |
+ * bytes, word 0 the result. By channel: `kind` is the number, word 0 a sequence number that the answer
+ * repeats, then three words; in an answer the result stands before them.
  */
 #include "libos/core/rpc.h"
 #include <string.h>
@@ -54,8 +54,9 @@ static int64_t await_answer(struct rpc_client *client, struct channel_message *m
 	return -EXO_ERANGE;
 }
 
-static int64_t by_channel(struct rpc_client *client, uint32_t number, uint64_t word[RPC_WORDS], const void *in,
-			  uint32_t in_bytes, void *out, uint32_t *out_bytes, exo_time_t deadline)
+static int64_t by_channel(struct rpc_client *client, uint32_t number, uint64_t word[RPC_WORDS],
+			  const void *in, uint32_t in_bytes, void *out, uint32_t *out_bytes,
+			  exo_time_t deadline)
 {
 	struct channel_message message = { .bytes = in_bytes, .kind = number,
 		.word = { ++client->sequence, word[0], word[1], word[2] } };
@@ -97,7 +98,8 @@ int64_t rpc_call(struct rpc_client *client, uint32_t number, uint64_t word[RPC_W
 	client->answered = false;
 	if (__builtin_expect(status == -EXO_ECPU, 0)) {
 		uint32_t size = client->buffer_bytes;
-		status = by_channel(client, number, word, client->buffer, count, client->buffer, &size, EXO_NEVER);
+		status = by_channel(client, number, word, client->buffer, count, client->buffer, &size,
+				    EXO_NEVER);
 		if (client->answered && bytes)
 			*bytes = size;
 		return status;
@@ -131,7 +133,9 @@ int64_t rpc_ask(struct rpc_client *client, uint32_t number, uint64_t word[RPC_WO
 	status = transfer(client, deadline, client->tries ? client->tries : RPC_TRIES, words);
 	if (status == -EXO_ECPU)
 		return by_channel(client, number, word, in, in_bytes, out, out_bytes, deadline);
-	status = answer_of(status, !client->buffer ? 0 : size < client->buffer_bytes ? size : client->buffer_bytes);
+	if (size > client->buffer_bytes)
+		size = client->buffer_bytes;
+	status = answer_of(status, client->buffer ? size : 0);
 	if (status < 0)
 		return status;
 	if (status)
@@ -160,7 +164,9 @@ static bool has_ended(exo_env_id_t id)
 	return info && (info->id != id || info->state == EXO_ENV_NONE || info->state == EXO_ENV_ENDED);
 }
 
-/* Places are never emptied, only used again, so the search from a pair's own place on ends at an unused one. */
+/*
+ * Places are never emptied, only used again, so the search from a pair's own place on ends at an unused one.
+ */
 static struct rpc_session *find(struct rpc_server *server, uint64_t badge, exo_env_id_t caller)
 {
 	uint64_t start = badge * 0x9e3779b97f4a7c15 ^ caller;
@@ -231,8 +237,8 @@ static void called(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1
 		   bool wanted)
 {
 	struct rpc_session *session = find(serving, badge, caller);
-	struct rpc_request request = { .session = session, .number = (uint32_t)w0, .bytes = (uint32_t)(w0 >> 32),
-		.word = { w1, w2, w3 }, .wanted = wanted };
+	struct rpc_request request = { .session = session, .number = (uint32_t)w0, .word = { w1, w2, w3 },
+		.bytes = (uint32_t)(w0 >> 32), .wanted = wanted };
 	int64_t result = -EXO_ERIGHTS;
 
 	if (session) {
@@ -283,12 +289,13 @@ void rpc_serve_channel(struct rpc_line *line)
 	struct channel_message message;
 
 	while (!channel_receive(line->channel, &message, session->copy, session->bytes, EXO_NEVER)) {
-		struct rpc_request request = { .session = session, .number = message.kind, .bytes = message.bytes,
+		struct rpc_request request = { .session = session, .number = message.kind,
 			.word = { message.word[1], message.word[2], message.word[3] },
-			.data = session->copy, .wanted = true };
+			.bytes = message.bytes, .data = session->copy, .wanted = true };
 		int64_t result = serve_off(line->server, &request);
 		struct channel_message answer = { .kind = message.kind, .bytes = request.bytes,
-			.word = { message.word[0], (uint64_t)result, request.word[0], request.word[1], request.word[2] } };
+			.word = { message.word[0], (uint64_t)result } };
+		memcpy(&answer.word[2], request.word, sizeof(request.word));
 		if (channel_send(line->channel, &answer, session->copy, 0))
 			session->late++;
 	}

@@ -2,25 +2,27 @@
 /*
  * Remote procedure calls on the protected control transfer (exo_call, exo_reply, exo_send).
  *
- * A call is a number, three words, and some bytes in a buffer that both sides map; the answer is a result (negative: an
- * error of exo/error.h), three words and some bytes. Two variants, each side chooses its own:
+ * A call is a number, three words, and some bytes in a buffer that both sides map; the answer is a result
+ * (negative: an error of exo/error.h), three words and some bytes. Two variants, each side chooses its own:
  *
- *   trusted    rpc_call; a session with `trusted`. Registers and the shared buffer in place: nothing is copied, nothing
- *              checked but number and length. There is no deadline: the client waits for as long as the server needs, and
- *              either side may change the buffer while the other uses it. For parts of one program.
- *   untrusting rpc_ask; any other session. Every call has a deadline, so a server that never answers costs its time and
- *              no more, and a late answer reaches nobody (the kernel refuses it). BUSY is tried again, `tries` times at
- *              most. Bytes are copied out of the shared buffer before anybody looks at them, and lengths are checked
- *              against one's own figures: what was checked is what is used. A client that dies, lies or leaves in the
- *              middle costs the server the handler's run and no more.
+ *   trusted    rpc_call; a session with `trusted`. Registers and the shared buffer in place: nothing is
+ *              copied, nothing checked but number and length. There is no deadline: the client waits for as
+ *              long as the server needs, and either side may change the buffer while the other uses it. For
+ *              parts of one program.
+ *   untrusting rpc_ask; any other session. Every call has a deadline, so a server that never answers costs
+ *              its time and no more, and a late answer reaches nobody (the kernel refuses it). BUSY is tried
+ *              again, `tries` times at most. Bytes are copied out of the shared buffer before anybody looks at
+ *              them, and lengths are checked against one's own figures: what was checked is what is used. A
+ *              client that dies, lies or leaves in the middle costs the server the handler's run, no more.
  *
- * Who calls is never taken from the message: the kernel says the badge of the entry used and the caller's environment
- * id. A session is one such pair; its state is the server's own. A program that hands its entry on makes a second
- * session. Sessions of environments that have ended are used again.
+ * Who calls is never taken from the message: the kernel says the badge of the entry used and the caller's
+ * environment id. A session is one such pair; its state is the server's own. A program that hands its entry
+ * on makes a second session. Sessions of environments that have ended are used again.
  *
- * Handlers run as [upcall] code (core.h): no FPU, no blocking, no demand-paged memory that may be missing. They may call
- * further (rpc_call, rpc_ask), up to EXO_CHAIN_MAX deep. A client on another CPU (EXO_ECPU) uses the session's channel,
- * if it was given one: the same handlers are then run by a thread of the server, with upcalls off.
+ * Handlers run as [upcall] code (core.h): no FPU, no blocking, no demand-paged memory that may be missing.
+ * They may call further (rpc_call, rpc_ask), up to EXO_CHAIN_MAX deep. A client on another CPU (EXO_ECPU)
+ * uses the session's channel, if it was given one: the same handlers are then run by a thread of the server,
+ * with upcalls off.
  *
  * A shared buffer in frames that the other side could revoke is mapped by share.h.
  */
@@ -50,18 +52,21 @@ struct rpc_client {
 };
 
 /*
- * Trusted. *bytes (may be NULL: none) of the buffer's bytes go along; *bytes of it have come back. Result: the
- * handler's; or the transfer's error, nothing changed (client->answered tells them apart).
+ * Trusted. *bytes (may be NULL: none) of the buffer's bytes go along; *bytes of it have come back. Result:
+ * the handler's; or the transfer's error, nothing changed (client->answered tells them apart).
  */
 int64_t rpc_call(struct rpc_client *client, uint32_t number, uint64_t word[RPC_WORDS], uint32_t *bytes);
 /*
- * Untrusting. `in_bytes` from `in` go along; at most *out_bytes of the answer's come to `out`, and *out_bytes says how
- * many (out_bytes NULL: none). Errors besides the handler's: -ETIME, -EBUSY (as often as was tried), -EDEAD, -ECPU (and
- * no channel), -ERANGE (more bytes than the buffer, or than `out`, holds), -ESTATE (no rpc server), those of exo_call.
+ * Untrusting. `in_bytes` from `in` go along; at most *out_bytes of the answer's come to `out`, and *out_bytes
+ * says how many (out_bytes NULL: none). Errors besides the handler's: -ETIME, -EBUSY (as often as was tried),
+ * -EDEAD, -ECPU (and no channel), -ERANGE (more bytes than the buffer, or than `out`, holds), -ESTATE (no rpc
+ * server), those of exo_call.
  */
 int64_t rpc_ask(struct rpc_client *client, uint32_t number, uint64_t word[RPC_WORDS], const void *in,
 		uint32_t in_bytes, void *out, uint32_t *out_bytes);
-/* One-way: words only, the rest of the slice goes along, no answer; not from handlers. 0 or exo_send's error. */
+/*
+ * One-way: words only, the rest of the slice goes along, no answer; not from handlers. 0 or exo_send's error.
+ */
 int64_t rpc_tell(struct rpc_client *client, uint32_t number, const uint64_t word[RPC_WORDS]);
 
 /* --- the server ----------------------------------------------------------------------------------------- */
@@ -72,7 +77,7 @@ struct rpc_session {
 	/* `open` sets these: */
 	bool trusted;			/* handlers use `buffer` in place */
 	char *buffer;			/* shared with this client only; NULL: words only */
-	char *copy;			/* as large, the server's own; untrusting sessions with a buffer or a channel */
+	char *copy;			/* as large, the server's own; for what is untrusting or by channel */
 	uint32_t bytes;			/* of buffer and copy */
 	void *state;
 	/* Counted: */
@@ -81,7 +86,7 @@ struct rpc_session {
 
 struct rpc_request {
 	struct rpc_session *session;
-	uint32_t number, bytes;		/* bytes of data that came, and, when the handler returns, that go back */
+	uint32_t number, bytes;		/* bytes of data that came; when the handler returns: that go back */
 	uint64_t word[RPC_WORDS];	/* in and out */
 	char *data;			/* session->bytes long */
 	bool wanted;			/* an answer is */
@@ -102,20 +107,23 @@ struct rpc_server {
 	uint64_t turned_away;		/* calls for which there was no session */
 };
 
-/* Serve from now on: sets core_call_handler. One server a program. Cost of a call: at most `sessions` comparisons. */
+/*
+ * Serve from now on: sets core_call_handler. One server a program. Cost of a call: at most `sessions`
+ * comparisons.
+ */
 void rpc_serve(struct rpc_server *server);
 /* The session of a pair, opened if need be; NULL: refused, or all are in use. */
 struct rpc_session *rpc_session(struct rpc_server *server, uint64_t badge, exo_env_id_t caller);
 
 /*
- * Serve a channel, in the session of whom it was made for: a thread's work. Its memory is that client's only, so what
- * comes by it comes from there. Returns when the client has closed, ended or broken it; answers that find the ring full
- * are dropped.
+ * Serve a channel, in the session of whom it was made for: a thread's work. Its memory is that client's only,
+ * so what comes by it comes from there. Returns when the client has closed, ended or broken it; answers that
+ * find the ring full are dropped.
  */
 struct rpc_line {
 	struct rpc_server *server;
 	struct rpc_session *session;
-	struct channel *channel;	/* channel_connect is done; no more bulk than session->bytes is used */
+	struct channel *channel;	/* connected; no more bulk than session->bytes is used */
 };
 void rpc_serve_channel(struct rpc_line *line);
 

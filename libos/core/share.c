@@ -2,9 +2,10 @@
 /*
  * Shared memory whose holes are mended. See share.h.
  *
- * A fault in upcall code comes to core_fault_off, on a small stack and while a thread may be in the middle of anything,
- * the allocator included: so the page that mends is put aside beforehand, regions are found in a list of their own, and
- * nothing is called but one exo_space_write, in the part of the argument frame that is the fault handlers'.
+ * A fault in upcall code comes to core_fault_off, on a small stack and while a thread may be in the middle of
+ * anything, the allocator included: so the page that mends is put aside beforehand, regions are found in a
+ * list of their own, and nothing is called but one exo_space_write, in the part of the argument frame that is
+ * the fault handlers'.
  */
 #include "libos/core/share.h"
 

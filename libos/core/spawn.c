@@ -21,7 +21,7 @@
 #define ANSWER_SLICES	16		/* for a demand, unless said otherwise */
 #define FIXED_END	TABLE_BYTES	/* the fixed pages of exo/start.h lie below */
 #define DEVICE_TRIES	1000		/* milliseconds to wait for frames that a device reads from */
-#define FRAMES_LEAST	8		/* that a program must be able to take itself */
+#define FRAMES_LEAST	12		/* that a program must be able to take itself: tables and first pages of its heap */
 
 static exo_vaddr_t window;	/* WINDOW pages of own addresses through which child frames are filled */
 

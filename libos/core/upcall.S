@@ -9,9 +9,9 @@
  *   RUN    an interrupted state in area ON: FXRSTOR and the same way out. Otherwise the environment slept or
  *          yielded by core_sleep or core_yield, whose registers lie on the stack that core_parked names.
  *   CALL   message registers are the handler's C arguments; afterwards as RUN.
- *   END    the slice ends, the state is in area ON as for FAULT: call C, save the FPU, yield. The next RUN resumes it.
- *   OFF    a fault in upcall code itself: C mends a hole in shared memory (share.h), or reports it and ends the
- *          environment.
+ *   END    the slice ends, the state is in area ON as for FAULT: call C, save the FPU, yield. RUN resumes it.
+ *   OFF    a fault in upcall code itself: C mends a hole in shared memory (share.h), or reports it and ends
+ *          the environment.
  *
  * Whichever way a RUN goes, a demand or a loss (include/exo/disp.h) is looked at first, by revoke.c.
  *
@@ -161,9 +161,9 @@ core_call_entry:
 	.size	core_call_entry, . - core_call_entry
 
 /*
- * void core_sleep(until, events), void core_yield(env), void core_lend(env, until),
- * int64_t core_send(entry, w0, w1, w2, w3): calls that come back as a RUN upcall (then the result is 0), or at once
- * with an error; what is kept over them lies on the stack.
+ * void core_sleep(until, events), void core_yield(env), void core_lend(env, until), int64_t core_send(entry,
+ * w0, w1, w2, w3): calls that come back as a RUN upcall (then the result is 0), or at once with an error;
+ * what is kept over them lies on the stack.
  */
 	.globl	core_send
 	.type	core_send, @function

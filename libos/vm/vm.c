@@ -118,7 +118,8 @@ const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned acc
 			why = map_dirty(region, PAGE_DOWN(va), &frame);
 		else
 			why = space_map_frame(PAGE_DOWN(va), region->flags, &frame) < 0 ? NO_TABLE : NULL;
-	} while (__builtin_expect(why != NULL, 0) && frame_resync());	/* the frame had just been taken by force */
+		/* The frame may just have been taken by force. */
+	} while (__builtin_expect(why != NULL, 0) && frame_resync());
 	return why;
 }
 

@@ -188,7 +188,7 @@ def command(words):
     rest = [word for word in rest if word not in kind]
     if fixed:
         compile_flags = [("-fno-pie" if word == "-fPIE" else word) for word in compile_flags]
-        link_flags = ["-static", "-no-pie", "-Wl,-Ttext-segment=" + IMAGE_BASE] + [
+        link_flags = ["-static", "-Wl,-Ttext-segment=" + IMAGE_BASE] + [
             word for word in link_flags if word != "-static-pie"]
     whole += compile_flags + rest
     if not any(word in NO_LINK for word in rest):
