@@ -29,6 +29,7 @@ RUNS = [
     ("fuzz", "8M", "calls=5000000" if LONG else "calls=55000"),
     ("fuzz", "8M", "calls=5000000" if LONG else "calls=55000"),
     ("attack", "12M", "scale=4"),
+    ("smp_races", "12M", "rounds=60 slow=20"),
     ("call_space", "16M", ""),
     ("call_env", "16M", ""),
     ("call_cap", "16M", ""),

@@ -119,9 +119,12 @@ static __attribute__((unused)) int64_t agent_do(const struct tiny *agent, uint64
 		agent->word[ARGS + i] = args[i];
 	agent->word[ASKED] = number;
 	/* A directed yield would wake it from the very sleep that it was told to begin. */
-	core_yield(agent->env);
+	tiny_poke(agent);
 	while ((agent->word[DONE] != number || tiny_state(agent) == EXO_ENV_READY) && core_now() < end)
-		core_yield(tiny_state(agent) == EXO_ENV_READY ? EXO_CAP_NONE : agent->env);
+		if (tiny_state(agent) == EXO_ENV_READY)
+			core_yield(EXO_CAP_NONE);
+		else
+			tiny_poke(agent);
 	return (int64_t)agent->word[RESULT];
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a program answers demands and survives losses (libos/core/revoke, libos/core/frame). The kernel's side is played
- * by the test, which writes the abort record and takes frames behind the allocator's back.
+ * How a program answers demands and survives losses (libos/core/revoke, libos/core/frame). The kernel's side
+ * is played by the test, which writes the abort record and takes frames behind the allocator's back.
  *
  * Time limit: 60 s
  */
@@ -57,7 +57,7 @@ static bool cache_make(struct cache *cache, int order)
 {
 	exo_vaddr_t at = vm_addresses(PAGES * EXO_PAGE_SIZE);
 
-	*cache = (struct cache){ .giver = { cache_give, order, cache, NULL },
+	*cache = (struct cache){ .giver = { .give = cache_give, .order = order, .arg = cache },
 		.region = { .start = at, .end = at + PAGES * EXO_PAGE_SIZE, .pager = vm_zero_pager,
 			.flags = EXO_MAP_READ | EXO_MAP_WRITE }, .pages = PAGES };
 	if (!vm_add(&cache->region))
@@ -119,23 +119,55 @@ static void givers(void)
 	demand(EXO_TYPE_FRAME, unused + 20, soon());
 	thread_yield();
 	ok(first.asked == 1 && !second.asked, "a cache that comes first in order is asked, the other is not");
-	ok(frame_held() <= held - 20 && revoke_figures.unmet == unmet, "it gives what is wanted (%u)", held - frame_held());
+	ok(frame_held() <= held - 20 && revoke_figures.unmet == unmet, "it gives what is wanted (%u)",
+	   held - frame_held());
 	ok(((volatile char *)second.region.start)[5 * EXO_PAGE_SIZE] == 6 &&
 	    ((volatile char *)first.region.start)[0] == 1, "what was not wanted is still there");
 	held = frame_held();
 	demand(EXO_TYPE_FRAME, PAGES, soon());
 	thread_yield();
 	ok(!first.pages && second.asked, "when the first has no more, the second is asked");
+	unmet = revoke_figures.unmet;
 	demand(EXO_TYPE_FRAME, 1000, core_now() - 1);
 	uint32_t asked = second.asked;
 	thread_yield();
 	ok(second.asked == asked && revoke_figures.unmet == unmet + 1, "after the deadline nobody is asked");
 	demand(EXO_TYPE_SLICE, 3, soon());
 	thread_yield();
-	ok(first.what == EXO_TYPE_SLICE && revoke_figures.unmet == unmet + 1, "slices are asked for by their name");
+	ok(first.what == EXO_TYPE_SLICE && revoke_figures.unmet == unmet + 1,
+	   "slices are asked for by their name");
 	((volatile char *)first.region.start)[0] = 9;
-	ok(((volatile char *)first.region.start)[0] == 9, "a page that was given is filled again at the next touch");
+	ok(((volatile char *)first.region.start)[0] == 9,
+	   "a page that was given is filled again at the next touch");
 	cache_drop(&first), cache_drop(&second);
+	frame_trim();
+}
+
+/* Pages in use behind those that nobody uses, the stack's among them: they move. */
+static void packing(void)
+{
+	struct cache behind, before;
+	volatile char deep[20000];
+
+	cache_make(&before, 0);
+	cache_make(&behind, 0);
+	revoke_remove_giver(&behind.giver);
+	for (unsigned i = 0; i < sizeof(deep); i += 1000)
+		deep[i] = (char)(i / 1000);
+	cache_drop(&before);
+	uint32_t held = frame_held(), wanted = frame_unused() - 2;
+	uint64_t unmet = revoke_figures.unmet;
+	bool good = true;
+	demand(EXO_TYPE_FRAME, wanted, soon());
+	thread_yield();
+	ok(wanted > 20 && frame_held() == held - wanted && revoke_figures.unmet == unmet,
+	   "%u unused frames in the middle can be given, too (%u were)", wanted, held - frame_held());
+	for (unsigned i = 0; i < PAGES; i++)
+		good &= ((volatile char *)behind.region.start)[i * EXO_PAGE_SIZE] == (char)(i + 1);
+	for (unsigned i = 0; i < sizeof(deep); i += 1000)
+		good &= deep[i] == (char)(i / 1000);
+	ok(good, "the pages that had to move hold what they held");
+	vm_remove(&behind.region);
 	frame_trim();
 }
 
@@ -165,8 +197,8 @@ static void lose(const struct frame *frame, uint32_t count, exo_vaddr_t mapped, 
 {
 	struct exo_loss *loss = &record->loss[record->lost % EXO_LOSSES];
 
-	*loss = (struct exo_loss){ .what = EXO_TYPE_FRAME, .why = EXO_LOSS_DEMAND, .slot = exo_cap_slot(frame->cap),
-		.first = frame->pfn, .count = count, .spilled = spilled };
+	*loss = (struct exo_loss){ .what = EXO_TYPE_FRAME, .why = EXO_LOSS_DEMAND, .first = frame->pfn,
+		.slot = exo_cap_slot(frame->cap), .count = count, .spilled = spilled };
 	record->lost++;
 	if (mapped)
 		space_map(mapped, 0, EXO_CAP_NONE, 0, count);
@@ -192,7 +224,10 @@ static struct frame last_frames(uint32_t count)
 static exo_pfn_t kept[4];
 static unsigned restored;
 
-/* Remembers which frame each page has; what was lost comes from the spill, else the program would have to end. */
+/*
+ * Remembers which frame each page has; what was lost comes from the spill, else the program would have to
+ * end.
+ */
 CORE_UPCALL static const char *keeper(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	unsigned page = (unsigned)((va - region->start) / EXO_PAGE_SIZE);
@@ -233,13 +268,15 @@ static void losses(void)
 	uint64_t lost = revoke_figures.lost_frames;
 	struct frame tail = { frame.cap, frame.first + 2, frame.pfn + 2, true };
 	lose(&tail, 2, at + 2 * EXO_PAGE_SIZE, 0);
-	ok(*(volatile char *)(at + 3 * EXO_PAGE_SIZE + 17) == 0x54, "a lost page is filled from the spill at its next touch");
+	ok(*(volatile char *)(at + 3 * EXO_PAGE_SIZE + 17) == 0x54,
+	   "a lost page is filled from the spill at its next touch");
 	ok(*(volatile char *)(at + 2 * EXO_PAGE_SIZE) == 0x53 && restored == 2, "so is the other");
-	ok(*(volatile char *)at == 0x51 && *(volatile char *)(at + EXO_PAGE_SIZE) == 0x52, "those that were not taken are as they were");
+	ok(*(volatile char *)at == 0x51 && *(volatile char *)(at + EXO_PAGE_SIZE) == 0x52,
+	   "those that were not taken are as they were");
 	thread_yield();
 	ok(revoke_figures.lost_frames == lost + 2, "the loss is counted");
-	ok(frame_held() >= held - 2 && frame_held() <= held + 22, "the allocator has forgotten them (%u, were %u)",
-	    frame_held(), held);
+	ok(frame_held() >= held - 2 && frame_held() <= held + 22,
+	   "the allocator has forgotten them (%u, were %u)", frame_held(), held);
 	ok(!revoke_restore(frame.pfn + 2, (void *)window), "a loss is restored once");
 
 	/* Frames that were free in the allocator, and those never handed out. */
@@ -269,7 +306,8 @@ static void losses(void)
 	volatile char *heap = malloc(400000);
 	for (unsigned i = 0; i < 400000; i += EXO_PAGE_SIZE)
 		heap[i] = 1;
-	ok(revoke_figures.lost_frames >= lost && heap[4096] == 1, "fresh frames that are lost (%u): the heap goes on", behind);
+	ok(revoke_figures.lost_frames >= lost && heap[4096] == 1,
+	   "fresh frames that are lost (%u): the heap goes on", behind);
 	thread_yield();
 	struct exo_loss *last = &record->loss[0];
 	for (unsigned i = 0; i < 30; i++)
@@ -284,6 +322,7 @@ int main(void)
 	record = &core_disp->abort;
 	unused_frames();
 	givers();
+	packing();
 	asleep();
 	losses();
 	return call_done();

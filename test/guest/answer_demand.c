@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Visible revocation with the kernel's demands: a lender has filled the machine with a cache, and another, which is
- * guaranteed frames that it does not have, asks for them. A lender that answers loses nothing it needs; one that does
- * not loses what was demanded and no more, gets what was spilled back, and goes on.
+ * Visible revocation with the kernel's demands: a lender has filled the machine with a cache, and another,
+ * which is guaranteed frames that it does not have, asks for them. A lender that answers loses nothing it
+ * needs; one that does not loses what was demanded and no more, gets what was spilled back, and goes on.
  *
  * Runs first: yes
  * Run with: -m 32M
@@ -20,7 +20,8 @@
 #define ANSWER_NS	(100 * MS)
 
 /* Words of the page that all see. */
-enum { FULL, ASK, ASKED, TAKEN, FORCED, CHECK, PAGES_LEFT, PAGES_GONE, PAGES_BACK, PAGES_WRONG, GIVEN, LOST, UNMET, HELD, MET };
+enum { FULL, ASK, ASKED, TAKEN, FORCED, CHECK, PAGES_LEFT, PAGES_GONE, PAGES_BACK, PAGES_WRONG, GIVEN, LOST,
+	UNMET, HELD, MET, BEATS };
 
 /* --- the lender ----------------------------------------------------------------------------------------- */
 
@@ -114,6 +115,7 @@ static int lend(void)
 	family_word[FULL] = page_count;
 	for (;;) {
 		thread_sleep(core_now() + MS);
+		family_word[BEATS]++;
 		if (family_word[CHECK] == 1) {
 			check_pages();
 			family_word[CHECK] = 2;
@@ -139,8 +141,8 @@ static int ask(void)
 	family_word[MET] = (core_disp->pending & EXO_EVENT_ANSWERED) != 0;
 	while ((result = exo_repossess(lender)) > 0 || result == -EXO_EAGAIN) {
 		family_word[FORCED] += result > 0 ? (uint64_t)result : 0;
-		/* The other reads its records now and then: there are only so many. */
-		core_sleep(core_now() + MS, core_disp->events);
+		/* The other must come to read its records: there are only so many. */
+		family_await_word(BEATS, family_word[BEATS] + 2, 1000);
 	}
 	family_word[TAKEN] = 1 + (frame_reserve(WANTED) ? WANTED : 0);
 	for (;;)
@@ -148,7 +150,9 @@ static int ask(void)
 	return 0;
 }
 
-/* --- the director ---------------------------------------------------------------------------------------- */
+/*
+ * --- the director ----------------------------------------------------------------------------------------
+ */
 
 static exo_cap_t page;
 
@@ -183,15 +187,18 @@ static bool begin(struct member *lender, struct member *asker, const char *how)
 	spawn_start(&asker->spawn);
 	ok(family_await_word(ASKED, 1, 3000), "who will ask is there");
 	spawn_start(&lender->spawn);
-	return ok(family_await_word(FULL, 1, 20000), "the lender has filled the machine: %lu pages", (long)family_word[FULL]);
+	return ok(family_await_word(FULL, 1, 20000), "the lender has filled the machine: %lu pages",
+		  (long)family_word[FULL]);
 }
 
 static void show_losses(const struct member *lender)
 {
 	static struct exo_abort record;
 
-	spawn_read(lender->spawn.env, EXO_VA_DISP + offsetof(struct exo_disp, abort), &record, sizeof(record));
-	printf("# spill slot %u next %u lost %lu\n", exo_cap_slot(record.spill), record.spill_next, (long)record.lost);
+	spawn_read(lender->spawn.env, EXO_VA_DISP + offsetof(struct exo_disp, abort), &record,
+		   sizeof(record));
+	printf("# spill slot %u next %u lost %lu\n", exo_cap_slot(record.spill), record.spill_next,
+	       (long)record.lost);
 	for (uint64_t i = 0; i < record.lost && i < EXO_LOSSES; i++)
 		printf("# slot %u: %u from %lu on, spilled %d\n", record.loss[i].slot, record.loss[i].count,
 		    (long)record.loss[i].first, (int)record.loss[i].spilled);
@@ -214,24 +221,31 @@ static void run(const char *how)
 	if (silent)
 		show_losses(&lender);
 	ok(family_await_word(CHECK, 2, 5000) && family_state(&lender) != EXO_ENV_ENDED, "the lender lives");
-	printf("# %lu us; given %lu, lost %lu; of %lu pages %lu are there, %lu came from the spill, %lu are gone\n",
-	    (long)(passed / 1000), (long)family_word[GIVEN], (long)family_word[LOST], (long)family_word[FULL],
-	    (long)family_word[PAGES_LEFT], (long)family_word[PAGES_BACK], (long)family_word[PAGES_GONE]);
+	printf("# %lu us; given %lu, lost %lu; of %lu pages %lu are there, %lu were spilled, %lu are gone\n",
+	       (long)(passed / 1000), (long)family_word[GIVEN], (long)family_word[LOST],
+	       (long)family_word[FULL], (long)family_word[PAGES_LEFT], (long)family_word[PAGES_BACK],
+	       (long)family_word[PAGES_GONE]);
 	is((int64_t)family_word[PAGES_WRONG], 0, "no page holds what is another's");
 	if (silent) {
-		ok(!family_word[MET] && family_word[FORCED] == WANTED - family_word[GIVEN] && passed >= ANSWER_NS, "by force, after the deadline (%lu)",
-		    (long)family_word[FORCED]);
-		is((int64_t)family_word[LOST], WANTED - (int64_t)family_word[GIVEN], "it lost what was demanded, and no more");
+		ok(!family_word[MET] && family_word[FORCED] == WANTED - family_word[GIVEN] &&
+			   passed >= ANSWER_NS,
+		   "by force, after the deadline (%lu)", (long)family_word[FORCED]);
+		is((int64_t)family_word[LOST], WANTED - (int64_t)family_word[GIVEN],
+		   "it lost what was demanded, and no more");
 		ok(family_word[UNMET] == 1, "it knows that it did not answer");
 		ok(family_word[PAGES_BACK] >= SPILL / 2 && family_word[PAGES_BACK] <= SPILL,
-		    "what the spill had room for came back: %lu pages, and some that were unused", (long)family_word[PAGES_BACK]);
+		   "what the spill had room for came back: %lu pages, and some that were unused",
+		   (long)family_word[PAGES_BACK]);
 		ok(family_word[PAGES_LEFT] + family_word[PAGES_GONE] == family_word[FULL] &&
 		    family_word[PAGES_GONE] <= WANTED - SPILL / 2, "all others are gone or as they were");
 	} else {
-		ok(family_word[MET] && !family_word[FORCED] && passed < ANSWER_NS, "before the deadline, without force");
-		ok(!family_word[LOST] && !family_word[UNMET] && family_word[GIVEN] >= WANTED, "nothing is lost");
-		ok(family_word[PAGES_LEFT] == family_word[HELD] && family_word[HELD] >= family_word[FULL] - WANTED - 16,
-		    "what it did not choose to give is there");
+		ok(family_word[MET] && !family_word[FORCED] && passed < ANSWER_NS,
+		   "before the deadline, without force");
+		ok(!family_word[LOST] && !family_word[UNMET] && family_word[GIVEN] >= WANTED,
+		   "nothing is lost");
+		ok(family_word[PAGES_LEFT] == family_word[HELD] &&
+			   family_word[HELD] >= family_word[FULL] - WANTED - 16,
+		   "what it did not choose to give is there");
 	}
 	family_drop(&asker);
 	family_drop(&lender);

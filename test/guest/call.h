@@ -173,6 +173,16 @@ static __attribute__((unused)) uint64_t call_option(const char *name, uint64_t o
 	return otherwise;
 }
 
+/* The other CPUs come up beside the first environment. */
+static __attribute__((unused)) void cpus_await(void)
+{
+	exo_time_t end = core_now() + 2000 * MS;
+
+	for (uint32_t i = 0; i < core_info->cpus; i++)
+		while (info_cpu(i)->state != EXO_CPU_RUNS && core_now() < end)
+			core_yield(EXO_CAP_NONE);
+}
+
 /* Instead of tap_done(): the first environment stops the machine, since nobody else does. */
 static inline int call_done(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * frame_take, frame_give, account_make: what they do, each of their errors, and abuse.
+ * frame_take, frame_give, frame_reclaim: what they do, each of their errors, and abuse.
  */
 #include "test/guest/agent.h"
 
@@ -132,89 +132,53 @@ static void give(void)
 	ok(info_frame(pfn)->state == EXO_FRAME_FREE, "and all are free");
 }
 
-static void account(void)
+/* What was lent, and what the borrower has made of it. */
+static void reclaim(void)
 {
-	exo_cap_t root = core_named(EXO_NAME_ACCOUNT), frames = take_frames(12),
-		  console = core_named(EXO_NAME_CONSOLE);
-	exo_cap_t read_only = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 0);
-	exo_cap_t weak = (exo_cap_t)caps_derive(root, EXO_RIGHT_READ, 0, 0);
-	exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE);
-	uint32_t slot = caps_slot();
-	int64_t handle = exo_account_make(slot, root, frames, 0, 10);
-
-	is(handle, (int64_t)caps_handle(slot), "account_make");
-	ok(caps_at(slot)->type == EXO_TYPE_ACCOUNT && caps_at(slot)->rights == cap_of(root)->rights,
-	    "a child's capability");
-	is(info_frame(pfn_of(frames))->state, EXO_FRAME_ACCOUNT, "in this frame");
-	is(exo_account_make(slot, root, frames, 1, 10), -EXO_ESLOT, "account SLOT: in use");
-	slot = caps_slot();
-	is(exo_account_make(NO_SLOT, root, frames, 1, 10), -EXO_ESLOT, "account SLOT: none");
-	is(exo_account_make(slot, NO_CAP, frames, 1, 10), -EXO_ECAP, "account CAP: parent");
-	is(exo_account_make(slot, console, frames, 1, 10), -EXO_ETYPE, "account TYPE: parent");
-	is(exo_account_make(slot, weak, frames, 1, 10), -EXO_ERIGHTS, "account RIGHTS: parent");
-	is(exo_account_make(slot, root, NO_CAP, 1, 10), -EXO_ECAP, "account CAP: frames");
-	is(exo_account_make(slot, root, console, 1, 10), -EXO_ETYPE, "account TYPE: frames");
-	is(exo_account_make(slot, root, read_only, 1, 10), -EXO_ERIGHTS, "account RIGHTS: frames");
-	is(exo_account_make(slot, root, frames, 12, 10), -EXO_ERANGE, "account RANGE");
-	is(exo_account_make(slot, root, frames, 1, 1ULL << 32), -EXO_EINVAL, "account INVAL: limit");
-	is(exo_account_make(slot, root, frames, 0, 10), -EXO_EBUSY, "account BUSY: a kernel object");
-	space_map(va, EXO_MAP_READ, frames, 1, 1);
-	is(exo_account_make(slot, root, frames, 1, 10), -EXO_EBUSY, "account BUSY: mapped");
-	space_map(va, 0, 0, 0, 1);
-	exo_cap_t last = (exo_cap_t)handle;
-	uint32_t depth = 0;
-	for (int64_t result = handle; result > 0 && depth < 10;) {
-		last = (exo_cap_t)result;
-		slot = caps_slot();
-		result = exo_account_make(slot, last, frames, ++depth, 10);
-		if (result < 0)
-			is(result, -EXO_EDEPTH, "account DEPTH");
-	}
-	ok(depth > 4 && depth <= 8, "after %u", depth);
-	caps_delete(read_only);
-	is(exo_cap_delete(frames), -EXO_EBUSY, "the frames of accounts cannot go");
-	int64_t more;
-	while ((more = exo_cap_revoke((exo_cap_t)handle)) == -EXO_EAGAIN)
-		;
-	is(more, 0, "revoke them");
-	is(exo_cap_delete((exo_cap_t)handle), 0, "delete the first");
-	is(info_frame(pfn_of(frames))->state, EXO_FRAME_OWNED, "its frame is ordinary again");
-	caps_delete(weak);
-	is(exo_cap_delete(frames), 0, "the frames go");
-}
-
-static void quota(void)
-{
-	exo_cap_t root = core_named(EXO_NAME_ACCOUNT), frames = take_frames(2);
-	uint32_t slot = caps_slot();
+	exo_cap_t frames = take_frames(24), console = core_named(EXO_NAME_CONSOLE), space;
+	exo_pfn_t pfn = pfn_of(frames);
 	struct tiny agent;
+	exo_cap_t there;
+	int64_t result;
 
-	exo_cap_t outer = made(slot, exo_account_make(slot, root, frames, 0, 5));
-	slot = caps_slot();
-	exo_cap_t inner = made(slot, exo_account_make(slot, outer, frames, 1, 1000));
-	tiny_account = inner;
-	if (!ok(outer && inner && agent_begin(&agent, 0), "an environment with a limit above its own"))
+	if (!ok(agent_begin(&agent, 0), "a borrower"))
 		return;
-	tiny_account = 0;
-	is(agent_do(&agent, EXO_CALL_frame_take, 40, EXO_PFN_ANY, 6, 0, 0, 0), -EXO_EQUOTA, "QUOTA: at once");
-	is(agent_do(&agent, EXO_CALL_frame_take, 40, EXO_PFN_ANY, 4, 0, 0, 0), (int64_t)exo_cap_make(40, 1),
-	    "4 of 5");
-	is(agent_do(&agent, EXO_CALL_frame_take, 41, EXO_PFN_ANY, 2, 0, 0, 0), -EXO_EQUOTA, "QUOTA: beyond");
-	is(agent_do(&agent, EXO_CALL_frame_take, exo_cap_make(40, 1), EXO_PFN_ANY, 2, 0, 0, 0), -EXO_EQUOTA,
-	    "QUOTA: at the end of one");
-	is(agent_do(&agent, EXO_CALL_frame_take, exo_cap_make(40, 1), EXO_PFN_ANY, 1, 0, 0, 0), 1,
-	    "the fifth");
-	is(agent_do(&agent, EXO_CALL_frame_give, exo_cap_make(40, 1), 3, 0, 0, 0, 0), 3, "giving makes room");
-	is(agent_do(&agent, EXO_CALL_frame_take, 41, EXO_PFN_ANY, 3, 0, 0, 0), (int64_t)exo_cap_make(41, 1),
-	    "again");
-	is(tiny_info(&agent)->frames, 5, "all are counted");
-	is(exo_cap_delete(outer), 0, "an account's capability goes");
-	is(exo_cap_delete(inner), 0, "and the other");
-	is(info_frame(pfn_of(frames))->state, EXO_FRAME_ACCOUNT,
-	    "the account stays while somebody is charged");
-	tiny_drop(&agent);
-	is(info_frame(pfn_of(frames) + 1)->state, EXO_FRAME_OWNED, "and goes with the last");
+	there = (exo_cap_t)tiny_grant(&agent, frames, 20, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
+	is(agent_do(&agent, EXO_CALL_space_create, 21, there, 0, 0, 0, 0), (int64_t)exo_cap_make(21, 1),
+	    "it makes a space of what it was lent");
+	space = exo_cap_make(21, 1);
+	is(agent_do(&agent, EXO_CALL_space_table, space, 0x40000000, EXO_LEVEL_512G, there, 1, 0), 0, "with tables");
+	is(agent_do(&agent, EXO_CALL_space_table, space, 0x40000000, EXO_LEVEL_1G, there, 2, 0), 0, "of all levels");
+	is(agent_do(&agent, EXO_CALL_space_table, space, 0x40000000, EXO_LEVEL_PAGES, there, 3, 0), 0, "down to pages");
+	is(agent_do(&agent, EXO_CALL_cap_table, there, 10, 0, 0, 0, 0), 64, "and slots for itself");
+	is(exo_frame_reclaim(NO_CAP, 0, 24), -EXO_ECAP, "reclaim CAP");
+	is(exo_frame_reclaim(console, 0, 24), -EXO_ETYPE, "reclaim TYPE");
+	is(exo_frame_reclaim(frames, 0, 0), -EXO_EINVAL, "reclaim INVAL: none");
+	is(exo_frame_reclaim(frames, 0, EXO_RANGE_MAX + 1), -EXO_EINVAL, "reclaim INVAL: too many");
+	is(exo_frame_reclaim(frames, 1, 24), -EXO_ERANGE, "reclaim RANGE");
+	is(exo_frame_reclaim(frames, ~0ULL, 2), -EXO_ERANGE, "reclaim RANGE: wraps");
+	is(exo_frame_reclaim(frames, 0, 24), -EXO_EBUSY, "reclaim BUSY: another holds them");
+	is(agent_do(&agent, EXO_CALL_frame_reclaim, there, 0, 24, 0, 0, 0), -EXO_ESTATE, "reclaim STATE: derived");
+	exo_cap_t weak = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ, 0, 0);
+	is(exo_frame_reclaim(weak, 0, 24), -EXO_ERIGHTS, "reclaim RIGHTS");
+	while ((result = exo_cap_revoke(frames)) == -EXO_EAGAIN)
+		;
+	is(result, 0, "revoke");
+	is(info_frame(pfn + 3)->state, EXO_FRAME_TABLE, "the tables are still there");
+	while ((result = exo_frame_reclaim(frames, 0, 10)) == -EXO_EAGAIN)
+		;
+	is(result, -EXO_EBUSY, "reclaim BUSY: the root has a name");
+	is(info_frame(pfn + 3)->state, EXO_FRAME_OWNED, "but the tables are gone");
+	is(exo_frame_reclaim(frames, 1, 9), 0, "reclaim what can be had");
+	ok(tiny_state(&agent) == EXO_ENV_ASLEEP || tiny_state(&agent) == EXO_ENV_READY, "nobody has ended");
+	while ((result = exo_frame_reclaim(frames, 0, 24)) == -EXO_EAGAIN)
+		;
+	is(result, 0, "reclaim all, its slots too");
+	is(tiny_state(&agent), EXO_ENV_NONE, "it cannot live without them");
+	result = exo_frame_reclaim(core_named(EXO_NAME_SELF), 0, 4);
+	ok(result < 0, "nobody takes apart what it lives in");
 	is(exo_cap_delete(frames), 0, "the frames go");
+	tiny_drop(&agent);
 }
 
 /* All memory there is, then none. */
@@ -252,8 +216,7 @@ int main(void)
 		take_errors();
 		zeroed();
 		give();
-		account();
-		quota();
+		reclaim();
 		if (round)
 			exhaustion();
 		if (round)

@@ -429,5 +429,9 @@ int main(void)
 		is(exo_cap_delete(frames), 0, "the frames go");
 	}
 	large(0x500000000000);
+	is(space_seal(), 0, "the own space is sealed");
+	is(one(PAGE_DOWN((uint64_t)main), 0, 0, 1), -EXO_ESEALED, "its code stays");
+	is(one(PAGE_DOWN((uint64_t)main) | RW, 0, 0, 1), -EXO_ESEALED, "as it is");
+	is(one(va, 0, 0, 1), 1, "the rest goes on");
 	return call_done();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Channels between environments on two CPUs: all arrives, nothing enters the kernel while both run, a sleeper is woken
- * on the other CPU, and a peer that dies, leaves, lies or takes the memory away is told apart from one that is slow.
+ * Channels between environments on two CPUs: all arrives, nothing enters the kernel while both run, a sleeper
+ * is woken on the other CPU, and a peer that dies, leaves, lies or takes the memory away is told apart from
+ * one that is slow.
  *
  * Runs first: yes
  * Run with: --smp 2
@@ -84,7 +85,9 @@ static int peer(void)
 	core_exit(3);
 }
 
-/* --- the director ---------------------------------------------------------------------------------------- */
+/*
+ * --- the director ----------------------------------------------------------------------------------------
+ */
 
 static exo_cap_t page, frames, director;
 
@@ -148,11 +151,13 @@ static void round_trips(uint32_t cpu)
 	is(ask(8, 1, core_now() + MS), -EXO_ETIME, "a deadline before it");
 	ok(core_now() - before >= MS, "is kept");
 	struct channel_message message;
-	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), 0, "the answer comes later");
+	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), 0,
+	   "the answer comes later");
 	channel_close(&channel);
 	ok(family_await_word(DONE, 1, 2000), "closing wakes the peer");
 	is((int64_t)family_word[DONE], 1 + EXO_EDEAD, "which sees it");
-	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), -EXO_EDEAD, "and closes, too");
+	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), -EXO_EDEAD,
+	   "and closes, too");
 	ok(!family_word[BAD], "nothing went wrong there");
 	end(&member);
 }
@@ -175,10 +180,12 @@ static void stream(void)
 	uint64_t here = own_calls() - calls;
 	family_await_word(SUM, STREAM, 10000);
 	uint64_t there = info_env((uint32_t)member.spawn.id)->entries - peer_calls;
-	ok(sent == STREAM && family_word[SUM] == STREAM && !family_word[BAD], "%u messages, in order", STREAM);
+	ok(sent == STREAM && family_word[SUM] == STREAM && !family_word[BAD], "%u messages, in order",
+	   STREAM);
 	printf("# %lu entries here (%lu wakes, %lu sleeps), %lu there (%lu sleeps)\n", (long)here,
 	    (long)channel.wakes, (long)channel.sleeps, (long)there, (long)family_word[SLEEPS]);
-	ok(here <= 2 * (channel.wakes + channel.sleeps) + 2, "the kernel is entered to sleep and to wake, and for nothing else");
+	ok(here <= 2 * (channel.wakes + channel.sleeps) + 2,
+	   "the kernel is entered to sleep and to wake, and for nothing else");
 	channel_close(&channel);
 	family_await_word(DONE, 1, 2000);
 	end(&member);
@@ -204,8 +211,10 @@ static void deaths(void)
 		return;
 	is(ask(1, 0, core_now() + 5 * CORE_SECOND), 0, "it answers");
 	*channel.in.tail = *channel.in.tail + SLOTS + 1;	/* as the peer could */
-	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), -EXO_ERANGE, "an index that cannot be");
-	is(channel_send(&channel, &message, NULL, core_now() + CORE_SECOND), -EXO_ERANGE, "is the end of the channel");
+	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), -EXO_ERANGE,
+	   "an index that cannot be");
+	is(channel_send(&channel, &message, NULL, core_now() + CORE_SECOND), -EXO_ERANGE,
+	   "is the end of the channel");
 	end(&member);
 
 	if (!ok(begin(&member, "echo", 1), "a peer"))
@@ -238,7 +247,7 @@ int main(void)
 	slot = caps_slot();
 	director = made(slot, exo_entry_make(slot, EXO_CAP_NONE, 0));
 	round_trips(0);
-	if (core_info->cpus > 1) {
+	if (family_cpus() > 1) {
 		round_trips(1);
 		stream();
 		deaths();

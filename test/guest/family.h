@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Tests with several environments of libOS uni: the first one (`Runs first: yes`) makes more of its own image, each with
- * a role, which stands in argument 1, and with what the test grants it by name.
+ * Tests with several environments of libOS uni: the first one (`Runs first: yes`) makes more of its own
+ * image, each with a role, which stands in argument 1, and with what the test grants it by name.
  */
 #ifndef TEST_GUEST_FAMILY_H
 #define TEST_GUEST_FAMILY_H
@@ -17,6 +17,17 @@ struct member {
 };
 
 static const void *family_image;
+
+/* Until all CPUs run, which may be a little later than the first program; how many there are. */
+static __attribute__((unused)) uint32_t family_cpus(void)
+{
+	exo_time_t end = core_now() + 2000 * MS;
+
+	for (uint32_t i = 0; i < core_info->cpus; i++)
+		while (info_cpu(i)->state != EXO_CPU_RUNS && core_now() < end)
+			core_sleep(core_now() + MS, core_disp->events);
+	return core_info->cpus;
+}
 
 /* The own image, as the boot module has it. */
 static inline const void *family_map(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libos/core/rpc: both variants, what the other side cannot do to one (forge, never answer, answer late, die, take the
- * shared memory away), chains, and the way round by a channel when the other is on another CPU.
+ * libos/core/rpc: both variants, what the other side cannot do to one (forge, never answer, answer late, die,
+ * take the shared memory away), chains, and the way round by a channel when the other is on another CPU.
  *
  * Runs first: yes
  * Run with: --smp 2
@@ -176,7 +176,8 @@ static int serve(void)
 	server = (struct rpc_server){ .handler = handlers, .handlers = HANDLERS, .session = sessions,
 		.sessions = SESSIONS, .open = open, .gone = gone };
 	if (core_named("buffer"))
-		buffer = share_map(&shared, core_named("buffer"), 0, BUFFER_PAGES, EXO_MAP_READ | EXO_MAP_WRITE);
+		buffer = share_map(&shared, core_named("buffer"), 0, BUFFER_PAGES,
+				   EXO_MAP_READ | EXO_MAP_WRITE);
 	further.entry = core_named("next");
 	further.timeout_ns = 20 * CORE_SECOND;
 	rpc_serve(&server);
@@ -207,7 +208,8 @@ static int be_client(void)
 	rpc_ask(&client, WHO, word, NULL, 0, NULL, NULL);
 	family_word[CLIENT_BADGE] = word[0];
 	for (uint64_t handle = 1; handle < 400; handle++) {
-		struct rpc_client guess = { .entry = handle % 64 | (handle / 64) << 32, .timeout_ns = CORE_SECOND };
+		struct rpc_client guess = { .entry = handle % 64 | (handle / 64) << 32,
+					    .timeout_ns = CORE_SECOND };
 		if (guess.entry != core_named("entry") && guess.entry != client.entry &&
 		    rpc_ask(&guess, WHO, word, NULL, 0, NULL, NULL) >= 0)
 			forged = 1;
@@ -218,7 +220,9 @@ static int be_client(void)
 	return 0;
 }
 
-/* --- the director ---------------------------------------------------------------------------------------- */
+/*
+ * --- the director ----------------------------------------------------------------------------------------
+ */
 
 static exo_cap_t page, buffer_frames, line_frames;
 static char *mine;
@@ -252,7 +256,8 @@ static void words_and_bytes(struct member *member)
 	bytes = 5;
 	is(rpc_ask(&client, REVERSE, word, text, 9, got, &bytes), -EXO_ERANGE, "more than there is room for");
 	ok(!client.answered && bytes == 5, "is not an answer");
-	is(rpc_ask(&client, REVERSE, word, got, BUFFER + 1, NULL, NULL), -EXO_ERANGE, "more than the buffer holds");
+	is(rpc_ask(&client, REVERSE, word, got, BUFFER + 1, NULL, NULL), -EXO_ERANGE,
+	   "more than the buffer holds");
 	bytes = BUFFER;
 	is(rpc_ask(&client, REVERSE, word, got, BUFFER, got, &bytes), BUFFER, "as much as it holds");
 	is(rpc_ask(&client, GAP, word, NULL, 0, NULL, NULL), -EXO_ENOCALL, "no such number");
@@ -260,12 +265,14 @@ static void words_and_bytes(struct member *member)
 	is(rpc_ask(&client, HANDLERS, word, NULL, 0, NULL, NULL), -EXO_ENOCALL, "beyond the last");
 	word[0] = BUFFER + 1;
 	bytes = BUFFER;
-	is(rpc_ask(&client, SIZES, word, NULL, 0, got, &bytes), 0, "a handler that answers more than there is");
+	is(rpc_ask(&client, SIZES, word, NULL, 0, got, &bytes), 0,
+	   "a handler that answers more than there is");
 	is(bytes, 0, "answers nothing");
 	/* What a hostile client puts in the registers. */
 	uint64_t raw[4] = { REVERSE | (uint64_t)(BUFFER + 1) << 32, 0, 0, 0 };
 	int64_t status = exo_call(client.entry, EXO_NEVER, raw);
-	ok(status > 0 && (int64_t)raw[0] == -EXO_ERANGE, "a length beyond the buffer is refused by the server");
+	ok(status > 0 && (int64_t)raw[0] == -EXO_ERANGE,
+	   "a length beyond the buffer is refused by the server");
 	struct rpc_client trusting = client;
 	trusting.entry = family_entry(member, BADGE_TRUSTED);
 	memcpy(mine, "0123456789", 10);
@@ -344,7 +351,8 @@ static void late_and_never(struct member *member)
 	family_word[GO] = family_word[STARTED] = family_word[FINISHED] = 0;
 	exo_time_t before = core_now();
 	is(rpc_ask(&client, WAIT_FOR_GO, word, NULL, 0, NULL, NULL), -EXO_ETIME, "no answer in time");
-	ok(core_now() - before >= 10 * MS && core_now() - before < 2000 * MS && !client.answered, "at the deadline");
+	ok(core_now() - before >= 10 * MS && core_now() - before < 2000 * MS && !client.answered,
+	   "at the deadline");
 	ok(word[0] == 1 && word[1] == 2 && word[2] == 3, "the words are as they were");
 	client.timeout_ns = 5 * CORE_SECOND;
 	client.tries = 2;
@@ -381,7 +389,8 @@ static void chain(void)
 	struct rpc_client client = { .entry = entries[EXO_CHAIN_MAX - 1], .timeout_ns = 30 * CORE_SECOND };
 	is(rpc_ask(&client, FURTHER, word, NULL, 0, NULL, NULL), EXO_CHAIN_MAX - 1, "a chain of eight");
 	client.entry = entries[EXO_CHAIN_MAX];
-	is(rpc_ask(&client, FURTHER, word, NULL, 0, NULL, NULL), -EXO_EDEPTH, "of nine: the last call is refused");
+	is(rpc_ask(&client, FURTHER, word, NULL, 0, NULL, NULL), -EXO_EDEPTH,
+	   "of nine: the last call is refused");
 	family_drop(&server[3]);
 	is(rpc_ask(&client, FURTHER, word, NULL, 0, NULL, NULL), -EXO_EDEAD, "one of them is dead");
 	client.entry = entries[2];
@@ -424,7 +433,7 @@ static void across(void)
 	uint32_t bytes = sizeof(got), own = caps_slot();
 	struct rpc_client client = { .timeout_ns = 5 * CORE_SECOND, .buffer_bytes = BULK };
 
-	if (core_info->cpus < 2) {
+	if (family_cpus() < 2) {
 		printf("ok %d - # SKIP one CPU\n", ++tap_count);
 		return;
 	}

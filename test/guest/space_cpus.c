@@ -15,7 +15,7 @@
 #define TURNS	400
 #define LARGE	0x600000000000ULL
 
-enum { ROUNDS, WHERE, STOP };
+enum { ROUNDS, WHERE, STOP, SPACE_CAP, FRAMES_CAP, LOST };
 
 /* Writes the number of the round, again and again. */
 TINY static void writer(uint64_t reasons)
@@ -24,6 +24,30 @@ TINY static void writer(uint64_t reasons)
 
 	(void)reasons;
 	while (!tiny_word(STOP)) {
+		*page = tiny_word(ROUNDS) + 1;
+		tiny_word(ROUNDS)++;
+	}
+	for (;;)
+		tiny_sleep(EXO_NEVER);
+}
+
+/* The same, and changes its own space all the while, which asks for the kernel's lock. */
+TINY static void mapper(uint64_t reasons)
+{
+	volatile uint64_t *page = (volatile uint64_t *)PAGE, *own = (volatile uint64_t *)(PAGE + 0x1000);
+	volatile struct exo_map *map = (volatile struct exo_map *)TINY_ARG;
+
+	(void)reasons;
+	while (!tiny_word(STOP)) {
+		map->va = (PAGE + 0x1000) | RW;
+		map->cap = tiny_word(FRAMES_CAP);
+		map->first = (uint32_t)tiny_word(ROUNDS) % 2;
+		map->count = 1;
+		if (tiny_call(EXO_CALL_space_write, tiny_word(SPACE_CAP), 0, 1, 0, 0, 0) != 1)
+			tiny_word(LOST)++;
+		if (tiny_word(ROUNDS) && !(map->old & EXO_PTE_DIRTY))
+			tiny_word(LOST)++;
+		*own = 1;
 		*page = tiny_word(ROUNDS) + 1;
 		tiny_word(ROUNDS)++;
 	}
@@ -52,13 +76,14 @@ static bool goes_round(void)
 	return true;
 }
 
-static bool start(exo_vaddr_t where)
+static bool start(void (*entry)(uint64_t))
 {
-	bool good = tiny_make(&other, writer, 0);
-
-	if (!good)
+	if (!tiny_make(&other, entry, 2))
 		return false;
-	other.word[WHERE] = where;
+	other.word[WHERE] = PAGE;
+	other.word[SPACE_CAP] = (uint64_t)tiny_grant(&other, other.space, 8, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
+	other.word[FRAMES_CAP] = (uint64_t)exo_cap_derive(other.frames, other.env, 9,
+	    EXO_RIGHT_READ | EXO_RIGHT_WRITE, other.spare, 2);
 	return write_one(other.space, PAGE | RW, frames, 0, 1) == 1 && exo_env_move(other.env, 1) == 0 &&
 	       tiny_start(&other);
 }
@@ -78,11 +103,11 @@ static bool quiet(unsigned i)
 	return goes_round() && *frame_word(i) == was;
 }
 
-static void replaced(void)
+static void replaced(void (*entry)(uint64_t))
 {
 	unsigned stale = 0, lost = 0, still = 0, dirty = 0;
 
-	if (!ok(start(PAGE), "a writer on the other CPU") || !ok(goes_round(), "it writes"))
+	if (!ok(start(entry), "a writer on the other CPU") || !ok(goes_round(), "it writes"))
 		return;
 	for (unsigned i = 1; i <= TURNS && !still; i++) {
 		unsigned now = i % FRAMES, before = (i - 1) % FRAMES;
@@ -99,6 +124,7 @@ static void replaced(void)
 	ok(!stale, "what was replaced is written to no more (%u times it was)", stale);
 	ok(!lost && dirty > TURNS / 2, "what was written to was dirty (%u times not, %u times)", lost, dirty);
 	ok(!still, "what came is written to");
+	is((int64_t)other.word[LOST], 0, "its own pages changed as it asked");
 	stop();
 }
 
@@ -107,7 +133,7 @@ static void protected(void)
 {
 	exo_cap_t strong;
 
-	if (!ok(start(PAGE), "a writer on the other CPU") || !ok(goes_round(), "it writes"))
+	if (!ok(start(writer), "a writer on the other CPU") || !ok(goes_round(), "it writes"))
 		return;
 	is(write_one(other.space, PAGE | R, 0, 0, 1), 1, "its page becomes read-only");
 	uint64_t was = *frame_word(0);
@@ -116,7 +142,7 @@ static void protected(void)
 	is(tiny_info(&other)->cause, 14, "of a page fault");
 	tiny_drop(&other);
 	strong = (exo_cap_t)caps_derive(frames, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 1, 1);
-	if (!ok(start(PAGE), "another one") || !ok(goes_round(), "it writes"))
+	if (!ok(start(writer), "another one") || !ok(goes_round(), "it writes"))
 		return;
 	is(write_one(other.space, PAGE | RW, strong, 0, 1), 1, "through a derived capability");
 	ok(goes_round(), "it writes");
@@ -165,7 +191,8 @@ int main(void)
 	view = vm_addresses(FRAMES * EXO_PAGE_SIZE);
 	if (ok(core_info->cpus == 2, "two CPUs") &&
 	    ok(!space_map(view, RW, frames, 0, FRAMES), "frames to see")) {
-		replaced();
+		replaced(writer);
+		replaced(mapper);
 		protected();
 		large();
 	}

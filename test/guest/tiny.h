@@ -82,6 +82,7 @@ TINY_INLINE void tiny_sleep(exo_time_t until)
 
 static exo_vaddr_t tiny_windows;
 static exo_cap_t tiny_account; /* of those made from now on; 0: the test's own */
+static uint64_t tiny_cpu; /* likewise */
 static bool tiny_used[TINIES_MAX];
 
 /* The test's addresses for all of them, with their tables, made once so that the books stay even. */
@@ -198,7 +199,7 @@ static __attribute__((unused)) bool tiny_make(struct tiny *tiny, void (*entry)(u
 	good = tiny->frames && tiny_space(tiny);
 	if (good) {
 		slot = caps_slot();
-		*params = (struct exo_env_params){ .label = "tiny" };
+		*params = (struct exo_env_params){ .cpu = tiny_cpu, .label = "tiny" };
 		tiny->env =
 		    made(slot, exo_env_create(slot, tiny->space, tiny_account, tiny->frames, TINY_ENV, 0));
 		good = tiny->env && tiny_code(tiny) && tiny_pages(tiny, (uint64_t)entry);
@@ -232,6 +233,17 @@ static inline bool tiny_await(const struct tiny *tiny, uint32_t state, uint64_t 
 		core_yield(EXO_CAP_NONE);
 	}
 	return true;
+}
+
+/* Its turn, or, if it is on another CPU, a reason to wake up and a moment's wait. */
+static inline void tiny_poke(const struct tiny *tiny)
+{
+	if (tiny_info(tiny)->cpu == info_env((uint32_t)core_disp->self)->cpu) {
+		core_yield(tiny->env);
+	} else {
+		exo_wake(tiny->env);
+		core_yield(EXO_CAP_NONE);
+	}
 }
 
 static inline bool tiny_start(struct tiny *tiny)

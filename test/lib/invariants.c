@@ -431,7 +431,7 @@ static const char *check_turns(void)
 		if (state_of(pfn) != EXO_FRAME_ENV)
 			continue;
 		env = pfn_to_virt(pfn);
-		if (env->cpu != here.index || env->moving)
+		if (env->cpu != here.index || env->resume & RESUME_MOVING)
 			continue;
 		broken = check_turn(env, &ready, &timed);
 		if (broken)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Channels between two real threads: every message arrives once, in order, whole; no wakeup is lost; and whatever the
- * other side writes, this one neither loops nor reads outside. Run it under ThreadSanitizer, too:
- * cc -fsanitize=thread -Iinclude -I. test/unit/channel.c libos/core/channel.c
+ * Channels between two real threads: every message arrives once, in order, whole; no wakeup is lost; and
+ * whatever the other side writes, this one neither loops nor reads outside. Run it under ThreadSanitizer,
+ * too: cc -fsanitize=thread -Iinclude -I. test/unit/channel.c libos/core/channel.c
  */
 #include <errno.h>
 #include <pthread.h>
@@ -137,7 +137,8 @@ static void *echo(void *arg)
 			break;
 		side->bad |= result < 0;
 		woken(side, result);
-		while ((result = channel_try_send(&side->channel, &message, bulk)) == -EXO_EFULL && !side->lost)
+		while ((result = channel_try_send(&side->channel, &message, bulk)) == -EXO_EFULL &&
+		       !side->lost)
 			wait_for(side, true);
 		side->bad |= result < 0 && result != -EXO_EDEAD;
 		woken(side, result);
@@ -167,8 +168,8 @@ static void two_threads(bool sleepy)
 	pthread_join(thread[1], NULL);
 	ok(!one.bad && !two.bad, "%d messages and their echoes, in order and whole%s", MESSAGES,
 	   sleepy ? ", a slow side" : "");
-	ok(!one.lost && !two.lost, "no wakeup is lost (%u and %u waits, %u and %u wakes)", one.waits, two.waits,
-	   one.wakes, two.wakes);
+	ok(!one.lost && !two.lost, "no wakeup is lost (%u and %u waits, %u and %u wakes)", one.waits,
+	   two.waits, one.wakes, two.wakes);
 	sem_destroy(&first);
 	sem_destroy(&second);
 	free(memory);
@@ -182,7 +183,8 @@ static void geometry(void)
 	struct channel_header *header = memory;
 
 	ok(!channel_bytes(0, 0) && !channel_bytes(3, 0) && !channel_bytes(4, 63) &&
-	   !channel_bytes(2 * CHANNEL_SLOTS_MAX, 0) && !channel_bytes(1, CHANNEL_BULK_MAX + 64), "no such geometry");
+		   !channel_bytes(2 * CHANNEL_SLOTS_MAX, 0) && !channel_bytes(1, CHANNEL_BULK_MAX + 64),
+	   "no such geometry");
 	is_int(channel_make(&one, memory, bytes - 1, 4, 64), -EXO_ERANGE, "too little memory");
 	is_int(channel_make(&one, (char *)memory + 8, bytes - 8, 1, 0), -EXO_EINVAL, "not on a line");
 	memset(memory, 0xee, bytes);
@@ -259,7 +261,10 @@ static void wrap(void)
 	free(memory);
 }
 
-/* The peer's memory is rewritten at random between and during the calls; results stay within what is promised. */
+/*
+ * The peer's memory is rewritten at random between and during the calls; results stay within what is
+ * promised.
+ */
 static void liar(void)
 {
 	uint32_t broken = 0, rubbish = 0;
@@ -277,7 +282,8 @@ static void liar(void)
 			struct channel_message message = { .bytes = 64 };
 			uint64_t value = next(&seed);
 			memory[next(&seed) % (bytes / 8)] = value % 3 ? value >> value % 64 : 0;
-			*(value & 64 ? one.out.tail : one.in.head) = (uint32_t)(value % 16 ? value % 5 : value);
+			*(value & 64 ? one.out.tail : one.in.head) =
+				(uint32_t)(value % 16 ? value % 5 : value);
 			int result = channel_try_receive(&two, &message, got, sizeof(got));
 			rubbish += result >= 0;
 			good &= result <= 1 && (result < 0 || message.bytes <= 64);
@@ -290,7 +296,8 @@ static void liar(void)
 		broken += two.broken;
 		free(memory);
 	}
-	ok(good, "a peer that lies: nothing but rubbish or an error (%u received, %u of 3000 broken)", rubbish, broken);
+	ok(good, "a peer that lies: nothing but rubbish or an error (%u received, %u of 3000 broken)",
+	   rubbish, broken);
 	ok(broken > 1000 && rubbish > 1000, "both happened");
 }
 

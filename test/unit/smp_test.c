@@ -27,7 +27,7 @@ static void sound_everywhere(const char *where)
 			if (in_timed(env) != (env->cpu == c && env->timed_at != EXO_NEVER))
 				what = "P4: in a wrong heap";
 		}
-		if (env && (env->moving || env->wake_posted || info_env[index].cpu != env->cpu))
+		if (env && (env->resume & RESUME_MOVING || env->wake_posted || info_env[index].cpu != env->cpu))
 			what = "on its way";
 	}
 	null_on(0);
