@@ -122,7 +122,7 @@ user_ldflags = -nostdlib -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-s
 	-Wl,-z,noexecstack -Wl,-z,separate-code -Wl,-z,relro -Wl,-z,now -Wl,--no-warn-rwx-segments -Wl,-e,_start \
 	-Wl,-T,$(user_ld)
 
-fixed_kind = -static -no-pie -Wl$(comma)-Ttext-segment=0x400000
+fixed_kind = -static -Wl$(comma)-Ttext-segment=0x400000
 
 # $(call program,IMAGE,SOURCES,LIBRARIES,KIND): KIND is -static-pie or $(fixed_kind)
 define program
