@@ -147,8 +147,8 @@ void cpu_timer(void)
 	struct env *env;
 
 	here.timer = EXO_NEVER;
-	if (unlikely(here.waking))
-		smp_take_wakes();
+	if (unlikely(here.waking || here.wakes_quiet))
+		smp_take_wakes(now);
 	device_timer(now);
 	while (here.due <= now) {
 		if (!left--) {	/* the rest a little later, so that a storm leaves time to those who run */
@@ -348,7 +348,7 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 	exo_time_t now;
 
 	if (!frame || !env) {
-		here.idle = false;
+		__atomic_store_n(&here.idle, false, __ATOMIC_SEQ_CST);	/* before any name is found (smp_quiet) */
 		cpu_dispatch();
 	}
 	env->info->interrupts++;
@@ -366,6 +366,8 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 	}
 	if (unlikely(env->disp->end_entry))
 		ask_to_go(env, frame, now);
+	if (unlikely(here.lent))
+		slice_lent_taken(now);	/* comes back only if env is still the current one */
 	preempt(env, frame);
 	cpu_dispatch();
 }
@@ -427,6 +429,7 @@ void cpu_depart(struct env *env)
 	cpu_forget(env);
 	arch_env_forget(env);
 	env->sleep_until = until;
+	env->reasons |= EXO_RUN_MOVED;
 	env->resume |= RESUME_MOVING;
 	__atomic_store_n(&env->cpu, env->cpu_next, __ATOMIC_SEQ_CST);
 }
@@ -451,6 +454,7 @@ void cpu_arrive(struct env *env)
 	env->resume &= (uint8_t)~RESUME_MOVING;
 	env->info->cpu = env->cpu;
 	if (state == EXO_ENV_READY) {
+		env->sleep_until = EXO_NEVER;	/* what it has lent was the other CPU's */
 		cpu_ready(env);
 	} else if (state == EXO_ENV_ASLEEP) {
 		cpu_timed(env);
@@ -520,6 +524,8 @@ int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 			return error;
 		}
 		env = env_behind(cap);
+		if (!cap_still(cap, a0))
+			return ERR(CAP);
 		if (!env || env_state(env) == EXO_ENV_ENDED)
 			return ERR(DEAD);
 		if (env->cpu != self->cpu || env->resume & RESUME_MOVING)

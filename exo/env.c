@@ -9,9 +9,9 @@
  *
  * Ending is one step and cannot fail: it never runs again, its transfers and flows are cut, its slices
  * unbound, its creator told. What it holds stays readable for whoever looks into the cause, until somebody
- * with CONTROL destroys it: its capabilities, then its hold on the space (whose tables are taken apart with
- * the last hold), then its own frames. Each step is bounded (ERR(AGAIN)); the place reached is kept in the
- * environment itself.
+ * with CONTROL, or who owns its frames (reclaim.c), destroys it: its capabilities, then its hold on the
+ * space (whose tables are taken apart with the last hold), then its own frames. Each step is bounded
+ * (ERR(AGAIN)); the place reached is kept in the environment itself.
  */
 #include "exo/kernel.h"
 
@@ -280,9 +280,7 @@ int64_t sys_env_start(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 		return error;
 	if (env_state(env) != EXO_ENV_MADE)
 		return ERR(STATE);
-	env->reasons |= EXO_RUN_START;
-	env_set_state(env, EXO_ENV_READY);
-	(void)cpu_ask(cpus[env->cpu], ASK_ARRIVE, env, NULL);
+	(void)cpu_ask(cpus[env->cpu], ASK_START, env, NULL);
 	return 0;
 }
 
@@ -377,6 +375,7 @@ int64_t sys_entry_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *self = current_env(), *env = self;
+	exo_time_t now;
 	int64_t error;
 
 	(void)a2, (void)a3, (void)a4, (void)a5;
@@ -393,10 +392,12 @@ int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 		return 0;
 	if (env->caller || env->called)
 		return ERR(BUSY);
+	now = arch_now();
+	if (!smp_movable(cpus[a1], now) || !smp_movable(cpus[env->cpu], now))
+		return ERR(AGAIN);
 	env->cpu_next = (uint32_t)a1;
 	if (env == self) {
 		cpu_depart(env);
-		env->reasons |= EXO_RUN_MOVED;
 		(void)cpu_ask(cpus[a1], ASK_ARRIVE, env, NULL);
 		kernel_unlock();
 		cpu_dispatch();
@@ -404,7 +405,6 @@ int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 	error = cpu_ask(cpus[env->cpu], ASK_TAKE, env, NULL);
 	if (error)
 		return error;
-	env->reasons |= EXO_RUN_MOVED;
 	return cpu_ask(cpus[a1], ASK_ARRIVE, env, NULL);
 }
 
@@ -421,6 +421,8 @@ int64_t sys_wake(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	if (!(cap->rights & (cap->type == EXO_TYPE_ENV ? EXO_RIGHT_WAKE : EXO_RIGHT_EXEC)))
 		return ERR(RIGHTS);
 	env = env_behind(cap);
+	if (!cap_still(cap, a0))
+		return ERR(CAP);
 	if (!env || env_state(env) == EXO_ENV_ENDED)
 		return ERR(DEAD);
 	env_event(env, EXO_EVENT_WAKE);

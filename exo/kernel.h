@@ -458,6 +458,17 @@ static inline struct exo_cap *cap_typed(const struct env *env, exo_cap_t handle,
 	return cap;
 }
 
+/*
+ * Without the kernel lock a capability may be dropped, and its slot filled anew, while it is read. What was read of it
+ * before this, by the handle it was found by, belonged together: a slot's generation changes before what is in it is
+ * cleared, and its type is written last. Order is all that is needed of the CPU, and x86 keeps it.
+ */
+static inline bool cap_still(const struct exo_cap *cap, exo_cap_t handle)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return likely(read_once(cap->generation) == (uint32_t)(handle >> 32));
+}
+
 static inline struct exo_cap *cap_lookup(const struct env *env, exo_cap_t handle)
 {
 	struct exo_cap *cap = cap_slot(env, exo_cap_slot(handle));
@@ -498,6 +509,7 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip);
 enum ask {
 	ASK_NOTHING,
 	ASK_FLUSH,		/* `stale` must be forgotten, if its space is loaded */
+	ASK_START,		/* env, made for this CPU, may run from now on */
 	ASK_ARRIVE,		/* env is this CPU's from now on */
 	ASK_LEAVE,		/* env runs no more: it ends (env_leave) */
 	ASK_TAKE,		/* env goes to another CPU (cpu_take): `answer` is 0 or an error */
@@ -533,7 +545,12 @@ struct cpu {
 	exo_time_t lent_from, lent_to;	/* [c] ... from its end until then */
 	/* smp.c: what others want; on a line of its own */
 	struct env *wakes __attribute__((aligned(64)));	/* [a] list of those that an event came for */
+	bool wakes_quiet;	/* [a] so many came lately that it looks at the list by itself, with the timer */
 	struct env *waking;	/* [c] those taken from it and not woken yet */
+	exo_time_t wakes_from;	/* [c] since when they are counted ... */
+	uint32_t wakes_count;	/* [c] ... and how many interrupts they made */
+	exo_time_t moves_from;	/* [k] the same for environments that come and go */
+	uint32_t moves_count;	/* [k] */
 	enum ask ask;		/* [a] NOTHING: answered. Set by the holder of the kernel lock, who waits for it */
 	struct env *ask_env;
 	const struct stale *ask_stale;
@@ -601,8 +618,11 @@ void slice_pass(exo_time_t now);
 struct env *slice_claimant(void);
 /* May the one whose slice ended be asked to go, rather than be interrupted? If so, it runs on a little. */
 bool slice_lend(struct env *env, exo_time_t now);
-/* It leaves the CPU, or is made to. */
+/* It leaves the CPU. */
 void slice_lent_back(exo_time_t now);
+/* It is made to leave, and if it has to be too often, loses its slices. This may wait for the kernel lock, and whatever
+ * others want here happens meanwhile: no name found before is used after. */
+void slice_lent_taken(exo_time_t now);
 
 /* --- smp.c: one lock, asking other CPUs, waking across CPUs --------------------------------------------------------- */
 /*
@@ -672,8 +692,10 @@ void smp_flush(exo_pfn_t root, const struct stale *stale);
 void smp_quiet(void);
 /* An event has come for an environment that may sleep on another CPU, or on this one. Any context. */
 void smp_wake(struct env *env);
-/* Wake some of those that other CPUs have posted. */
-void smp_take_wakes(void);
+/* The timer came, or an interrupt: wake some of those that other CPUs have posted. */
+void smp_take_wakes(exo_time_t now);
+/* May environments come or go there just now? Not when that would take a tenth of the CPU's time. Kernel lock held. */
+bool smp_movable(struct cpu *to, exo_time_t now);
 /* Entered by the port, before cpu_interrupted: another CPU wants something. `frame` as there. */
 void cpu_serve(struct arch_frame *frame);
 

@@ -99,7 +99,8 @@ static __attribute__((cold)) void abort_slices(struct env *env)
 		.spilled = EXO_NOT_SPILLED };
 	unsigned i;
 
-	kernel_lock();
+	env->overstays = 0;
+	kernel_lock();		/* from here on it may have ended or moved: it has no slices here then */
 	for (i = 0; i < EXO_SLICES; i++)
 		if (here.slices[i] == env) {
 			loss.first = (uint64_t)here.index << 32 | i;
@@ -117,12 +118,19 @@ out_of_line void slice_lent_back(exo_time_t now)
 	here.lent = NULL;
 	env->info->overrun_ns += now - here.lent_from;
 	env->info->debt_ns += now - here.lent_from;
-	if (now < here.lent_to) {
+	if (now < here.lent_to)
 		env->overstays = 0;
-	} else if (++env->overstays >= EXO_OVERSTAYS_MAX) {
-		env->overstays = 0;
+	else
+		env->overstays++;
+}
+
+out_of_line void slice_lent_taken(exo_time_t now)
+{
+	struct env *env = here.lent;
+
+	slice_lent_back(now);
+	if (env->overstays >= EXO_OVERSTAYS_MAX)
 		abort_slices(env);
-	}
 }
 
 /* --- vectors ---------------------------------------------------------------------------------------- */

@@ -22,6 +22,9 @@ struct kernel_lock kernel_lock_word;
 
 #define WAKES_MAX	64	/* that one interrupt deals with ... */
 #define WAKES_PAUSE_NS	5000	/* ... and when the next one deals with the rest */
+#define STORM_NS	100000	/* in this time so many interrupts for wakeups, or environments that come or go, are */
+#define STORM_WAKES	16	/* a storm, which may not take more than a tenth of the time of those who run there */
+#define STORM_MOVES	8
 
 static void answer(struct arch_frame *frame);
 
@@ -64,6 +67,10 @@ static int64_t serve(enum ask what, struct env *env, const struct stale *stale, 
 	switch (what) {
 	case ASK_FLUSH:
 		space_forget(stale);
+		return 0;
+	case ASK_START:
+		env->reasons |= EXO_RUN_START;
+		cpu_ready(env);
 		return 0;
 	case ASK_ARRIVE:
 		cpu_arrive(env);
@@ -140,41 +147,75 @@ static void wake_here(struct env *env)
 		env->reasons |= EXO_RUN_EVENT;
 }
 
-void smp_wake(struct env *env)
+/* It is in no list; wake_posted is set. */
+static void post(struct env *env, struct cpu *to)
 {
-	uint32_t at = __atomic_load_n(&env->cpu, __ATOMIC_RELAXED);
-	struct cpu *to = cpus[at];
-	struct env *head;
+	struct env *head = __atomic_load_n(&to->wakes, __ATOMIC_RELAXED);
 
-	if (to == cpu_self()) {
-		wake_here(env);
-		return;
-	}
-	if (__atomic_exchange_n(&env->wake_posted, 1, __ATOMIC_SEQ_CST))
-		return;
-	head = __atomic_load_n(&to->wakes, __ATOMIC_RELAXED);
 	do
 		env->wake_next = head;
 	while (!__atomic_compare_exchange_n(&to->wakes, &head, env, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-	if (!head)
-		arch_cpu_interrupt(at);
+	if (!head && !__atomic_load_n(&to->wakes_quiet, __ATOMIC_SEQ_CST))
+		arch_cpu_interrupt(to->index);
 }
 
-/* Some of them; one that has moved on meanwhile is passed on. */
-void smp_take_wakes(void)
+void smp_wake(struct env *env)
+{
+	struct cpu *to = cpus[__atomic_load_n(&env->cpu, __ATOMIC_RELAXED)];
+
+	if (to == cpu_self())
+		wake_here(env);
+	else if (!__atomic_exchange_n(&env->wake_posted, 1, __ATOMIC_SEQ_CST))
+		post(env, to);
+}
+
+/* One more: are there too many? */
+static bool storm(exo_time_t *from, uint32_t *count, uint32_t most, exo_time_t now)
+{
+	if (now - *from >= STORM_NS) {
+		*from = now;
+		*count = 0;
+	}
+	return ++*count > most;
+}
+
+bool smp_movable(struct cpu *to, exo_time_t now)
+{
+	return !storm(&to->moves_from, &to->moves_count, STORM_MOVES, now);
+}
+
+/*
+ * Some of them; one that has moved on meanwhile is passed on, posted all the way. A CPU that idled is not idle any more
+ * before it has a name in hand, so smp_quiet waits until it has let go of it.
+ */
+void smp_take_wakes(exo_time_t now)
 {
 	unsigned left = WAKES_MAX;
 	struct env *env;
+	struct cpu *to;
 
+	__atomic_store_n(&here.idle, false, __ATOMIC_SEQ_CST);
+	if (unlikely(here.wakes_quiet)) {
+		if (now < here.wakes_from + STORM_NS) {
+			cpu_timer_need(here.wakes_from + STORM_NS);
+			return;
+		}
+		__atomic_store_n(&here.wakes_quiet, false, __ATOMIC_SEQ_CST);
+	}
 	do {
 		while ((env = here.waking) != NULL) {
 			if (!left--) {
-				cpu_timer_need(arch_now() + WAKES_PAUSE_NS);
+				cpu_timer_need(now + WAKES_PAUSE_NS);
 				return;
 			}
 			here.waking = env->wake_next;
+			to = cpus[__atomic_load_n(&env->cpu, __ATOMIC_RELAXED)];
+			if (to != cpu_self()) {
+				post(env, to);
+				continue;
+			}
 			__atomic_store_n(&env->wake_posted, 0, __ATOMIC_SEQ_CST);
-			smp_wake(env);
+			wake_here(env);
 		}
 		here.waking = __atomic_exchange_n(&here.wakes, NULL, __ATOMIC_SEQ_CST);
 	} while (here.waking);
@@ -182,7 +223,14 @@ void smp_take_wakes(void)
 
 void cpu_serve(struct arch_frame *frame)
 {
+	exo_time_t now = arch_now();
+
 	here.info->asked++;
-	smp_take_wakes();
+	if (here.wakes && storm(&here.wakes_from, &here.wakes_count, STORM_WAKES, now)) {
+		__atomic_store_n(&here.wakes_quiet, true, __ATOMIC_SEQ_CST);
+		cpu_timer_need(here.wakes_from + STORM_NS);
+	} else {
+		smp_take_wakes(now);
+	}
 	answer(frame);
 }
