@@ -5,7 +5,7 @@
  * arch/x86_64 is the machine; arch/null is the fake port, on which exo/ links as a host program for unit tests and
  * fuzzers: there physical memory is an array, the CPU a set of variables, the clock a counter that tests set.
  * The generic part is entered with interrupts off, on the CPU's one stack, by the functions that exo/kernel.h lists
- * under "entered by the port", and never waits.
+ * under "entered by the port", and waits only for locks and for answers of other CPUs, in bounded time (exo/smp.c).
  */
 #ifndef ARCH_ARCH_H
 #define ARCH_ARCH_H

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Accounts: what resources are charged to, how much of each may be had, and how much is due. The invariants A1..A6 stand
- * in kernel.h.
+ * Accounts: what resources are charged to, how much of each may be had, and how much is due. The invariants
+ * A1..A6 stand in kernel.h.
  *
- * An account lies in a frame that its maker gave up. Accounts nest; what is charged to one is charged to all above it, so
- * a limit binds everything below. Guarantees are handed down: those right below an account never sum to more than its
- * own, so the root's, which is all there is, covers them all. A limit or a guarantee by itself takes nothing away from
- * anybody; who is owed something asks for it (demand.c).
+ * An account lies in a frame that its maker gave up. Accounts nest; what is charged to one is charged to all
+ * above it, so a limit binds everything below. Guarantees are handed down: those right below an account never
+ * sum to more than its own, so the root's, which is all there is, covers them all. A limit or a guarantee by
+ * itself takes nothing away from anybody; who is owed something asks for it (demand.c).
  *
- * An account that no environment, account, charge or capability names any more gives its frame back. Since that frame is
- * charged to an account too, which may then be the next, such accounts are put on a list and taken from it a few at a
- * time: no recursion, and the cost of a call stays bounded; the rest goes when somebody lets go of an account the next
- * time.
+ * An account that no environment, account, charge or capability names any more gives its frame back. Since
+ * that frame is charged to an account too, which may then be the next, such accounts are put on a list and
+ * taken from it a few at a time: no recursion, and the cost of a call stays bounded; the rest goes when
+ * somebody lets go of an account the next time.
  */
 #include "exo/kernel.h"
 
 #define REAP_MAX	4	/* accounts freed in one go */
-#define ROOT_SLICES	16	/* slices that the root account, and what takes over from it, has to answer in */
+#define ROOT_SLICES	16	/* slices that the root account has to answer in */
 
 static exo_pfn_t dead_list;	/* [k] */
 static bool reaping;
@@ -195,14 +195,14 @@ void account_unhold(exo_pfn_t pfn)
 /* --- calls ---------------------------------------------------------------------------------------------- */
 
 /*
- * exo_account_make(slot, parent, frames, first, limit): a new account below `parent` (an ACCOUNT capability with CONTROL),
- * in frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor pinned. `limit`: frames that
- * it and all below it may hold; more than its parent's is allowed and useless. Other kinds have no limit of its own,
- * nothing is guaranteed, and it answers in its parent's time. Its capability, derived from parent's and with the same
- * rights, is in `slot`. Returns the handle.
- * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY the frame is mapped, pinned or a kernel object; INVAL limit >= 2^32; DEPTH
- * ACCOUNT_DEPTH_MAX accounts lie above it, or CAP_DEPTH_MAX derivations; STATE parent's is being revoked. Nothing has
- * changed then.
+ * exo_account_make(slot, parent, frames, first, limit): a new account below `parent` (an ACCOUNT capability
+ * with CONTROL), in frame `first` of the capability `frames` (with WRITE), which must be neither mapped nor
+ * pinned. `limit`: frames that it and all below it may hold; more than its parent's is allowed and useless.
+ * Other kinds have no limit of its own, nothing is guaranteed, and it answers in its parent's time. Its
+ * capability, derived from parent's and with the same rights, is in `slot`. Returns the handle.
+ * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY the frame is mapped, pinned or a kernel object; INVAL limit >=
+ * 2^32; DEPTH ACCOUNT_DEPTH_MAX accounts lie above it, or CAP_DEPTH_MAX derivations; STATE parent's is being
+ * revoked. Nothing has changed then.
  */
 int64_t sys_account_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -265,13 +265,13 @@ static int64_t share_check(const struct account *parent, const struct account *a
 }
 
 /*
- * exo_account_share(parent, account, offset): set limits, guarantees and answering time of an account (an ACCOUNT
- * capability with any right) right below `parent` (with CONTROL), from struct exo_shares at `offset` of the argument
- * frame, a multiple of 8. A limit may be below what is used: then nothing is taken, and nothing more can be had. Demands
- * that a guarantee now forbids end. Returns 0.
- * Errors: CAP, TYPE, RIGHTS; RANGE offset; INVAL it does not lie right below, a guarantee is above its limit, or answer_ns
- * is less than a slice; STATE a guarantee is less than it has promised to accounts below it; QUOTA with the other
- * guarantees below `parent` it would pass parent's. Nothing has changed then.
+ * exo_account_share(parent, account, offset): set limits, guarantees and answering time of an account (an
+ * ACCOUNT capability with any right) right below `parent` (with CONTROL), from struct exo_shares at `offset`
+ * of the argument frame, a multiple of 8. A limit may be below what is used: then nothing is taken, and
+ * nothing more can be had. Demands that a guarantee now forbids end. Returns 0.
+ * Errors: CAP, TYPE, RIGHTS; RANGE offset; INVAL it does not lie right below, a guarantee is above its limit,
+ * or answer_ns is less than a slice; STATE a guarantee is less than it has promised to accounts below it;
+ * QUOTA with the other guarantees below `parent` it would pass parent's. Nothing has changed then.
  */
 int64_t sys_account_share(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Capabilities: what an environment may name. The invariants C1..C6 stand in kernel.h.
+ * Capabilities: what an environment may name. The invariants C1..C7 stand in kernel.h.
  *
  * A table is up to EXO_CAP_FRAMES_MAX frames of the environment's own, 64 slots each. A slot names an object
  * or a range of one, says which rights, and is linked into the tree of derivation by places in the tables
@@ -11,8 +11,8 @@
  * Dropping cuts what was bound through the capability, moves what was derived from it up to its parent and
  * lets its object go. It is restartable: from its first step on the capability is marked as dying and names
  * nothing any more, so that nobody can add to the work. Revoking drops descendants, leaves first, and tells
- * their owners what they lost; meanwhile nothing new is derived below, which a walk up of at most CAP_DEPTH_MAX
- * steps sees, so revocation ends whatever the others do.
+ * their owners what they lost; meanwhile nothing new is derived below, which a walk up of at most
+ * CAP_DEPTH_MAX steps sees, so revocation ends whatever the others do.
  *
  * The idea is seL4's capability derivation tree (there a list in depth-first order; here parent, child and
  * siblings, because deleting must not scan). All that depends on the type of an object stands in one table
@@ -225,7 +225,6 @@ exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t
     exo_pfn_t object, struct exo_cap *parent, uint32_t slot)
 {
 	assert_locked();
-	cap->type = (uint8_t)type;
 	cap->flags = 0;
 	cap->rights = (uint16_t)rights;
 	cap->first = first;
@@ -236,6 +235,7 @@ exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t
 	tree_link(cap, parent);
 	if (types[type].hold)
 		types[type].hold(cap);
+	__atomic_store_n(&cap->type, (uint8_t)type, __ATOMIC_RELEASE);	/* last: see cap_still */
 	return exo_cap_make(slot, cap->generation);
 }
 
@@ -254,13 +254,14 @@ int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget)
 	if (types[cap->type].drop && !types[cap->type].drop(cap, budget))
 		return ERR(AGAIN);
 	tree_unlink(cap);
-	cap->type = EXO_TYPE_NONE;
+	write_once(cap->generation, cap->generation + 1);	/* first: see cap_still */
+	__atomic_store_n(&cap->type, EXO_TYPE_NONE, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	cap->flags = 0;
 	cap->rights = 0;
 	cap->first = 0;
 	cap->count = 0;
 	cap->object = 0;
-	cap->generation++;
 	return 0;
 }
 
@@ -388,8 +389,8 @@ static int64_t derive_extend(const struct exo_cap *source, const struct env *tar
  * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL
  * first or count of a type without ranges, or the child to extend has other rights or another parent; FULL
  * 65535 capabilities cover a frame, or as many name a space; STATE source or one above it is being revoked;
- * DEPTH CAP_DEPTH_MAX derivations; BUSY it is charged to an account from which something is being taken by force
- * (exo_repossess). Nothing has changed then. Cost: about 10 a frame.
+ * DEPTH CAP_DEPTH_MAX derivations; BUSY it is charged to an account from which something is being taken by
+ * force (exo_repossess). Nothing has changed then. Cost: about 10 a frame.
  */
 int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -481,9 +482,9 @@ static void tell_loss(const struct exo_cap *cap)
 
 /*
  * exo_cap_revoke(cap): drop all that was derived from a capability, directly or not, in whatever tables it
- * lies, with all that was bound through it. Who loses one reads it in its abort record. Nothing can be derived
- * below it before that is done. Returns 0, or EXO_EAGAIN: call again. Errors: CAP. Cost: EXO_UNWIND_MAX
- * capabilities, links, or EXO_RANGE_MAX frames.
+ * lies, with all that was bound through it. Who loses one reads it in its abort record. Nothing can be
+ * derived below it before that is done. Returns 0, or EXO_EAGAIN: call again. Errors: CAP. Cost:
+ * EXO_UNWIND_MAX capabilities, links, or EXO_RANGE_MAX frames.
  */
 int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

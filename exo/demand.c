@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Demands: an account whose guarantee is not met asks one that has more than its own to give back. The first half of
- * visible revocation; what happens when nobody answers stands in repossess.c.
+ * Demands: an account whose guarantee is not met asks one that has more than its own to give back. The first
+ * half of visible revocation; what happens when nobody answers stands in repossess.c.
  *
- * A demand is an entry in the account that owes (what, how much is left, by when, for whom) and its number in the
- * account that asks; there is at most one on an account. Whatever that account lets go of counts: the demand shrinks by
- * it, and as much becomes the asking account's *credit*, which nobody else can take (A5). Which frames or slices, only
- * the owner decides.
+ * A demand is an entry in the account that owes (what, how much is left, by when, for whom) and its number in
+ * the account that asks; there is at most one on an account. Whatever that account lets go of counts: the
+ * demand shrinks by it, and as much becomes the asking account's *credit*, which nobody else can take (A5).
+ * Which frames or slices, only the owner decides.
  *
- * Between the two accounts lie others: those above the one that asks must have as much due to them, and those above the
- * one that owes as much too many, up to the first account that both lie below; so nothing reaches across a guarantee at
- * any level. `due` adds credits and demands up along the way, so that accounts that share a guarantee cannot ask for it
- * twice. A guarantee that changes later makes a demand smaller, or ends it.
+ * Between the two accounts lie others: those above the one that asks must have as much due to them, and those
+ * above the one that owes as much too many, up to the first account that both lie below; so nothing reaches
+ * across a guarantee at any level. `due` adds credits and demands up along the way, so that accounts that
+ * share a guarantee cannot ask for it twice. A guarantee that changes later makes a demand smaller, or ends
+ * it.
  *
- * After the repossession protocol of Aegis and the guaranteed and optimistic frames of Nemesis, which had one level.
+ * After the repossession protocol of Aegis and the guaranteed and optimistic frames of Nemesis, which had one
+ * level.
  */
 #include "exo/kernel.h"
 
@@ -280,16 +282,16 @@ static bool demand_due(const struct account *own, const struct account *on, unsi
 }
 
 /*
- * exo_demand(account, what, count): ask an account (an ACCOUNT capability with READ) to give back `count` frames
- * (EXO_TYPE_FRAME) or slices (EXO_TYPE_SLICE), which the caller's own account is guaranteed and does not have. The first
- * environment charged to the account gets EVENT_DEMAND and reads in its abort record what is wanted and by when: in
- * answer_ns of its account from now. What it gives up from now on is kept for the caller's account (`credit`, which
- * can be mapped with the account's frame); when all is, the caller gets EVENT_ANSWERED. The demand ends with the caller.
- * Returns 0.
- * Errors: CAP, TYPE, RIGHTS; INVAL what, count, or an account that lies above or below the own; BUSY another demand is
- * pending on it; STATE so much is not due to the own account, or to one above it, beside what it has, has been given and
- * has asked for; or the account, or one above it, does not have so much beyond its guarantee; FULL EXO_DEMANDS_MAX demands
- * are pending. Nothing has changed then. Cost: about 500.
+ * exo_demand(account, what, count): ask an account (an ACCOUNT capability with READ) to give back `count`
+ * frames (EXO_TYPE_FRAME) or slices (EXO_TYPE_SLICE), which the caller's own account is guaranteed and does
+ * not have. The first environment charged to the account gets EVENT_DEMAND and reads in its abort record what
+ * is wanted and by when: in answer_ns of its account from now. What it gives up from now on is kept for the
+ * caller's account (`credit`, which can be mapped with the account's frame); when all is, the caller gets
+ * EVENT_ANSWERED. The demand ends with the caller. Returns 0.
+ * Errors: CAP, TYPE, RIGHTS; INVAL what, count, or an account that lies above or below the own; BUSY another
+ * demand is pending on it; STATE so much is not due to the own account, or to one above it, beside what it
+ * has, has been given and has asked for; or the account, or one above it, does not have so much beyond its
+ * guarantee; FULL EXO_DEMANDS_MAX demands are pending. Nothing has changed then. Cost: about 500.
  */
 int64_t sys_demand(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

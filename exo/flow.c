@@ -268,7 +268,7 @@ int64_t sys_flow_kick(uint64_t flow_cap, uint64_t a1, uint64_t a2, uint64_t a3, 
 	through = cap_need(env, flow_cap, EXO_TYPE_FLOW, EXO_RIGHT_BIND, &result);
 	if (through) {
 		flow = flow_of(through->object);
-		result = flow->env == env ? flow_kick(flow) : ERR(STATE);
+		result = cap_still(through, flow_cap) && flow->env == env ? flow_kick(flow) : ERR(STATE);
 	}
 	spin_unlock(&flow_lock);
 	return result;

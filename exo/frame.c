@@ -557,7 +557,8 @@ static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn
 			return ERR(BUSY);
 	}
 	if (unlikely(info->frames_promised)) {
-		result = demand_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, pfn == EXO_PFN_ANY ? 1 : count, count);
+		result = demand_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES,
+		    pfn == EXO_PFN_ANY ? 1 : count, count);
 		if (result < 0)
 			return result;
 		count = (uint32_t)result;
@@ -581,8 +582,9 @@ static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn
  * With the handle of an own, underived frame capability with WRITE: frames directly behind its end, as many
  * as are free of `count`; pfn is ANY or that frame's number. Returns how many.
  * count: 1..EXO_TAKE_MAX. Errors: INVAL count, or pfn is not the next; RANGE no memory there; BUSY not free;
- * SLOT; FULL nothing is free, or what is free is promised to accounts that have demanded it; QUOTA; CAP, TYPE, RIGHTS;
- * STATE the capability is derived, or its frames are charged to another account. Nothing has changed then.
+ * SLOT; FULL nothing is free, or what is free is promised to accounts that have demanded it; QUOTA; CAP,
+ * TYPE, RIGHTS; STATE the capability is derived, or its frames are charged to another account. Nothing has
+ * changed then.
  */
 int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -601,8 +603,8 @@ int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
  * (1..EXO_RANGE_MAX); those that no other capability covers are free then. Emptied, it is deleted. Returns
  * count.
  * Errors: CAP, TYPE, RIGHTS; INVAL count; RANGE it has fewer; BUSY one of them is mapped, pinned, a kernel
- * object, or covered by another capability while this one has derived ones, or it is just losing frames by force.
- * Nothing has changed then. Cost: about 40 a frame.
+ * object, or covered by another capability while this one has derived ones, or it is just losing frames by
+ * force. Nothing has changed then. Cost: about 40 a frame.
  */
 int64_t sys_frame_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The exposed pages: their layout, and the fields that never change after boot. All others are written where
- * what they tell happens: frames by frame.c, environments by env.c, slices by cpu.c, flows by flow.c, the
- * clock by the port.
+ * what they tell happens: frames by frame.c, environments by env.c and cpu.c, CPUs by cpu.c and the port,
+ * slices by slice.c, flows by flow.c, the clock by the port.
  *
- * The run is: struct exo_info, CPUs, slices, flows, environments, packed; then, from a frame of its own on, the
- * table of frames, which is by far the largest. frame_init asks for the size, places the run and calls
+ * The run is: struct exo_info, CPUs, slices, flows, environments, packed; then, from a frame of its own on,
+ * the table of frames, which is by far the largest. frame_init asks for the size, places the run and calls
  * info_place. Until then `info` is a stand-in, so that counters and the clock can be used from the first
  * instruction on.
  */

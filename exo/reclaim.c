@@ -2,14 +2,14 @@
 /*
  * Getting frames back that have become kernel objects: environments end, spaces lose their tables.
  *
- * Revoking takes back names and bindings, not objects: a page table stays a page table when nobody can name its frame any
- * more, as objects outlive the capabilities of whoever made them. So the owner of frames, once it is the only one that
- * holds them, says what becomes of the objects in them (exo_frame_reclaim), whoever made these. Repossession does the same
- * to what is charged to an account that owes.
+ * Revoking takes back names and bindings, not objects: a page table stays a page table when nobody can name
+ * its frame any more, as objects outlive the capabilities of whoever made them. So the owner of frames, once
+ * it is the only one that holds them, says what becomes of the objects in them (exo_frame_reclaim), whoever
+ * made these. Repossession does the same to what is charged to an account that owes.
  *
- * What an object is part of goes as a whole: with one table all tables of its space, with one frame of an environment that
- * environment. Flows, accounts and root tables go with the last capability that names them, not before. Steps are
- * bounded and restartable, since both ways of taking apart are.
+ * What an object is part of goes as a whole: with one table all tables of its space, with one frame of an
+ * environment that environment. Flows, accounts and root tables go with the last capability that names them,
+ * not before. Steps are bounded and restartable, since both ways of taking apart are.
  */
 #include "exo/kernel.h"
 
@@ -60,17 +60,18 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
 }
 
 /*
- * exo_frame_reclaim(frames, first, count): take apart the kernel objects that lie in frames [first, first + count) of an
- * underived frame capability with WRITE that is the only one to cover them: environments end (EXO_CAUSE_REPOSSESSED) and
- * are destroyed, spaces lose all their tables but the root and all that is mapped. Returns 0: all are ordinary memory.
- * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL count is 0 or more than EXO_RANGE_MAX; STATE the capability is derived; BUSY
- * others hold one of them: revoke first; AGAIN: call again. Then, when all else is done, BUSY: a root table, a flow or an
- * account lies in one, which goes with the last that names it, or an object that the caller itself lives in. Cost:
- * EXO_UNWIND_MAX links, as env_destroy.
+ * exo_frame_reclaim(frames, first, count): take apart the kernel objects that lie in frames [first, first +
+ * count) of an underived frame capability with WRITE that is the only one to cover them: environments end
+ * (EXO_CAUSE_REPOSSESSED) and are destroyed, spaces lose all their tables but the root and all that is
+ * mapped. Returns 0: all are ordinary memory.
+ * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL count is 0 or more than EXO_RANGE_MAX; STATE the capability is
+ * derived; BUSY others hold one of them: revoke first; AGAIN: call again. Then, when all else is done, BUSY:
+ * a root table, a flow or an account lies in one, which goes with the last that names it, or an object that
+ * the caller itself lives in. Cost: half of EXO_UNWIND_MAX links, and 20 a frame.
  */
 int64_t sys_frame_reclaim(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-	unsigned budget = EXO_UNWIND_MAX;
+	unsigned budget = EXO_UNWIND_MAX / 2;	/* the frames themselves cost as much again */
 	int64_t error, result = 0;
 	struct exo_cap *cap;
 	exo_pfn_t first, i;

@@ -2,33 +2,35 @@
 /*
  * Repossession: taking by force what a demand has not brought in time. The second half of visible revocation.
  *
- * What goes, and in which order, is fixed and known beforehand (exo/disp.h), so an application plans by the slots that
- * it uses. Only underived capabilities are taken from, since derived ones cover nothing else; a capability loses its
- * last frames or slices, and with it lose them all that were derived from it, those first (C2). Environments come in the
- * order of their index, slots from the highest down. There are four passes:
- *   OWN        the account's environments, frames that nobody else holds; kernel objects behind them, EXO_RANGE_MAX at
- *              most, stay, but can be named no more
- *   STRANGERS  all environments, whoever else holds a frame: what is charged to the account, but given away
- *   OBJECTS    the first environment ends and is destroyed, with the objects that it made; then from the start
- *   REST       the objects that others have made of its frames (reclaim.c); then from the start
- * Nothing goes that is charged to an account within its guarantee (demand_allowed), and it stops at once when the demand
- * is met: each frame that becomes free counts by itself (demand_given).
+ * What goes, and in which order, is fixed and known beforehand (exo/disp.h). Only underived capabilities are
+ * taken from; one loses its last frames or slices, and with it lose them all that were derived from it, those
+ * first (C2). Environments come in the order of their index, slots from the highest down, in four passes:
+ *   OWN        the account's environments: what nobody else holds; up to EXO_RANGE_MAX kernel objects behind
+ *              it stay, but can be named no more
+ *   STRANGERS  all environments, whoever else holds it: what is charged to the account, but given away
+ *   OBJECTS    an environment ends and is destroyed, with what it made of frames; then from the start
+ *   REST       what others have made of its frames is taken apart (reclaim.c); then from the start
+ * Nothing goes that is charged to an account within its guarantee (demand_allowed), and it stops at once when
+ * the demand is met: each frame that becomes free counts by itself (demand_given).
  *
- * Every step is bounded; the place reached is kept in the account that owes and is checked when it goes on, because
- * meanwhile tables change. To keep anybody from moving capabilities to where has been searched already, nothing is
- * derived from what is charged to the account while force is at work (demand_frozen).
+ * Every step is bounded; the place reached is kept in the account that owes and is checked when it goes on,
+ * because meanwhile tables change. To keep anybody from moving capabilities to where has been searched
+ * already, nothing is derived from what is charged to the account while force is at work (demand_frozen).
  *
  * After the abort protocol of Aegis; its repossession vector is the abort record with a `spill`.
  */
 #include "exo/kernel.h"
 
-/* A unit of the budget of a call stands for some 100 instructions. */
-#define CALL_UNITS	110
+/* A unit of the budget of a call stands for 100 to 170 instructions. */
+#define CALL_UNITS	72
+#define PAY_MAX		(CALL_UNITS - 8)	/* at once, or it would never be paid */
 #define ENVS_PER_UNIT	8
-#define SLOTS_PER_UNIT	8
+#define SLOTS_PER_UNIT	4
 #define LOOKS_PER_UNIT	8	/* of frames */
+#define CUT_UNITS	7	/* to shorten a capability, beside what it loses */
 #define FRAMES_PER_UNIT	2	/* let go */
 #define SLICES_PER_UNIT	2
+#define REST_LOOKS	128	/* in a call */
 #define SPILL_UNITS	6
 #define SPILL_MAX	8	/* frames that are copied in one go */
 #define FREEZE_SLICES	8
@@ -41,6 +43,7 @@ struct work {
 	struct account_force *force;
 	unsigned kind, type;
 	unsigned budget;
+	uint32_t before;	/* left of the demand when it began */
 	uint32_t dropped;	/* of the demand, because there is nothing to be had */
 };
 
@@ -88,19 +91,20 @@ static bool spill_room(const struct env *env)
 }
 
 /*
- * What an underived capability shall lose in this pass, from force->to on: false if nothing. The budget is checked by
- * the caller; here it is only counted.
+ * What an underived capability shall lose in this pass, from force->to on: false if nothing. The budget is
+ * checked by the caller; here it is only counted.
  */
 static bool choose(struct work *work, const struct exo_cap *cap)
 {
 	const struct account *from = cap->count ? charged(work, cap) : NULL;
+	uint32_t most = EXO_REPOSSESS_MAX - (work->before - work->on->view.demand_left);
 	uint32_t i = cap->count, want, n = 0, behind = 0, slot;
 
 	if (!from || !account_below(from, work->on))
 		return false;
 	want = demand_allowed(work->on, from);
-	if (want > EXO_REPOSSESS_MAX)
-		want = EXO_REPOSSESS_MAX;
+	if (want > most)
+		want = most;
 	if (want > SPILL_MAX && work->kind == EXO_SHARE_FRAMES && spill_room(cap_env(cap, &slot)))
 		want = SPILL_MAX;
 	for (; i && behind < EXO_RANGE_MAX && !ordinary(work, cap->first + i - 1); behind++)
@@ -119,8 +123,8 @@ static bool choose(struct work *work, const struct exo_cap *cap)
 /* --- losing --------------------------------------------------------------------------------------------- */
 
 /*
- * Copy frames that nothing maps any more to the next frames of `spill`, as far as it has room; where it has gone itself
- * or is no ordinary memory, nothing is copied. Returns the first of them.
+ * Copy frames that nothing maps any more to the next frames of `spill`, as far as it has room; where it has
+ * gone itself or is no ordinary memory, nothing is copied. Returns the first of them.
  */
 static uint32_t spill(struct env *env, exo_pfn_t first, uint32_t count)
 {
@@ -133,8 +137,8 @@ static uint32_t spill(struct env *env, exo_pfn_t first, uint32_t count)
 		return EXO_NOT_SPILLED;
 	for (i = 0; i < count && next + i < cap->count; i++) {
 		to = cap->first + next + i;
-		if (info_frame[to].state == EXO_FRAME_OWNED && info_frame[first + i].state == EXO_FRAME_OWNED &&
-		    to - first >= count)
+		if (to - first >= count && info_frame[to].state == EXO_FRAME_OWNED &&
+		    info_frame[first + i].state == EXO_FRAME_OWNED)
 			__builtin_memcpy(pfn_to_virt((exo_pfn_t)to), pfn_to_virt(first + i), EXO_PAGE_SIZE);
 	}
 	abort->spill_next = next + i;
@@ -147,8 +151,9 @@ static void record(struct env *env, const struct exo_loss *loss)
 	struct exo_abort *abort = &env->disp->abort;
 	struct exo_loss *last = &abort->loss[(read_once(abort->lost) - 1) % EXO_LOSSES];
 
-	if (!abort->lost || env_state(env) == EXO_ENV_ENDED || last->what != loss->what || last->why != loss->why ||
-	    last->slot != loss->slot || last->first != loss->first + loss->count ||
+	if (!abort->lost || env_state(env) == EXO_ENV_ENDED || last->what != loss->what ||
+	    last->why != loss->why || last->slot != loss->slot ||
+	    last->first != loss->first + loss->count ||
 	    (last->spilled & loss->spilled) != EXO_NOT_SPILLED) {
 		env_lost(env, loss);
 		return;
@@ -176,7 +181,7 @@ static bool cut_slices(struct work *work, struct exo_cap *top, struct exo_cap *a
 {
 	struct exo_cap whole = *at;
 
-	if (!spend(work, 1 + whole.count / SLICES_PER_UNIT))
+	if (!spend(work, CUT_UNITS + whole.count / SLICES_PER_UNIT))
 		return false;
 	lose(work, at == top, at, first, (uint32_t)(whole.first + whole.count - first));
 	at->first = first;
@@ -187,7 +192,7 @@ static bool cut_slices(struct work *work, struct exo_cap *top, struct exo_cap *a
 	return true;
 }
 
-/* Of what an underived capability is about to lose, give back what need not go: others may have been given meanwhile. */
+/* Of what an underived capability is about to lose, keep what need not go: others may have given meanwhile. */
 static void spare(struct work *work, struct exo_cap *top)
 {
 	exo_pfn_t end = (exo_pfn_t)(top->first + top->count + top->object), pfn = end;
@@ -201,7 +206,7 @@ static void spare(struct work *work, struct exo_cap *top)
 	top->object = end - pfn;
 }
 
-/* All frames from `first` on: they are set apart, so that nothing new is bound to them, cut loose, and let go. */
+/* All frames from `first` on: set apart, so that nothing new is bound to them, cut loose, and let go. */
 static bool cut_frames(struct work *work, struct exo_cap *top, struct exo_cap *at, uint64_t first)
 {
 	uint32_t units, count, slot;
@@ -211,9 +216,10 @@ static bool cut_frames(struct work *work, struct exo_cap *top, struct exo_cap *a
 		at->count -= at->object;
 	}
 	first = at->first + at->count;
-	units = 1 + at->object / FRAMES_PER_UNIT;
+	units = CUT_UNITS + at->object / FRAMES_PER_UNIT;
 	if (at == top && spill_room(cap_env(at, &slot)))
 		units += SPILL_MAX * SPILL_UNITS;
+	units = units < PAY_MAX ? units : PAY_MAX;
 	if (!spend(work, units) || !space_unbind_frames(at, (exo_pfn_t)first, at->object, &work->budget))
 		return false;	/* paid first: what has been searched would be searched anew */
 	if (at == top)
@@ -231,7 +237,8 @@ static bool cut_frames(struct work *work, struct exo_cap *top, struct exo_cap *a
 /* A capability loses all from force->to on; false: budget used up. The demand may be met then. */
 static bool cut(struct work *work, struct exo_cap *top, struct exo_cap *at)
 {
-	uint64_t end = at->first + at->count, first = work->force->to > at->first ? work->force->to : at->first;
+	uint64_t first = work->force->to > at->first ? work->force->to : at->first;
+	uint64_t end = at->first + at->count;
 
 	if (at->type == EXO_TYPE_FRAME && at->object)
 		return cut_frames(work, top, at, first);
@@ -240,7 +247,9 @@ static bool cut(struct work *work, struct exo_cap *top, struct exo_cap *at)
 			;
 	if (first >= end)
 		return true;
-	return at->type == EXO_TYPE_FRAME ? cut_frames(work, top, at, first) : cut_slices(work, top, at, first);
+	if (at->type == EXO_TYPE_FRAME)
+		return cut_frames(work, top, at, first);
+	return cut_slices(work, top, at, first);
 }
 
 void repossess_leave(struct account *on)
@@ -358,11 +367,12 @@ static void table_search(struct work *work, const struct env *env)
 	struct account_force *force = work->force;
 	uint32_t slots = env->cap_frames * EXO_CAPS_PER_FRAME;
 	const struct exo_cap *cap;
-	unsigned i;
 
 	if (force->slot >= slots)
 		force->slot = slots ? slots - 1 : 0;
-	for (i = 0; i < SLOTS_PER_UNIT && force->slot; i++, force->slot--) {
+	for (; force->slot; force->slot--) {
+		if (force->slot % SLOTS_PER_UNIT == 0 && !spend(work, 1))
+			return;
 		cap = cap_slot(env, force->slot);
 		if (cap->type != work->type || cap->parent || !choose(work, cap))
 			continue;
@@ -409,11 +419,11 @@ static void rest(struct work *work)
 	const struct account *from;
 	int64_t error;
 
-	for (i = 0; i < LOOKS_PER_UNIT && work->kind == EXO_SHARE_FRAMES && force->env < info->frames_total;
+	for (i = 0; i < REST_LOOKS && work->kind == EXO_SHARE_FRAMES && force->env < info->frames_total;
 	    i++, force->env++) {
 		from = account_at(frame_table[force->env].account);
-		if (!from || info_frame[force->env].state == EXO_FRAME_OWNED || !account_below(from, work->on) ||
-		    !demand_allowed(work->on, from))
+		if (!from || info_frame[force->env].state == EXO_FRAME_OWNED ||
+		    !account_below(from, work->on) || !demand_allowed(work->on, from))
 			continue;
 		error = reclaim_some((exo_pfn_t)force->env, &budget);
 		if (error == ERR(BUSY) || (!error && budget == EXO_UNWIND_MAX))
@@ -442,6 +452,8 @@ static bool step(struct work *work)
 	if (!spend(work, 1))
 		return false;
 	if (force->pass >= OBJECTS) {
+		if (work->budget < CALL_UNITS - 2)
+			return false;	/* a step there takes a call for itself */
 		force->pass == OBJECTS ? objects(work) : rest(work);
 		return work->budget;
 	}
@@ -471,23 +483,25 @@ static bool overdue(const struct account *on)
 {
 	const struct env *agent = env_by_id(on->asked);
 
-	return arch_now() >= on->view.demand_by || (agent && agent->info->ns - on->asked_ns >= info->slice_ns);
+	return arch_now() >= on->view.demand_by ||
+	    (agent && agent->info->ns - on->asked_ns >= info->slice_ns);
 }
 
 /*
- * exo_repossess(account): take what is left of the caller's demand on an account (an ACCOUNT capability with READ), once
- * its time has passed or the environment that was told has run for a whole slice since. What goes in which order stands
- * above; each loss is recorded in the abort record of the environment that had it. Returns how much has been taken by
- * this call, at most EXO_REPOSSESS_MAX; call again until the demand has ended. Root tables, flows and accounts that somebody
- * names cannot be had; if nothing else is left, the demand ends without them.
- * Errors: CAP, TYPE, RIGHTS; STATE the caller has no demand on it, or its time has not passed; AGAIN nothing was taken
- * yet, work is left. Cost: 15,000 instructions.
+ * exo_repossess(account): take what is left of the caller's demand on an account (an ACCOUNT capability with
+ * READ), once its time has passed or the environment that was told has run for a whole slice since. What goes
+ * in which order stands above; each loss is recorded in the abort record of the environment that had it.
+ * Returns how much has been taken by this call, at most EXO_REPOSSESS_MAX; call again until the demand has
+ * ended. Root tables, flows and accounts that somebody names cannot be had; if nothing else is left, the
+ * demand ends without them.
+ * Errors: CAP, TYPE, RIGHTS; STATE the caller has no demand on it, or its time has not passed; AGAIN nothing
+ * was taken yet, work is left. Cost: 16,000 instructions.
  */
 int64_t sys_repossess(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *env = current_env();
 	struct work work = { .budget = CALL_UNITS };
-	uint32_t before, allowed;
+	uint32_t allowed;
 	struct account *on;
 	struct exo_cap *cap;
 	int64_t error;
@@ -513,10 +527,10 @@ int64_t sys_repossess(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	allowed = demand_allowed(on, on);
 	if (allowed < on->view.demand_left)
 		demand_lessen(on, on->view.demand_left - allowed);
-	before = on->view.demand_left;
-	while (on->demander && step(&work))
+	work.before = on->view.demand_left;
+	while (on->demander && work.before - on->view.demand_left < EXO_REPOSSESS_MAX && step(&work))
 		;
-	if (on->demander && on->view.demand_left == before)
+	if (on->demander && on->view.demand_left == work.before)
 		return ERR(AGAIN);
-	return (int64_t)before - (int64_t)on->view.demand_left - work.dropped;
+	return (int64_t)work.before - (int64_t)on->view.demand_left - work.dropped;
 }

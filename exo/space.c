@@ -378,29 +378,45 @@ static bool maps_one_of(uint64_t entry, uint64_t first, uint64_t end)
 	return pfn < end && first < pfn + (entry & EXO_PTE_LARGE ? EXO_LARGE_FRAMES : 1);
 }
 
+/* Entries that map frames of a range, through whatever capability. */
+static uint32_t maps_of(exo_pfn_t first, uint32_t count)
+{
+	const struct frame *frame = &frame_table[first], *end = frame + count;
+	uint32_t maps = 0;
+
+	for (; frame < end; frame++)
+		maps += frame->maps;
+	return maps;
+}
+
 bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget)
 {
+	uint32_t left = maps_of(first, count);
 	uint64_t *marker = (uint64_t *)pfn_to_virt(space_marker) + cap_ref(cap) % (PT_ENTRIES / 2) * 2;
 	uint64_t range = (uint64_t)first << 32 | count, place = cap->bound, *entry;
 	unsigned looked = 0;
 	struct stale stale;
+	bool large;
 
 	stale_begin(&stale, 0);
 	if (marker[0] == cap_ref(cap) && marker[1] == range)
 		place = marker[NEXT];
 	marker_remove(marker);
-	while (place && *budget) {
+	while (place && left && *budget) {
 		entry = phys_to_virt(place);
 		place = entry[NEXT];
 		if (++looked % SPACE_SEARCH == 0)
 			spend(budget, 1);
-		if (maps_one_of(*entry, first, (uint64_t)first + count))
-			cut(entry, &stale, budget);
+		if (!maps_one_of(*entry, first, (uint64_t)first + count))
+			continue;
+		large = *entry & EXO_PTE_LARGE;
+		cut(entry, &stale, budget);
+		left = large ? maps_of(first, count) : left - 1;
 	}
-	if (place)
+	if (place && left)
 		marker_insert(marker, cap, range, place);
 	space_settle(&stale);
-	return !place;
+	return !place || !left;
 }
 
 /* --- tables --------------------------------------------------------------------------------------------- */

@@ -43,12 +43,15 @@ static inline struct env *server_behind(const struct env *self, exo_cap_t handle
 		return NULL;
 	cap = (struct exo_cap *)pfn_to_virt(self->cap_frame[slot / EXO_CAPS_PER_FRAME]) +
 	    slot % EXO_CAPS_PER_FRAME;
-	if (unlikely(cap->generation != handle >> 32 || (head(cap) & head(&mask)) != head(&wanted)))
+	if (unlikely((head(cap) & head(&mask)) != head(&wanted)))
 		return NULL;
-	*badge = cap->first;
 	env = env_behind(cap);
-	return likely(env && env->cpu == self->cpu && !(env->serving | env->resume) && env->disp->call_entry &&
-	    (env_state(env) == EXO_ENV_ASLEEP || (env_state(env) == EXO_ENV_READY && env != self))) ? env : NULL;
+	if (unlikely(!env || env->cpu != self->cpu || env->serving | env->resume || !env->disp->call_entry ||
+	    (env_state(env) != EXO_ENV_ASLEEP && (env_state(env) != EXO_ENV_READY || env == self))))
+		return NULL;
+	*badge = read_once(cap->first);
+	/* cap_still, and without its fence: what was read has been compared, or is volatile. */
+	return likely(read_once(cap->generation) == (uint32_t)(handle >> 32)) ? env : NULL;
 }
 
 /* The same, with the error. */
@@ -62,7 +65,9 @@ static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_c
 		return NULL;
 	*badge = cap->first;
 	env = env_behind(cap);
-	if (!env || env_state(env) == EXO_ENV_ENDED)
+	if (!cap_still(cap, handle))
+		*error = ERR(CAP);
+	else if (!env || env_state(env) == EXO_ENV_ENDED)
 		*error = ERR(DEAD);
 	else if (env->cpu != self->cpu)
 		*error = ERR(CPU);

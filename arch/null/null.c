@@ -178,7 +178,12 @@ void arch_cpu_interrupt(unsigned index)
 {
 	unsigned own = (unsigned)(null.cpu - null.cpus);
 
+	void (*hook)(unsigned) = null.on_interrupt;
+
 	null.interrupts[index]++;
+	null.on_interrupt = NULL;
+	if (hook)
+		hook(index);
 	null_on(index);
 	cpu_serve(null.cpu->current ? &null.frame[index] : NULL);
 	null_on(own);
@@ -186,6 +191,11 @@ void arch_cpu_interrupt(unsigned index)
 
 void arch_pause(void)
 {
+	void (*hook)(void) = null.on_pause;
+
+	null.on_pause = NULL;
+	if (hook)
+		hook();
 }
 
 /* --- running environments ------------------------------------------------------------------------------- */

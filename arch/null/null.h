@@ -69,6 +69,8 @@ struct null_machine {
 	struct null_kept kept[EXO_CPUS_MAX];
 	struct arch_frame frame[EXO_CPUS_MAX];	/* what an interrupt from another CPU finds in user mode */
 	uint64_t interrupts[EXO_CPUS_MAX];	/* from other CPUs */
+	void (*on_interrupt)(unsigned index);	/* the test's, called once, right before one is served; or NULL */
+	void (*on_pause)(void);			/* likewise, when a CPU waits; or NULL */
 	bool started;			/* arch_cpus_start was called */
 
 	struct exo_info info;		/* the kernel's, before it has placed its own */

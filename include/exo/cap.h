@@ -4,8 +4,8 @@
  *
  * The owner reads what it holds without a call: type, rights, range, generation. The links are the kernel's; they name
  * other slots by place (frame number << 6 | index in the frame) and are of no use to an application.
- * `first` and `count` by type: frame: first frame, frames. slice: cpu << 32 | first slice, slices. entry: badge, 0.
- * Others: 0, 0.
+ * `first` and `count` by type: frame: first frame, frames. slice: cpu << 32 | first slice, slices. entry: badge, and the
+ * high half of the environment's id. env: 0, and the same. Others: 0, 0.
  */
 #ifndef EXO_CAP_H
 #define EXO_CAP_H

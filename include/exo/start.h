@@ -16,7 +16,7 @@
 #define EXO_VA_START	0x12000		/* start record, read-write */
 #define EXO_VA_CAPS	0x20000		/* capability table, read-only, up to 64 frames */
 #define EXO_VA_INFO	0x100000	/* frame 0 of the exposed pages, read-only */
-#define EXO_VA_IMAGE	0x400000	/* programs are linked here */
+#define EXO_VA_IMAGE	0x400000	/* programs with fixed addresses are linked here */
 
 #define EXO_START_MAGIC		0x5452415453584f45	/* "EOXSTART" */
 #define EXO_START_VERSION	1
