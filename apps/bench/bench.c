@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 	}
 	bench_memory();
 	bench_switch();
-	bench_spawn();
 	bench_caps();
+	bench_spawn();
 	return 0;
 }

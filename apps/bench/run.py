@@ -34,6 +34,11 @@ ACCEPTED = os.path.join(SOURCE, "doc", "performance", "bench.tsv")
 PLUGIN = os.path.join(BUILD, "apps", "bench", "insncount.so")
 BATCHES = 5
 WALL_RUNS = 15
+HOSTPAIR = os.path.join(BUILD, "apps", "bench", "hostpair")
+PAIR_RUNS = 9
+PAIR_ROUNDS = 500       # some 5 ms each
+PAIR_OPERATIONS = 300
+PAIR_AIM = 0.9
 REPLY_BYTES = 100
 UDP_BYTES = 22          # 64 bytes with the headers
 UDP_BURST = 16          # the guest answers every sixteenth packet
@@ -118,8 +123,38 @@ def add_lines(figures, text):
             operations = count.pop("operations")
             note = ", ".join("%g %s" % (number / operations, EVENTS[event]) for event, number in count.items()) + " each"
         figures.add(name, int(value), note=note)
-    for name, value in re.findall(r"^bench (\S+) (\d+) frames", done.stdout, re.M):
+    for name, value in re.findall(r"^bench (\S+) (\d+) frames", text, re.M):
         figures.add(name, int(value), "frames")
+
+
+def two_cpus_run(option, *words):
+    """What test/guest/twocpus.c writes with one option."""
+    with tempfile.TemporaryDirectory() as folder:
+        module = os.path.join(folder, "module")
+        with open(os.path.join(BUILD, "test", "guest", "twocpus.uni"), "rb") as program, open(module, "wb") as file:
+            file.write(program.read() + b"\n%s\n" % option.encode("ascii"))
+        done = exo("run", "--boot", "direct", "--smp", "2", "--timeout", "120", *words, "--module", module, timeout=150)
+    if done.returncode != 0:
+        raise SystemExit("bench: twocpus: status %d:\n%s%s" % (done.returncode, done.stdout[-2000:], done.stderr[-1000:]))
+    return done.stdout
+
+
+def two_cpus(figures):
+    """Calls from one CPU to another; and how much faster two CPUs are than one, beside two threads of this computer."""
+    add_lines(figures, two_cpus_run("cross=1", "--icount"))
+    gains = {"host": [], "guest": []}
+    for _ in range(PAIR_RUNS):
+        texts = {"host": subprocess.run([HOSTPAIR, str(PAIR_ROUNDS)], check=True, stdout=subprocess.PIPE).stdout.decode(),
+                 "guest": two_cpus_run("speed=%d" % PAIR_OPERATIONS)}
+        for name, text in texts.items():
+            one, two = map(int, re.search(r"one (\d+) two (\d+)", text).groups())
+            gains[name].append(2 * one / two)
+    gains["ratio"] = [guest / host for guest, host in zip(gains["guest"], gains["host"])]
+    for name, unit in (("host", "times"), ("guest", "times"), ("ratio", "ratio")):
+        figures.add("smp_gain_" + name if name != "ratio" else "smp_ratio", round(statistics.median(gains[name]), 3), unit,
+                    note="median of %d, %.2f to %.2f%s" % (
+                        PAIR_RUNS, min(gains[name]), max(gains[name]),
+                        "; aim at least %g" % PAIR_AIM if name == "ratio" else ""))
 
 
 def boot(figures):
@@ -296,11 +331,11 @@ def text(figures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--accept", action="store_true", help="make these the accepted figures")
-    parser.add_argument("--only", choices=["primitives", "boot", "wall", "http", "packets", "longest", "text"])
+    parser.add_argument("--only", choices=["primitives", "revocation", "smp", "boot", "wall", "http", "packets", "longest", "text"])
     parser.add_argument("--operations", type=int, default=2000, help="per batch, of %d (default 2000)" % BATCHES)
     options = parser.parse_args()
     figures = Figures()
-    parts = {"primitives": primitives, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
+    parts = {"primitives": primitives, "revocation": revocation, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
              "http": lambda f: http(f, options.operations), "longest": longest, "text": text}
     for name, part in parts.items():
         if options.only in (None, name):

@@ -71,6 +71,7 @@ struct conf_program {
 	unsigned slices, guarantee_slices;	/* 0: not given, as in the next line */
 	unsigned limit_slices, limit_envs, limit_flows, limit_rings;
 	int randomize;		/* 1, or 0: it is put where everybody knows */
+	int seal;		/* its executable pages are final */
 	int show_addresses;	/* tell a debugger's user where it lies */
 	const char *demand[CONF_DEMANDS_MAX];	/* names of other programs */
 	unsigned demand_count;

@@ -292,6 +292,11 @@ static int program_randomize(struct reader *r, char *value)
 	return take_yes_no(r, value, &conf_current(r)->randomize);
 }
 
+static int program_seal(struct reader *r, char *value)
+{
+	return take_yes_no(r, value, &conf_current(r)->seal);
+}
+
 static int program_show_addresses(struct reader *r, char *value)
 {
 	return take_yes_no(r, value, &conf_current(r)->show_addresses);
@@ -428,6 +433,7 @@ const struct key conf_program_keys[] = {
 	{ "volume", KEY_MANY, program_volume },
 	{ "main", 0, program_main },
 	{ "randomize", 0, program_randomize },
+	{ "seal", 0, program_seal },
 	{ "show_addresses", 0, program_show_addresses },
 	{ NULL, 0, NULL },
 };

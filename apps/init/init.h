@@ -15,7 +15,7 @@
 struct boot_archive {
 	struct tar tar;
 	const char *module;	/* the whole boot module, mapped read-only */
-	exo_cap_t module_cap;
+	exo_cap_t data_cap, text_cap;	/* its frames with READ, and with READ and EXEC: programs share them */
 	uint64_t at, bytes;	/* of the archive in the module */
 };
 

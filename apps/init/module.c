@@ -18,17 +18,35 @@ static void *memory(uint64_t bytes)
 	return region.start && vm_add(&region) ? (void *)region.start : NULL;
 }
 
+/* The module's frames with fewer rights. */
+static exo_cap_t with_rights(exo_cap_t module, uint64_t rights)
+{
+	uint64_t count = caps_at(exo_cap_slot(module))->count, done = count < EXO_RANGE_MAX ? count : EXO_RANGE_MAX;
+	int64_t cap = caps_derive(module, rights, 0, done), more = 1;
+
+	while (cap > 0 && more > 0 && done < count) {
+		uint64_t part = count - done < EXO_RANGE_MAX ? count - done : EXO_RANGE_MAX;
+		more = exo_cap_derive(module, EXO_CAP_NONE, (uint64_t)cap, rights, done, part);
+		done += more > 0 ? (uint64_t)more : 0;
+	}
+	if (cap <= 0 || more <= 0)
+		init_fail("cannot share the boot module: %s", exo_error_text(cap <= 0 ? cap : more));
+	return (exo_cap_t)cap;
+}
+
 void archive_open(struct boot_archive *archive)
 {
 	uint64_t module_bytes = core_begin->module_bytes;
 	struct tar_error wrong;
 	size_t own;
 
-	archive->module_cap = core_named(EXO_NAME_MODULE);
-	if (!archive->module_cap || !module_bytes)
+	exo_cap_t module = core_named(EXO_NAME_MODULE);
+	if (!module || !module_bytes)
 		init_fail("there is no boot module");
+	archive->data_cap = with_rights(module, EXO_RIGHT_READ);
+	archive->text_cap = with_rights(module, EXO_RIGHT_READ | EXO_RIGHT_EXEC);
 	exo_vaddr_t va = vm_addresses(module_bytes);
-	int64_t error = va ? space_map(va, EXO_MAP_READ, archive->module_cap, 0,
+	int64_t error = va ? space_map(va, EXO_MAP_READ, archive->data_cap, 0,
 				       (uint32_t)(PAGE_UP(module_bytes) / EXO_PAGE_SIZE)) : -EXO_EINVAL;
 	if (error)
 		init_fail("cannot map the boot module of %lu bytes: %s", module_bytes, exo_error_text(error));

@@ -65,13 +65,13 @@ void program_make(struct child *child, const struct conf_program *program, const
 	spawn->name = program->name;
 	spawn->image = image->data;
 	spawn->image_bytes = image->size;
-	spawn->image_cap = archive->module_cap;
+	spawn->image_cap = archive->text_cap;
 	spawn->image_at = (uint64_t)((const char *)image->data - archive->module);
 	spawn->argc = (unsigned)words + 1;
 	spawn->argv = (const char *const *)argv;
 	spawn->envc = 1;
 	spawn->envv = envv;
-	spawn->archive_cap = archive->module_cap;
+	spawn->archive_cap = archive->data_cap;
 	spawn->archive_first = (uint32_t)(archive->at / EXO_PAGE_SIZE);
 	spawn->archive_bytes = archive->bytes;
 	spawn->account = core_named(EXO_NAME_ACCOUNT);
@@ -85,6 +85,7 @@ void program_make(struct child *child, const struct conf_program *program, const
 	spawn->share[EXO_SHARE_RINGS].limit = program->limit_rings;
 	spawn->answer_ns = program->answer_ms * (CORE_SECOND / 1000);
 	spawn->randomize = program->randomize;
+	spawn->seal = program->seal;
 	spawn->grant = child->grant;
 	program_grant(child, EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_WRITE, 0, 0);
 	net_grant(child);

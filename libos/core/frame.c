@@ -39,7 +39,7 @@ static uint32_t held, recycled, reserved;
 static uint32_t spare_slot, low_slot;
 /* Frames for a large program's kernel objects, apart from its runs: from within, they could not be given. */
 static struct frame_run objects;
-static uint32_t objects_used;
+static uint32_t objects_used, objects_apart = OBJECTS_APART;
 /* Which pages of the map are there. */
 static uint64_t map_pages[(META_END - META_MAP) / EXO_PAGE_SIZE / 64 + 1];
 static exo_pfn_t map_hint;
@@ -344,8 +344,10 @@ static bool take_objects(void)
 {
 	uint32_t slot = caps_slot();
 
-	if (!slot || !take_by_number(slot, EXO_TAKE_MAX))
+	if (!slot || !take_by_number(slot, EXO_TAKE_MAX)) {
+		objects_apart = held + held / 4;	/* memory is in pieces: not again soon */
 		return false;
+	}
 	const struct exo_cap *cap = caps_at(slot);
 	objects = (struct frame_run){ caps_handle(slot), (exo_pfn_t)cap->first, cap->count };
 	objects_used = 0;
@@ -356,7 +358,7 @@ static bool take_objects(void)
 bool frame_alloc_object(uint32_t count, struct frame *frame)
 {
 	core_stack();
-	if (held < OBJECTS_APART || count > EXO_TAKE_MAX)
+	if (held < objects_apart || count > EXO_TAKE_MAX)
 		return frame_alloc_run(count, frame);
 	busy++;
 	bool good = objects.count - objects_used >= count || take_objects();

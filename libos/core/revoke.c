@@ -6,8 +6,8 @@
  *    The upcall that brings a new one may change both between any two instructions of a thread: at worst a
  *    little more is given
  * R2 the givers' list is sorted by order
- * R3 records [0, seen) of losses have been read; those that are spilled stand in `spilled` until they are
- *    restored
+ * R3 records [0, seen) of losses have been read, the last of them when its count was last_count; those that
+ *    are spilled stand in `spilled` until they are restored
  */
 #include "libos/core/revoke.h"
 #include <string.h>
@@ -20,7 +20,7 @@ struct revoke_figures revoke_figures;
 
 static struct revoke_giver *givers;
 static uint64_t demand, seen;
-static uint32_t owed;
+static uint32_t owed, last_count;
 static struct {
 	exo_pfn_t lost;
 	uint32_t page;		/* of the spill, + 1; 0: this place is free */
@@ -72,23 +72,45 @@ static void keep_spilled(const struct exo_loss *loss)
 	}
 }
 
+static void count_lost(unsigned what, uint32_t count)
+{
+	if (what == EXO_TYPE_FRAME)
+		revoke_figures.lost_frames += count;
+	else if (what == EXO_TYPE_SLICE)
+		revoke_figures.lost_slices += count;
+}
+
+/* The last record may have grown since it was read: downwards, by what was not spilled. */
+static const struct exo_loss *grown(void)
+{
+	const struct exo_loss *last = &abort_record->loss[(seen - 1) % EXO_LOSSES];
+
+	return seen && *(const volatile uint32_t *)&last->count != last_count ? last : NULL;
+}
+
+static bool have_lost(void)
+{
+	return seen != *(volatile uint64_t *)&abort_record->lost || grown();
+}
+
 static void read_losses(void)
 {
 	uint64_t lost = *(volatile uint64_t *)&abort_record->lost;
+	const struct exo_loss *last = grown();
 
+	if (last && lost - seen < EXO_LOSSES)
+		count_lost(last->what, last->count - last_count);
 	if (lost - seen > EXO_LOSSES) {
 		revoke_figures.unrecorded += lost - seen - EXO_LOSSES;
 		seen = lost - EXO_LOSSES;
 	}
 	for (; seen != lost; seen++) {
 		struct exo_loss loss = abort_record->loss[seen % EXO_LOSSES];
-		if (loss.what == EXO_TYPE_FRAME)
-			revoke_figures.lost_frames += loss.count;
-		else if (loss.what == EXO_TYPE_SLICE)
-			revoke_figures.lost_slices += loss.count;
+		count_lost(loss.what, loss.count);
 		if (loss.what == EXO_TYPE_FRAME && loss.spilled != EXO_NOT_SPILLED)
 			keep_spilled(&loss);
 	}
+	last_count = seen ? abort_record->loss[(seen - 1) % EXO_LOSSES].count : 0;
 	frame_resync();
 }
 
@@ -137,7 +159,7 @@ bool revoke_spill(uint32_t pages)
 
 bool revoke_restore(exo_pfn_t lost, void *to)
 {
-	if (seen != *(volatile uint64_t *)&abort_record->lost)
+	if (have_lost())
 		read_losses();
 	/* The latest: the frame may have come back, and gone again. */
 	for (uint32_t i = REVOKE_SPILL_MAX; i-- > 0;)
@@ -234,7 +256,7 @@ static void answer(void)
 void revoke_poll(void)
 {
 	core_stack();
-	if (seen != *(volatile uint64_t *)&abort_record->lost)
+	if (have_lost())
 		read_losses();
 	look();
 	if (owed)

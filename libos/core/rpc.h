@@ -19,7 +19,7 @@
  * environment id. A session is one such pair; its state is the server's own. A program that hands its entry
  * on makes a second session. Sessions of environments that have ended are used again.
  *
- * Handlers run as [upcall] code (core.h): no FPU, no blocking, no demand-paged memory that may be missing.
+ * Handlers run as [upcall] code (core.h), on a stack of 4 KiB: no FPU, no blocking, no page that may be missing.
  * They may call further (rpc_call, rpc_ask), up to EXO_CHAIN_MAX deep. A client on another CPU (EXO_ECPU)
  * uses the session's channel, if it was given one: the same handlers are then run by a thread of the server,
  * with upcalls off.

@@ -472,6 +472,8 @@ int spawn_make(struct spawn *spawn)
 		failed = load_segment(spawn, &elf, &elf.segment[i]);
 	failed = failed || make_record(spawn, &elf);
 	failed = failed || (spawn->slices && take_slices(spawn));
+	if (!failed && spawn->seal && exo_space_seal(spawn->space) < 0)
+		failed = fail(spawn, "its space cannot be sealed", 0);
 	if (failed)
 		spawn_destroy(spawn);
 	return failed ? -1 : 0;
@@ -488,6 +490,10 @@ void spawn_destroy(struct spawn *spawn)
 
 	if (spawn->env)
 		while (exo_env_destroy(spawn->env) == -EXO_EAGAIN)
+			;
+	/* Who may demand from its account holds a capability that would keep the account's frame. */
+	if (spawn->child_account)
+		while (exo_cap_revoke(spawn->child_account) == -EXO_EAGAIN)
 			;
 	for (unsigned i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
 		if (*caps[i])

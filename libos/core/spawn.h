@@ -32,8 +32,13 @@ struct spawn {
 	const char *name;		/* label in the exposed table and argument 0 of reports */
 	const void *image;		/* an ELF executable in memory ... */
 	size_t image_bytes;
-	exo_cap_t image_cap;		/* ... and the frames in which it lies: congruent pages never */
-	uint64_t image_at;		/* written are mapped from there (byte offset in them), not copied */
+	/*
+	 * ... and the frames in which it lies: congruent pages never written are mapped from there (byte
+	 * offset in them), not copied. The child may have for them whatever rights the capability has: so
+	 * it, and that of the archive, must not have WRITE if others use the same frames.
+	 */
+	exo_cap_t image_cap;
+	uint64_t image_at;
 	unsigned argc, envc;
 	const char *const *argv, *const *envv;
 	exo_cap_t archive_cap;		/* mapped read-only: archive_bytes from frame archive_first on */
@@ -47,6 +52,7 @@ struct spawn {
 					 * stands above, what is guaranteed counts what the creator gives it */
 	uint64_t answer_ns;		/* that its account has to answer a demand; 0: the kernel's own */
 	bool randomize;			/* where it lies: image, archive, heap with stacks */
+	bool seal;			/* no page but those of its text can ever be executed */
 	const struct spawn_grant *grant;
 	unsigned grants;
 	/* Filled by spawn_make. */

@@ -134,6 +134,7 @@ PROGRAM_KEYS = {
     "volume": (parse_volume, True),
     "main": (parse_yes_no, False),
     "randomize": (parse_yes_no, False),
+    "seal": (parse_yes_no, False),
     "show_addresses": (parse_yes_no, False),
 }
 
