@@ -356,7 +356,7 @@ net = share|net = x|port = tcp/80|port = udp/53|port = tcp/0|port = 80|files = /
 files = x|files = /..a|files = /a//./b|volume = a:/b|volume = :/b|volume = a|main = yes|main = no
 guarantee = 2M|guarantee = 9M|guarantee_slices = 3|limit_slices = 2|limit_envs = 7|limit_flows = 0
 limit_rings = 1000|answer = 0.02|answer = 1.0000001|demand = b|demand = z|demand = longname|cpu = 3|cpu = 16
-randomize = no|randomize = yes|randomize = on|show_addresses = yes|limit_env = 3
+randomize = no|randomize = yes|randomize = on|show_addresses = yes|seal = yes|seal = x|limit_env = 3
 main = maybe|# c||  [machine]  |key # = v|\x01|args = \x7f|image = \t x
 """.strip().replace("\n", "|").split("|")
 
@@ -374,11 +374,11 @@ def described(text):
             p.name, p.get("image", p.name), p.get("libos", "uni"), p.get("memory", 0), p.get("slices", 0),
             config.NETS.index(p.get("net", "none")), len(p.get("port", [])), len(p.get("volume", [])),
             ",".join([str(len(args))] + args))
-        out += ";%d,%d,%d,%d,%d,%d,%d,%d,%d,%d" % (
+        out += ";%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d" % (
             p.get("cpu", 0), p.get("guarantee", 0), p.get("guarantee_slices", 0), p.get("limit_slices", 0),
             p.get("limit_envs", 0), p.get("limit_flows", 0), p.get("limit_rings", 0),
             math.ceil(round(p.get("answer", 0) * 1000, 3)), p.get("randomize", conf.machine.get("randomize", True)),
-            p.get("show_addresses", False))
+            p.get("seal", False), p.get("show_addresses", False))
         out += "".join("," + name for name in p.get("demand", []))
     return out
 

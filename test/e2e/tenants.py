@@ -34,18 +34,28 @@ def run(machine, look, hold, status=0):
 def test_plain():
     """nothing said: CPU 0, no slices, no limit, nobody's account"""
     text = run("", "", "")
-    for line in ("cpu 0 slices 0", "rights 0", "envs good", "slice good", "demand CAP"):
+    for line in ("cpu 0 slices 0", "rights 0", "envs good", "slice good", "exec good", "demand CAP"):
         has(text, line + "\n")
 
 
 def test_tenants():
     """CPU, slices, limits; READ on the account that may be demanded from, and a demand that is accepted"""
     text = run("cpus = 2\n", "cpu = 1\nslices = 3\nmemory = 16M\nguarantee = 8M\nlimit_envs = 1\n"
-               "limit_slices = 7\ndemand = batch\n", "memory = 16M\nanswer = 0.1\n")
-    for line in ("cpu 1 slices 3", "rights 1", "envs QUOTA", "slice QUOTA", "demand good"):
+               "limit_slices = 7\nseal = yes\ndemand = batch\n", "memory = 16M\nanswer = 0.1\n")
+    for line in ("cpu 1 slices 3", "rights 1", "envs QUOTA", "slice QUOTA", "exec SEALED", "demand good"):
         has(text, line + "\n")
     text = run("", "demand = batch\nguarantee = 8M\n", "guarantee = 8M\n")
     has(text, "demand STATE\n")
+
+
+def test_end():
+    """who ends first takes its account along, also if another may demand from it"""
+    path = os.path.join(work, "end.conf")
+    with open(path, "w", encoding="ascii") as file:
+        for name, ms, more in (("front", 1500, "demand = top\nguarantee = 4M\nmain = yes\n"), ("top", 1, "")):
+            file.write("[program %s]\nimage = %s\nargs = pause %d\n%s" % (name, TENANT, ms, more))
+    done = guest.exo("run", "-t", 30, "--config", path)
+    same((done.returncode, done.stdout), (0, ""), "outcome (%s)" % done.stderr)
 
 
 def test_too_much():

@@ -3,6 +3,7 @@
  * How a program answers demands and survives losses (libos/core/revoke, libos/core/frame). The kernel's side
  * is played by the test, which writes the abort record and takes frames behind the allocator's back.
  *
+ * Run with: --icount
  * Time limit: 60 s
  */
 #include "libos/core/revoke.h"
@@ -25,7 +26,7 @@ static void demand(uint32_t what, uint32_t count, exo_time_t by)
 
 static exo_time_t soon(void)
 {
-	return core_now() + 100 * MS;
+	return core_now() + 2000 * MS;
 }
 
 /* --- a cache: pages that can be filled again ------------------------------------------------------------ */

@@ -5,7 +5,7 @@
  * needs; one that does not loses what was demanded and no more, gets what was spilled back, and goes on.
  *
  * Runs first: yes
- * Run with: -m 32M
+ * Run with: --icount -m 32M
  * Time limit: 90 s
  */
 #include <exo/account.h>
@@ -17,7 +17,7 @@
 #define LEAVE_FREE	700
 #define WANTED		300
 #define SPILL		64
-#define ANSWER_NS	(100 * MS)
+#define ANSWER_NS	(500 * MS)
 
 /* Words of the page that all see. */
 enum { FULL, ASK, ASKED, TAKEN, FORCED, CHECK, PAGES_LEFT, PAGES_GONE, PAGES_BACK, PAGES_WRONG, GIVEN, LOST,

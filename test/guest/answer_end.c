@@ -5,6 +5,7 @@
  * Without a hook nothing is said.
  *
  * Runs first: yes
+ * Run with: --icount
  * Time limit: 60 s
  */
 #include "test/guest/family.h"

@@ -91,7 +91,7 @@ static void quota(void)
 	is(exo_cap_delete(frames), 0, "the frames go");
 }
 
-/* Guarantees of frames and slices; the rest is not limited. To be used at once: printing uses the argument frame, too. */
+/* Guarantees of frames and slices; no limits. For use at once: printing uses the argument frame, too. */
 static struct exo_shares *shares(uint32_t frames, uint32_t slices)
 {
 	struct exo_shares *want = core_arg(0);
@@ -107,7 +107,8 @@ static struct exo_shares *shares(uint32_t frames, uint32_t slices)
 
 static void share(void)
 {
-	exo_cap_t root = core_named(EXO_NAME_ACCOUNT), frames = take_frames(3), console = core_named(EXO_NAME_CONSOLE);
+	exo_cap_t root = core_named(EXO_NAME_ACCOUNT), frames = take_frames(3),
+		  console = core_named(EXO_NAME_CONSOLE);
 	exo_cap_t weak = (exo_cap_t)caps_derive(root, EXO_RIGHT_READ, 0, 0);
 	uint32_t slot = caps_slot();
 	exo_cap_t outer = made(slot, exo_account_make(slot, root, frames, 0, EXO_UNLIMITED)), inner, other;
@@ -122,8 +123,9 @@ static void share(void)
 	is(space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, frames, 0, 1), -EXO_ESTATE, "but not written");
 	is(view->version, EXO_ACCOUNT_VERSION, "it says what it is");
 	is(exo_account_share(root, outer, (shares(100, 3), 0)), 0, "account_share");
-	ok(view->share[0].guaranteed == 100 && view->share[1].guaranteed == 3 && view->share[2].limit == EXO_UNLIMITED &&
-		view->answer_ns == core_info->slice_ns, "as can be read");
+	ok(view->share[0].guaranteed == 100 && view->share[1].guaranteed == 3 &&
+		view->share[2].limit == EXO_UNLIMITED && view->answer_ns == core_info->slice_ns,
+	    "as can be read");
 	is(exo_account_share(outer, inner, (shares(100, 0), 0)), 0, "handed down");
 	is(view->share[0].promised, 100, "as can be read, too");
 	is(exo_account_share(NO_CAP, outer, (shares(1, 0), 0)), -EXO_ECAP, "share CAP: parent");
@@ -136,19 +138,23 @@ static void share(void)
 	is(exo_account_share(root, outer, ~0ULL - 7), -EXO_ERANGE, "share RANGE: wraps");
 	is(exo_account_share(root, inner, (shares(1, 0), 0)), -EXO_EINVAL, "share INVAL: not right below");
 	is(exo_account_share(root, root, (shares(1, 0), 0)), -EXO_EINVAL, "share INVAL: the root itself");
-	is(exo_account_share(root, outer, (shares(99, 0), 0)), -EXO_ESTATE, "share STATE: less than it has promised");
+	is(exo_account_share(root, outer, (shares(99, 0), 0)), -EXO_ESTATE,
+	    "share STATE: less than it has promised");
 	shares(100, 0)->share[4] = (struct exo_share){ 2, 1 };
 	is(exo_account_share(root, outer, 0), -EXO_EINVAL, "share INVAL: a guarantee above its limit");
 	shares(100, 0)->answer_ns--;
 	is(exo_account_share(root, outer, 0), -EXO_EINVAL, "share INVAL: less than a slice to answer in");
-	is(exo_account_share(outer, inner, (shares(101, 0), 0)), -EXO_EQUOTA, "share QUOTA: more than its parent's");
+	is(exo_account_share(outer, inner, (shares(101, 0), 0)), -EXO_EQUOTA,
+	    "share QUOTA: more than its parent's");
 	is(exo_account_share(root, other, (shares(core_info->frames_memory - 100, 0), 0)), -EXO_EQUOTA,
 	    "share QUOTA: more than is left");
-	is(exo_account_share(root, other, (shares(0, EXO_SLICES * core_info->cpus - 3), 0)), 0, "all slices that are left");
+	is(exo_account_share(root, other, (shares(0, EXO_SLICES * core_info->cpus - 3), 0)), 0,
+	    "all slices that are left");
 	is(exo_account_share(root, outer, (shares(100, 4), 0)), -EXO_EQUOTA, "share QUOTA: slices");
 	is(view->share[0].guaranteed, 100, "nothing has changed");
 	space_map(va, 0, 0, 0, 1);
-	is(exo_cap_delete(inner) | exo_cap_delete(other) | exo_cap_delete(outer) | exo_cap_delete(weak), 0, "they go");
+	is(exo_cap_delete(inner) | exo_cap_delete(other) | exo_cap_delete(outer) | exo_cap_delete(weak), 0,
+	    "they go");
 	is(exo_cap_delete(frames), 0, "and their frames");
 }
 
@@ -170,10 +176,13 @@ static void kinds(void)
 	want->share[EXO_SHARE_ENVS].limit = 1;
 	is(exo_account_share(root, account, 0), 0, "two slices, one environment");
 	is(agent_do(&agent, EXO_CALL_slice_take, 20, 0, 10, 3, 0, 0), -EXO_EQUOTA, "slice_take QUOTA");
-	is(agent_do(&agent, EXO_CALL_slice_take, 20, 0, 10, 2, 0, 0), (int64_t)exo_cap_make(20, 1), "two are there");
-	is(agent_do(&agent, EXO_CALL_slice_take, 21, 0, 20, 1, 0, 0), -EXO_EQUOTA, "slice_take QUOTA: all are used");
+	is(agent_do(&agent, EXO_CALL_slice_take, 20, 0, 10, 2, 0, 0), (int64_t)exo_cap_make(20, 1),
+	    "two are there");
+	is(agent_do(&agent, EXO_CALL_slice_take, 21, 0, 20, 1, 0, 0), -EXO_EQUOTA,
+	    "slice_take QUOTA: all are used");
 	is(agent_do(&agent, EXO_CALL_cap_delete, exo_cap_make(20, 1), 0, 0, 0, 0, 0), 0, "given back");
-	is(agent_do(&agent, EXO_CALL_slice_take, 20, 0, 20, 2, 0, 0), (int64_t)exo_cap_make(20, 2), "taken again");
+	is(agent_do(&agent, EXO_CALL_slice_take, 20, 0, 20, 2, 0, 0), (int64_t)exo_cap_make(20, 2),
+	    "taken again");
 	*(struct exo_env_params *)core_arg(0) = (struct exo_env_params){ .label = "one more" };
 	slot = caps_slot();
 	uint32_t space_slot = caps_slot();
@@ -213,13 +222,14 @@ static void demands(void)
 		return;
 	tiny_account = 0;
 	for (uint32_t i = 0; i < 5; i++)
-		is(agent_do(&two, EXO_CALL_frame_take, 20 + i, EXO_PFN_ANY, 10, 0, 0, 0), (int64_t)exo_cap_make(20 + i, 1),
-		    "it takes 10");
+		is(agent_do(&two, EXO_CALL_frame_take, 20 + i, EXO_PFN_ANY, 10, 0, 0, 0),
+		    (int64_t)exo_cap_make(20 + i, 1), "it takes 10");
 	exo_cap_t from = (exo_cap_t)tiny_grant(&one, owes, 20, EXO_RIGHT_READ),
-		  weak = (exo_cap_t)tiny_grant(&one, owes, 21, 0), own = (exo_cap_t)tiny_grant(&one, due, 22, EXO_RIGHT_READ),
+		  weak = (exo_cap_t)tiny_grant(&one, owes, 21, 0),
+		  own = (exo_cap_t)tiny_grant(&one, due, 22, EXO_RIGHT_READ),
 		  above = (exo_cap_t)tiny_grant(&one, root, 23, EXO_RIGHT_READ);
-#define DEMAND(cap, what, count)	agent_do(&one, EXO_CALL_demand, cap, what, count, 0, 0, 0)
-#define FORCE(cap)			agent_do(&one, EXO_CALL_repossess, cap, 0, 0, 0, 0, 0)
+#define DEMAND(cap, what, count) agent_do(&one, EXO_CALL_demand, cap, what, count, 0, 0, 0)
+#define FORCE(cap)		 agent_do(&one, EXO_CALL_repossess, cap, 0, 0, 0, 0, 0)
 	is(DEMAND(NO_CAP, EXO_TYPE_FRAME, 1), -EXO_ECAP, "demand CAP");
 	is(DEMAND(one.env, EXO_TYPE_FRAME, 1), -EXO_ECAP, "demand CAP: not one's own name");
 	is(DEMAND(weak, EXO_TYPE_FRAME, 1), -EXO_ERIGHTS, "demand RIGHTS");
@@ -251,11 +261,14 @@ static void demands(void)
 		;
 	is(FORCE(from), 20, "repossess: what is left");
 	is(FORCE(from), -EXO_ESTATE, "repossess STATE: it has ended");
-	ok(two.disp->abort.lost == 3 && two.disp->abort.loss[0].slot == 24 && two.disp->abort.loss[0].count == 5 &&
-		two.disp->abort.loss[2].slot == 22 && two.disp->abort.loss[2].count == 5, "the loss is recorded");
+	ok(two.disp->abort.lost == 3 && two.disp->abort.loss[0].slot == 24 &&
+		two.disp->abort.loss[0].count == 5 && two.disp->abort.loss[2].slot == 22 &&
+		two.disp->abort.loss[2].count == 5,
+	    "the loss is recorded");
 	is(tiny_info(&two)->frames, 25, "25 are left");
 	is(core_info->frames_promised, 25, "25 are kept for the one who asked");
-	is(agent_do(&one, EXO_CALL_frame_take, 30, EXO_PFN_ANY, 24, 0, 0, 0), (int64_t)exo_cap_make(30, 1), "who takes 24");
+	is(agent_do(&one, EXO_CALL_frame_take, 30, EXO_PFN_ANY, 24, 0, 0, 0), (int64_t)exo_cap_make(30, 1),
+	    "who takes 24");
 	is(core_info->frames_promised, 1, "one is left");
 	tiny_drop(&one);
 	is(core_info->frames_promised, 0, "none when it ends");

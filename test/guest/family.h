@@ -17,6 +17,7 @@ struct member {
 };
 
 static const void *family_image;
+static exo_cap_t family_image_cap;	/* without WRITE: nobody may raise the rights of text that all share */
 
 /* Until all CPUs run, which may be a little later than the first program; how many there are. */
 static __attribute__((unused)) uint32_t family_cpus(void)
@@ -50,15 +51,18 @@ static __attribute__((unused)) bool family_make(struct member *member, const cha
 {
 	struct spawn *spawn = &member->spawn;
 
-	if (!family_image)
+	if (!family_image) {
+		int64_t cap = caps_derive(core_named(EXO_NAME_MODULE), EXO_RIGHT_READ | EXO_RIGHT_EXEC, 0, 0);
 		family_image = family_map();
+		family_image_cap = cap > 0 ? (exo_cap_t)cap : EXO_CAP_NONE;
+	}
 	family_grant(member, EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_WRITE, 0);
 	member->argv[0] = member->argv[1] = role;
 	member->argv[2] = argument;
 	spawn->name = role;
 	spawn->image = family_image;
 	spawn->image_bytes = core_begin->module_bytes;
-	spawn->image_cap = core_named(EXO_NAME_MODULE);
+	spawn->image_cap = family_image_cap;
 	spawn->argc = argument ? 3 : 2;
 	spawn->argv = member->argv;
 	spawn->grant = member->grant;

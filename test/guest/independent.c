@@ -50,6 +50,7 @@ int main(void)
 	work_begin();
 	operations = call_option("operations", OPERATIONS);
 	how = call_option("mixed", 0) ? WORK_MIXED : WORK_HOT;	/* to show that test/e2e/lines.py sees what is shared */
+	ok(core_info->cpus == WORK_PAIRS && work_cpus(), "two CPUs");
 	for (unsigned i = 0; i < WORK_PAIRS; i++)
 		ok(work_make(&pair[i], i), "a pair on CPU %u", i);
 	ok(go(pair, WARM, how), "both pairs have begun");

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include "libos/core/space.h"
 #include "libos/core/spawn.h"
 #include "libos/core/thread.h"
 #include "tap.h"
@@ -85,6 +86,10 @@ static void rights(void)
 	ok(!writable(&constant) && !writable(functions), "nor are constants that were relocated");
 	ok(writable(table) && writable(&variable), "data is");
 	core_exception(14, before);
+	/* Both lie in frames that all programs of the machine share. */
+	const unsigned rw = EXO_MAP_READ | EXO_MAP_WRITE;
+	ok(space_protect(PAGE_DOWN((uint64_t)one), rw, 1) < 0, "text cannot be made writable");
+	ok(space_protect(core_begin->archive, rw, 1) < 0, "nor can the archive");
 }
 
 /* --- starts --------------------------------------------------------------------------------------------- */

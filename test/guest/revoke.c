@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Revocation as a promise: a tenant that answers loses nothing that it needs, one that ignores everything loses exactly
- * what was demanded, from where it is said to, and still runs; what was spilled reads back; whatever it has disguised its
- * frames as, they come back. And games with capabilities: deep, broad, stale, retyped, in flight.
- * Runs first: yes
+ * Revocation as a promise: a tenant that answers loses nothing that it needs, one that ignores everything
+ * loses exactly what was demanded, from where it is said to, and still runs; what was spilled reads back;
+ * whatever it has disguised its frames as, they come back. And games with capabilities: deep, broad, stale,
+ * retyped, in flight. Runs first: yes
+ * Run with: --icount
  */
 #define TINIES_MAX 40
 #include <exo/account.h>
 #include "test/guest/agent.h"
 
-#define RW	(EXO_RIGHT_READ | EXO_RIGHT_WRITE)
-#define RWX	(RW | EXO_RIGHT_EXEC)
-#define ANSWER	(50 * MS)
-#define MAPPED	0x580000ULL /* where a tiny environment has nothing */
+#define RW     (EXO_RIGHT_READ | EXO_RIGHT_WRITE)
+#define RWX    (RW | EXO_RIGHT_EXEC)
+#define ANSWER (50 * MS)
+#define MAPPED 0x580000ULL /* where a tiny environment has nothing */
 
 /* Two accounts, the first of which is due frames, with an agent that asks for them. */
 static struct tenants {
@@ -69,7 +70,8 @@ static uint32_t force(void)
 
 	while (core_now() < until)
 		;
-	while ((result = agent_do(&t.asks, EXO_CALL_repossess, t.from, 0, 0, 0, 0, 0)) >= 0 || result == -EXO_EAGAIN)
+	while ((result = agent_do(&t.asks, EXO_CALL_repossess, t.from, 0, 0, 0, 0, 0)) >= 0 ||
+	       result == -EXO_EAGAIN)
 		sum += result > 0 ? (uint32_t)result : 0;
 	return sum;
 }
@@ -109,8 +111,8 @@ TINY static void cooperates(uint64_t reasons)
 			    EXO_CALL_frame_give, tiny_word(KEEPS), abort->demand_count, 0, 0, 0, 0);
 		}
 		if (!tiny_word(KEEPS))
-			tiny_word(KEEPS) =
-			    (uint64_t)tiny_call(EXO_CALL_frame_take, 30, EXO_PFN_ANY, 24, 0, 0, 0);
+			tiny_word(KEEPS) = (uint64_t)tiny_call(
+			    EXO_CALL_frame_take, 30, EXO_PFN_ANY, 24, 0, 0, 0);
 		tiny_sleep(EXO_NEVER);
 	}
 }
@@ -128,10 +130,12 @@ static void cooperative(void)
 	is(tenant.word[EVENTS], 1, "it is told");
 	is(tenant.word[GAVE], 14, "and gives 14");
 	ok(t.asks.disp->pending & EXO_EVENT_ANSWERED, "the one who asked is told");
-	is(agent_do(&t.asks, EXO_CALL_repossess, t.from, 0, 0, 0, 0, 0), -EXO_ESTATE, "there is nothing to be forced");
+	is(agent_do(&t.asks, EXO_CALL_repossess, t.from, 0, 0, 0, 0, 0), -EXO_ESTATE,
+	    "there is nothing to be forced");
 	is(tenant.disp->abort.lost, 0, "it has lost nothing else");
 	is(core_info->frames_promised, 14, "14 are kept");
-	is(agent_do(&t.asks, EXO_CALL_frame_take, 30, EXO_PFN_ANY, 14, 0, 0, 0), (int64_t)exo_cap_make(30, 1), "and taken");
+	is(agent_do(&t.asks, EXO_CALL_frame_take, 30, EXO_PFN_ANY, 14, 0, 0, 0), (int64_t)exo_cap_make(30, 1),
+	    "and taken");
 	is(demand(1), -EXO_ESTATE, "nobody asks for what is within its guarantee");
 	tiny_drop(&tenant);
 	end();
@@ -148,13 +152,14 @@ TINY static void hoards(uint64_t reasons)
 
 static bool hoarder_begin(struct tiny *hoarder)
 {
-	if (!ok(tiny_make(hoarder, hoards, 0) && tiny_start(hoarder) && tiny_await(hoarder, EXO_ENV_ASLEEP, 1000),
+	if (!ok(tiny_make(hoarder, hoards, 0) && tiny_start(hoarder) &&
+		    tiny_await(hoarder, EXO_ENV_ASLEEP, 1000),
 		"a hoarder"))
 		return false;
 	return ok((int64_t)tiny_grant(hoarder, hoarder->space, 3, EXO_RIGHT_WRITE) > 0, "with its space");
 }
 
-/* It has two runs, the lower of which is its guarantee, maps all, spills to the lower; it loses exactly what was asked. */
+/* It has two runs, the lower of which is its guarantee, maps all, and loses exactly what was asked. */
 static void ignores(void)
 {
 	struct tiny hoarder;
@@ -212,8 +217,8 @@ static void spilled(void)
 	exo_cap_t mine = 0;
 	int64_t there = exo_cap_derive(core_named(EXO_NAME_ENV), hoarder.env, 50, EXO_RIGHT_GRANT, 0, 0);
 	uint32_t slot = caps_slot(), slot2 = caps_slot();
-	is(agent_do(&hoarder, EXO_CALL_cap_derive, high, (uint64_t)there, slot, RW, 0, 20), (int64_t)caps_handle(slot),
-	    "its frames, seen from here");
+	is(agent_do(&hoarder, EXO_CALL_cap_derive, high, (uint64_t)there, slot, RW, 0, 20),
+	    (int64_t)caps_handle(slot), "its frames, seen from here");
 	mine = caps_handle(slot);
 	for (unsigned i = 0; i < 20; i++) {
 		bad += space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, mine, i, 1) != 0;
@@ -263,12 +268,14 @@ static void disguised(void)
 	own = core_info->frames_free;
 	space = agent_do(&hoarder, EXO_CALL_space_create, 41, run, 0, 0, 0, 0);
 	for (unsigned i = 1; i < 96 && !agent_do(&hoarder, EXO_CALL_space_table, (uint64_t)space,
-			 (uint64_t)i << 39, EXO_LEVEL_512G, run, i, 0); i++)
+					   (uint64_t)i << 39, EXO_LEVEL_512G, run, i, 0);
+	     i++)
 		tables++;
 	is(tables, 95, "95 page tables and a root");
 	is(demand(76), 0, "76 are demanded");
 	is(force(), 76, "and come back");
-	ok(tiny_state(&hoarder) == EXO_ENV_NONE || tiny_state(&hoarder) == EXO_ENV_ENDED, "which has cost its life");
+	ok(tiny_state(&hoarder) == EXO_ENV_NONE || tiny_state(&hoarder) == EXO_ENV_ENDED,
+	    "which has cost its life");
 	ok(core_info->frames_free >= own + 76, "they are free");
 	tiny_drop(&hoarder);
 
@@ -284,14 +291,108 @@ static void disguised(void)
 	    "gets all there is");
 	is(agent_do(&hoarder, EXO_CALL_cap_delete, run, 0, 0, 0, 0, 0), 0, "and alone has it");
 	is(demand(50), 0, "50 are demanded");
-	is(agent_do(&friend, EXO_CALL_cap_derive, exo_cap_make(30, 1), 0, 31, RW, 20, 52), (int64_t)exo_cap_make(31, 1),
-	    "it moves some");
+	is(agent_do(&friend, EXO_CALL_cap_derive, exo_cap_make(30, 1), 0, 31, RW, 20, 52),
+	    (int64_t)exo_cap_make(31, 1), "it moves some");
 	is(force(), 50, "50 come back all the same");
 	ok(friend.disp->abort.lost > 0, "and it is told");
-	is(agent_do(&friend, EXO_CALL_cap_revoke, exo_cap_make(30, 1), 0, 0, 0, 0, 0), 0, "what it had moved goes");
-	is(agent_do(&friend, EXO_CALL_frame_give, exo_cap_make(30, 1), 22, 0, 0, 0, 0), 22, "the rest is still there");
+	is(agent_do(&friend, EXO_CALL_cap_revoke, exo_cap_make(30, 1), 0, 0, 0, 0, 0), 0,
+	    "what it had moved goes");
+	is(agent_do(&friend, EXO_CALL_frame_give, exo_cap_make(30, 1), 22, 0, 0, 0, 0), 22,
+	    "the rest is still there");
 	tiny_drop(&hoarder);
 	tiny_drop(&friend);
+	end();
+}
+
+enum { FROM = 70, COUNT, UNTIL, LONGEST, TAKEN, CALLS, OVER };
+
+/* Demands, waits until the time in word UNTIL, then takes by force and counts the kernel's instructions. */
+TINY static void forces(uint64_t reasons)
+{
+	uint32_t low, high;
+	uint64_t since, took;
+	int64_t result;
+
+	if (tiny_word(FROM) && tiny_word(COUNT)) {
+		tiny_word(OVER) = (uint64_t)tiny_call(
+		    EXO_CALL_demand, tiny_word(FROM), EXO_TYPE_FRAME, tiny_word(COUNT), 0, 0, 0);
+		tiny_word(COUNT) = 0;
+		for (;;)
+			tiny_sleep(tiny_word(UNTIL));
+	}
+	while (tiny_word(FROM) && (reasons & EXO_RUN_TIME)) {
+		__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
+		since = (uint64_t)high << 32 | low;
+		result = tiny_call(EXO_CALL_repossess, tiny_word(FROM), 0, 0, 0, 0, 0);
+		__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
+		took = ((uint64_t)high << 32 | low) - since;
+		tiny_word(CALLS)++;
+		if (result < 0 && result != -EXO_EAGAIN) {
+			tiny_word(FROM) = 0;
+			tiny_word(OVER) = (uint64_t)result;
+			break;
+		}
+		if (took > tiny_word(LONGEST))
+			tiny_word(LONGEST) = took;
+		if (result > 0)
+			tiny_word(TAKEN) += (uint64_t)result;
+	}
+	for (;;)
+		tiny_sleep(tiny_word(FROM) ? tiny_word(UNTIL) : EXO_NEVER);
+}
+
+/* Does the kernel look through everything after each call? Then it takes as long. */
+static bool checked(void)
+{
+	uint32_t low, high;
+	uint64_t since;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
+	since = (uint64_t)high << 32 | low;
+	exo_cap_delete(NO_CAP);
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
+	return ((uint64_t)high << 32 | low) - since > 100000;
+}
+
+/* However much there is to be searched, a call is short: 1,500 frames, mapped, and 600 derived. */
+static void bounded(void)
+{
+	struct tiny hoarder, taker;
+	exo_cap_t run, table, space = exo_cap_make(3, 1);
+	unsigned good = 0;
+
+	if (!begin(3000, 0) || !hoarder_begin(&hoarder))
+		return;
+	run = agent_take(&hoarder, 20, 1500);
+	table = agent_take(&hoarder, 21, 16);
+	volatile struct exo_map *map = (volatile struct exo_map *)hoarder.arg;
+	for (unsigned i = 0; i < 15; i++) {
+		*map = (struct exo_map){ (0x450000 + i % 4 * 0x64000) | EXO_MAP_READ, run, 100 * i, 100, 0 };
+		good += agent_do(&hoarder, EXO_CALL_space_write, space, 0, 1, 0, 0, 0) == 1;
+	}
+	is(good, 15, "1,500 frames, mapped");
+	for (unsigned i = 0; i < 14; i++)
+		good += agent_do(&hoarder, EXO_CALL_cap_table, table, i, 0, 0, 0, 0) > 0;
+	for (unsigned i = 0; i < 600; i++)
+		good += agent_do(&hoarder, EXO_CALL_cap_derive, run, 0, 100 + i, RW, 1499 - i,
+			    i % 2 ? 1 + i / 10 : 1) > 0;
+	is(good, 629, "900 slots, 600 derived");
+	tiny_account = t.due;
+	if (!ok(tiny_make(&taker, forces, 0), "a taker"))
+		return;
+	taker.word[FROM] = (uint64_t)tiny_grant(&taker, t.owes, 20, EXO_RIGHT_READ);
+	taker.word[COUNT] = 1400;
+	taker.word[UNTIL] = core_now() + 2 * ANSWER;
+	tiny_start(&taker);
+	for (exo_time_t limit = core_now() + 5000 * MS; taker.word[FROM] && core_now() < limit;)
+		core_sleep(core_now() + 500 * MS, core_disp->events); /* so that nobody runs in between */
+	is((int64_t)taker.word[OVER], -EXO_ESTATE, "it takes by force until the demand has ended");
+	is(taker.word[TAKEN], 1400, "1,400");
+	ok(taker.word[LONGEST] < 20000 || checked(),
+	    "in %u calls, the longest of which takes %u instructions", (unsigned)taker.word[CALLS],
+	    (unsigned)taker.word[LONGEST]);
+	tiny_drop(&taker);
+	tiny_drop(&hoarder);
 	end();
 }
 
@@ -309,7 +410,8 @@ static void trees(void)
 		return;
 	for (deep = 1; deep < 20; deep++) {
 		for (unsigned i = 0; i < 3; i++)
-			made_here += exo_cap_derive(chain, other.env, 20 + 3 * (deep - 1) % 40 + i, RW, 0, 1) > 0;
+			made_here += exo_cap_derive(
+					 chain, other.env, 20 + 3 * (deep - 1) % 40 + i, RW, 0, 1) > 0;
 		result = caps_derive(chain, RWX, 0, 0);
 		if (result < 0)
 			break;
@@ -323,7 +425,8 @@ static void trees(void)
 	is(result, 0, "revoked");
 	is(info_frame(pfn_of(frames))->holds, 1, "one hold is left");
 	is(other.disp->abort.lost - lost, made_here, "the other reads each loss");
-	const volatile struct exo_loss *loss = &other.disp->abort.loss[(other.disp->abort.lost - 1) % EXO_LOSSES];
+	const volatile struct exo_loss *loss =
+	    &other.disp->abort.loss[(other.disp->abort.lost - 1) % EXO_LOSSES];
 	ok(loss->why == EXO_LOSS_REVOKED && loss->what == EXO_TYPE_FRAME && loss->first == pfn_of(frames),
 	    "and what it was");
 	made_here = 0;
@@ -338,7 +441,28 @@ static void trees(void)
 	is(exo_cap_delete(frames), 0, "the frames go");
 }
 
-/* Entries of an environment go with the capability that they were made through; stale names; what is mapped. */
+/* Slices that were bound through a derived capability are nobody's when that is revoked. */
+static void slices(void)
+{
+	uint32_t slot = caps_slot();
+	exo_cap_t all = made(slot, exo_slice_take(slot, 0, 40, 6)),
+		  part = (exo_cap_t)caps_derive(all, EXO_RIGHT_BIND, 2, 3);
+	struct tiny one;
+
+	if (!ok(all && (int64_t)part > 0 && agent_begin(&one, 0), "slices and whom to bind them to"))
+		return;
+	is(exo_slice_bind(part, one.env), 3, "three are bound");
+	is(info_slice(42)->env, (uint32_t)one.id, "as can be read");
+	while (exo_cap_revoke(all) == -EXO_EAGAIN)
+		;
+	ok(!info_slice(42)->env && info_slice(42)->taken, "revoke unbinds them");
+	is(exo_slice_bind(part, one.env), -EXO_ECAP, "for good");
+	tiny_drop(&one);
+	is(exo_cap_delete(all), 0, "the slices go");
+	ok(!info_slice(42)->taken, "and are free");
+}
+
+/* Entries of an environment go with what they were made through; stale names; what is mapped. */
 static void names(void)
 {
 	exo_cap_t frames = take_frames(8);
@@ -369,8 +493,10 @@ static void names(void)
 	for (unsigned i = 0; i < 40; i++)
 		bad += exo_cap_delete(stale[i]) != -EXO_ECAP || exo_cap_revoke(stale[i]) != -EXO_ECAP ||
 		       exo_cap_derive(stale[i], 0, slot, 0, 0, 1) != -EXO_ECAP;
-	ok(!bad && cap_of(now)->type == EXO_TYPE_FRAME, "none of 40 stale names reaches what is in the slot now");
-	is(exo_cap_derive(now, 0, caps_slot(), EXO_RIGHT_READ, 0, 2), -EXO_ERANGE, "nothing beyond the parent's range");
+	ok(!bad && cap_of(now)->type == EXO_TYPE_FRAME,
+	    "none of 40 stale names reaches what is in the slot now");
+	is(exo_cap_derive(now, 0, caps_slot(), EXO_RIGHT_READ, 0, 2), -EXO_ERANGE,
+	    "nothing beyond the parent's range");
 	is(exo_cap_derive(now, 0, caps_slot(), RW, 0, 1), -EXO_ERIGHTS, "nor its rights");
 	caps_delete(now);
 
@@ -380,7 +506,8 @@ static void names(void)
 	is(exo_account_make(slot, core_named(EXO_NAME_ACCOUNT), frames, 3, 0), -EXO_EBUSY, "account");
 	space_map(va, 0, 0, 0, 1);
 	exo_cap_t space = made(slot, exo_space_create(slot, frames, 3));
-	is(space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, frames, 3, 1), -EXO_ESTATE, "nor is what was retyped mapped to write");
+	is(space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, frames, 3, 1), -EXO_ESTATE,
+	    "nor is what was retyped mapped to write");
 	caps_delete(space);
 	tiny_drop(&server);
 	is(exo_cap_delete(frames), 0, "the frames go");
@@ -425,7 +552,9 @@ int main(void)
 		ignores();
 		spilled();
 		disguised();
+		bounded();
 		trees();
+		slices();
 		names();
 		in_flight();
 		if (round)

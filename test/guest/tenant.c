@@ -3,12 +3,14 @@
  * Prints what its configuration gave it, for test/e2e/tenants.py: CPU, slices, capabilities for the
  * accounts of others, and what its limits and a demand say. Not a test by itself.
  *
- * Usage: tenant look OTHER | tenant hold
+ * Usage: tenant look OTHER | tenant hold | tenant pause MILLISECONDS
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "libos/core/spawn.h"
 #include "libos/core/thread.h"
+#include "libos/vm/vm.h"
 
 #define HELD	100	/* frames of `hold` */
 
@@ -40,6 +42,17 @@ static int64_t make_env(void)
 	return made;
 }
 
+/* A page of its own to be executed. */
+static int64_t executable(void)
+{
+	exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE);
+	struct frame frame;
+
+	if (!frame_alloc_run(1, &frame))
+		return -EXO_EFULL;
+	return space_map(va, EXO_MAP_READ | EXO_MAP_EXEC, frame.cap, frame.first, 1);
+}
+
 static const char *outcome(int64_t error)
 {
 	return error < 0 ? exo_error_name(error) : "good";
@@ -57,6 +70,7 @@ static int look(const char *other)
 	printf("rights %x\n", account ? caps_at(exo_cap_slot(account))->rights : 0);
 	printf("envs %s\n", outcome(make_env()));
 	printf("slice %s\n", outcome(exo_slice_take(caps_slot(), own->cpu, EXO_SLICES - 8, 8)));
+	printf("exec %s\n", outcome(executable()));
 	thread_sleep(core_now() + CORE_SECOND / 5);	/* until it holds something */
 	printf("demand %s\n", outcome(exo_demand(account, EXO_TYPE_FRAME, 1)));
 	return 0;
@@ -70,6 +84,10 @@ int main(int argc, char **argv)
 		return 2;
 	if (argc > 2 && !strcmp(argv[1], "look"))
 		return look(argv[2]);
+	if (argc > 2 && !strcmp(argv[1], "pause")) {
+		thread_sleep(core_now() + (uint64_t)atoi(argv[2]) * (CORE_SECOND / 1000));
+		return 0;
+	}
 	for (unsigned i = 0; i < HELD; i++)
 		if (!frame_alloc(&frame))
 			return 3;

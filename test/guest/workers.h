@@ -18,8 +18,12 @@
 #define WORK_SLEEPS	64	/* one timed sleep for so many operations */
 #define WORK_NAP_NS	2000
 
-/* Words. GO: how many operations have been allowed, in all; DONE: how many were made. */
-enum { WORK_READY, WORK_GO, WORK_DONE, WORK_HOW, WORK_PEER_SLEEPS, WORK_TRAPS, WORK_BAD };
+/*
+ * Words. GO: how many operations have been allowed, in all; DONE: how many were made; BEGAN, ENDED: when the last ones
+ * were; PATIENCE: how long it sleeps until it looks again, in ns.
+ */
+enum { WORK_READY, WORK_GO, WORK_DONE, WORK_BEGAN, WORK_ENDED, WORK_PATIENCE, WORK_HOW, WORK_PEER_SLEEPS, WORK_TRAPS,
+	WORK_BAD };
 /* How. */
 enum { WORK_HOT, WORK_MIXED };
 
@@ -143,8 +147,9 @@ static __attribute__((unused)) _Noreturn void work_worker(void)
 		work_word[WORK_BAD]++;
 	work_word[WORK_READY]++;
 	for (;;) {
-		while (done == work_word[WORK_GO])
-			core_sleep(core_now() + MS / 8, work_events());
+		for (uint64_t events = work_events(); done == work_word[WORK_GO]; events = work_events())
+			core_sleep(core_now() + work_word[WORK_PATIENCE], events);
+		work_word[WORK_BEGAN] = core_now();
 		while (done < work_word[WORK_GO]) {
 			if (work_word[WORK_HOW] == WORK_HOT)
 				work_hot(&own, done);
@@ -152,6 +157,7 @@ static __attribute__((unused)) _Noreturn void work_worker(void)
 				work_mixed(&own, done);
 			done++;
 		}
+		work_word[WORK_ENDED] = core_now();
 		work_word[WORK_DONE] = done;
 	}
 }
@@ -190,6 +196,7 @@ static __attribute__((unused)) bool work_make(struct work_pair *pair, unsigned c
 	if (!pair->page || space_map(at, EXO_MAP_READ | EXO_MAP_WRITE, pair->page, 0, 1))
 		return false;
 	pair->word = (volatile uint64_t *)at;
+	pair->word[WORK_PATIENCE] = MS / 8;
 	if (!work_member(pair, &pair->peer, "peer", cpu))
 		return false;
 	pair->entry = family_entry(&pair->peer, WORK_BADGE);
@@ -203,6 +210,20 @@ static __attribute__((unused)) bool work_make(struct work_pair *pair, unsigned c
 			return false;
 		core_sleep(core_now() + MS / 4, work_events());
 	}
+	return true;
+}
+
+/* False: the other CPUs have not come up. */
+static __attribute__((unused)) bool work_cpus(void)
+{
+	exo_time_t end = core_now() + 5 * CORE_SECOND;
+
+	for (unsigned i = 0; i < WORK_PAIRS; i++)
+		while (((const volatile struct exo_cpu_info *)info_cpu(i))->state != EXO_CPU_RUNS) {
+			if (core_now() > end)
+				return false;
+			core_sleep(core_now() + MS / 4, work_events());
+		}
 	return true;
 }
 

@@ -96,6 +96,39 @@ static void test_orphans(void)
 	is_int(slot(1, 9)->generation, (c >> 32) + 1, "its generation has grown");
 }
 
+/* Who loses something by another's revoking finds it in its abort record; entries go with what they were made through. */
+static void test_losses(void)
+{
+	const struct exo_abort *abort = &world.env[1]->disp->abort;
+	uint64_t before = abort->lost, own = world.env[0]->disp->abort.lost;
+	exo_cap_t a = take(0, 8, 10), b, control, entry;
+
+	b = (exo_cap_t)CALL(0, cap_derive, a, PEER, 9, RWX, 2, 6);
+	CALL(1, cap_derive, b, 0, 10, EXO_RIGHT_READ, 3, 3);
+	CALL(0, cap_derive, a, 0, 9, RWX, 0, 1);
+	is_int(world_finish(0, EXO_CALL_cap_revoke, a, 0), 0, "revoke");
+	is_int((long long)(abort->lost - before), 2, "two losses");
+	ok(abort->loss[before % EXO_LOSSES].slot == 10 && abort->loss[before % EXO_LOSSES].first == slot(0, 8)->first + 5 &&
+	    abort->loss[before % EXO_LOSSES].count == 3 &&
+	    abort->loss[before % EXO_LOSSES].why == EXO_LOSS_REVOKED, "the leaf first");
+	ok(abort->loss[(before + 1) % EXO_LOSSES].slot == 9 && abort->loss[(before + 1) % EXO_LOSSES].count == 6,
+	    "then what it was derived from");
+	ok(world.env[1]->disp->pending & EXO_EVENT_LOST, "it is told");
+	is_int((long long)(world.env[0]->disp->abort.lost - own), 0, "the one who revokes is not");
+	is_int(CALL(0, cap_delete, a), 0, "delete");
+	control = (exo_cap_t)CALL(0, cap_derive, world_handle(0, SLOT_ENV), 0, 8, EXO_RIGHT_CONTROL, 0, 0);
+	entry = (exo_cap_t)CALL(0, entry_make, 9, control, 5);
+	CALL(0, cap_derive, entry, PEER, 9, EXO_RIGHT_EXEC, 0, 0);
+	is_int(world_finish(0, EXO_CALL_cap_revoke, world_handle(0, SLOT_ENV), 0), 0, "revoke an environment's");
+	ok(slot(0, 8)->type == EXO_TYPE_NONE && slot(0, 9)->type == EXO_TYPE_NONE && slot(1, 9)->type == EXO_TYPE_NONE,
+	    "entries made through it are gone");
+	world.env[1]->disp->abort.lost = ~0ULL;	/* whatever stands there */
+	a = take(0, 8, 1);
+	CALL(0, cap_derive, a, PEER, 9, RWX, 0, 1);
+	is_int(world_finish(0, EXO_CALL_cap_revoke, a, 0), 0, "a count of losses that has run over harms nobody");
+	is_int(CALL(0, cap_delete, a), 0, "delete");
+}
+
 static void test_long_ranges(void)
 {
 	uint32_t before = info->frames_free;
@@ -447,6 +480,7 @@ int main(void)
 	world_boot(2000);
 	test_derive_errors();
 	test_orphans();
+	test_losses();
 	test_long_ranges();
 	test_depth_and_full();
 	test_table();

@@ -62,6 +62,7 @@ static void test_good(void)
 			 "answer = 0.05\n"
 			 "demand = two\n"
 			 "randomize = yes\n"
+			 "seal = yes\n"
 			 "show_addresses = yes\n"
 			 "net = own\n"
 			 "port = tcp/80\n"
@@ -94,14 +95,14 @@ static void test_good(void)
 	ok(p->memory == 8 << 20 && p->slices == 12 && p->net == CONF_NET_OWN && p->line == 12, "numbers");
 	ok(p->cpu == 3 && p->guarantee == 4 << 20 && p->guarantee_slices == 2 && p->limit_slices == 12 &&
 	   p->limit_envs == 5 && p->limit_flows == 6 && p->limit_rings == 1000 && p->answer_ms == 50, "shares");
-	ok(p->demand_count == 1 && !strcmp(p->demand[0], "two") && p->randomize && p->show_addresses,
+	ok(p->demand_count == 1 && !strcmp(p->demand[0], "two") && p->randomize && p->seal && p->show_addresses,
 	   "demand, randomisation");
 	ok(p->port_count == 2 && p->port[0].number == 80 && !p->port[0].udp && p->port[1].udp, "ports");
 	ok(!strcmp(p->volume[0].host, "/home/me/a:b") && !strcmp(p->volume[0].guest, "/www"), "volume");
 	p = &c.program[1];
 	ok(!strcmp(p->image, "two") && !strcmp(p->libos, "posix") && !*p->args && !strcmp(p->files, "/") &&
 	   p->net == CONF_NET_NONE && p->memory == 3 << 20, "defaults");
-	ok(!p->cpu && !p->guarantee && !p->demand_count && !p->answer_ms && !p->randomize && c.machine.fixed,
+	ok(!p->cpu && !p->guarantee && !p->demand_count && !p->answer_ms && !p->randomize && !p->seal && c.machine.fixed,
 	   "and the machine's randomize");
 	ok(!read_text("[program a]\n") && c.program[0].randomize, "which is yes");
 }

@@ -101,6 +101,7 @@ static void test_wake(void)
 	sent = null.interrupts[1];
 	is_int(CALL(wake, a.cap), 0, "woken from here");
 	is_int((long long)(null.interrupts[1] - sent), 1, "by one interrupt");
+	ok(!cpus[1]->idle, "which smp_quiet waits for");
 	ok(there_goes_on(0) == NULL_UPCALL && null.message.rdi == EXO_RUN_EVENT, "it runs");
 	ok(a.env->disp->pending & EXO_EVENT_WAKE, "and knows why");
 	is_int(CALL(wake, a.cap), 0, "woken while it runs");
@@ -186,6 +187,85 @@ static void test_move_self(void)
 	sound_everywhere("moved back");
 }
 
+/* What CPU 1's current environment tries while one is on its way to it. */
+static exo_cap_t to_other;
+static struct env *other;
+static int64_t seen_yield;
+
+static int64_t yield_there(void *arg)
+{
+	(void)arg;
+	return sys_yield(to_other, 0, 0, 0, 0, 0);
+}
+
+static void try_other(unsigned index)
+{
+	jmp_buf back;
+
+	memcpy(&back, &null.back, sizeof(back));
+	null_on(index);
+	null.inside = false;
+	seen_yield = null_enter(yield_there, NULL) == NULL_RETURNED ? null.result : 1;
+	null.inside = true;
+	null_on(0);
+	memcpy(&null.back, &back, sizeof(back));
+}
+
+/* Before CPU 1 has heard of it, one that was started or moved there is none of its ready ones. */
+static void test_on_its_way(void)
+{
+	struct child a = child_there(), b = child_there();
+
+	(void)CALL(env_start, a.cap);
+	(void)there_goes_on(0);
+	to_other = (exo_cap_t)CALL(cap_derive, b.cap, a.cap, 9, EXO_RIGHT_WAKE, 0, 0);
+	other = b.env;
+	null.on_interrupt = try_other;
+	is_int(CALL(env_start, b.cap), 0, "started");
+	is_int(seen_yield, ERR(STATE), "yield to it before it is there: STATE");
+	(void)CALL(env_move, b.cap, 0);
+	null.on_interrupt = try_other;
+	is_int(CALL(env_move, b.cap, 1), 0, "moved back and forth");
+	is_int(seen_yield, ERR(CPU), "yield to it before it has come: CPU");
+	sound_everywhere("on its way");
+}
+
+/* CPU 1 has the kernel lock, ends who would run next on CPU 0, and gives the lock back. */
+static void end_other(void)
+{
+	null_on(1);
+	env_end(other, EXO_CAUSE_DESTROYED, 0, 0);
+	kernel_unlock();
+	null_on(0);
+}
+
+/* Whoever is to lose its slices makes its CPU wait for the lock; nobody who was chosen before runs then. */
+static void test_end_while_waiting(void)
+{
+	struct child a = child_start();
+	exo_cap_t slices = (exo_cap_t)CALL(slice_take, free_slot(), 0, 2, 1);
+	unsigned i;
+
+	(void)CALL(slice_bind, slices, a.cap);
+	a.env->disp->end_entry = 0x900000;
+	other = here.current;
+	for (i = 0; i < 3 * EXO_SLICES && here.lent != a.env; i++) {
+		here.current->disp->off = EXO_OFF_NO;
+		null.now = null.timer;
+		(void)interrupt_at(0x400000);
+	}
+	ok(here.lent == a.env && here.current == a.env, "told to go");
+	a.env->disp->off = EXO_OFF_NO;
+	a.env->overstays = EXO_OVERSTAYS_MAX - 1;
+	(void)kernel_lock_ticket();
+	null.on_pause = end_other;
+	null.now = null.timer;
+	(void)interrupt_at(0x400000);
+	ok(!null.on_pause && a.env->disp->abort.lost == 1, "it loses its slice");
+	ok(env_state(other) == EXO_ENV_ENDED && here.current == a.env, "who has ended meanwhile does not run");
+	sound_everywhere("waiting for the lock");
+}
+
 /* Random starts, sleeps, wakes, moves and ends on both CPUs. */
 static void test_random(void)
 {
@@ -252,6 +332,8 @@ int main(void)
 	fresh(test_end);
 	fresh(test_move);
 	fresh(test_move_self);
+	fresh(test_on_its_way);
+	fresh(test_end_while_waiting);
 	fresh(test_random);
 	return done();
 }
