@@ -20,7 +20,8 @@ __attribute__((weak)) void debug_check(void);
 
 #define BIT(name)	(1ULL << EXO_CALL_##name)
 #define WITHOUT_LOCK	(BIT(null) | BIT(env_fsbase) | BIT(yield) | BIT(sleep) | BIT(call) | BIT(reply) | BIT(send) | \
-	BIT(wake) | BIT(flow_kick))
+	BIT(wake) | BIT(flow_kick) | \
+	BIT(console_write))
 _Static_assert(EXO_CALL_COUNT <= 64, "a bit for each call");
 
 #define CALL_LOCKED(nr, name, args, names, rights, meaning) \

@@ -276,11 +276,10 @@ struct env *cap_env(const struct exo_cap *cap, uint32_t *slot)
 {
 	cap_ref_t ref = cap_ref(cap);
 	struct env *env = pfn_to_virt(frame_table[ref >> 6].object);
-	uint32_t i;
+	uint32_t which = frame_table[ref >> 6].level;
 
-	for (i = 0; env->cap_frame[i] != ref >> 6; i++)
-		kassert(i < env->cap_frames);
-	*slot = i * EXO_CAPS_PER_FRAME + (uint32_t)(ref % EXO_CAPS_PER_FRAME);
+	kassert(env->cap_frame[which] == ref >> 6);
+	*slot = which * EXO_CAPS_PER_FRAME + (uint32_t)(ref % EXO_CAPS_PER_FRAME);
 	return env;
 }
 
@@ -293,6 +292,7 @@ void cap_table_add(struct env *env, exo_pfn_t pfn)
 	for (i = 0; i < EXO_CAPS_PER_FRAME; i++)
 		cap[i].generation = 1;
 	frame_retype(pfn, EXO_FRAME_CAPS, env->self);
+	frame_table[pfn].level = (uint8_t)env->cap_frames;
 	env->cap_frame[env->cap_frames++] = pfn;
 }
 
@@ -507,6 +507,8 @@ int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 			return ERR(AGAIN);
 	}
 	cap->flags &= (uint8_t)~CAP_REVOKING;
+	if (cap->type == EXO_TYPE_ENV || cap->type == EXO_TYPE_ENTRY)
+		smp_quiet();	/* nobody is on the way through one of them any more */
 	return 0;
 }
 

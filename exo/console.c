@@ -2,8 +2,12 @@
 /*
  * The console, as plain as the device: bytes go out in the order of the calls, and mean nothing to the
  * kernel. And the machine as a whole, which can only be stopped.
+ *
+ * A serial port is slow, so the console has a lock of its own: only those wait for it who write to it.
  */
 #include "exo/kernel.h"
+
+static struct spinlock console_lock;
 
 int64_t sys_console_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -20,7 +24,9 @@ int64_t sys_console_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, ui
 		return ERR(RANGE);
 	if (a2 > EXO_CONSOLE_MAX)
 		a2 = EXO_CONSOLE_MAX;
+	spin_lock(&console_lock);
 	arch_console_write(bytes, a2);
+	spin_unlock(&console_lock);
 	return (int64_t)a2;
 }
 

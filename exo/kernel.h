@@ -107,7 +107,7 @@ struct frame {			/* the kernel's part; the rest is info_frame[pfn] */
 	uint32_t object;	/* TABLE: root frame of its space; LINKS: see space.c; others: owning object */
 	uint32_t account;	/* frame of the account that is charged; 0: none */
 	uint16_t pins;		/* reasons why it must not change hands; root tables: see space.c */
-	uint8_t level;		/* TABLE: 1..4, and see spaces.h */
+	uint8_t level;		/* TABLE: 1..4, and see spaces.h; CAPS: which of the env's table it is */
 	uint8_t flags;		/* TABLE: see spaces.h */
 };
 extern struct frame *frame_table;		/* [k] */
@@ -665,23 +665,22 @@ static inline void kernel_unlock(void)
 #define assert_locked()	((void)0)
 #endif
 
-/* A short lock that nobody waits for another CPU under. */
+/* A short lock that nobody waits for another CPU under; first come, first served, too: interrupts wait for it. */
 struct spinlock {
-	uint32_t held;
+	uint32_t next;
+	uint32_t serving;
 };
-static inline bool spin_try(struct spinlock *lock)
-{
-	return !__atomic_exchange_n(&lock->held, 1, __ATOMIC_ACQUIRE);
-}
-void spin_lock_slowly(struct spinlock *lock);
+void spin_lock_slowly(struct spinlock *lock, uint32_t ticket);
 static inline void spin_lock(struct spinlock *lock)
 {
-	if (unlikely(!spin_try(lock)))
-		spin_lock_slowly(lock);
+	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_ACQUIRE);
+
+	if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
+		spin_lock_slowly(lock, ticket);
 }
 static inline void spin_unlock(struct spinlock *lock)
 {
-	__atomic_store_n(&lock->held, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
 }
 
 /* Have another CPU do something and wait until it is done; on this one it is done at once. Kernel lock held. */

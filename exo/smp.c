@@ -53,9 +53,9 @@ bool kernel_trylock(void)
 	    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-out_of_line void spin_lock_slowly(struct spinlock *lock)
+out_of_line void spin_lock_slowly(struct spinlock *lock, uint32_t ticket)
 {
-	while (__atomic_load_n(&lock->held, __ATOMIC_RELAXED) || !spin_try(lock))
+	while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)
 		arch_pause();
 }
 
@@ -226,7 +226,7 @@ void cpu_serve(struct arch_frame *frame)
 	exo_time_t now = arch_now();
 
 	here.info->asked++;
-	if (here.wakes && storm(&here.wakes_from, &here.wakes_count, STORM_WAKES, now)) {
+	if (!here.wakes_quiet && here.wakes && storm(&here.wakes_from, &here.wakes_count, STORM_WAKES, now)) {
 		__atomic_store_n(&here.wakes_quiet, true, __ATOMIC_SEQ_CST);
 		cpu_timer_need(here.wakes_from + STORM_NS);
 	} else {

@@ -42,6 +42,7 @@ struct device {
 	void (*watch)(struct device *device);
 	/* There was more than one batch, so interrupts are off: go on when `due` has come / at once. */
 	exo_time_t due;			/* EXO_NEVER: interrupts are on */
+	bool hurried;			/* [a] an idle CPU is about to: the others need not; resume() clears it */
 	void (*resume)(struct device *device);
 	void (*hurry)(struct device *device);
 	/* The flow's binding ends: pin the frames that are still on their way until they come back, and forget it. */

@@ -54,7 +54,8 @@ void device_timer(exo_time_t now)
 void device_idle(void)
 {
 	for (unsigned i = 0; i < device_count; i++) {
-		if (devices[i]->due != EXO_NEVER)
+		if (read_once(devices[i]->due) != EXO_NEVER &&
+		    !__atomic_exchange_n(&devices[i]->hurried, true, __ATOMIC_RELAXED))
 			devices[i]->hurry(devices[i]);
 	}
 }

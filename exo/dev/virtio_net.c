@@ -257,6 +257,7 @@ static void net_batch(struct device *device)
 	exo_time_t start = arch_now(), end;
 	bool behind;
 
+	device->hurried = false;
 	net_reclaim(device);
 	behind = net_receive(net, start) || (net->watching && virtqueue_pending(&net->tx)) || net->orphans_back;
 	if (!behind && device->due != EXO_NEVER) {
