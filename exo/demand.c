@@ -281,13 +281,23 @@ static bool demand_due(const struct account *own, const struct account *on, unsi
 	return true;
 }
 
+/* Whoever asked has neither been given nor taken it by force, though it could for as long as it had to wait. */
+static bool lapsed(const struct account *on)
+{
+	exo_time_t now = arch_now();
+
+	return now >= on->view.demand_by && now - on->view.demand_by >= on->view.answer_ns &&
+	    now >= on->force.until;
+}
+
 /*
  * exo_demand(account, what, count): ask an account (an ACCOUNT capability with READ) to give back `count`
  * frames (EXO_TYPE_FRAME) or slices (EXO_TYPE_SLICE), which the caller's own account is guaranteed and does
  * not have. The first environment charged to the account gets EVENT_DEMAND and reads in its abort record what
  * is wanted and by when: in answer_ns of its account from now. What it gives up from now on is kept for the
  * caller's account (`credit`, which can be mapped with the account's frame); when all is, the caller gets
- * EVENT_ANSWERED. The demand ends with the caller. Returns 0.
+ * EVENT_ANSWERED. The demand ends with the caller, or when another asks and its time has passed twice without
+ * anything being taken by force. Returns 0.
  * Errors: CAP, TYPE, RIGHTS; INVAL what, count, or an account that lies above or below the own; BUSY another
  * demand is pending on it; STATE so much is not due to the own account, or to one above it, beside what it
  * has, has been given and has asked for; or the account, or one above it, does not have so much beyond its
@@ -310,8 +320,10 @@ int64_t sys_demand(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
 		return ERR(INVAL);
 	if (account_below(own, on) || account_below(on, own))
 		return ERR(INVAL);
-	if (on->demander)
+	if (on->demander && !lapsed(on))
 		return ERR(BUSY);
+	if (on->demander)
+		demand_end(on, false);
 	kind = a1 == EXO_TYPE_FRAME ? EXO_SHARE_FRAMES : EXO_SHARE_SLICES;
 	if (!demand_due(own, on, kind, (uint32_t)a2))
 		return ERR(STATE);
