@@ -36,8 +36,8 @@ BATCHES = 5
 WALL_RUNS = 15
 HOSTPAIR = os.path.join(BUILD, "apps", "bench", "hostpair")
 PAIR_RUNS = 9
-PAIR_ROUNDS = 500       # some 5 ms each
-PAIR_OPERATIONS = 300
+PAIR_ROUNDS = 5000      # some 50 ms each: schedulers need a while to spread threads
+PAIR_OPERATIONS = 800
 PAIR_AIM = 0.9
 REPLY_BYTES = 100
 UDP_BYTES = 22          # 64 bytes with the headers
@@ -46,7 +46,7 @@ AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh"
         "map_100": 5000, "map_100_run": 2500, "prot1": 250, "unprot1": 250, "prot100": 3000, "unprot100": 3000,
         "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250,
         "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
-        "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 65536}
+        "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 98304}
 
 EVENTS = {"switches": "space switches", "invalidations": "TLB invalidations", "calls": "calls"}
 
@@ -224,7 +224,7 @@ def measure(figures, name, counter, operation, operations, kernel=True):
 def read_reply(connection, size):
     data = b""
     while len(data) < size:
-        part = connection.recv(65536)
+        part = connection.recv(98304)
         if not part:
             raise SystemExit("bench: the server closed the connection early: %r" % data[:200])
         data += part
@@ -247,7 +247,7 @@ def http(figures, operations):
                         with socket.create_connection(address, 5) as connection:
                             connection.sendall(head + b"Connection: close\r\n\r\n")
                             reply = b""
-                            while part := connection.recv(65536):
+                            while part := connection.recv(98304):
                                 reply += part
                         if reply:
                             break
@@ -261,14 +261,14 @@ def http(figures, operations):
                     for _ in range(count):
                         with socket.create_connection(address, 20) as connection:
                             connection.sendall(head + b"Connection: close\r\n\r\n")
-                            while connection.recv(65536):
+                            while connection.recv(98304):
                                 pass
 
                 with socket.create_connection(address, 20) as kept:
                     kept.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     kept.sendall(head + b"\r\n")
                     time.sleep(0.5)
-                    size = len(kept.recv(65536))
+                    size = len(kept.recv(98304))
 
                     def keepalive(count):
                         for _ in range(count):
