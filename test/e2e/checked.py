@@ -40,6 +40,7 @@ RUNS = [
     ("call_cpu", "-m 16M", ""),
     ("call_machine", "-m 16M", ""),
     ("fuzz", "-m 8M --smp 2", "calls=1000000" if LONG else "calls=10000"),
+    ("space_cpus", "-m 16M --smp 2", ""),
     ("smp_races", "-m 12M --smp 2", "rounds=5000 slow=20" if LONG else "rounds=50 slow=20"),
 ]
 

@@ -18,6 +18,7 @@
 #define OPERATIONS_MAX	400
 
 static const uint8_t *at, *end;
+static unsigned calls_made, calls_done;
 
 static uint64_t byte(void)
 {
@@ -131,7 +132,8 @@ static void call(void)
 		return;
 	for (i = 0; i < 6; i++)
 		a[i] = i < strlen(letters[nr]) ? argument(letters[nr][i]) : 0;
-	(void)null_call((unsigned)nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+	calls_made++;
+	calls_done += null_call((unsigned)nr, a[0], a[1], a[2], a[3], a[4], a[5]) != NULL_RETURNED || null.result >= 0;
 }
 
 /* Descriptors, parameters, claims: whatever words of its argument frame mean. */
@@ -173,6 +175,7 @@ static void operation(void)
 		(void)null_enter(interrupted, here.current ? &frame : NULL);
 	} else if (what < 12) {
 		vector = byte() % 32;
+		here.current->disp->off = vector % 8 ? EXO_OFF_YES : EXO_OFF_NO;	/* seldom its end */
 		(void)null_enter(exception, &frame);
 	} else if (what < 20) {
 		scribble();
@@ -225,6 +228,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (i = 0; i < null.cpu_count; i++) {
 		null_on(i);
 		(void)null_enter(dispatch, NULL);
+	}
+	for (i = 0; i < WORLD_ENVS; i++) {
+		world.env[i]->disp->run_entry = world.env[i]->disp->off_entry = world.env[i]->disp->call_entry = 0x400000;
+		world.env[i]->disp->upcall_sp = world.env[i]->disp->off_sp = world.env[i]->disp->call_sp = 0x500000;
 	}
 	null_on(0);
 	for (i = 0; i < 8 && null.cpu_count > 1 && here.current != world.env[2]; i++)

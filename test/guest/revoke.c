@@ -341,17 +341,21 @@ TINY static void forces(uint64_t reasons)
 		tiny_sleep(tiny_word(FROM) ? tiny_word(UNTIL) : EXO_NEVER);
 }
 
+static inline uint64_t count(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
+	return (uint64_t)high << 32 | low;
+}
+
 /* Does the kernel look through everything after each call? Then it takes as long. */
 static bool checked(void)
 {
-	uint32_t low, high;
-	uint64_t since;
+	uint64_t since = count();
 
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
-	since = (uint64_t)high << 32 | low;
 	exo_cap_delete(NO_CAP);
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high)::"memory");
-	return ((uint64_t)high << 32 | low) - since > 100000;
+	return count() - since > 100000;
 }
 
 /* However much there is to be searched, a call is short: 1,500 frames, mapped, and 600 derived. */
@@ -429,6 +433,18 @@ static void trees(void)
 	    &other.disp->abort.loss[(other.disp->abort.lost - 1) % EXO_LOSSES];
 	ok(loss->why == EXO_LOSS_REVOKED && loss->what == EXO_TYPE_FRAME && loss->first == pfn_of(frames),
 	    "and what it was");
+	made_here = 0;
+	uint64_t longest = 0, took;
+	for (unsigned i = 0; i < 40; i++)
+		made_here += exo_cap_derive(frames, other.env, 20 + i, RW, 0, 4) > 0;
+	do {
+		took = count();
+		result = exo_cap_revoke(frames);
+		took = count() - took;
+		longest = took > longest ? took : longest;
+	} while (result == -EXO_EAGAIN);
+	ok(made_here == 40 && (longest < 20000 || checked()), "40 losses of another's: %u instructions at most",
+	    (unsigned)longest);
 	made_here = 0;
 	for (unsigned i = 0; i < 1000; i++)
 		made_here += caps_derive(frames, EXO_RIGHT_READ, i % 4, 1) > 0;

@@ -107,7 +107,7 @@ static void race(unsigned round)
 	is(exo_env_move(other.env, 1), 0, "on another CPU");
 	tiny_start(&other);
 	exo_cap_t from = (exo_cap_t)tiny_grant(&agent, owes, 20, EXO_RIGHT_READ);
-	for (exo_time_t end = core_now() + 1000 * MS; core_now() < end && demands < 40;) {
+	for (exo_time_t end = core_now() + 12000 * MS; core_now() < end && demands < 8;) {
 		result = agent_do(&agent, EXO_CALL_demand, from, EXO_TYPE_FRAME, ASKED, 0, 0, 0);
 		if (result == -EXO_ESTATE)
 			continue; /* it has not so much yet */

@@ -373,7 +373,7 @@ static void killed(unsigned rounds)
 			printf("# round %u: %u free, %u before\n", i, after.free, before.free);
 	}
 	ok(made_count == rounds && !bad, "%u killed at any moment on two CPUs: nothing of them is left", made_count);
-	ok(done > rounds / 2, "they had done some work: %lu rounds", (long)done);
+	ok(done > (slow > 1 ? 0 : rounds / 2), "they had done some work: %lu rounds", (long)done);
 }
 
 /* What is derived for it is revoked while it uses it. */
@@ -406,7 +406,7 @@ static void revoke_against_use(unsigned rounds)
 
 int main(void)
 {
-	uint64_t seed = call_option("seed", 1), rounds = call_option("rounds", call_option("long", 0) ? 20000 : 1000);
+	uint64_t seed = call_option("seed", 1), rounds = call_option("rounds", call_option("long", 0) ? 10000 : 1000);
 	struct books before;
 	exo_cap_t kept;
 

@@ -121,7 +121,7 @@ static void work_mixed(const struct work_own *own, uint64_t i)
 {
 	volatile uint64_t sum = i;
 
-	for (unsigned k = 0; k < 3000; k++)
+	for (unsigned k = 0; k < 30000; k++)
 		sum = sum * 6364136223846793005ULL + 1442695040888963407ULL;
 	work_store(own->region.start);
 	work_transfer(own, i);

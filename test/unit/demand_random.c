@@ -14,6 +14,7 @@ static const unsigned parent_of[TENANTS] = { ROOT, ROOT, 0, 0, 1, 1 };
 static struct {
 	uint32_t has[SLOTS], base, guaranteed, credit;
 	bool asked;
+	exo_time_t due_at;
 	unsigned by;
 	uint32_t left;
 } model[TENANTS + 1];
@@ -217,6 +218,7 @@ static bool step_demand(unsigned i)
 {
 	unsigned on = below(TENANTS), tries;
 	uint32_t count = 1 + below(below(4) ? 12 : 60);
+	bool old;
 	int64_t result, wanted = 0;
 
 	for (tries = 0; below(4) && tries < 20; tries++) { /* look for one that can be made */
@@ -226,18 +228,21 @@ static bool step_demand(unsigned i)
 		    model_demandable(i, on, count))
 			break;
 	}
+	old = null.now >= model[on].due_at + ANSWER && null.now >= account_of(on)->force.until;
 	result = AS(i, demand, handle(i, T_ACCOUNT + on), EXO_TYPE_FRAME, count);
-
 	if (model_under(i, on) || model_under(on, i))
 		wanted = ERR(INVAL);
-	else if (model[on].asked)
+	else if (model[on].asked && !old)
 		wanted = ERR(BUSY);
-	else if (!model_demandable(i, on, count))
+	else if (model[on].asked)
+		model[on].asked = false, model[on].left = 0;
+	if (!wanted && !model_demandable(i, on, count))
 		wanted = ERR(STATE);
 	if (!wanted) {
 		model[on].asked = true;
 		model[on].by = i;
 		model[on].left = count;
+		model[on].due_at = null.now + ANSWER;
 	}
 	return result == wanted;
 }

@@ -462,6 +462,22 @@ static void test_others_objects(void)
 	is_int(world_finish(0, EXO_CALL_cap_delete, frames, 0), 0, "they can be dropped");
 }
 
+/* Who has asked and then does nothing does not keep others from asking. */
+static void test_lapse(void)
+{
+	world_tenants(900, 100, 10);
+	is_int(share(world_handle(0, SLOT_ACCOUNT), world_handle(0, 22), 50, 0), 0, "a third is due some, too");
+	take(1, 20, 80);
+	is_int(AS(0, demand, VICTIM(1), EXO_TYPE_FRAME, 30), 0, "one asks");
+	null.now += 2 * ANSWER - 1;
+	is_int(AS(2, demand, handle(2, T_ACCOUNT + 1), EXO_TYPE_FRAME, 40), ERR(BUSY), "another cannot");
+	null.now += 1;
+	is_int(AS(2, demand, handle(2, T_ACCOUNT + 1), EXO_TYPE_FRAME, 40), 0, "until twice the time has passed");
+	is_int(AS(0, repossess, VICTIM(1)), ERR(STATE), "then the first has no demand any more");
+	is_int(repossess_all(2, 1, NULL), 40, "and the other takes 40");
+	ok(account_of(2)->view.credit[0] == 40 && !account_of(0)->due[0], "which are its own");
+}
+
 static void test_slices(void)
 {
 	world_tenants(600, 0, 0);
@@ -524,6 +540,7 @@ int main(void)
 	test_moving();
 	test_objects();
 	test_others_objects();
+	test_lapse();
 	test_slices();
 	test_checker();
 	return done();

@@ -20,7 +20,9 @@ int main(void)
 /* In place of arch/null/self.h: no CPU. */
 #define ARCH_SELF_H
 struct cpu;
+struct env;
 static inline struct cpu *cpu_self(void) { return NULL; }
+static inline struct env *env_self(void) { return NULL; }
 #include "arch/x86_64/port.h"
 
 /* Physical memory of the test: 64 MiB at 0; addresses below LIMIT can be touched. */
