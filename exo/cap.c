@@ -192,10 +192,25 @@ static void tree_unlink(struct exo_cap *cap)
 	cap->parent = cap->next = cap->prev = 0;
 }
 
+/* Right before another: who walks the list, and has not come to that yet, will come to this. */
+static void tree_link_before(struct exo_cap *cap, struct exo_cap *at)
+{
+	if (!at->parent)
+		return;
+	cap->parent = at->parent;
+	cap->next = cap_ref(at);
+	cap->prev = at->prev;
+	if (cap->prev)
+		cap_at(cap->prev)->next = cap_ref(cap);
+	else
+		cap_at(cap->parent)->child = cap_ref(cap);
+	at->prev = cap_ref(cap);
+}
+
 /* What was derived from it is derived from its parent now. */
 static bool tree_lift(struct exo_cap *cap, unsigned *budget)
 {
-	struct exo_cap *parent = cap_at(cap->parent), *child;
+	struct exo_cap *child;
 
 	while (cap->child) {
 		if (!*budget)
@@ -203,7 +218,7 @@ static bool tree_lift(struct exo_cap *cap, unsigned *budget)
 		--*budget;
 		child = cap_at(cap->child);
 		tree_unlink(child);
-		tree_link(child, parent);
+		tree_link_before(child, cap);
 	}
 	return true;
 }

@@ -28,6 +28,7 @@
 #define SLOTS_PER_UNIT	4
 #define LOOKS_PER_UNIT	8	/* of frames */
 #define CUT_UNITS	7	/* to shorten a capability, beside what it loses */
+#define CUT_MAX		(EXO_RANGE_MAX + EXO_REPOSSESS_MAX)	/* frames that it loses in one go */
 #define FRAMES_PER_UNIT	2	/* let go */
 #define SLICES_PER_UNIT	2
 #define REST_LOOKS	128	/* in a call */
@@ -45,6 +46,7 @@ struct work {
 	unsigned budget;
 	uint32_t before;	/* left of the demand when it began */
 	uint32_t dropped;	/* of the demand, because there is nothing to be had */
+	bool spill;		/* what is being lost is copied first */
 };
 
 static bool spend(struct work *work, unsigned units)
@@ -171,7 +173,7 @@ static void lose(struct work *work, bool top, struct exo_cap *at, uint64_t first
 	struct env *env = cap_env(at, &loss.slot);
 
 	work->force->found = true;
-	if (top && work->kind == EXO_SHARE_FRAMES)
+	if (top && work->spill)
 		loss.spilled = spill(env, (exo_pfn_t)first, count);
 	record(env, &loss);
 }
@@ -198,6 +200,8 @@ static void spare(struct work *work, struct exo_cap *top)
 	exo_pfn_t end = (exo_pfn_t)(top->first + top->count + top->object), pfn = end;
 	uint32_t allowed = demand_allowed(work->on, account_at(frame_table[end - 1].account)), n = 0;
 
+	if (work->spill && allowed > SPILL_MAX)
+		allowed = SPILL_MAX;
 	while (pfn > top->first + top->count && n + ordinary(work, pfn - 1) <= allowed)
 		n += ordinary(work, --pfn);
 	if (!n)
@@ -212,12 +216,14 @@ static bool cut_frames(struct work *work, struct exo_cap *top, struct exo_cap *a
 	uint32_t units, count, slot;
 
 	if (!at->object) {
+		space_search_anew(at);
 		at->object = (uint32_t)(at->first + at->count - first);
 		at->count -= at->object;
 	}
 	first = at->first + at->count;
 	units = CUT_UNITS + at->object / FRAMES_PER_UNIT;
-	if (at == top && spill_room(cap_env(at, &slot)))
+	work->spill = at == top && at->rights & EXO_RIGHT_READ && spill_room(cap_env(at, &slot));
+	if (work->spill)
 		units += SPILL_MAX * SPILL_UNITS;
 	units = units < PAY_MAX ? units : PAY_MAX;
 	if (!spend(work, units) || !space_unbind_frames(at, (exo_pfn_t)first, at->object, &work->budget))
@@ -237,9 +243,12 @@ static bool cut_frames(struct work *work, struct exo_cap *top, struct exo_cap *a
 /* A capability loses all from force->to on; false: budget used up. The demand may be met then. */
 static bool cut(struct work *work, struct exo_cap *top, struct exo_cap *at)
 {
-	uint64_t first = work->force->to > at->first ? work->force->to : at->first;
-	uint64_t end = at->first + at->count;
+	uint64_t end = at->first + at->count, first;
+	uint32_t allowed;
 
+	if (work->force->to + CUT_MAX < end)
+		work->force->to = end - CUT_MAX;	/* it has grown since it was chosen */
+	first = work->force->to > at->first ? work->force->to : at->first;
 	if (at->type == EXO_TYPE_FRAME && at->object)
 		return cut_frames(work, top, at, first);
 	if (at == top && work->force->pass < STRANGERS)
@@ -249,6 +258,13 @@ static bool cut(struct work *work, struct exo_cap *top, struct exo_cap *at)
 		return true;
 	if (at->type == EXO_TYPE_FRAME)
 		return cut_frames(work, top, at, first);
+	if (at == top) {	/* others may have given meanwhile */
+		allowed = demand_allowed(work->on, charged(work, top));
+		if (!allowed)
+			return true;
+		if (first + allowed < end)
+			first = end - allowed;
+	}
 	return cut_slices(work, top, at, first);
 }
 
@@ -371,11 +387,12 @@ static void table_search(struct work *work, const struct env *env)
 	if (force->slot >= slots)
 		force->slot = slots ? slots - 1 : 0;
 	for (; force->slot; force->slot--) {
-		if (force->slot % SLOTS_PER_UNIT == 0 && !spend(work, 1))
+		if ((force->slot % SLOTS_PER_UNIT == 0 && !spend(work, 1)) || !work->budget)
 			return;
 		cap = cap_slot(env, force->slot);
 		if (cap->type != work->type || cap->parent || !choose(work, cap))
 			continue;
+		force->whose = env->id;
 		force->generation = cap->generation;
 		force->at = cap_ref(cap);
 		force->up = false;
@@ -467,11 +484,14 @@ static bool step(struct work *work)
 		return true;
 	}
 	top = cap_slot(env, force->slot);
-	if (!top || top->generation != force->generation || top->type != work->type || top->parent) {
+	if (env->id != force->whose || !top || top->generation != force->generation ||
+	    top->type != work->type || top->parent) {
+		repossess_leave(work->on);
 		force->generation = 0;
 		return true;
 	}
 	if (!place_good(work, top)) {
+		repossess_leave(work->on);
 		force->at = cap_ref(top);
 		force->up = false;
 	}
@@ -522,6 +542,10 @@ int64_t sys_repossess(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 		demands_forced++;
 		on->force.env = 1;
 		on->force.slot = UINT32_MAX;
+	}
+	if (on->force.until && arch_now() >= on->force.until) {
+		repossess_leave(on);	/* something may have been derived since */
+		on->force.generation = 0;
 	}
 	on->force.until = arch_now() + FREEZE_SLICES * info->slice_ns;
 	allowed = demand_allowed(on, on);

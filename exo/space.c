@@ -111,7 +111,8 @@ uint64_t *space_leaf(exo_pfn_t root, uint64_t va)
 	if (number == 0 || number >= EXO_USER_MAX >> LEAF_SHIFT)
 		return NULL;
 	entry = space_walk(root, va, 1);
-	if (!entry || (frame_table[root].flags & SPACE_SEALED && entry_table(entry)->flags & TABLE_CODE))
+	if (!entry || frame_table[root].flags & SPACE_EMPTYING ||
+	    (frame_table[root].flags & SPACE_SEALED && entry_table(entry)->flags & TABLE_CODE))
 		return NULL;
 	recent->root = root;
 	recent->number = number;
@@ -271,8 +272,12 @@ static void forget_everywhere(exo_pfn_t root)
 /* What CPUs still know of it when its frames become others' is gone before they can be taken. */
 bool space_empty(exo_pfn_t root, unsigned *budget)
 {
-	bool done = tables_clear(root, budget);
+	bool done;
 
+	frame_table[root].flags |= SPACE_EMPTYING;
+	done = tables_clear(root, budget);
+	if (done)
+		frame_table[root].flags &= (uint8_t)~SPACE_EMPTYING;
 	forget_everywhere(root);
 	return done;
 }
@@ -389,10 +394,23 @@ static uint32_t maps_of(exo_pfn_t first, uint32_t count)
 	return maps;
 }
 
+static uint64_t *marker_of(const struct exo_cap *cap)
+{
+	return (uint64_t *)pfn_to_virt(space_marker) + cap_ref(cap) % (PT_ENTRIES / 2) * 2;
+}
+
+void space_search_anew(const struct exo_cap *cap)
+{
+	uint64_t *marker = marker_of(cap);
+
+	if (marker[0] == cap_ref(cap))
+		marker_remove(marker);
+}
+
 bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget)
 {
 	uint32_t left = maps_of(first, count);
-	uint64_t *marker = (uint64_t *)pfn_to_virt(space_marker) + cap_ref(cap) % (PT_ENTRIES / 2) * 2;
+	uint64_t *marker = marker_of(cap);
 	uint64_t range = (uint64_t)first << 32 | count, place = cap->bound, *entry;
 	unsigned looked = 0;
 	struct stale stale;
@@ -486,7 +504,8 @@ int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
  * Returns 0.
  * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL level or address; NOTABLE the table above is missing, or a large
  * page is there; BUSY a table or a large page is there already, or a frame is in use. Nothing has changed
- * then.
+ * then. AGAIN the space is being emptied (exo_frame_reclaim, exo_repossess), and this call has gone on with
+ * that.
  */
 int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -494,6 +513,7 @@ int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
 	struct exo_cap *space;
 	exo_pfn_t pfn;
 	int64_t error;
+	unsigned budget = EXO_UNWIND_MAX;
 
 	(void)a5;
 	space = cap_need(env, a0, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
@@ -504,6 +524,10 @@ int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
 	if (!cap_need_frames(env, a3, EXO_RIGHT_WRITE, a4,
 	    a2 == EXO_LEVEL_PAGES || a2 == EXO_LEVEL_LARGE ? 3 : 1, &pfn, &error))
 		return error;
+	if (unlikely(frame_table[space->object].flags & SPACE_EMPTYING)) {
+		(void)space_empty(space->object, &budget);
+		return ERR(AGAIN);
+	}
 	return space_link_table(space->object, a1, (unsigned)a2, pfn);
 }
 

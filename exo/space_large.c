@@ -46,6 +46,8 @@ static int64_t find(exo_pfn_t root, uint64_t va, uint32_t count, uint64_t **entr
 	if (count == 0 || count > EXO_LARGE_BATCH_MAX || va % LARGE_BYTES || va < EXO_USER_MIN ||
 	    va >= EXO_USER_MAX || count > (EXO_USER_MAX - va) / LARGE_BYTES)
 		return ERR(INVAL);
+	if (frame_table[root].flags & SPACE_EMPTYING)
+		return ERR(NOTABLE);
 	for (i = 0; i < count; i++) {
 		entry[i] = space_walk(root, va + i * LARGE_BYTES, 2);
 		if (!entry[i] || entry_table(entry[i])->level != TABLE_LARGE)

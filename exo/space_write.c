@@ -37,9 +37,11 @@ static bool part_has_code(const struct part *part)
 	return false;
 }
 
-/* The space is sealed, or the stretch may become executable: 0 or an error. */
+/* The space is sealed or being emptied, or the stretch may become executable: 0 or an error. */
 static out_of_line int64_t stretch_code(const struct stretch *s, exo_pfn_t root, unsigned flags)
 {
+	if (frame_table[root].flags & SPACE_EMPTYING)
+		return ERR(NOTABLE);
 	if (frame_table[root].flags & SPACE_SEALED) {
 		if (flags & EXO_MAP_EXEC || part_has_code(&s->part[0]) || part_has_code(&s->part[1]))
 			return ERR(SEALED);
@@ -72,7 +74,7 @@ static int64_t stretch_find(struct stretch *s, exo_pfn_t root, uint64_t va, uint
 		s->part[1].entry = space_walk(root, va + ((uint64_t)under << EXO_PAGE_SHIFT), 1);
 	if (!s->part[0].entry || (under < count && !s->part[1].entry))
 		return ERR(NOTABLE);
-	if (unlikely(flags & EXO_MAP_EXEC || frame_table[root].flags & SPACE_SEALED))
+	if (unlikely(flags & EXO_MAP_EXEC || frame_table[root].flags & (SPACE_SEALED | SPACE_EMPTYING)))
 		return stretch_code(s, root, flags);
 	return 0;
 }
@@ -212,8 +214,9 @@ static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flag
 		return 0;
 	for (i = done; i < s->count; i++)
 		if (!(states >> info_frame[pfn + i].state & 1)) {
-			while (done)
-				entry_remove(stretch_entry(s, --done));
+			while (done--)	/* another CPU may have seen it */
+				stale_note(stale, entry_remove(stretch_entry(s, done)),
+				    s->va + ((uint64_t)done << EXO_PAGE_SHIFT));
 			return ERR(STATE);
 		}
 	bits = bits_of(flags, cap->rights);
@@ -618,8 +621,8 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
  * replaced. When it returns, no CPU remembers anything of what was changed or replaced.
  * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain more than it may
  * have; INVAL offset, count, flags, address, or pages of a descriptor; NOTABLE no leaf table for an address
- * (or a large page in its place), for a large page no table of EXO_LEVEL_LARGE; BUSY a leaf table in the
- * place of a large page; RANGE outside the capability; STATE a frame may not be mapped so; SEALED it would
+ * (or a large page in its place, or the space is being emptied), for a large page no table of
+ * EXO_LEVEL_LARGE; BUSY a leaf table in the place of a large page; RANGE outside the capability; STATE a frame may not be mapped so; SEALED it would
  * make an executable page of a sealed space, or touch one.
  * Cost: about 45 a descriptor, 20 a page of a run, 25 if rights change, 3,500 a large page.
  */

@@ -37,6 +37,7 @@
 
 #define TABLE_LARGE	5		/* frame.level of one of EXO_LEVEL_LARGE, which stands at level 2 */
 #define SPACE_SEALED	0x01		/* frame.flags of a root */
+#define SPACE_EMPTYING	0x04		/* ... its tables are being taken away: nothing is added before that is done */
 #define TABLE_CODE	0x02		/* ... of a table with links: it has or had an executable entry */
 
 #define LARGE_UNITS	16			/* of budget, to cut a large page */

@@ -103,10 +103,10 @@ struct exo_regs {
  * their numbers; from each table's highest slots down; from a capability's last frame down. Only underived capabilities
  * are taken from; what was derived from one loses the same frames. Kernel objects are passed over: they stay, but as the
  * capability now ends before them, it names them no more. So slots are the plan: what lies in low slots goes last, and
- * what an account has guaranteed is never reached. Then comes what is the account's but in others' tables; if there is
- * nothing ordinary at all, environments end (EXO_CAUSE_REPOSSESSED) and objects are taken apart. A frame's bytes are
- * copied first to the next unused frame of `spill` (an own FRAME capability with WRITE that is not taken from itself),
- * if it names one that has room. Each loss is a record; the last record may grow, downwards, with the next EVENT_LOST.
+ * what an account has guaranteed is not reached. Then comes what is the account's but in others' tables; if there is
+ * nothing ordinary at all, environments end (EXO_CAUSE_REPOSSESSED), each with all it has, and objects are taken apart.
+ * A frame's bytes, if the capability has READ, are copied first to the next unused frame of `spill` (an own FRAME
+ * capability with WRITE that is not taken from itself), if it names one that has room. Each loss is a record; the last record may grow, downwards, with the next EVENT_LOST.
  */
 #define EXO_LOSSES		24	/* records kept; record i (from 0, ever) is at i % EXO_LOSSES */
 #define EXO_LOSS_DEMAND		1	/* why: a demand was not met in time */

@@ -6,7 +6,8 @@
  * One descriptor maps `count` consecutive frames, from frame `first` of the capability on, at consecutive pages from
  * `va` on. Flags are in the low bits of `va`. Flags 0 unmaps. cap 0 with flags keeps the frames and changes the rights,
  * up to those that the capability had through which each was mapped (bits MAY_WRITE and MAY_EXEC of the entry remember
- * them). The old entry comes back in `old`: for count 1 the entry itself, for a run all old entries OR-ed (so that a
+ * them): so who maps into another's space does it through a capability without the rights that the other must not have.
+ * The old entry comes back in `old`: for count 1 the entry itself, for a run all old entries OR-ed (so that a
  * dirty bit is never lost; who must know which page was dirty writes single pages). An entry that was not present is 0.
  * Write and execute at once is refused. EXO_MAP_LARGE: the same with pages of 2 MiB under a table of EXO_LEVEL_LARGE:
  * va and the frame number of `first` are multiples of 2 MiB, `count` counts large pages, EXO_LARGE_BATCH_MAX at most.
