@@ -168,6 +168,7 @@ struct account_force {
 	uint32_t env;		/* index of the environment whose table is searched ... */
 	uint32_t slot;		/* ... down from here */
 	uint32_t generation;	/* of the capability there that is being shortened; 0: none is */
+	exo_env_id_t whose;	/* the environment it is in: an index is used again */
 	uint64_t to;		/* its range and that of all below is to end here */
 	cap_ref_t at;		/* how far that has come */
 	exo_time_t until;	/* nothing is derived from what is charged to it before; 0: force was not begun */
@@ -357,6 +358,8 @@ bool space_unbind(struct exo_cap *cap, unsigned *budget);
  * caller sees to it that there are none (cap->count excludes the frames already). False: budget used up, call again.
  * A unit of budget is an entry cut or SPACE_SEARCH looked at. */
 #define SPACE_SEARCH	16
+/* Before the first of these calls: where a search stopped that was not finished is forgotten. */
+void space_search_anew(const struct exo_cap *cap);
 bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget);
 /* This CPU forgets what it says, or everything and, if nobody here uses it, the space itself (NULL). */
 void space_forget(const struct stale *stale);

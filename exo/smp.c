@@ -20,6 +20,8 @@
 struct cpu *cpus[EXO_CPUS_MAX];
 struct kernel_lock kernel_lock_word;
 
+#define LOOKS	500	/* at the lock, before a PAUSE, which may take long (an emulator goes a long way round) */
+
 #define WAKES_MAX	64	/* that one interrupt deals with ... */
 #define WAKES_PAUSE_NS	5000	/* ... and when the next one deals with the rest */
 #define STORM_NS	100000	/* in this time so many interrupts for wakeups, or environments that come or go, are */
@@ -33,11 +35,15 @@ static void answer(struct arch_frame *frame);
 out_of_line void kernel_lock_slowly(uint32_t ticket)
 {
 	struct env *env = here.current;
+	unsigned i;
 
 	here.info->lock_waits++;
 	do {
 		answer(NULL);
-		arch_pause();
+		for (i = 0; i < LOOKS && __atomic_load_n(&kernel_lock_word.serving, __ATOMIC_ACQUIRE) != ticket; i++)
+			;
+		if (i == LOOKS)
+			arch_pause();
 	} while (__atomic_load_n(&kernel_lock_word.serving, __ATOMIC_ACQUIRE) != ticket);
 	if (here.current != env) {	/* it was ended while it waited, in a call or an exception of its own */
 		kernel_unlock();
@@ -181,7 +187,8 @@ static bool storm(exo_time_t *from, uint32_t *count, uint32_t most, exo_time_t n
 
 bool smp_movable(struct cpu *to, exo_time_t now)
 {
-	return !storm(&to->moves_from, &to->moves_count, STORM_MOVES, now);
+	return __atomic_load_n(&to->idle, __ATOMIC_RELAXED) ||
+	    !storm(&to->moves_from, &to->moves_count, STORM_MOVES, now);
 }
 
 /*
@@ -226,7 +233,8 @@ void cpu_serve(struct arch_frame *frame)
 	exo_time_t now = arch_now();
 
 	here.info->asked++;
-	if (!here.wakes_quiet && here.wakes && storm(&here.wakes_from, &here.wakes_count, STORM_WAKES, now)) {
+	/* Nobody is kept from anything while the CPU idles. */
+	if (frame && !here.wakes_quiet && here.wakes && storm(&here.wakes_from, &here.wakes_count, STORM_WAKES, now)) {
 		__atomic_store_n(&here.wakes_quiet, true, __ATOMIC_SEQ_CST);
 		cpu_timer_need(here.wakes_from + STORM_NS);
 	} else {
