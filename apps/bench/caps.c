@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Capabilities and what else is made and bound by a call under the kernel's lock: derive, revoke with all that was
- * bound through what goes, entries, slices, accounts; and waking another environment of the same CPU.
+ * Capabilities and what else is made and bound by a call under the kernel's lock: derive, revoke with all
+ * that was bound through what goes, entries, slices, accounts; and waking another environment of the same
+ * CPU.
  *
  * A revoke of many is restartable: its figure is the whole loop, until nothing is left.
  */
@@ -152,10 +153,11 @@ static void wakes(void)
 	uint64_t sleeping = 0, awake = 0;
 
 	bench_again(&sleeper, "sleeper");
+	const volatile struct exo_env_info *info = info_env((uint32_t)sleeper.id);
 	for (unsigned i = 0; i < REPEAT; i++) {
 		do
 			core_yield(sleeper.env);
-		while (((const volatile struct exo_env_info *)info_env((uint32_t)sleeper.id))->state != EXO_ENV_ASLEEP);
+		while (info->state != EXO_ENV_ASLEEP);
 		uint64_t began = bench_count();
 		int64_t first = exo_wake(sleeper.env);
 		uint64_t middle = bench_count();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What two threads of this computer give, beside which the guest's two CPUs are put: `hostpair N` interprets a small
- * program N times, much as the emulator runs a guest (a dispatch that cannot be foretold, some memory, some
- * arithmetic), in one thread and in two at once, in turn, and prints the best of each: `host one NS two NS`.
+ * What two threads of this computer give, beside which the guest's two CPUs are put: `hostpair N`
+ * interprets a small program N times, much as the emulator runs a guest (a dispatch that cannot be
+ * foretold, some memory, some arithmetic), in one thread and in two at once, in turn, and prints the best
+ * of each: `host one NS two NS`.
  */
 #include <inttypes.h>
 #include <pthread.h>
