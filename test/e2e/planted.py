@@ -106,14 +106,14 @@ def restore(patch, gone):
 
 
 def build(patch):
-    done = subprocess.run(["make", "-s", "-C", COPY, "-j2", "VPATH=" + SOURCES, "srcdir=" + SOURCES, "top_srcdir=" + SOURCES,
-                           "abs_srcdir=" + SOURCES, patch.target()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(["make", "-s", "-C", COPY, "-j2", "VPATH=" + SOURCES, "srcdir=" + SOURCES,
+                           "top_srcdir=" + SOURCES, "abs_srcdir=" + SOURCES, patch.target()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     check(done.returncode == 0, "it does not build:\n" + done.stdout.decode(errors="replace")[-3000:])
 
 
 def run(patch):
-    environment = dict(os.environ, EXO_TEST_OPTIONS=patch.said.get("Options", ""), EXO_TEST_RUN=patch.said.get("Run", ""),
-                       EXO_TEST_LONG="")
+    environment = dict(os.environ, EXO_TEST_OPTIONS=patch.said.get("Options", ""),
+                       EXO_TEST_RUN=patch.said.get("Run", ""), EXO_TEST_LONG="")
     if patch.guest:
         environment["EXO_KERNEL"] = os.path.join(COPY, patch.image())
         words = ["guest", os.path.join(BUILD, patch.said["Test"] + ".uni")]

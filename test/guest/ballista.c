@@ -45,7 +45,7 @@ static const char *const letters[] = {
 #undef SAYS
 };
 
-/* --- the one that makes them --------------------------------------------------------------------------------------- */
+/* --- the one that makes them ---------------------------------------------------------------------------- */
 
 static const struct exo_cap *table_of(void)
 {
@@ -118,13 +118,15 @@ static uint64_t sum(void)
 	return value;
 }
 
-/* --- values ----------------------------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
 static const uint64_t numbers[] = { 0, 1, 2, 7, 8, 63, 64, 255, 256, 4095, 4096, 4097, 1ULL << 31, (1ULL << 31) - 1,
 	(1ULL << 32) - 1, 1ULL << 32, (1ULL << 32) + 1, 1ULL << 47, EXO_USER_MAX, 1ULL << 63, ~0ULL - 1, ~0ULL };
-static const uint64_t bad_offsets[] = { 4097, 8192, 1ULL << 31, 1ULL << 32, (1ULL << 32) + 8, 1ULL << 63, ~0ULL - 7, ~0ULL };
+static const uint64_t bad_offsets[] = { 4097, 8192, 1ULL << 31, 1ULL << 32, (1ULL << 32) + 8, 1ULL << 63, ~0ULL - 7,
+	~0ULL };
 #define COUNT_OF(array)	(sizeof(array) / sizeof((array)[0]))
-/* Handles: never there, deleted, of a slot alone, older, younger, far away, none; then each type, with and without rights. */
+/* Handles: never there, deleted, of a slot alone, older, younger, far away, wild; then of each type, with and without
+ * rights. */
 #define ODD_HANDLES	8
 #define HANDLES		(ODD_HANDLES + 2 * EXO_TYPE_COUNT)
 
@@ -218,7 +220,7 @@ static uint64_t base_of(unsigned nr, unsigned i)
 	}
 }
 
-/* --- the calls -------------------------------------------------------------------------------------------------------- */
+/* --- the calls ------------------------------------------------------------------------------------------ */
 
 /* They end their caller, or it is not their arguments that matter. */
 static bool left_out(unsigned nr)

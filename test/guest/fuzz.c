@@ -25,7 +25,7 @@
 #define EXTRA		8		/* frames that it holds through a derived capability */
 
 /* Words of its data page, all but the agent's. */
-enum { SEED = 60, CALLS, WANT, TIME, FRAMES_TOTAL, LAST, MADE, PHASE, KEPT, CPUS, ERRORS = 80, GOOD = 102,
+enum { SEED = 60, CALLS, WANT, TIME, FRAMES_TOTAL, LAST, MADE, PHASE, KEPT, CPUS, MAKING, ERRORS = 80, GOOD = 102,
 	SIGNATURE = 160 };
 
 /* Slots that are filled at first. */
@@ -44,142 +44,7 @@ static uint64_t next(void)
 
 /* --- what it runs ------------------------------------------------------------------------------------------------- */
 
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE uint64_t draw(void)
-{
-	uint64_t x = tiny_word(SEED);
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	tiny_word(SEED) = x;
-	return x >> 8;
-}
-
-INLINE uint64_t handle_in(uint64_t slot)
-{
-	return (uint64_t)((volatile struct exo_cap *)TINY_CAPS)[slot].generation << 32 | slot;
-}
-
-INLINE uint64_t type_in(uint64_t slot)
-{
-	return ((volatile struct exo_cap *)TINY_CAPS)[slot].type;
-}
-
-/* Mostly one of the type that is asked for, if there is one. */
-TINY static uint64_t any_handle(uint64_t type)
-{
-	uint64_t slot = draw() % 64, how = draw() % 32;
-
-	if (how < 28) {
-		for (uint64_t tries = 0; type && type_in(slot) != type && tries < 64; tries++)
-			slot = (slot + 1) % 64;
-		return handle_in(slot);
-	}
-	how = 12 + how % 4;
-	if (how == 12)
-		return handle_in(slot) + (draw() % 2 ? 1ULL << 32 : -(1ULL << 32));
-	if (how == 13)
-		return draw() % 3 ? 0 : draw();
-	if (how == 14)
-		return slot;
-	return 1ULL << 32 | (64 + (draw() & 0xffff));
-}
-
-TINY static uint64_t any_number(void)
-{
-	uint64_t how = draw() % 16, shift = draw() % 64;
-
-	if (how < 7)
-		return draw() % 10;
-	if (how < 9)
-		return draw() % 300;
-	if (how == 9)
-		return (1ULL << shift) - 1;
-	if (how == 10)
-		return 1ULL << shift;
-	if (how == 11)
-		return (1ULL << shift) + 1;
-	if (how == 12)
-		return draw() % tiny_word(FRAMES_TOTAL);
-	if (how == 13)
-		return ~0ULL - draw() % 3;
-	if (how == 14)
-		return EXO_PFN_ANY;
-	return draw();
-}
-
-TINY static uint64_t any_address(void)
-{
-	uint64_t how = draw() % 16;
-
-	if (how < 8)
-		return TINY_CAPS + 0x1000 + (draw() % 11) * 0x1000;
-	if (how < 10)
-		return (draw() % 4096) << 21;
-	if (how == 10) /* seldom its own pages: without them it does not go on */
-		return (draw() % 16 ? TINY_CAPS + 0x1000 : TINY_DISP) + draw() % 16384;
-	if (how == 11)
-		return EXO_USER_MAX - (draw() % 3) * 0x1000;
-	if (how == 12)
-		return 0xffff800000000000 + draw() % 0x10000000;
-	if (how == 13)
-		return draw() % 2 ? 0 : 1ULL << 47;
-	if (how == 14)
-		return TINY_CAPS + 0x1000 + draw() % 0x8000;
-	return draw() << 8;
-}
-
-TINY static uint64_t any_slot(void)
-{
-	uint64_t how = draw() % 8;
-
-	if (how < 7) {
-		uint64_t slot = FILLED + draw() % (64 - FILLED);
-		for (uint64_t tries = 0; tries < 64 && (slot < FILLED || type_in(slot)); tries++)
-			slot = (slot + 1) % 64;
-		return slot;
-	}
-	return draw() % 2 ? any_handle(EXO_TYPE_FRAME) : any_number();
-}
-
-TINY static uint64_t any_offset(void)
-{
-	uint64_t how = draw() % 8;
-
-	if (how < 5)
-		return (draw() % 16) * 8;
-	return how == 5 ? 4096 - draw() % 40 : how == 6 ? draw() % 5000 : any_number();
-}
-
-/* What the second and third capability of a call may be. */
-INLINE uint64_t further_type(void)
-{
-	uint64_t how = draw() % 8;
-
-	return how < 5 ? EXO_TYPE_FRAME : how == 5 ? EXO_TYPE_ENV : how == 6 ? EXO_TYPE_ACCOUNT : 0;
-}
-
-TINY static uint64_t any(uint64_t letter, uint64_t type, uint64_t further)
-{
-	switch (letter) {
-	case 'c':
-		return further && draw() % 4 == 0 ? 0 : any_handle(further ? further_type() : type);
-	case 's':
-		return any_slot();
-	case 'v':
-		return any_address();
-	case 'o':
-		return any_offset();
-	case 't':
-		return draw() % 4 ? tiny_word(TIME) + draw() % 300000 : draw() % 4 ? any_number() : EXO_NEVER;
-	case 'w':
-		return draw();
-	default:
-		return any_number();
-	}
-}
+#include "test/guest/fuzz_values.h"
 
 /* A claim that may pass. */
 TINY static void any_claim(void)
@@ -340,6 +205,7 @@ TINY static void fuzz_once(void)
 	if (call == EXO_CALL_sleep && draw() % 2)
 		a[1] = tiny_disp->events;
 	tiny_word(LAST) = call;
+	tiny_word(MAKING) = call == EXO_CALL_env_create;
 	result = tiny_call(call, a[0], a[1], a[2], a[3], a[4], a[5]);
 	if (result < 0 && result > -22)
 		tiny_word(ERRORS + (uint64_t)-result)++;
@@ -347,14 +213,17 @@ TINY static void fuzz_once(void)
 		tiny_word(GOOD + call)++;
 	if (call == EXO_CALL_env_create && result > 0) {
 		tiny_word(MADE)++;
-		if (draw() % 2 && tiny_call(EXO_CALL_env_start, (uint64_t)result, 0, 0, 0, 0, 0) == 0)
-			tiny_word(GOOD + EXO_CALL_env_start)++;
-		if (tiny_call(EXO_CALL_cap_derive, (uint64_t)result, handle_in(KEEPER),
+		if (tiny_call(EXO_CALL_cap_derive, (uint64_t)result, 1ULL << 32 | KEEPER,
 			KEEP_FROM + tiny_word(KEPT), EXO_RIGHT_CONTROL, 0, 0) < 0)
 			tidy();
 		else
 			tiny_word(KEPT)++;
+		tiny_word(MAKING) = 0;
+		/* Not before its keeper knows it: it runs in the same space, and may spoil what its maker does. */
+		if (draw() % 2 && tiny_call(EXO_CALL_env_start, (uint64_t)result, 0, 0, 0, 0, 0) == 0)
+			tiny_word(GOOD + EXO_CALL_env_start)++;
 	}
+	tiny_word(MAKING) = 0;
 }
 
 TINY static void fuzz_run(uint64_t reasons)
@@ -515,7 +384,9 @@ static void let_one(struct party *of)
 	uint64_t word[4] = { next(), next(), next(), next() };
 
 	if (fuzzer->word[PHASE] == 2 || tiny_state(fuzzer) == EXO_ENV_ENDED ||
-	    (fuzzer->word[CALLS] == of->seen && core_now() > of->since + 30 * MS)) {
+	    (fuzzer->word[CALLS] == of->seen &&
+		/* What it is just making, its keeper does not know yet. */
+		core_now() > of->since + (fuzzer->word[MAKING] ? 3000 : 30) * MS)) {
 		of->done = true;
 		return;
 	}

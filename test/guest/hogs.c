@@ -25,7 +25,7 @@ static const char *const kinds[KINDS] = { "loop", "yield to themselves", "write 
 	"take and give 24 frames a call", "derive and revoke", "fault", "wake the victim", "call the victim",
 	"look at the victim's memory", "sleep for no time" };
 
-/* --- what they run -------------------------------------------------------------------------------------------------- */
+/* --- what they run -------------------------------------------------------------------------------------- */
 
 TINY static void victim(uint64_t reasons)
 {
@@ -79,7 +79,7 @@ TINY static void hog(uint64_t reasons)
 		tiny_call(EXO_CALL_sleep, 0, 0, 0, 0, 0, 0);
 }
 
-/* --- CPU time --------------------------------------------------------------------------------------------------------- */
+/* --- CPU time ------------------------------------------------------------------------------------------- */
 
 static struct tiny worker, hogs[HOGS];
 static double alone; /* work in a nanosecond, with the whole CPU */
@@ -139,7 +139,7 @@ static void processor(void)
 	tiny_drop(&worker);
 }
 
-/* --- a server that keeps its callers ---------------------------------------------------------------------------------- */
+/* --- a server that keeps its callers -------------------------------------------------------------------- */
 
 static void transfer(void)
 {
@@ -159,7 +159,7 @@ static void transfer(void)
 	tiny_drop(&server);
 }
 
-/* --- what is counted ---------------------------------------------------------------------------------------------------- */
+/* --- what is counted ------------------------------------------------------------------------------------ */
 
 enum { TAKEN, WHAT, ROUNDS, ACCOUNT_AT };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two CPUs do not get in each other's way on the hot ways of the kernel: a pair of environments on each makes null
- * calls, exceptions, transfers, yields, wakeups and sleeps, at the same time, 100,000 in all each; meanwhile nobody has
- * waited for the kernel's lock and no CPU has interrupted another. That neither writes where the other does is seen from outside
- * (test/e2e/lines.py), between the two instructions of mark().
+ * Two CPUs do not get in each other's way on the hot ways of the kernel: a pair of environments on each
+ * makes null calls, exceptions, transfers, yields, wakeups and sleeps, at the same time, 100,000 in all
+ * each; meanwhile nobody has waited for the kernel's lock and no CPU has interrupted another. That
+ * neither writes where the other does is seen from outside (test/e2e/lines.py), between the two
+ * instructions of mark().
  *
  * Runs first: yes
  * Run with: --smp 2
@@ -49,7 +50,8 @@ int main(void)
 
 	work_begin();
 	operations = call_option("operations", OPERATIONS);
-	how = call_option("mixed", 0) ? WORK_MIXED : WORK_HOT;	/* to show that test/e2e/lines.py sees what is shared */
+	/* Mixed: to show that test/e2e/lines.py sees what is shared. */
+	how = call_option("mixed", 0) ? WORK_MIXED : WORK_HOT;
 	ok(core_info->cpus == WORK_PAIRS && work_cpus(), "two CPUs");
 	for (unsigned i = 0; i < WORK_PAIRS; i++)
 		ok(work_make(&pair[i], i), "a pair on CPU %u", i);
@@ -75,8 +77,8 @@ int main(void)
 		ok(upcalls[i] >= 3 * operations, "CPU %u: %lu upcalls of the worker", i, upcalls[i]);
 		is(after[i].lock_waits - before[i].lock_waits, 0, "CPU %u: no wait for the lock", i);
 		is(after[i].asked - before[i].asked, 0, "CPU %u: no interrupt from the other", i);
-		printf("# CPU %u: %lu spaces loaded, %lu interrupts\n", i, after[i].switches - before[i].switches,
-		    after[i].interrupts - before[i].interrupts);
+		printf("# CPU %u: %lu spaces loaded, %lu interrupts\n", i,
+		    after[i].switches - before[i].switches, after[i].interrupts - before[i].interrupts);
 	}
 	for (unsigned i = 0; i < WORK_PAIRS; i++)
 		work_drop(&pair[i]);

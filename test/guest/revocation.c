@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How long visible revocation takes, from the demand to all frames back: for a tenant that gives back at once in its
- * handler, and for one that ignores everything. `make bench` runs this.
+ * How long visible revocation takes, from the demand to all frames back: for a tenant that gives back at
+ * once in its handler, and for one that ignores everything. `make bench` runs this.
  *
- * Two accounts lie below the root: the demander's is guaranteed as many frames as it will ask for and has none; the
- * tenant's is guaranteed KEPT frames, and the tenant holds that many more than will be asked for, all of them mapped
- * writable through one capability, and written to. The demander owns all slices, so the tenant runs only while the
- * demander waits. Cooperative: from the call `demand` until the demander is told that it has been met; the tenant unmaps
- * and gives back in its RUN upcall. Forced: from the first call `repossess`, once the answering time has passed, until the
- * same; that time, which is the tenant's by right, is told apart. In both cases the tenant must have kept KEPT frames.
- * The machine counts instructions as time, so the time-stamp counter does, and the figures repeat.
+ * Two accounts lie below the root: the demander's is guaranteed as many frames as it will ask for and has
+ * none; the tenant's is guaranteed KEPT frames, and the tenant holds that many more than will be asked
+ * for, all of them mapped writable through one capability, and written to. The demander owns all slices,
+ * so the tenant runs only while the demander waits. Cooperative: from the call `demand` until the
+ * demander is told that it has been met; the tenant unmaps and gives back in its RUN upcall. Forced: from
+ * the first call `repossess`, once the answering time has passed, until the same; that time, which is the
+ * tenant's by right, is told apart. In both cases the tenant must have kept KEPT frames. The machine
+ * counts instructions as time, so the time-stamp counter does, and the figures repeat.
  *
  * Runs first: yes
  * Run with: --icount -m 256M
@@ -191,8 +192,9 @@ static void link_tables(struct parties *p, uint32_t pages)
 		exo_cap_t *frames = &p->tables[i / each];
 		if (!*frames)
 			*frames = take_frames(EXO_TAKE_MAX);
-		need(*frames && exo_space_table(p->tenant.space, HELD_VA + (uint64_t)i * TABLE_PAGES * EXO_PAGE_SIZE,
-					EXO_LEVEL_PAGES, *frames, i % each * TABLE_FRAMES) == 0, "page tables");
+		exo_vaddr_t va = HELD_VA + (uint64_t)i * TABLE_PAGES * EXO_PAGE_SIZE;
+		need(*frames && exo_space_table(p->tenant.space, va, EXO_LEVEL_PAGES, *frames,
+				    i % each * TABLE_FRAMES) == 0, "page tables");
 	}
 }
 
@@ -231,8 +233,10 @@ static void make_parties(struct parties *p, uint32_t count, bool cooperates)
 	p->tenant.word[COOPERATES] = cooperates;
 	p->tenant.word[WANTED] = count + KEPT;
 	p->tenant.word[FROM] = free_run(count + KEPT);
-	p->tenant.word[SPACE] = (uint64_t)tiny_grant(&p->tenant, p->tenant.space, TENANT_SPACE, EXO_RIGHT_WRITE);
-	p->demander.word[OWES] = (uint64_t)tiny_grant(&p->demander, p->of_tenant, DEMANDER_OWES, EXO_RIGHT_READ);
+	p->tenant.word[SPACE] =
+	    (uint64_t)tiny_grant(&p->tenant, p->tenant.space, TENANT_SPACE, EXO_RIGHT_WRITE);
+	p->demander.word[OWES] =
+	    (uint64_t)tiny_grant(&p->demander, p->of_tenant, DEMANDER_OWES, EXO_RIGHT_READ);
 	p->demander.word[COUNT] = count;
 	tiny_start(&p->tenant);
 	while (!p->tenant.word[HOLDS] && tiny_state(&p->tenant) != EXO_ENV_ENDED)

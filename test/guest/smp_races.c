@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two CPUs against each other: what one takes away while the other uses it, what one changes while the other's call reads
- * it, wakeups that cross, environments that move, end or are bound while they run.
+ * Two CPUs against each other: what one takes away while the other uses it, what one changes while the other's call
+ * reads it, wakeups that cross, environments that move, end or are bound while they run.
  *
- * A tiny environment on the second CPU does one thing for ever; the test, on the first, works against it. What must hold:
- * once a call that takes a page away has returned, nobody writes to its frame any more; no wakeup is lost; nothing of
- * an environment is left after its end; a page of the test's stays as it was. Options: seed, rounds, slow.
+ * A tiny environment on the second CPU does one thing for ever; the test, on the first, works against it. What must
+ * hold: once a call that takes a page away has returned, nobody writes to its frame any more; no wakeup is lost;
+ * nothing of an environment is left after its end; a page of the test's stays as it was. Options: seed, rounds, slow.
  * Run with: --smp 2
  * Time limit: 120 s
  */
 #include "test/guest/agent.h"
+#include "test/guest/callers.h"
 
 #define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
-#define RWX		(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)
-#define CONTROL		(EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL | EXO_RIGHT_WAKE)
 #define TINY_X		0x5f8000ULL	/* a page that comes and goes */
 #define CANARY		0xc0ffee11c0ffee11ULL
 
-/* Words of the data page. */
-enum { COUNT, PEER, LIMIT, ME, STATE, SPACE, FRAMES, SELF, ERRORS_SEEN };
 /* Words of the page that both of a pair see. */
 enum { TURN, STOP };
 
@@ -40,7 +37,7 @@ static void pause_for(uint64_t turns)
 		__asm__ volatile("pause");
 }
 
-/* --- a page that is written to while it goes ------------------------------------------------------------------------ */
+/* --- a page that is written to while it goes ------------------------------------------------------------ */
 
 /* Also its handler of faults: it tries again. */
 TINY static void writer(uint64_t reasons)
@@ -143,7 +140,7 @@ static void use_against_free(unsigned rounds)
 	tiny_drop(&one);
 }
 
-/* --- wakeups that cross ------------------------------------------------------------------------------------------------ */
+/* --- wakeups that cross --------------------------------------------------------------------------------- */
 
 /* Entered anew after each sleep. Nothing is lost: `events` is read before the turn is looked at. */
 TINY static void player(uint64_t reasons)
@@ -202,7 +199,7 @@ static void ping_pong(uint64_t rounds)
 	caps_delete(frame);
 }
 
-/* --- those who move ----------------------------------------------------------------------------------------------------- */
+/* --- those who move ------------------------------------------------------------------------------------- */
 
 TINY static void mover(uint64_t reasons)
 {
@@ -266,49 +263,7 @@ static void storm(unsigned rounds)
 	caps_delete(frame);
 }
 
-/* --- calls whose arguments change, of one who ends ------------------------------------------------------------------------- */
-
-/* Makes calls of all kinds; what their argument frame says is somebody else's doing. */
-TINY static void caller(uint64_t reasons)
-{
-	uint64_t frames = tiny_word(FRAMES), handle;
-	volatile struct exo_cap *caps = (volatile struct exo_cap *)TINY_CAPS;
-
-	(void)reasons;
-	for (;;) {
-		tiny_call(EXO_CALL_space_write, tiny_word(SPACE), tiny_word(COUNT) % 4 * 8, 1 + tiny_word(COUNT) % 8, 0, 0, 0);
-		if (tiny_word(LIMIT)) /* whoever ends in between leaves an orphan behind */
-			tiny_call(EXO_CALL_env_create, 20, tiny_word(SPACE), 0, frames, 0, 0);
-		handle = (uint64_t)caps[20].generation << 32 | 20;
-		tiny_call(EXO_CALL_env_start, handle, 0, 0, 0, 0, 0);
-		tiny_call(EXO_CALL_slice_take, 21, 1, tiny_word(COUNT) % 32, 4, 0, 0);
-		tiny_call(EXO_CALL_slice_bind, (uint64_t)caps[21].generation << 32 | 21, tiny_word(SELF), 0, 0, 0, 0);
-		tiny_call(EXO_CALL_cap_derive, frames, 0, 22, EXO_RIGHT_READ, 4, 2);
-		tiny_call(EXO_CALL_account_share, tiny_word(PEER), tiny_word(PEER), 0, 0, 0, 0);
-		tiny_call(EXO_CALL_wake, tiny_word(SELF), 0, 0, 0, 0, 0);
-		while (tiny_call(EXO_CALL_env_destroy, handle, 0, 0, 0, 0, 0) == -EXO_EAGAIN)
-			;
-		for (uint64_t slot = 20; slot < 23; slot++) {
-			handle = (uint64_t)caps[slot].generation << 32 | slot;
-			while (tiny_call(EXO_CALL_cap_delete, handle, 0, 0, 0, 0, 0) == -EXO_EAGAIN)
-				;
-		}
-		tiny_word(COUNT)++;
-	}
-}
-
-static bool start_caller(struct tiny *one, unsigned cpu)
-{
-	tiny_cpu = cpu;
-	bool good = tiny_make(one, caller, 8);
-	tiny_cpu = 0;
-	if (!good)
-		return false;
-	one->word[SPACE] = (uint64_t)tiny_grant(one, one->space, 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
-	one->word[FRAMES] = (uint64_t)exo_cap_derive(one->frames, one->env, 2, RWX, one->spare, 8);
-	one->word[SELF] = (uint64_t)tiny_grant(one, one->env, 3, CONTROL);
-	return tiny_start(one);
-}
+/* --- calls whose arguments change, of one who ends ------------------------------------------------------ */
 
 /* While it makes so many rounds, or ends: that may come of its own calls, its pages being among what it unmaps. */
 static uint64_t flip(const struct tiny *one, uint64_t rounds)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What two CPUs give, for `make bench`: two pairs of environments, one on each CPU, compute, take exceptions, make
- * transfers, yield, map and unmap pages; one of them alone and both at once, in turn (argument speed=OPERATIONS). And
- * what goes from one CPU to the other: a wakeup there and back between two that sleep meanwhile, moving an environment
- * that sleeps (argument cross=1): under --icount all instructions of both CPUs count, and an idle CPU executes none.
+ * What two CPUs give, for `make bench`: two pairs of environments, one on each CPU, compute, take
+ * exceptions, make transfers, yield, map and unmap pages; one of them alone and both at once, in turn
+ * (argument speed=OPERATIONS). And what goes from one CPU to the other: a wakeup there and back between
+ * two that sleep meanwhile, moving an environment that sleeps (argument cross=1): under --icount all
+ * instructions of both CPUs count, and an idle CPU executes none.
  *
  * Runs first: yes
  * Run with: --smp 2
@@ -22,7 +23,7 @@ static void need(bool holds, const char *what)
 	exo_machine_halt(core_named(EXO_NAME_MACHINE), 1);
 }
 
-/* Pairs [first, first + count) make so many operations: from the first one's begin to the last one's end, in ns. */
+/* So many pairs make operations: from the first one's begin to the last one's end, in ns. */
 static uint64_t run(struct work_pair *pair, unsigned count, uint64_t operations)
 {
 	uint64_t began = EXO_NEVER, ended = 0;
@@ -89,19 +90,22 @@ static _Noreturn void echo(void)
 	}
 }
 
+/* With time between: many wakeups in a short time are a storm, which the kernel calms. */
 static void wakes(const struct member *other)
 {
-	uint64_t began = 0;
+	uint64_t total = 0, began, events;
 
-	for (unsigned i = 0; i < REPEAT + WARM; i++) {
-		if (i == WARM)
-			began = count();
-		uint64_t events = work_events();
-		need(exo_wake(other->spawn.env) == 0, "wakeup");
+	for (unsigned i = 0; i < REPEAT; i++) {
+		core_sleep(core_now() + MS / 20, work_events());
+		events = work_events();
+		began = count();
+		int64_t result = exo_wake(other->spawn.env);
 		while (work_events() == events)
 			core_sleep(EXO_NEVER, events);
+		total += count() - began;
+		need(result == 0, "wakeup");
 	}
-	printf("bench wake_cross_rtt %lu insns\n", (count() - began) / REPEAT);
+	printf("bench wake_cross_rtt %lu insns\n", total / REPEAT);
 }
 
 static void moves(const struct member *other)

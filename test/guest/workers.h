@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pairs of environments, one pair on each CPU, that work independently of each other: a worker that makes each hot
- * operation of the kernel over and over, and its peer, which answers its transfers, yields back and sleeps until woken.
- * They share a page of words with the test, a page for each pair.
+ * Pairs of environments, one pair on each CPU, that work independently of each other: a worker that makes
+ * each hot operation of the kernel over and over, and its peer, which answers its transfers, yields back
+ * and sleeps until woken. They share a page of words with the test, a page for each pair.
  */
 #ifndef TEST_GUEST_WORKERS_H
 #define TEST_GUEST_WORKERS_H
@@ -19,11 +19,11 @@
 #define WORK_NAP_NS	2000
 
 /*
- * Words. GO: how many operations have been allowed, in all; DONE: how many were made; BEGAN, ENDED: when the last ones
- * were; PATIENCE: how long it sleeps until it looks again, in ns.
+ * Words. GO: how many operations have been allowed, in all; DONE: how many were made; BEGAN, ENDED: when
+ * the last ones were; PATIENCE: how long it sleeps until it looks again, in ns.
  */
-enum { WORK_READY, WORK_GO, WORK_DONE, WORK_BEGAN, WORK_ENDED, WORK_PATIENCE, WORK_HOW, WORK_PEER_SLEEPS, WORK_TRAPS,
-	WORK_BAD };
+enum { WORK_READY, WORK_GO, WORK_DONE, WORK_BEGAN, WORK_ENDED, WORK_PATIENCE, WORK_HOW, WORK_PEER_SLEEPS,
+	WORK_TRAPS, WORK_BAD };
 /* How. */
 enum { WORK_HOT, WORK_MIXED };
 
@@ -37,8 +37,8 @@ struct work_pair {
 
 static volatile uint64_t *work_word;
 
-static void work_answer(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
-    bool reply)
+static void work_answer(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2,
+    uint64_t w3, bool reply)
 {
 	(void)caller, (void)reply;
 	exo_reply(badge == WORK_BADGE ? 0 : 1, w0, w1, w2, w3 + 1);
@@ -138,8 +138,8 @@ static __attribute__((unused)) _Noreturn void work_worker(void)
 	struct work_own own = { .entry = core_named("entry"), .peer = core_named("peer") };
 	uint64_t done = 0;
 
-	own.region = (struct vm_region){ .start = vm_addresses(EXO_PAGE_SIZE), .flags = EXO_MAP_READ | EXO_MAP_WRITE,
-		.pager = work_step_over };
+	own.region = (struct vm_region){ .start = vm_addresses(EXO_PAGE_SIZE),
+		.flags = EXO_MAP_READ | EXO_MAP_WRITE, .pager = work_step_over };
 	own.region.end = own.region.start + EXO_PAGE_SIZE;
 	own.mapped = vm_addresses(EXO_PAGE_SIZE);
 	if (!frame_alloc(&own.frame) || !vm_add(&own.region) ||

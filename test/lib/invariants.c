@@ -2,8 +2,8 @@
 /*
  * The kernel's invariants as they stand in exo/kernel.h and exo/spaces.h, looked at from outside: recomputes from
  * scratch what the kernel keeps by and by (free map, holds, maps, rings, tree of derivation, accounts, slices, who is
- * ready on this CPU) and shares no code with it but the layouts. Linked into the unit tests, the fuzzer of calls, and the
- * checked kernel.
+ * ready on this CPU) and shares no code with it but the layouts. Linked into the unit tests, the fuzzer of calls, and
+ * the checked kernel.
  *
  * One look costs a few instructions a frame, 512 loads a page table, 64 slots a capability table frame.
  */
@@ -43,7 +43,7 @@ static struct account_counts *account_counts(exo_pfn_t pfn)
 	return &accounts[*index];
 }
 
-/* --- spaces --------------------------------------------------------------------------------------------------- */
+/* --- spaces --------------------------------------------------------------------------------------------- */
 
 /* A marker says how far a search has come: it stands for nothing. */
 static bool is_marker(uint64_t place, const struct exo_cap *cap)
@@ -169,7 +169,7 @@ static const char *check_table_address(exo_pfn_t of)
 	return NULL;
 }
 
-/* --- accounts ------------------------------------------------------------------------------------------------- */
+/* --- accounts ------------------------------------------------------------------------------------------- */
 
 static void count_use(exo_pfn_t pfn, unsigned kind, uint32_t count)
 {
@@ -287,7 +287,7 @@ static const char *check_accounts(void)
 	return NULL;
 }
 
-/* --- capabilities --------------------------------------------------------------------------------------------- */
+/* --- capabilities --------------------------------------------------------------------------------------- */
 
 static const char *check_tree(const struct exo_cap *cap)
 {
@@ -373,7 +373,7 @@ static const char *check_cap(const struct exo_cap *cap)
 	return broken ? broken : check_ring(cap);
 }
 
-/* --- environments --------------------------------------------------------------------------------------------- */
+/* --- environments --------------------------------------------------------------------------------------- */
 
 static const char *check_env(exo_pfn_t pfn)
 {
@@ -465,7 +465,7 @@ static const char *check_slices(void)
 	return NULL;
 }
 
-/* --- frames --------------------------------------------------------------------------------------------------- */
+/* --- frames --------------------------------------------------------------------------------------------- */
 
 static const char *count_frame(exo_pfn_t pfn)
 {
@@ -533,7 +533,7 @@ static const char *check_frames(void)
 	return broken;
 }
 
-/* --- all ------------------------------------------------------------------------------------------------------ */
+/* --- all ------------------------------------------------------------------------------------------------ */
 
 size_t invariants_bytes(uint32_t frames)
 {

@@ -4,15 +4,17 @@
  *
  *   -plugin lines.so,out=PATH
  *
- * From one instruction of the guest's to another (BEGIN, END: loads of constants that nothing else loads), every access
- * of an instruction at an address of the upper half is noted by its physical line of 64 bytes: who has written it, who
- * has read it, and the last instruction that did. What lies in a device is left out: each CPU's interrupt controller has
- * the same address. At the end PATH has a line of text for each line that one CPU wrote and another wrote or read:
+ * From one instruction of the guest's to another (BEGIN, END: loads of constants that nothing else
+ * loads), every access of an instruction at an address of the upper half is noted by its physical line of
+ * 64 bytes: who has written it, who has read it, and the last instruction that did. What lies in a device
+ * is left out: each CPU's interrupt controller has the same address. At the end PATH has a line of text
+ * for each line that one CPU wrote and another wrote or read:
  *
- *   written|read LINE WRITER INSTRUCTION OTHER INSTRUCTION WRITES	("written": by both; lines, instructions hexadecimal)
+ *   written|read LINE WRITER INSTRUCTION OTHER INSTRUCTION WRITES
  *
- * and a last one, `lines N` or `lines N N`, with the number of lines that each CPU wrote. What the processor itself
- * writes (the frame of an interrupt, accessed bits) is not seen. Declarations as in apps/bench/insncount.c.
+ * ("written": by both; lines and instructions hexadecimal) and a last one, `lines N N`, with the number of
+ * lines that each CPU wrote. What the processor itself writes (an interrupt's frame, accessed bits) is not
+ * seen. Declarations as in apps/bench/insncount.c.
  */
 #include <fcntl.h>
 #include <inttypes.h>

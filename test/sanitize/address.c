@@ -3,10 +3,11 @@
  * The address sanitizer's runtime for the checked kernel: what the compiler's calls before each load and store do.
  *
  * Its image (code, globals, stacks) has a shadow, a byte for 8 bytes, at a place that the linker script and the
- * compiler's -fasan-shadow-offset agree on: redzones lie around globals and around arrays on the stack. All other memory is reached through the direct map, where the frame table says what may
- * be touched: never a frame that is free or does not exist (memory of a device apart, which was mapped by name); so
- * use after free is seen with no memory of its own, from the moment at which a frame is free until it is claimed. An
- * address of an application is never right.
+ * compiler's -fasan-shadow-offset agree on: redzones lie around globals and around arrays on the stack. All other
+ * memory is reached through the direct map, where the frame table says what may be touched: never a frame that is
+ * free or does not exist (memory of a device apart, which was mapped by name); so use after free is seen with no
+ * memory of its own, from the moment at which a frame is free until it is claimed. An address of an application is
+ * never right.
  *
  * After Serebryany and others, "AddressSanitizer: a fast address sanity checker" (2012); without its quarantine, as
  * the kernel has no heap. A report is a panic: what, how many bytes, where, and the backtrace.

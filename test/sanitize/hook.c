@@ -4,8 +4,9 @@
  *
  * The sanitizers start once the frame table is there (by the linker's --wrap). After each call under the kernel lock,
  * which is still held then, all invariants are looked at (test/lib/invariants.c): a broken one is a panic that names
- * it. Calls that do not come back (exit ...) are covered by the look after the next one. A look's cost grows with the memory: in a machine of more
- * than 16 MiB only each n-th call is followed by one, n an odd number of about a tenth of the MiB.
+ * it. Calls that do not come back (exit ...) are covered by the look after the next one. A look's cost grows with the
+ * memory: in a machine of more than 16 MiB only each n-th call is followed by one, n an odd number of about a tenth
+ * of the MiB.
  */
 #include "test/sanitize/sanitize.h"
 #include "test/lib/invariants.h"
