@@ -10,7 +10,7 @@
 #include "test/unit/tap.h"
 #include "test/unit/world.h"
 
-#define SENT_MAX	64
+#define SENT_MAX	256
 
 enum { SLOT_ROOT = 10, SLOT_CLAIMS, SLOT_RING, SLOT_TX, SLOT_FIRST = 16 };
 
@@ -781,6 +781,88 @@ static void test_shared(void)
 	}
 }
 
+/*
+ * Four flows with all their descriptors on their way: 256 frames that the device reads. `end` takes them all from
+ * their owner; what the device has not given back is nobody's until it does, in whatever order.
+ */
+static void flight(unsigned who, void (*end)(unsigned who), const char *how)
+{
+	struct exo_term term = { .offset = 12, .width = 2, .mask = 0xffff };
+	exo_cap_t tx = take_run(who, SLOT_TX, 16);
+	exo_pfn_t first = (exo_pfn_t)cap_slot(world.env[who], SLOT_TX)->first, pfn;
+	struct exo_claim claim;
+	unsigned i, j, early = 0, limbo = 0;
+
+	for (i = 0; i < 4; i++) {
+		term.value = 0x7000 + i;
+		claim = claim_of(1, &term);
+		claim.guards = 1;
+		(void)make(0, SLOT_FIRST + 20 + i, world_handle(0, SLOT_ROOT), 20 + i, &claim);
+		if (who)
+			cap_fill(cap_free_slot(world.env[who], SLOT_FIRST + 20 + i), EXO_TYPE_FLOW, EXO_RIGHT_BIND,
+			    0, 0, flow_at(0, SLOT_FIRST + 20 + i)->self,
+			    cap_slot(world.env[0], SLOT_FIRST + 20 + i), SLOT_FIRST + 20 + i);
+		(void)take_run(who, SLOT_FIRST + 24 + i, 3);
+		(void)CALL(who, cap_derive, tx, 0, SLOT_FIRST + 28 + i, EXO_RIGHT_READ, 4 * i, 4);
+		ring_ready(who, SLOT_FIRST + 24 + i, 2);
+		(void)bind(who, SLOT_FIRST + 20 + i, SLOT_FIRST + 24 + i, SLOT_FIRST + 28 + i, 4);
+		for (j = 0; j < EXO_TX_SLOTS; j++)
+			post(ring_of(who, SLOT_FIRST + 24 + i), j * 250, 250, 0);
+		while (CALL(who, flow_kick, world_handle(who, SLOT_FIRST + 20 + i)) > 0)
+			;
+	}
+	is_int(fake.count, 4 * EXO_TX_SLOTS, how);
+	end(who);
+	for (pfn = first; pfn < first + 16; pfn++)
+		limbo += info_frame[pfn].state != EXO_FRAME_FREE && !info_frame[pfn].holds && frame_table[pfn].pins;
+	is_int(limbo, 16, "nobody's, and not free");
+	while (fake.count) {
+		fake_return(below(fake.count));
+		for (i = 0; i < fake.count; i++)
+			for (j = 0; j < fake.sent[i].frame.parts; j++)
+				early += info_frame[fake.sent[i].frame.part[j].address >> EXO_PAGE_SHIFT].state ==
+				    EXO_FRAME_FREE;
+	}
+	is_int(early, 0, "none is free while the device has it");
+	for (limbo = 0, pfn = first; pfn < first + 16; pfn++)
+		limbo += info_frame[pfn].state != EXO_FRAME_FREE;
+	is_int(limbo, 0, "all are when it has none");
+	ok(!world_check(), "all in order");
+	for (i = 0; i < 4; i++)
+		(void)world_finish(0, EXO_CALL_cap_delete, world_handle(0, SLOT_FIRST + 20 + i), 0);
+}
+
+static void flight_revoked(unsigned who)
+{
+	unsigned i;
+
+	(void)world_finish(who, EXO_CALL_cap_revoke, world_handle(who, SLOT_TX), 0);
+	for (i = 0; i < 4; i++)
+		ok(!flow_at(0, SLOT_FIRST + 20 + i)->ring, "a binding is cut");
+	(void)world_finish(who, EXO_CALL_cap_delete, world_handle(who, SLOT_TX), 0);
+	for (i = 0; i < 4; i++)
+		(void)world_finish(who, EXO_CALL_cap_delete, world_handle(who, SLOT_FIRST + 24 + i), 0);
+}
+
+static void flight_dead(unsigned who)
+{
+	unsigned budget;
+
+	here.current = world.env[0];
+	kernel_lock();
+	env_end(world.env[who], EXO_CAUSE_DESTROYED, 0, 0);
+	do
+		budget = EXO_UNWIND_MAX;
+	while (!env_destroy_some(world.env[who], &budget));
+	kernel_unlock();
+}
+
+static void test_flight(void)
+{
+	flight(0, flight_revoked, "256 frames on their way, to be revoked");
+	flight(2, flight_dead, "256 frames on their way, whose owner dies");
+}
+
 /* Another environment is given a flow, binds it, and ends. */
 static void test_env_end(void)
 {
@@ -848,6 +930,7 @@ int main(void)
 	test_send_errors();
 	test_unbind();
 	test_shared();
+	test_flight();
 	test_env_end();
 	return done();
 }
