@@ -144,15 +144,15 @@ struct child {
 	exo_cap_t frames, space, cap;
 };
 
-/* The current environment makes another, with a space of its own; not started. */
-static inline struct child child_make(void)
+/* The current environment makes another for a CPU, with a space of its own; not started. */
+static inline struct child child_make_on(unsigned cpu)
 {
 	struct child child;
 	struct exo_env_params *params = (struct exo_env_params *)here.current->arg;
 
 	child.frames = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 5);
 	child.space = (exo_cap_t)CALL(space_create, free_slot(), child.frames, 4);
-	*params = (struct exo_env_params){ .run_entry = CHILD_ENTRY, .label = "child" };
+	*params = (struct exo_env_params){ .run_entry = CHILD_ENTRY, .label = "child", .cpu = cpu };
 	child.cap = (exo_cap_t)CALL(env_create, free_slot(), child.space, 0, child.frames, 0, 0);
 	child.env = env_behind(cap_lookup(here.current, child.cap));
 	child.env->disp->call_entry = CHILD_CALL;
@@ -160,6 +160,11 @@ static inline struct child child_make(void)
 	child.env->disp->off_entry = CHILD_OFF;
 	child.env->disp->off_sp = 0x8000;
 	return child;
+}
+
+static inline struct child child_make(void)
+{
+	return child_make_on(0);
 }
 
 static inline struct child child_start(void)

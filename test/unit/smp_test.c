@@ -34,23 +34,6 @@ static void sound_everywhere(const char *where)
 	ok(!what, "invariants hold: %s%s%s", where, what ? "; broken: " : "", what ? what : "");
 }
 
-/* A child of the first environment, made for CPU 1. */
-static struct child child_there(void)
-{
-	struct child child;
-	struct exo_env_params *params = (struct exo_env_params *)here.current->arg;
-
-	child.frames = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 5);
-	child.space = (exo_cap_t)CALL(space_create, free_slot(), child.frames, 4);
-	*params = (struct exo_env_params){ .run_entry = CHILD_ENTRY, .label = "there", .cpu = 1 };
-	child.cap = (exo_cap_t)CALL(env_create, free_slot(), child.space, 0, child.frames, 0, 0);
-	child.env = env_behind(cap_lookup(here.current, child.cap));
-	child.env->disp->call_entry = CHILD_CALL;
-	child.env->disp->off_entry = CHILD_OFF;
-	child.env->disp->off_sp = 0x8000;
-	return child;
-}
-
 /* CPU 1 takes the interrupt that was sent to it while it idled or ran user code at `rip`, and goes on. */
 static enum null_way there_goes_on(uint64_t rip)
 {
@@ -76,7 +59,7 @@ static enum null_way call_there(unsigned nr, uint64_t a0, uint64_t a1)
 static void test_start(void)
 {
 	struct env *first = here.current;
-	struct child a = child_there(), b;
+	struct child a = child_make_on(1), b;
 
 	ok(a.env->cpu == 1 && info_env[a.env->index].cpu == 1, "made for CPU 1");
 	is_int(CALL(env_start, a.cap), 0, "started");
@@ -84,14 +67,14 @@ static void test_start(void)
 	ok(there_goes_on(0) == NULL_UPCALL && cpus[1]->current == a.env, "CPU 1 runs it");
 	is_int(CALL(yield, a.cap, 0), ERR(CPU), "yield: CPU");
 	is_int(CALL(call, (exo_cap_t)CALL(entry_make, free_slot(), a.cap, 7), EXO_NEVER), ERR(CPU), "call: CPU");
-	b = child_there();
+	b = child_make_on(1);
 	is_int(CALL(env_destroy, b.cap), 0, "one that never ran is destroyed");
 	sound_everywhere("start");
 }
 
 static void test_wake(void)
 {
-	struct child a = child_there();
+	struct child a = child_make_on(1);
 	uint64_t sent;
 
 	(void)CALL(env_start, a.cap);
@@ -113,7 +96,7 @@ static void test_wake(void)
 static void test_end(void)
 {
 	uint32_t before = info->frames_free;
-	struct child a = child_there(), b = child_there();
+	struct child a = child_make_on(1), b = child_make_on(1);
 	exo_cap_t slices = (exo_cap_t)CALL(slice_take, free_slot(), 1, 3, 2);
 
 	is_int(CALL(slice_bind, slices, named(EXO_NAME_ENV)), ERR(CPU), "slice_bind: CPU");
@@ -214,7 +197,7 @@ static void try_other(unsigned index)
 /* Before CPU 1 has heard of it, one that was started or moved there is none of its ready ones. */
 static void test_on_its_way(void)
 {
-	struct child a = child_there(), b = child_there();
+	struct child a = child_make_on(1), b = child_make_on(1);
 
 	(void)CALL(env_start, a.cap);
 	(void)there_goes_on(0);
@@ -274,7 +257,7 @@ static void test_random(void)
 	unsigned i, at, moves = 0, ends = 0;
 
 	for (i = 0; i < ACTORS; i++) {
-		actor[i] = i % 2 ? child_there() : child_make();
+		actor[i] = i % 2 ? child_make_on(1) : child_make();
 		(void)CALL(env_start, actor[i].cap);
 	}
 	srand(7);
@@ -300,7 +283,7 @@ static void test_random(void)
 				(void)CALL(cap_delete, actor[at].cap);
 				(void)CALL(cap_delete, actor[at].space);
 				(void)CALL(frame_give, actor[at].frames, 5);
-				actor[at] = rand() % 2 ? child_there() : child_make();
+				actor[at] = rand() % 2 ? child_make_on(1) : child_make();
 				(void)CALL(env_start, actor[at].cap);
 			}
 			break;
