@@ -154,7 +154,6 @@ static int ask(void)
  * --- the director ----------------------------------------------------------------------------------------
  */
 
-static exo_cap_t page;
 
 static bool shares(exo_cap_t account, uint32_t guaranteed, uint32_t limit)
 {
@@ -174,13 +173,13 @@ static bool begin(struct member *lender, struct member *asker, const char *how)
 	memset(asker, 0, sizeof(*asker));
 	for (unsigned i = 0; i < 20; i++)
 		family_word[i] = 0;
-	family_grant(lender, "page", page, RW, 1);
+	family_grant(lender, "page", family_page, RW, 1);
 	lender->spawn.account = asker->spawn.account = core_named(EXO_NAME_ACCOUNT);
 	lender->spawn.limit_frames = 100000;
 	asker->spawn.limit_frames = 5000;
 	if (!family_make(lender, "lender", how) || !shares(lender->spawn.child_account, 0, 100000))
 		return false;
-	family_grant(asker, "page", page, RW, 1);
+	family_grant(asker, "page", family_page, RW, 1);
 	family_grant(asker, "lender", lender->spawn.child_account, EXO_RIGHT_READ, 0);
 	if (!family_make(asker, "asker", NULL) || !shares(asker->spawn.child_account, 1000, 5000))
 		return false;
@@ -253,13 +252,8 @@ static void run(const char *how)
 
 int main(void)
 {
-	const char *role = core_argument(1);
-	exo_vaddr_t at = vm_addresses(EXO_PAGE_SIZE);
+	const char *role = family_begin();
 
-	page = core_named("page") ? core_named("page") : take_frames(1);
-	space_map(at, EXO_MAP_READ | EXO_MAP_WRITE, page, 0, 1);
-	family_word = (volatile uint64_t *)at;
-	info_env(0);
 	if (role && !strcmp(role, "lender"))
 		return lend();
 	if (role && !strcmp(role, "asker"))

@@ -14,7 +14,7 @@
 
 enum { READY, HOOKS, LATE, WRONG, ROUNDS, STOP, DIRECTED };
 
-static exo_cap_t page, towards;
+static exo_cap_t towards;
 
 CORE_UPCALL static exo_cap_t hook(exo_time_t until, struct exo_regs *regs)
 {
@@ -62,7 +62,7 @@ static void run(const char *how, bool directed)
 
 	for (unsigned i = 0; i < 8; i++)
 		family_word[i] = 0;
-	family_grant(&member, "page", page, RW, 1);
+	family_grant(&member, "page", family_page, RW, 1);
 	if (directed) {
 		self = (exo_cap_t)caps_derive(core_named(EXO_NAME_ENV), EXO_RIGHT_WAKE, 0, 0);
 		family_grant(&member, "director", self, EXO_RIGHT_WAKE, 0);
@@ -99,13 +99,8 @@ static void run(const char *how, bool directed)
 
 int main(void)
 {
-	const char *role = core_argument(1);
-	exo_vaddr_t at = vm_addresses(EXO_PAGE_SIZE);
+	const char *role = family_begin();
 
-	page = core_named("page") ? core_named("page") : take_frames(1);
-	space_map(at, EXO_MAP_READ | EXO_MAP_WRITE, page, 0, 1);
-	family_word = (volatile uint64_t *)at;
-	info_env(0);
 	if (role && !strcmp(role, "worker"))
 		return worker();
 	run("hook", false);

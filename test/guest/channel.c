@@ -89,7 +89,7 @@ static int peer(void)
  * --- the director ----------------------------------------------------------------------------------------
  */
 
-static exo_cap_t page, frames, director;
+static exo_cap_t frames, director;
 
 static bool begin(struct member *member, const char *how, uint32_t cpu)
 {
@@ -101,7 +101,7 @@ static bool begin(struct member *member, const char *how, uint32_t cpu)
 	void *at = frames ? share_map(&memory, frames, 0, PAGES, EXO_MAP_READ | EXO_MAP_WRITE) : NULL;
 	if (!at || channel_make(&channel, at, PAGES * EXO_PAGE_SIZE, SLOTS, BULK))
 		return false;
-	family_grant(member, "page", page, RW, 1);
+	family_grant(member, "page", family_page, RW, 1);
 	family_grant(member, "line", frames, RW, PAGES);
 	family_grant(member, "director", director, EXO_RIGHT_EXEC, 0);
 	if (!family_make(member, "peer", how) || (cpu && exo_env_move(member->spawn.env, cpu)) ||
@@ -234,14 +234,9 @@ static void deaths(void)
 
 int main(void)
 {
-	const char *role = core_argument(1);
-	exo_vaddr_t at = vm_addresses(EXO_PAGE_SIZE);
+	const char *role = family_begin();
 	uint32_t slot;
 
-	page = core_named("page") ? core_named("page") : take_frames(1);
-	space_map(at, EXO_MAP_READ | EXO_MAP_WRITE, page, 0, 1);
-	family_word = (volatile uint64_t *)at;
-	info_env(0);
 	if (role && !strcmp(role, "peer"))
 		return peer();
 	slot = caps_slot();

@@ -109,6 +109,19 @@ static __attribute__((unused)) void family_drop(struct member *member)
 
 /* The pages that all share: words, seen by plain loads. */
 static volatile uint64_t *family_word;
+static exo_cap_t family_page;		/* the page in which its words lie */
+
+/* Every member begins so: the shared page mapped; the first environment makes it. Its role; NULL: the first. */
+static __attribute__((unused)) const char *family_begin(void)
+{
+	exo_vaddr_t at = vm_addresses(EXO_PAGE_SIZE);
+
+	family_page = core_named("page") ? core_named("page") : take_frames(1);
+	space_map(at, EXO_MAP_READ | EXO_MAP_WRITE, family_page, 0, 1);
+	family_word = (volatile uint64_t *)at;
+	info_env(0);
+	return core_argument(1);
+}
 
 static __attribute__((unused)) bool family_await_word(unsigned word, uint64_t least, uint64_t ms)
 {

@@ -224,14 +224,14 @@ static int be_client(void)
  * --- the director ----------------------------------------------------------------------------------------
  */
 
-static exo_cap_t page, buffer_frames, line_frames;
+static exo_cap_t buffer_frames, line_frames;
 static char *mine;
 static struct channel to_server;
 
 static bool start_server(struct member *member, exo_cap_t next)
 {
 	memset(member, 0, sizeof(*member));
-	family_grant(member, "page", page, RW, 1);
+	family_grant(member, "page", family_page, RW, 1);
 	if (buffer_frames)
 		family_grant(member, "buffer", buffer_frames, RW, BUFFER_PAGES);
 	if (next)
@@ -308,7 +308,7 @@ static void sessions_apart(struct member *member)
 	ok(word[0] == 5 && word[1] == core_disp->self, "badge and caller as the kernel says");
 
 	family_word[GO] = family_word[STARTED] = family_word[FINISHED] = 0;
-	family_grant(&other, "page", page, RW, 1);
+	family_grant(&other, "page", family_page, RW, 1);
 	family_grant(&other, "entry", two.entry, EXO_RIGHT_EXEC, 0);
 	if (!ok(family_make(&other, "client", NULL) && spawn_start(&other.spawn) == 0, "another client"))
 		return;
@@ -441,7 +441,7 @@ static void across(void)
 	space_map((exo_vaddr_t)at, EXO_MAP_READ | EXO_MAP_WRITE, line_frames, 0, LINE_PAGES);
 	is(channel_make(&to_server, at, LINE_PAGES * EXO_PAGE_SIZE, SLOTS, BULK), 0, "a channel");
 	exo_cap_t director = made(own, exo_entry_make(own, EXO_CAP_NONE, 0));
-	family_grant(&member, "page", page, RW, 1);
+	family_grant(&member, "page", family_page, RW, 1);
 	family_grant(&member, "line", line_frames, RW, LINE_PAGES);
 	family_grant(&member, "director", director, EXO_RIGHT_EXEC, 0);
 	uint64_t ready = family_word[READY];
@@ -494,13 +494,8 @@ static void direct(void)
 
 int main(void)
 {
-	const char *role = core_argument(1);
-	exo_vaddr_t at = vm_addresses(EXO_PAGE_SIZE);
+	const char *role = family_begin();
 
-	page = core_named("page") ? core_named("page") : take_frames(1);
-	space_map(at, EXO_MAP_READ | EXO_MAP_WRITE, page, 0, 1);
-	family_word = (volatile uint64_t *)at;
-	info_env(0);
 	if (role && !strcmp(role, "server"))
 		return serve();
 	if (role && !strcmp(role, "client"))
