@@ -58,22 +58,8 @@ static struct flow_seen *flows;
 static exo_time_t looked, passed;
 static unsigned lines;
 
-/* One line, one console write. */
-static void line(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void line(const char *format, ...)
-{
-	static char text[EXO_CONSOLE_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	size_t bytes = core_vformat(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	if (bytes > sizeof(text) - 1)
-		bytes = sizeof(text) - 1;
-	text[bytes - 1] = '\n';
-	core_write(text, bytes);
-	lines++;
-}
+/* One line, and that it was written. */
+#define line(...)	(core_line(__VA_ARGS__), lines++)
 
 /* What a counter has grown by, in a second; the value is kept for the next time. */
 static uint64_t rate(uint64_t *seen, uint64_t now)
@@ -154,7 +140,7 @@ static void show_machine(void)
 
 	for (uint32_t i = 1; i < core_info->envs.entries; i++)
 		alive += info_env(i)->state != EXO_ENV_NONE && info_env(i)->state != EXO_ENV_ENDED;
-	line("exotop: %lu.%02lu s of %lu s, %u environments, frames: %u free of %u, %u promised \n",
+	line("exotop: %lu.%02lu s of %lu s, %u environments, frames: %u free of %u, %u promised",
 	     (unsigned long)(passed / CORE_SECOND), (unsigned long)(passed / (CORE_SECOND / 100) % 100),
 	     (unsigned long)(looked / CORE_SECOND), alive,
 	     core_info->frames_free, core_info->frames_memory, core_info->frames_promised);
@@ -175,7 +161,7 @@ static void show_cpu(uint32_t c)
 	}
 	used = share(grown(&seen->slices, used));
 	line("cpu %-2u idle %3u.%u%%  switches %lu/s  interrupts %lu/s  asked %lu/s  lock waits %lu/s  "
-	     "slices %u taken, %u bound, used %lu.%lu%% \n", c, idle / 10, idle % 10,
+	     "slices %u taken, %u bound, used %lu.%lu%%", c, idle / 10, idle % 10,
 	     rate(&seen->switches, info->switches), rate(&seen->interrupts, info->interrupts),
 	     rate(&seen->asked, info->asked), rate(&seen->waits, info->lock_waits), taken, bound,
 	     used / 10, used % 10);
@@ -198,14 +184,14 @@ static void show_envs(void)
 	unsigned left = option.lines ? option.lines : core_info->envs.entries;
 	uint32_t i;
 
-	line("%5s %-15s %3s %-8s %6s %8s %8s %8s %9s %10s %8s \n", "env", "label", "cpu", "state", "%CPU",
+	line("%5s %-15s %3s %-8s %6s %8s %8s %8s %9s %10s %8s", "env", "label", "cpu", "state", "%CPU",
 	     "frames", "calls/s", "faults/s", "upcalls/s", "overrun us", "debt us");
 	while (left-- && (i = next_env())) {
 		const struct exo_env_info *info = info_env(i);
 		const struct env_seen *seen = &envs[i];
 		unsigned used = share(seen->used);
 		bool bold = option.terminal && used >= 100;
-		line("%s%5u %-15.15s %3u %-8s %4u.%u %8u %8lu %8lu %9lu %10lu %8lu%s \n",
+		line("%s%5u %-15.15s %3u %-8s %4u.%u %8u %8lu %8lu %9lu %10lu %8lu%s",
 		     bold ? "\033[1m" : "", i, info->label, info->cpu,
 		     info->state < 6 ? states[info->state] : "?", used / 10, used % 10, info->frames,
 		     seen->call_rate, seen->fault_rate, seen->upcall_rate, info->overrun_ns / 1000,
@@ -227,7 +213,7 @@ static void show_flows(void)
 		uint64_t out = rate(&seen->out, info->tx_packets),
 			 out_bytes = rate(&seen->out_bytes, info->tx_bytes);
 		line("flow %-3u %-15.15s env %u  in %lu/s (%lu bytes/s, %lu dropped/s)  "
-		     "out %lu/s (%lu bytes/s) \n", i, info->label, info->env, in, in_bytes, dropped, out, out_bytes);
+		     "out %lu/s (%lu bytes/s)", i, info->label, info->env, in, in_bytes, dropped, out, out_bytes);
 	}
 }
 
@@ -241,7 +227,7 @@ static void show(void)
 	show_envs();
 	show_flows();
 	if (!option.terminal)
-		line(" \n");
+		line("%s", "");
 }
 
 /* --- running -------------------------------------------------------------------------------------------- */

@@ -17,28 +17,14 @@
 
 static unsigned lines;
 
-/* One line, one console write. */
-static void line(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void line(const char *format, ...)
-{
-	static char text[EXO_CONSOLE_MAX];
-	va_list arguments;
-
-	va_start(arguments, format);
-	size_t bytes = core_vformat(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	if (bytes > sizeof(text) - 1)
-		bytes = sizeof(text) - 1;
-	text[bytes - 1] = '\n';
-	core_write(text, bytes);
-	lines++;
-}
+/* One line, and that it was written. */
+#define line(...)	(core_line(__VA_ARGS__), lines++)
 
 static void list_environments(void)
 {
 	static const char *const states[] = { "none", "made", "ready", "asleep", "calling", "ended" };
 
-	line("%-5s %-15s %-8s %3s %8s %10s %10s %9s %9s %9s %8s \n", "env", "label", "state", "cpu", "frames",
+	line("%-5s %-15s %-8s %3s %8s %10s %10s %9s %9s %9s %8s", "env", "label", "state", "cpu", "frames",
 	     "cpu us", "calls", "faults", "upcalls", "switches", "slices");
 	for (uint32_t i = 1; i < core_info->envs.entries; i++) {
 		const struct exo_env_info *env = info_env(i);
@@ -47,7 +33,7 @@ static void list_environments(void)
 			continue;
 		for (uint32_t s = 0; s < core_info->slices.entries; s++)
 			slices += info_slice(s)->env == i;
-		line("%-5u %-15.15s %-8s %3u %8u %10lu %10lu %9lu %9lu %9lu %8u \n", i, env->label,
+		line("%-5u %-15.15s %-8s %3u %8u %10lu %10lu %9lu %9lu %9lu %8u", i, env->label,
 		     env->state < 6 ? states[env->state] : "?", env->cpu, env->frames, env->ns / 1000, env->entries,
 		     env->exceptions, env->upcalls, env->switches, slices);
 	}
@@ -63,7 +49,7 @@ static void list_cpus(void)
 			bound += info_slice(s)->env != 0;
 		}
 		line("cpu %-2u idle %lu us, %lu switches, %lu interrupts, %lu asked, %lu invalidations, "
-		     "%lu lock waits, slices: %u taken, %u bound \n", i, cpu->idle_ns / 1000, cpu->switches,
+		     "%lu lock waits, slices: %u taken, %u bound", i, cpu->idle_ns / 1000, cpu->switches,
 		     cpu->interrupts, cpu->asked, cpu->invalidations, cpu->lock_waits, taken, bound);
 	}
 }
@@ -84,7 +70,7 @@ static void list_frames(void)
 	for (unsigned i = EXO_FRAME_FREE; i < sizeof(states) / sizeof(states[0]) && used < sizeof(text); i++)
 		if (counts[i])
 			used += core_format(text + used, sizeof(text) - used, " %s %u", states[i], counts[i]);
-	line("frames: %u of 4 KiB:%s \n", core_info->frames_memory, used ? text : "");
+	line("frames: %u of 4 KiB:%s", core_info->frames_memory, used ? text : "");
 }
 
 static void list_slices(void)
@@ -98,7 +84,7 @@ static void list_slices(void)
 		bound += slice->env != 0;
 		used += slice->used_ns;
 	}
-	line("slices: %u of %lu us, %u taken, %u bound, used %lu us \n", core_info->slices.entries,
+	line("slices: %u of %lu us, %u taken, %u bound, used %lu us", core_info->slices.entries,
 	     core_info->slice_ns / 1000, taken, bound, used / 1000);
 }
 
@@ -109,7 +95,7 @@ static void list_flows(void)
 		if (!flow->state)
 			continue;
 		line("flow %-3u %-15.15s %s env %u  in %lu (%lu bytes, %lu dropped)  "
-		     "out %lu (%lu bytes, %lu refused) \n", i, flow->label,
+		     "out %lu (%lu bytes, %lu refused)", i, flow->label,
 		     flow->state == 2 ? "bound" : "made ", flow->env, flow->rx_packets, flow->rx_bytes,
 		     flow->rx_dropped, flow->tx_packets, flow->tx_bytes, flow->tx_refused);
 	}

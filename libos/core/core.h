@@ -155,6 +155,9 @@ void core_vprint(const char *format, va_list arguments);
 size_t core_format(char *buffer, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 size_t core_vformat(char *buffer, size_t size, const char *format, va_list arguments);
 
+/* One line, of EXO_CONSOLE_MAX bytes at most, in one console write: lines of several programs do not mix. */
+void core_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* --- clock.c -------------------------------------------------------------------------------------------- */
 
 #define CORE_SECOND	1000000000ULL	/* exo_time_t of one second */

@@ -186,3 +186,18 @@ void core_print(const char *text, ...)
 	core_vprint(text, arguments);
 	va_end(arguments);
 }
+
+void core_line(const char *format, ...)
+{
+	char text[EXO_CONSOLE_MAX];
+	va_list arguments;
+	size_t bytes;
+
+	va_start(arguments, format);
+	bytes = core_vformat(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (bytes > sizeof(text) - 1)
+		bytes = sizeof(text) - 1;
+	text[bytes] = '\n';
+	core_write(text, bytes + 1);
+}
