@@ -35,7 +35,7 @@
 	X(16, env_destroy,   "c",       "env",                                     "ENV:CONTROL",    "end an environment, free what it holds and return its frames") \
 	X(17, env_fsbase,    "n",       "base",                                    "-",              "set the FS base, where user mode cannot do it itself") \
 	X(18, yield,         "ct",      "env or 0, until",                         "ENV:WAKE",       "give the rest of the slice away, or lend it until a time; comes back as a RUN upcall") \
-	X(19, sleep,         "tn",      "until, events",                           "-",              "give the CPU up until a time or a new event; comes back as a RUN upcall") \
+	X(19, sleep,         "tnc",     "until, events, code or 0",                "CODE:EXEC",      "give the CPU up until a time, a new event, or until a program says so; comes back as a RUN upcall") \
 	X(20, slice_take,    "snnn",    "slot, cpu, first, count",                 "-",              "take free slices of a CPU's vector") \
 	X(21, slice_bind,    "cc",      "slices, env",                             "SLICE:BIND",     "let an environment run in slices") \
 	X(22, entry_make,    "scn",     "slot, env or 0, badge",                   "ENV:CONTROL",    "make a badged entry capability to an environment's transfer entry") \
@@ -52,7 +52,23 @@
 	X(33, space_seal,    "c",       "space",                                   "SPACE:WRITE",    "make a space's executable mappings final") \
 	X(34, env_move,      "cn",      "env or 0, cpu",                           "ENV:CONTROL",    "let an environment run on another CPU from now on; for the caller it comes back as a RUN upcall") \
 	X(35, wake,          "c",       "env or entry",                            "ENV:WAKE",       "post event WAKE to an environment, on whatever CPU it is") \
-	X(36, frame_reclaim, "cnn",     "frames, first, count",                    "FRAME:WRITE",    "take apart the kernel objects that lie in frames which nobody else holds")
+	X(36, frame_reclaim, "cnn",     "frames, first, count",                    "FRAME:WRITE",    "take apart the kernel objects that lie in frames which nobody else holds") \
+	X(37, code_load,     "scnn",    "slot, frames, first, count",              "FRAME:WRITE",    "give frames with struct exo_code and its instructions up for a program") \
+	X(38, code_step,     "co",      "code, offset",                            "CODE:BIND",      "check and compile a program, a bounded piece at a time; struct exo_code_report to the argument frame") \
+	X(39, code_bind,     "cncn",    "code, window, frames, first",             "CODE:BIND",      "give a program the memory of one of its windows") \
+	X(40, flow_attach,   "cc",      "flow, code or 0",                         "FLOW:BIND",      "let a program look at each packet of the own flow first") \
+	X(41, kick,          "cn",      "frames, first",                           "FRAME:WRITE",    "run the wakeup programs that watch a frame: its contents have changed") \
+	X(42, code_run,      "ccno",    "code, frames, first, offset",             "CODE:EXEC, FRAME:READ", "run an owner function on a copy of a block; struct exo_owner_run in the argument frame") \
+	X(43, entry_open,    "cc",      "entry, account or 0",                     "ENTRY:EXEC",     "let all that is charged to an account, or below it, take an entry; 0: nobody") \
+	X(44, entry_take,    "snn",     "slot, opener, name",                      "-",              "derive an entry that another environment, by its id, has opened, from its handle there") \
+	X(45, cap_split,     "ccscn",   "source, env, slot, frames, first",        "FRAME:READ",     "make a frame capability two read-only siblings, which remember that they could write") \
+	X(46, split_give,    "cnn",     "frames, first, count",                    "FRAME:READ",     "give up what a split capability holds of some frames") \
+	X(47, split_end,     "c",       "frames",                                  "FRAME:READ",     "the only sibling that is left gets its right to write back") \
+	X(48, console_read,  "con",     "console, offset, bytes",                  "CONSOLE:READ",   "become the console's reader, and take the bytes that came in; returns how many") \
+	X(49, env_write,     "cvon",    "env, address, offset, bytes",             "ENV:CONTROL",    "copy bytes of the argument frame to another environment's memory, where it could write itself") \
+	X(50, trace,         "ccnnn",   "env or 0, frames, first, count, mask",    "ENV:READ",       "have the kernel write what it does for an environment to frames of one's own") \
+	X(51, port,          "cnnw",    "ports, port, how, value",                 "PORTS:READ",     "read an I/O port of 1, 2 or 4 bytes, or write it (how + EXO_PORT_WRITE; needs WRITE)") \
+	X(52, interrupt,     "cn",      "interrupts, line",                        "INTERRUPTS:BIND", "let an interrupt line interrupt the caller once: EXO_EVENT_INTERRUPT")
 
 #ifndef __ASSEMBLER__
 enum exo_call {

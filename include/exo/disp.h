@@ -17,6 +17,13 @@
  *   CALL   call_entry, call_sp: a transfer came in. rdi = badge, rsi = caller's environment id,
  *          rdx, r10, r8, r9 = message, rax = 1 if a reply is wanted (exo_reply), 0 if one-way.
  *
+ *          While it serves, or waits in a call of its own, it is BUSY, unless `reenter` is set: then the next
+ *          transfer comes in on top, and its reply leads back to what it came in on. The reply always answers the
+ *          transfer that came last, and must be made even if that was cut. call_sp is read anew each time: before it
+ *          calls, a handler names the rest of the stack, or another.
+ *          Slots of the own table can be opened to whom one calls, for as long as he serves the call: free ones of the
+ *          window he may fill, from those of the offer derive (EXO_PEER in exo/cap.h).
+ *
  *   END    end_entry, upcall_sp: only if end_entry is set: the slice has ended, somebody else has the next one, and
  *          upcalls are on. The state is in area ON (FPU live, as for FAULT); rdi = until when the CPU is lent: save and
  *          yield by then. Who stays longer is interrupted as ever, with the state of END's handler in area OFF; who does
@@ -60,6 +67,10 @@
 #define EXO_EVENT_DEMAND	0x2000	/* something is wanted back: see struct exo_abort */
 #define EXO_EVENT_ANSWERED	0x4000	/* a demand of ours has been met */
 #define EXO_EVENT_LOST		0x8000	/* something was taken by force: see struct exo_abort */
+#define EXO_EVENT_CONSOLE	0x10000	/* there is input for us, the console's reader */
+#define EXO_EVENT_INTERRUPT	0x20000	/* lines of ours have interrupted: see `interrupts` */
+/* Events that wake who sleeps on a program, whatever that says. */
+#define EXO_EVENTS_ALWAYS	(EXO_EVENT_CUT | EXO_EVENT_DEMAND | EXO_EVENT_LOST)
 
 /* Offsets for assembly; checked below. */
 #define EXO_DISP_OFF		0x008
@@ -74,6 +85,7 @@
 #define EXO_DISP_OFF_SP		0x048
 #define EXO_DISP_CALL_SP	0x050
 #define EXO_DISP_END_ENTRY	0x080
+#define EXO_DISP_REENTER	0x090
 #define EXO_DISP_ON		0x100
 #define EXO_DISP_ON_FPU		0x200
 #define EXO_DISP_OFFA		0x400
@@ -150,7 +162,12 @@ struct exo_disp {
 	exo_env_id_t self;	/* own environment id */
 	uint64_t lost_events;
 	uint64_t end_entry;	/* 0: at the end of a slice the state is saved and nothing said */
-	uint64_t spare[15];
+	uint64_t spare_first;
+	uint64_t reenter;	/* not 0: may be called while it is inside a transfer */
+	uint32_t window_first, window_count;	/* slots that whom we call may fill */
+	uint32_t offer_first, offer_count;	/* slots that he may derive from */
+	uint64_t interrupts;	/* a bit for each line that has interrupted; the libOS takes them by an atomic exchange */
+	uint64_t spare[10];
 	struct exo_regs on;
 	uint8_t on_fpu[512] __attribute__((aligned(16)));
 	struct exo_regs offa;
@@ -176,6 +193,7 @@ _Static_assert(offsetof(struct exo_disp, upcall_sp) == EXO_DISP_UPCALL_SP, "upca
 _Static_assert(offsetof(struct exo_disp, off_sp) == EXO_DISP_OFF_SP, "off_sp");
 _Static_assert(offsetof(struct exo_disp, call_sp) == EXO_DISP_CALL_SP, "call_sp");
 _Static_assert(offsetof(struct exo_disp, end_entry) == EXO_DISP_END_ENTRY, "end_entry");
+_Static_assert(offsetof(struct exo_disp, reenter) == EXO_DISP_REENTER, "reenter");
 _Static_assert(offsetof(struct exo_disp, abort) == EXO_DISP_ABORT, "abort");
 _Static_assert(offsetof(struct exo_disp, on) == EXO_DISP_ON, "on");
 _Static_assert(offsetof(struct exo_disp, on_fpu) == EXO_DISP_ON_FPU, "on_fpu");

@@ -23,15 +23,19 @@
 #include <exo/types.h>
 
 #define EXO_TERMS_MAX		8	/* of a flow itself, above what its parents say */
-#define EXO_TERMS_BELOW_MAX	256	/* of all flows right below one */
+#define EXO_TERMS_BELOW_MAX	512	/* of flows that a new one must be compared with one by one: see exo_flow_make */
 #define EXO_GUARDS_MAX		3
 #define EXO_GUARD_TERMS_MAX	8
 #define EXO_GUARD_BYTES		64
-#define EXO_FLOWS_MAX		64	/* of all devices together */
+#define EXO_FLOWS_MAX		4096	/* of all devices together; fewer with little memory: info->flows.entries */
 #define EXO_FRAME_BYTES_MAX	1514	/* an Ethernet frame without its checksum */
 
 #define EXO_FLOW_SHARED		1	/* receives a copy beside other shared flows with the same claim ... */
 #define EXO_SHARED_MAX		40	/* ... of which there are so many at most */
+
+#define EXO_FLOW_STEERED	2	/* takes no packet by itself, only what the program of the flow right above sends to
+				 * it by its number `steer`; has no terms, and none below it */
+#define EXO_STEER_MAX		16
 
 #define EXO_TERM_NOT		1	/* holds when (field & mask) != value */
 
@@ -52,7 +56,7 @@ struct exo_claim {
 	uint32_t terms;		/* number of term[], 0..EXO_TERMS_MAX */
 	uint32_t guards;	/* number of guard[]; 0: may send nothing */
 	uint32_t guard_terms[EXO_GUARDS_MAX];
-	uint32_t spare;
+	uint32_t steer;		/* with EXO_FLOW_STEERED: 0..EXO_STEER_MAX - 1; else 0 */
 	char label[16];		/* shown in the exposed table; the kernel does not interpret it */
 	struct exo_term term[EXO_TERMS_MAX];
 	struct exo_term guard[EXO_GUARDS_MAX][EXO_GUARD_TERMS_MAX];

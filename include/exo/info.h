@@ -29,6 +29,10 @@
 #define EXO_FRAME_ACCOUNT	11
 #define EXO_FRAME_KERNEL	12	/* the kernel's own, from boot on */
 #define EXO_FRAME_INFO		13
+#define EXO_FRAME_CODE		14	/* a downloaded program; nobody can write it */
+#define EXO_FRAME_SPLIT		16	/* which frames a split capability still holds */
+
+#define EXO_FRAME_DEVICE	15	/* a device's memory: uncached wherever it is mapped */
 
 /* Environment states. */
 #define EXO_ENV_NONE		0
@@ -37,6 +41,7 @@
 #define EXO_ENV_ASLEEP		3
 #define EXO_ENV_CALLING		4	/* waits for a transfer's reply */
 #define EXO_ENV_ENDED		5	/* see cause; waits to be destroyed */
+#define EXO_ENV_STOPPED		6	/* runs on no CPU until it is moved to one */
 
 /* Why an environment ended: an exception's vector (0..31), or: */
 #define EXO_CAUSE_EXIT		64	/* exo_env_exit by itself; `status` is its own */
@@ -78,7 +83,8 @@ struct exo_env_info {
 	uint32_t cpu;
 	uint64_t overrun_ns;	/* time beyond the ends of its slices, ever */
 	uint64_t debt_ns;	/* of that, what is still to be paid back */
-	uint64_t spare[1];
+	uint32_t predicates;	/* runs of programs that it slept on ... */
+	uint32_t predicates_stopped;	/* ... and how many of them were stopped */
 };
 
 /* One CPU; a cache line pair of its own, written by this CPU only. */
@@ -111,7 +117,10 @@ struct exo_flow_info {
 	char label[16];
 	uint64_t rx_packets, rx_bytes, rx_dropped;
 	uint64_t tx_packets, tx_bytes, tx_refused;
-	uint64_t spare[6];
+	uint64_t runs, stopped;	/* of its program, and of these those that failed a test or were out of fuel */
+	uint64_t instructions;	/* that these took of the program's fuel */
+	uint64_t ns;		/* CPU time at arrival, of batches in which its program ran */
+	uint64_t spare[2];
 };
 
 struct exo_device_info {
@@ -152,6 +161,9 @@ struct exo_info {
 	uint64_t grace_ns;		/* how long the CPU is lent after a slice to who has set end_entry */
 	uint32_t frames_promised;	/* of the free ones, for accounts whose demands were met */
 	uint32_t seed;			/* the kernel argument `seed`; 0: none */
+	uint32_t console_reader;	/* index of the environment that reads the console; 0: none */
+	uint32_t interrupts_cut;	/* times that a line interrupted too often and was cut off for a while */
+	uint32_t console_lost;		/* times that input came faster than it was taken from the device, and was lost */
 };
 
 #define EXO_CPU_FSGSBASE	1	/* user mode may write its FS base itself */

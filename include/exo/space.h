@@ -29,6 +29,7 @@
 #define EXO_PTE_PRESENT		0x001
 #define EXO_PTE_WRITE		0x002
 #define EXO_PTE_USER		0x004
+#define EXO_PTE_UNCACHED	0x018	/* a device's memory */
 #define EXO_PTE_ACCESSED	0x020
 #define EXO_PTE_DIRTY		0x040
 #define EXO_PTE_LARGE		0x080	/* in a table of EXO_LEVEL_LARGE: maps 2 MiB itself */

@@ -32,6 +32,9 @@
 #define EXO_NAME_CONSOLE	"console"
 #define EXO_NAME_MACHINE	"machine"
 #define EXO_NAME_MODULE		"module"	/* the first boot module's frames */
+#define EXO_NAME_PORTS		"ports"		/* all I/O ports */
+#define EXO_NAME_INTERRUPTS	"interrupts"	/* all interrupt lines */
+#define EXO_NAME_VIDEO		"video"		/* the frames of a PC's video memory */
 #define EXO_NAME_NET		"net0"		/* root flow of network device 0 */
 
 #ifndef __ASSEMBLER__

@@ -38,6 +38,7 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 
 #define EXO_CAP_NONE		0	/* slot 0 is never used */
 #define EXO_PFN_ANY		0xffffffff	/* exo_frame_take: the kernel may choose */
+#define EXO_CPU_NONE		0xffffffff	/* exo_env_move: stop it */
 #define EXO_NEVER		0xffffffffffffffff	/* a deadline that does not come */
 
 /* User addresses are below this; the page before the canonical hole is never mapped. */
@@ -55,16 +56,20 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 #define EXO_TYPE_ACCOUNT	7	/* what resources are charged to */
 #define EXO_TYPE_CONSOLE	8	/* the machine's console */
 #define EXO_TYPE_MACHINE	9	/* the right to stop the machine */
-#define EXO_TYPE_COUNT		10
+#define EXO_TYPE_CODE		10	/* a downloaded program (exo/code.h) */
+#define EXO_TYPE_PORTS		11	/* I/O ports [first, first + count) */
+#define EXO_TYPE_INTERRUPTS	12	/* interrupt lines [first, first + count) */
+#define EXO_TYPE_COUNT		13
 
 /* Rights. Each type uses those that have a meaning for it; the rest stay clear. */
-#define EXO_RIGHT_READ		0x0001	/* frame: map readable; env: inspect; account: demand from it; console: read */
-#define EXO_RIGHT_WRITE		0x0002	/* frame: map writable, retype; space: write entries; console: write */
-#define EXO_RIGHT_EXEC		0x0004	/* frame: map executable; entry: call */
+#define EXO_RIGHT_READ		0x0001	/* frame: map readable; env: inspect; account: demand from it; console, ports: read */
+#define EXO_RIGHT_WRITE		0x0002	/* frame: map writable, retype; space: write entries; console, ports: write */
+#define EXO_RIGHT_EXEC		0x0004	/* frame: map executable; entry: call; code: attach, sleep on, run */
 #define EXO_RIGHT_GRANT		0x0008	/* env: derive capabilities into its table */
+#define EXO_RIGHT_RESTORE	0x0008	/* frame: split; had WRITE, and may write what no sibling holds (exo/space.h) */
 #define EXO_RIGHT_CONTROL	0x0010	/* env: start, destroy, make entries, bind slices; account: subdivide, charge environments to it; machine: halt */
 #define EXO_RIGHT_CLAIM		0x0020	/* flow: make narrower flows below it */
-#define EXO_RIGHT_BIND		0x0040	/* flow: bind a ring to it, kick it; slice: bind to an environment */
+#define EXO_RIGHT_BIND		0x0040	/* flow: bind a ring to it, kick it; slice: bind to an environment; code: give it its memory; interrupts: have them */
 #define EXO_RIGHT_WAKE		0x0080	/* env: post it a wake event, yield to it */
 #define EXO_RIGHTS_ALL		0x00ff
 
@@ -76,8 +81,13 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 #define EXO_MAP_BATCH_MAX	128	/* pages that one exo_space_write writes */
 #define EXO_UNWIND_MAX		64	/* links that one delete, revoke or destroy step cuts */
 #define EXO_CHAIN_MAX		8	/* depth of nested transfers */
+#define EXO_PORT_WRITE		0x10	/* exo_port: with the number of bytes: write; else read */
+#define EXO_LINES		16	/* interrupt lines that environments can have */
+#define EXO_STORM_NS		10000000	/* in this time one may interrupt so often, then it is cut: */
+#define EXO_STORM_MAX		64
 #define EXO_CONSOLE_MAX		256	/* bytes that one console write sends */
 #define EXO_CPUS_MAX		16
+#define EXO_SPLIT_MAX	32256	/* frames of a capability that can be split */
 #define EXO_REPOSSESS_MAX	64	/* frames that one exo_repossess takes */
 
 #endif
