@@ -1,0 +1,650 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The verifier's table: what each instruction needs, and what it makes of the state.
+ *
+ * Offsets are numbers modulo 2^64, so arithmetic on addresses is arithmetic on numbers, and a run-time test
+ * of `address - base` as an unsigned number is right whatever the offset. Only what depends on the order of
+ * addresses (comparisons) asks for offsets that cannot have wrapped.
+ *
+ * Addresses do not leave: they are kept in registers and in whole, aligned slots of the own stack; nothing is
+ * made of them but other addresses, distances within a window, and branches on comparisons within a window.
+ */
+#include "exo/bpf_check.h"
+
+const struct bpf_call_spec bpf_call_spec[EXO_CODE_CALL_COUNT] = {
+#define SPEC(number, name, uses, args, meaning)	[number] = { uses, args },
+	EXO_CODE_CALLS(SPEC)
+#undef SPEC
+};
+
+/* What lies where in the contexts; what stands in no row is a number. */
+static const struct field {
+	uint8_t use, offset, bytes, what;
+} fields[] = {
+#define PACKET_START	1
+#define PACKET_END	2
+#define PACKET_BYTES	3
+#define BLOCK_START	4
+#define BLOCK_END	5
+#define PLAIN		6
+	{ EXO_USE_PACKET, 0, 8, PACKET_START },	/* and BPF_USE_FILTER */
+	{ EXO_USE_PACKET, 8, 8, PACKET_END },
+	{ EXO_USE_PACKET, 16, 4, PACKET_BYTES },
+	{ EXO_USE_PACKET, 20, 4, PLAIN },
+	{ EXO_USE_PACKET, 24, 8, PLAIN },
+	{ EXO_USE_WAKE, 0, 8, PLAIN },
+	{ EXO_USE_WAKE, 8, 8, PLAIN },
+	{ EXO_USE_WAKE, 16, 8, PLAIN },
+	{ EXO_USE_WAKE, 24, 8, PLAIN },
+	{ EXO_USE_OWNER, 0, 8, BLOCK_START },
+	{ EXO_USE_OWNER, 8, 8, BLOCK_END },
+	{ EXO_USE_OWNER, 16, 8, PLAIN },
+	{ EXO_USE_OWNER, 24, 8, PLAIN },
+};
+_Static_assert(offsetof(struct exo_packet, bytes) == 16 && offsetof(struct exo_packet, time) == 24, "fields");
+_Static_assert(sizeof(struct exo_packet) == 32 && sizeof(struct exo_wake) == 32 && sizeof(struct exo_block) == 32,
+    "fields");
+
+static const struct exo_insn *at(const struct bpf_check *check)
+{
+	return &check->program->insn[check->at];
+}
+
+static int needs(struct bpf_check *check, unsigned reason, int reg, unsigned window, uint64_t min, uint64_t max)
+{
+	check->report.needed_window = window;
+	check->report.needed_min = min;
+	check->report.needed_max = max;
+	return bpf_reject(check, reason, reg);
+}
+
+/* The value of a register, to be used; NULL: it cannot be. */
+static struct bpf_value *read(struct bpf_check *check, unsigned reg)
+{
+	struct bpf_value *v = &check->now.reg[reg];
+
+	bpf_result(check, v);
+	if (v->kind == EXO_KIND_UNSET)
+		bpf_reject(check, EXO_REJECT_UNSET, (int)reg);
+	else if (v->kind == EXO_KIND_MIXED)
+		bpf_reject(check, EXO_REJECT_MIXED, (int)reg);
+	else if (v->foreign)
+		bpf_reject(check, EXO_REJECT_WINDOW, (int)reg);
+	else
+		return v;
+	return NULL;
+}
+
+static struct bpf_value *read_number(struct bpf_check *check, unsigned reg, unsigned reason)
+{
+	struct bpf_value *v = read(check, reg);
+
+	if (v && v->kind != EXO_KIND_NUMBER) {
+		bpf_reject(check, reason, (int)reg);
+		return NULL;
+	}
+	return v;
+}
+
+/* --- arithmetic --------------------------------------------------------------------------------------- */
+
+static int32_t room_less(int32_t room, int64_t by)
+{
+	int64_t rest = room - by;
+
+	if (room == BPF_ROOM_NONE || rest < -BPF_FAR)
+		return BPF_ROOM_NONE;
+	return (int32_t)(rest < BPF_FAR ? rest : BPF_FAR);
+}
+
+/* An address and a number. */
+static void move_address(struct bpf_check *check, struct bpf_value *v, const struct bpf_value *by)
+{
+	bool small = by->min >= -BPF_FAR && by->max <= BPF_FAR;
+	int64_t delta = small ? by->min + v->delta : 0;
+	int32_t room = (int32_t)bpf_room(&check->now, v);
+
+	bpf_alu(v, BPF_ALU64 | BPF_ADD, 0, 0, by);
+	if (v->kind != EXO_KIND_ADDRESS || v->window != EXO_WINDOW_PACKET)
+		return;
+	v->room = small ? room_less(room, by->max) : BPF_ROOM_NONE;
+	if (small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR) {
+		v->delta = (int32_t)delta;
+	} else {
+		v->id = BPF_FRESH(check->at, BPF_FRESH_RESULT);
+		v->delta = 0;
+	}
+}
+
+/* The distance between two addresses of a window. */
+static void distance(struct bpf_check *check, struct bpf_value *a, const struct bpf_value *b)
+{
+	struct bpf_value length, from = *a;
+	bool near = bpf_is_near(a) && bpf_is_near(b);
+	int64_t room = near && a->kind == EXO_KIND_END ? bpf_room(&check->now, b) : BPF_ROOM_NONE;
+
+	bpf_bounded(&length, check->now.packet, BPF_PACKET_MAX);
+	bpf_alu(a, BPF_ALU64 | BPF_SUB, 0, 0, b);
+	if (from.kind == EXO_KIND_ADDRESS && b->kind == EXO_KIND_END)
+		bpf_alu(a, BPF_ALU64 | BPF_SUB, 0, 0, &length);
+	else if (from.kind == EXO_KIND_END && b->kind == EXO_KIND_ADDRESS)
+		bpf_alu(a, BPF_ALU64 | BPF_ADD, 0, 0, &length);
+	a->kind = EXO_KIND_NUMBER;
+	a->window = 0;
+	a->left = false;
+	a->room = BPF_ROOM_NONE;
+	a->id = 0;
+	a->delta = 0;
+	if (from.kind != EXO_KIND_END || b->kind != EXO_KIND_ADDRESS || !near || !bpf_is_exact(&from))
+		return;
+	a->left = true;
+	a->id = b->id;
+	a->delta = (int32_t)from.min - b->delta;
+	if (room > BPF_ROOM_NONE && a->min < room + from.min) {
+		a->min = room + from.min;
+		bpf_sync(a);
+	}
+}
+
+/* 64-bit ADD and SUB where one operand, or both, is an address. */
+static int add_address(struct bpf_check *check, uint8_t op, struct bpf_value *d, struct bpf_value *s,
+    unsigned src)
+{
+	unsigned dst = bpf_dst(at(check));
+	struct bpf_value number = *s;
+
+	if (!bpf_is_address(s)) {
+		if (op == BPF_SUB)
+			bpf_alu(&number, BPF_ALU64 | BPF_NEG, 0, 0, &number);
+		move_address(check, d, &number);
+	} else if (op == BPF_ADD && !bpf_is_address(d)) {
+		number = *d;
+		*d = *s;
+		move_address(check, d, &number);
+	} else if (op == BPF_SUB && bpf_is_address(d)) {
+		if (d->window != s->window)
+			return needs(check, EXO_REJECT_WINDOW, (int)src, d->window, 0, 0);
+		distance(check, d, s);
+	} else {
+		return bpf_reject(check, EXO_REJECT_NUMBER, (int)(bpf_is_address(d) && op == BPF_SUB ? dst : src));
+	}
+	return 0;
+}
+
+static int arithmetic(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	bool wide = BPF_CLASS(insn->code) == BPF_ALU64;
+	bool by_reg = insn->code & BPF_SRC_REG && BPF_OP(insn->code) != BPF_END;
+	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
+	uint8_t op = BPF_OP(insn->code);
+	struct bpf_value imm, operand, *d = &check->now.reg[dst], *s = &imm;
+
+	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
+	if (by_reg && !(s = read(check, src)))
+		return -1;
+	operand = *s;
+	if (op == BPF_MOV && !insn->offset && (wide || (s->kind == EXO_KIND_NUMBER && s->umax <= UINT32_MAX))) {
+		if (s->kind == EXO_KIND_NUMBER && !s->left && !s->id && !bpf_is_exact(s))
+			s->id = BPF_FRESH(check->at, BPF_FRESH_RESULT);
+		*d = *s;
+		return 0;
+	}
+	if (op != BPF_MOV && !read(check, dst))
+		return -1;
+	if (wide && (op == BPF_ADD || op == BPF_SUB) && (bpf_is_address(d) || bpf_is_address(s)))
+		return add_address(check, op, d, s, src);
+	if ((op != BPF_MOV && bpf_is_address(d)) || bpf_is_address(s))
+		return bpf_reject(check, EXO_REJECT_NUMBER, (int)(bpf_is_address(s) ? src : dst));
+	if (op == BPF_MOV)
+		*d = bpf_any;
+
+	int64_t delta = d->delta + (op == BPF_ADD ? (int64_t)insn->imm : -(int64_t)insn->imm);
+	bool left = d->left && wide && !by_reg && (op == BPF_ADD || op == BPF_SUB) &&
+	    delta >= -BPF_FAR && delta <= BPF_FAR && d->min >= -BPF_FAR && d->max <= BPF_FAR;
+
+	bpf_alu(d, insn->code, insn->offset, insn->imm, &operand);
+	d->left = left;
+	d->id = left ? d->id : 0;
+	d->delta = left ? (int32_t)delta : 0;
+	return 0;
+}
+
+/* --- memory ------------------------------------------------------------------------------------------- */
+
+struct access {
+	unsigned reg, width;
+	int32_t offset;
+	bool write;
+	struct bpf_value *value;	/* stored; or to be set to what is loaded */
+	bool sign;
+};
+
+/* The access lies in the window, may lie there, or never does. */
+static int in_window(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
+{
+	const int64_t limit = 1ll << 60;
+	struct bpf_note *note = &check->program->note[check->at];
+	int64_t low = (v->min > -limit ? v->min : -limit) + a->offset;
+	int64_t high = (v->max < limit ? v->max : limit) + a->offset;
+	int64_t width = a->width, least, most;
+	bool inside, never;
+
+	switch (v->window) {
+	case EXO_WINDOW_PACKET: least = check->now.packet; most = BPF_PACKET_MAX; break;
+	case EXO_WINDOW_BLOCK: least = most = BPF_PAGE_BYTES; break;
+	case EXO_WINDOW_DATA: least = most = check->program->data_bytes; break;
+	default: least = most = check->program->window_bytes[v->window]; break;
+	}
+	if (v->kind == EXO_KIND_END) {
+		inside = low + least >= 0 && high + width <= 0;
+		never = high + most < 0 || low + width > 0;
+	} else {
+		inside = low >= 0 && (high + width <= least ||
+		    (v->window == EXO_WINDOW_PACKET && v->room >= a->offset + width));
+		never = high < 0 || low + width > most;
+	}
+	if (never)
+		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0,
+		    most > width ? (uint64_t)(most - width) : 0);
+	if (!inside)
+		note->flags |= BPF_NOTE_GUARD;
+	if (v->window == EXO_WINDOW_BLOCK)
+		note->flags |= BPF_NOTE_OBSERVE;
+	return 0;
+}
+
+static void loaded(struct bpf_value *to, unsigned width, bool sign)
+{
+	int64_t half = width < 8 ? 1ll << (width * 8 - 1) : 0;
+
+	if (width == 8)
+		*to = bpf_any;
+	else
+		bpf_bounded(to, sign ? -half : 0, sign ? half - 1 : 2 * half - 1);
+}
+
+static int in_context(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
+{
+	unsigned use = check->program->use == BPF_USE_FILTER ? EXO_USE_PACKET : check->program->use;
+	int64_t offset = v->min + a->offset;
+	const struct field *f;
+
+	if (!bpf_is_exact(v) || v->min < BPF_NEAR || v->min > -BPF_NEAR)
+		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0, 32 - a->width);
+	for (f = fields; f < fields + sizeof(fields) / sizeof(fields[0]); f++)
+		if (f->use == use && offset >= f->offset && offset + a->width <= f->offset + f->bytes)
+			break;
+	if (f == fields + sizeof(fields) / sizeof(fields[0]) || offset % a->width)
+		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0, 32 - a->width);
+	loaded(a->value, a->width, a->sign);
+	if (f->what == PACKET_BYTES && a->width == 4 && !a->sign) {
+		bpf_bounded(a->value, check->now.packet, BPF_PACKET_MAX);
+		a->value->left = true;
+	}
+	if (f->what == PACKET_BYTES || f->what == PLAIN)
+		return 0;
+	if (a->width != 8)
+		return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
+	bpf_number(a->value, f->what == BLOCK_END ? BPF_PAGE_BYTES : 0);
+	a->value->kind = f->what == PACKET_END ? EXO_KIND_END : EXO_KIND_ADDRESS;
+	a->value->window = use == EXO_USE_OWNER ? EXO_WINDOW_BLOCK : EXO_WINDOW_PACKET;
+	return 0;
+}
+
+static int stack_store(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
+{
+	struct bpf_state *now = &check->now;
+	struct bpf_value value = *a->value, *entry;
+	bool whole = exact && a->width == 8 && first % 8 == 0;
+
+	if (bpf_is_address(&value) && !whole)
+		return needs(check, EXO_REJECT_ALIGN, (int)a->reg, EXO_WINDOW_STACK, 8, 8);
+	for (int slot = first / 8; slot <= last / 8; slot++) {
+		entry = bpf_spill_find(now, (unsigned)slot);
+		if (entry && entry->kind != EXO_KIND_NUMBER)
+			now->written[slot] = 0;		/* what is left of an address */
+		bpf_spill_forget(now, (unsigned)slot);
+	}
+	for (int byte = first; exact && byte <= last; byte++)
+		now->written[byte / 8] |= (uint8_t)(1u << byte % 8);
+	if (!whole)
+		return 0;
+	entry = bpf_spill_find(now, BPF_SPILL_NONE);
+	for (unsigned i = 0; !entry && bpf_is_address(&value) && i < BPF_SPILLS; i++)
+		if (now->spill[i].kind == EXO_KIND_NUMBER) {
+			bpf_spill_forget(now, now->slot[i]);
+			entry = &now->spill[i];
+		}
+	if (!entry)
+		return bpf_is_address(&value) ? bpf_reject(check, EXO_REJECT_STACK, (int)a->reg) : 0;
+	if (value.kind == EXO_KIND_NUMBER && !value.left && !value.id && !bpf_is_exact(&value))
+		value.id = a->value->id = BPF_FRESH(check->at, BPF_FRESH_RESULT);
+	*entry = value;
+	now->slot[entry - now->spill] = (uint8_t)(first / 8);
+	now->spilled |= 1ull << first / 8;
+	return 0;
+}
+
+static int stack_load(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
+{
+	struct bpf_state *now = &check->now;
+	struct bpf_value *entry = bpf_spill_find(now, (unsigned)first / 8);
+
+	if (exact && entry && first % 8 == 0 && a->width == 8) {
+		*a->value = *entry;
+		return 0;
+	}
+	for (int byte = first; byte <= last; byte++) {
+		if (!(now->written[byte / 8] >> byte % 8 & 1))
+			return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK,
+			    (uint64_t)(byte - EXO_CODE_STACK), 0);
+		entry = bpf_spill_find(now, (unsigned)byte / 8);
+		if (entry && entry->kind != EXO_KIND_NUMBER)
+			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
+	}
+	loaded(a->value, a->width, a->sign);
+	return 0;
+}
+
+static int in_stack(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
+{
+	bool exact = bpf_is_exact(v), near = bpf_is_near(v);
+	int64_t first = near ? v->min + a->offset + EXO_CODE_STACK : -1;
+	int64_t last = near ? v->max + a->offset + EXO_CODE_STACK + a->width - 1 : -1;
+
+	if (first < 0 || last >= EXO_CODE_STACK)
+		return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK, (uint64_t)-EXO_CODE_STACK,
+		    (uint64_t)-(int64_t)a->width);
+	check->spent += 20 * (uint32_t)(last - first + 1);
+	return a->write ? stack_store(check, a, (int)first, (int)last, exact) :
+	    stack_load(check, a, (int)first, (int)last, exact);
+}
+
+static int memory(struct bpf_check *check, const struct access *a)
+{
+	struct bpf_program *program = check->program;
+	struct bpf_value *v = read(check, a->reg), base;
+	bool own;
+
+	if (!v)
+		return -1;
+	if (!bpf_is_address(v))
+		return bpf_reject(check, EXO_REJECT_ADDRESS, (int)a->reg);
+	base = *v;
+	own = base.window < EXO_WINDOWS_OWN;
+	program->note[check->at].window = base.window;
+	program->accesses++;
+	if (a->write && base.window != EXO_WINDOW_STACK && !(own && program->window_write >> base.window & 1))
+		return bpf_reject(check, EXO_REJECT_WINDOW, (int)a->reg);
+	if (base.window == EXO_WINDOW_STACK)
+		return in_stack(check, &base, a);
+	if (base.window == EXO_WINDOW_CONTEXT)
+		return in_context(check, &base, a);
+	if (a->write && a->value->kind != EXO_KIND_NUMBER)
+		return needs(check, EXO_REJECT_ESCAPE, (int)bpf_src(at(check)), EXO_WINDOW_STACK, 0, 0);
+	if (in_window(check, &base, a) < 0)
+		return -1;
+	program->guarded += program->note[check->at].flags & BPF_NOTE_GUARD ? 1 : 0;
+	if (!a->write)
+		loaded(a->value, a->width, a->sign);
+	return 0;
+}
+
+static int load(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+
+	return memory(check, &(struct access){
+		.reg = bpf_src(insn), .width = bpf_width(insn->code), .offset = insn->offset,
+		.value = &check->now.reg[bpf_dst(insn)], .sign = BPF_MODE(insn->code) == BPF_MEMSX,
+	});
+}
+
+static int store(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	struct bpf_value imm, *value = &imm;
+
+	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
+	if (BPF_CLASS(insn->code) == BPF_STX && !(value = read(check, bpf_src(insn))))
+		return -1;
+	return memory(check, &(struct access){
+		.reg = bpf_dst(insn), .width = bpf_width(insn->code), .offset = insn->offset,
+		.write = true, .value = value,
+	});
+}
+
+static int atomic(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	unsigned width = bpf_width(insn->code), reg = bpf_dst(insn);
+	struct bpf_value any = bpf_any, offset, old, *v;
+	struct access a = { .reg = reg, .width = width, .offset = insn->offset, .value = &any, .write = true };
+
+	if (!read_number(check, bpf_src(insn), EXO_REJECT_NUMBER) ||
+	    (insn->imm == BPF_CMPXCHG && !read_number(check, 0, EXO_REJECT_NUMBER)) || !(v = read(check, reg)))
+		return -1;
+	bpf_number(&offset, (uint64_t)(int64_t)insn->offset);
+	bpf_alu(&offset, BPF_ALU64 | BPF_ADD, 0, 0, v);
+	if (bpf_is_address(v) && (offset.value | offset.unknown) & (width - 1))
+		return needs(check, EXO_REJECT_ALIGN, (int)reg, v->window, width, width);
+	if (v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_STACK) {
+		a.write = false;
+		a.value = &old;
+		if (memory(check, &a) < 0)
+			return -1;
+		if (old.kind != EXO_KIND_NUMBER)
+			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)reg);
+		check->program->accesses--;
+		a.write = true;
+		a.value = &any;
+	}
+	if (memory(check, &a) < 0)
+		return -1;
+	if (insn->imm & BPF_FETCH)
+		loaded(&check->now.reg[insn->imm == BPF_CMPXCHG ? 0 : bpf_src(insn)], width, false);
+	return 0;
+}
+
+static int constant(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	struct bpf_program *program = check->program;
+	struct bpf_value *d = &check->now.reg[bpf_dst(insn)];
+	uint32_t window = (uint32_t)insn->imm, offset = (uint32_t)insn[1].imm, bytes;
+
+	if (bpf_src(insn) != BPF_LDDW_WINDOW) {
+		bpf_number(d, (uint64_t)offset << 32 | (uint32_t)insn->imm);
+		return 0;
+	}
+	bytes = window == EXO_WINDOW_DATA ? program->data_bytes :
+	    window < EXO_WINDOWS_OWN && program->use != EXO_USE_OWNER ? program->window_bytes[window] : 0;
+	if (!bytes || (program->use == BPF_USE_FILTER && window > 0 && window != EXO_WINDOW_DATA))
+		return needs(check, EXO_REJECT_WINDOW, -1, window, 0, 0);
+	if (offset > bytes)
+		return needs(check, EXO_REJECT_RANGE, -1, window, 0, bytes);
+	bpf_number(d, offset);
+	d->kind = EXO_KIND_ADDRESS;
+	d->window = (uint8_t)window;
+	return 0;
+}
+
+/* --- calls -------------------------------------------------------------------------------------------- */
+
+static int call(struct bpf_check *check)
+{
+	uint32_t number = (uint32_t)at(check)->imm;
+	const struct bpf_call_spec *spec = &bpf_call_spec[number < EXO_CODE_CALL_COUNT ? number : 0];
+	char use = " PWO "[check->program->use];
+
+	if (use == ' ' || (spec->uses[0] != use && spec->uses[1] != use))
+		return bpf_reject(check, EXO_REJECT_CALL, -1);
+	for (unsigned i = 0; spec->args[i]; i++) {
+		struct bpf_value *v = read(check, i + 1);
+		bool writes = spec->args[i] == 'w', wants = writes || spec->args[i] == 'r';
+
+		if (!v)
+			return -1;
+		if (wants != bpf_is_address(v))
+			return bpf_reject(check, wants ? EXO_REJECT_ADDRESS : EXO_REJECT_NUMBER, (int)i + 1);
+		if (wants && (v->window == EXO_WINDOW_STACK || v->window == EXO_WINDOW_CONTEXT ||
+		    (writes && (v->window >= EXO_WINDOWS_OWN || !(check->program->window_write >> v->window & 1)))))
+			return bpf_reject(check, EXO_REJECT_WINDOW, (int)i + 1);
+	}
+	check->now.reg[0] = bpf_any;
+	for (unsigned reg = 1; reg <= 5; reg++)
+		check->now.reg[reg].kind = EXO_KIND_UNSET;
+	return 0;
+}
+
+static int call_local(struct bpf_check *check)
+{
+	uint32_t function = check->at + 1 + (uint32_t)at(check)->imm;
+
+	if (bpf_enter(check, function) < 0)
+		return -1;
+	check->now.reg[0] = (struct bpf_value){ .kind = BPF_KIND_RESULT, .id = function };
+	for (unsigned reg = 1; reg <= 5; reg++)
+		check->now.reg[reg].kind = EXO_KIND_UNSET;
+	return 0;
+}
+
+static int leave(struct bpf_check *check)
+{
+	check->live = false;
+	if (check->start && !check->place[check->start].needed)
+		return 0;
+	return read_number(check, 0, EXO_REJECT_ESCAPE) ? 0 : -1;
+}
+
+/* --- jumps -------------------------------------------------------------------------------------------- */
+
+/* A register, or what it is known to equal, was compared. */
+static bool settle(struct bpf_state *state, unsigned reg, const struct bpf_value *v)
+{
+	struct bpf_value *old = &state->reg[reg];
+	uint32_t id = old->left ? 0 : old->id;
+
+	*old = *v;
+	if (v->left && v->min > -BPF_FAR && v->max < BPF_FAR)
+		return bpf_learn(state, v->id, v->min - v->delta, v->id ? INT32_MIN : 0);
+	if (!id || v->kind != EXO_KIND_NUMBER)
+		return true;
+	for (unsigned i = 0; i < BPF_FRAME; i++)
+		if (state->reg[i].kind == EXO_KIND_NUMBER && state->reg[i].id == id && !state->reg[i].left)
+			state->reg[i] = *v;
+	for (unsigned i = 0; i < BPF_SPILLS; i++)
+		if (state->slot[i] != BPF_SPILL_NONE && state->spill[i].kind == EXO_KIND_NUMBER &&
+		    state->spill[i].id == id && !state->spill[i].left)
+			state->spill[i] = *v;
+	return true;
+}
+
+/* low <= high, or <: what follows, for addresses of one window. */
+static bool ordered(struct bpf_state *state, struct bpf_value *low, struct bpf_value *high, bool strict)
+{
+	if (low->kind == high->kind)
+		return bpf_assume(strict ? BPF_JSLT : BPF_JSLE, true, low, high);
+	if (low->kind == EXO_KIND_END)
+		return bpf_room(state, high) + low->min + strict <= 0;
+	if (!bpf_is_exact(high))
+		return true;
+
+	struct bpf_value v = *low;
+
+	return bpf_learn(state, v.id, v.delta + strict - high->min, v.min - v.delta);
+}
+
+static bool assume_addresses(struct bpf_state *state, uint8_t op, struct bpf_value *a, struct bpf_value *b)
+{
+	switch (op) {
+	case BPF_JEQ:	return ordered(state, a, b, false) && ordered(state, b, a, false);
+	case BPF_JNE:	return a->kind != b->kind || bpf_assume(BPF_JNE, true, a, b);
+	case BPF_JGT:	return ordered(state, b, a, true);
+	case BPF_JGE:	return ordered(state, b, a, false);
+	case BPF_JLT:	return ordered(state, a, b, true);
+	default:	return ordered(state, a, b, false);
+	}
+}
+
+/* On this way `a op b` holds. false: there is no such way. */
+static bool assume(struct bpf_state *state, const struct exo_insn *insn, uint8_t op)
+{
+	bool by_reg = insn->code & BPF_SRC_REG;
+	struct bpf_value imm, a, b, *d = &state->reg[bpf_dst(insn)];
+	struct bpf_value *s = by_reg ? &state->reg[bpf_src(insn)] : &imm;
+
+	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
+	if (bpf_is_address(d) && bpf_is_address(s))
+		return d == s ? op != BPF_JNE && op != BPF_JLT && op != BPF_JGT :
+		    assume_addresses(state, op, d, s);
+	if (bpf_is_address(d) || bpf_is_address(s))
+		return true;		/* with 0 */
+	a = *d;
+	b = *s;
+	return bpf_assume(op, BPF_CLASS(insn->code) == BPF_JMP, &a, &b) && settle(state, bpf_dst(insn), &a) &&
+	    (!by_reg || settle(state, bpf_src(insn), &b));
+}
+
+/* May these be compared? */
+static int comparable(struct bpf_check *check, uint8_t op, int dst, const struct bpf_value *d, int src,
+    const struct bpf_value *s)
+{
+	bool ordering = op == BPF_JEQ || op == BPF_JNE || op == BPF_JGT || op == BPF_JGE || op == BPF_JLT ||
+	    op == BPF_JLE;
+	bool wide = BPF_CLASS(at(check)->code) == BPF_JMP;
+
+	if (!bpf_is_address(d) && !bpf_is_address(s))
+		return 0;
+	if (!wide || !ordering)
+		return bpf_reject(check, EXO_REJECT_NUMBER, bpf_is_address(d) ? dst : src);
+	if (bpf_is_address(d) && !bpf_is_near(d))
+		return needs(check, EXO_REJECT_RANGE, dst, d->window, (uint64_t)BPF_NEAR, BPF_FAR);
+	if (bpf_is_address(s) && !bpf_is_near(s))
+		return needs(check, EXO_REJECT_RANGE, src, s->window, (uint64_t)BPF_NEAR, BPF_FAR);
+	if (bpf_is_address(d) && bpf_is_address(s))
+		return d->window == s->window ? 0 : needs(check, EXO_REJECT_WINDOW, src, d->window, 0, 0);
+	if ((op == BPF_JEQ || op == BPF_JNE) && (bpf_is_address(d) ? s : d)->umax == 0)
+		return 0;
+	return bpf_reject(check, EXO_REJECT_NUMBER, bpf_is_address(d) ? dst : src);
+}
+
+static int jump(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	uint8_t op = BPF_OP(insn->code);
+	bool wide = BPF_CLASS(insn->code) == BPF_JMP, by_reg = insn->code & BPF_SRC_REG;
+	uint32_t target = check->at + 1 + (uint32_t)(op == BPF_JA && !wide ? insn->imm : insn->offset);
+	struct bpf_value imm, *d = NULL, *s = &imm;
+	struct bpf_state *way;
+
+	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
+	if (op != BPF_JA && (!(d = read(check, bpf_dst(insn))) || (by_reg && !(s = read(check, bpf_src(insn)))) ||
+	    comparable(check, op, bpf_dst(insn), d, bpf_src(insn), s) < 0))
+		return -1;
+	if (!(way = bpf_way(check, target)))
+		return -1;
+	bpf_way_end(check, target, way, op == BPF_JA || assume(way, insn, op));
+	if (op == BPF_JA || !assume(&check->now, insn, bpf_negated(op)))
+		check->live = false;
+	return 0;
+}
+
+int bpf_step(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+
+	switch (class) {
+	case BPF_LD:	return constant(check);
+	case BPF_LDX:	return load(check);
+	case BPF_ST:	return store(check);
+	case BPF_STX:	return BPF_MODE(insn->code) == BPF_ATOMIC ? atomic(check) : store(check);
+	case BPF_ALU:
+	case BPF_ALU64:	return arithmetic(check);
+	}
+	if (class == BPF_JMP && op == BPF_CALL)
+		return bpf_src(insn) == BPF_CALL_LOCAL ? call_local(check) : call(check);
+	return class == BPF_JMP && op == BPF_EXIT ? leave(check) : jump(check);
+}

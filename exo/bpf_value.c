@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Abstract numbers for the verifier: what eBPF's arithmetic and comparisons make of a set of numbers that is
+ * known by signed bounds, unsigned bounds and known bits.
+ *
+ * N1 each operation's result contains every result of the operation on members of its operands
+ * N2 bits of `value` are 0 where `unknown` is 1
+ *
+ * Operations of 32 bits are those of 64 bits on operands that were cut to 32 bits (extended by zeros or,
+ * where the sign matters, by the sign), with the result cut again: for every operation of the instruction set
+ * the low 32 bits of the result depend on nothing else. The bits of a sum are known up to where a carry can
+ * begin: a sum of what is known and the sum of all that may be added differ exactly there (H. Vishwanathan
+ * and others, "Sound, Precise, and Fast Abstract Interpretation with Tristate Numbers", CGO 2022).
+ */
+#include "exo/bpf_check.h"
+
+#define LOW32	0xffffffffull
+#define SIGN	(1ull << 63)
+
+const struct bpf_value bpf_any = {
+	.kind = EXO_KIND_NUMBER, .room = BPF_ROOM_NONE,
+	.min = INT64_MIN, .max = INT64_MAX, .umax = UINT64_MAX, .unknown = UINT64_MAX,
+};
+
+static void set(struct bpf_value *v, uint64_t number)
+{
+	v->min = v->max = (int64_t)number;
+	v->umin = v->umax = v->value = number;
+	v->unknown = 0;
+}
+
+/* Only bounds and bits: what kind of value it is stays. */
+static void forget(struct bpf_value *v)
+{
+	v->min = INT64_MIN;
+	v->max = INT64_MAX;
+	v->umin = v->value = 0;
+	v->umax = v->unknown = UINT64_MAX;
+}
+
+void bpf_number(struct bpf_value *v, uint64_t number)
+{
+	*v = bpf_any;
+	set(v, number);
+}
+
+void bpf_bounded(struct bpf_value *v, int64_t min, int64_t max)
+{
+	*v = bpf_any;
+	v->min = min;
+	v->max = max;
+	bpf_sync(v);
+}
+
+static bool sync_signs(struct bpf_value *v)
+{
+	if (!((v->umin ^ v->umax) & SIGN)) {
+		v->min = v->min > (int64_t)v->umin ? v->min : (int64_t)v->umin;
+		v->max = v->max < (int64_t)v->umax ? v->max : (int64_t)v->umax;
+	}
+	if (!(((uint64_t)v->min ^ (uint64_t)v->max) & SIGN)) {
+		v->umin = v->umin > (uint64_t)v->min ? v->umin : (uint64_t)v->min;
+		v->umax = v->umax < (uint64_t)v->max ? v->umax : (uint64_t)v->max;
+	}
+	return v->min <= v->max && v->umin <= v->umax;
+}
+
+static bool sync_bits(struct bpf_value *v)
+{
+	uint64_t differ = v->umin ^ v->umax;
+	uint64_t low = differ ? UINT64_MAX >> __builtin_clzll(differ) : 0;	/* above, all bits are as umin's */
+
+	if ((v->value ^ v->umin) & ~low & ~v->unknown)
+		return false;
+	v->value = (v->value & low) | (v->umin & ~low);
+	v->unknown &= low;
+
+	uint64_t most = v->value | v->unknown;
+	int64_t min = (int64_t)(v->value | (v->unknown & SIGN)), max = (int64_t)(most & ~(v->unknown & SIGN));
+
+	v->umin = v->umin > v->value ? v->umin : v->value;
+	v->umax = v->umax < most ? v->umax : most;
+	v->min = v->min > min ? v->min : min;
+	v->max = v->max < max ? v->max : max;
+	return v->min <= v->max && v->umin <= v->umax;
+}
+
+bool bpf_sync(struct bpf_value *v)
+{
+	if (!sync_signs(v))
+		return false;
+	if (v->umin == v->umax && !v->unknown)
+		return v->value == v->umin;
+	return sync_bits(v) && sync_signs(v);
+}
+
+/* --- widths ------------------------------------------------------------------------------------------- */
+
+static void cut(struct bpf_value *v, unsigned bits)
+{
+	uint64_t mask = bits == 64 ? UINT64_MAX : (1ull << bits) - 1;
+
+	if (v->umax <= mask)
+		return;
+	bool one_run = (v->umin & ~mask) == (v->umax & ~mask);
+
+	v->value &= mask;
+	v->unknown &= mask;
+	v->umin = one_run ? v->umin & mask : 0;
+	v->umax = one_run ? v->umax & mask : mask;
+	v->min = INT64_MIN;
+	v->max = INT64_MAX;
+	bpf_sync(v);
+}
+
+void bpf_extend(struct bpf_value *v, unsigned bits)
+{
+	if (bits == 64)
+		return;
+	uint64_t sign = 1ull << (bits - 1), high = ~(sign | (sign - 1));
+
+	if (v->min >= -(int64_t)sign && v->max < (int64_t)sign)
+		return;
+	cut(v, bits);
+	if (v->max < (int64_t)sign)
+		return;
+	if (v->umin >= sign) {		/* all are negative */
+		v->umin |= high;
+		v->umax |= high;
+	} else {
+		v->umin = 0;
+		v->umax = UINT64_MAX;
+	}
+	v->min = -(int64_t)sign;
+	v->max = (int64_t)sign - 1;
+	if (v->unknown & sign)
+		v->unknown |= high;
+	else if (v->value & sign)
+		v->value |= high;
+	bpf_sync(v);
+}
+
+static void swap_bytes(struct bpf_value *v, unsigned bits)
+{
+	uint64_t value = __builtin_bswap64(v->value) >> (64 - bits);
+	uint64_t unknown = __builtin_bswap64(v->unknown) >> (64 - bits);
+
+	forget(v);
+	v->value = value;
+	v->unknown = unknown;
+	bpf_sync(v);
+}
+
+/* --- arithmetic on 64 bits ---------------------------------------------------------------------------- */
+
+static void add(struct bpf_value *a, const struct bpf_value *b)
+{
+	uint64_t sum = a->value + b->value, open = a->unknown + b->unknown;
+	uint64_t unknown = ((sum + open) ^ sum) | a->unknown | b->unknown;
+	bool low = __builtin_add_overflow(a->umin, b->umin, &a->umin);
+	bool high = __builtin_add_overflow(a->umax, b->umax, &a->umax);
+
+	if (low != high) {		/* some wrap, some do not */
+		a->umin = 0;
+		a->umax = UINT64_MAX;
+	}
+	if (__builtin_add_overflow(a->min, b->min, &a->min) | __builtin_add_overflow(a->max, b->max, &a->max)) {
+		a->min = INT64_MIN;
+		a->max = INT64_MAX;
+	}
+	a->value = sum & ~unknown;
+	a->unknown = unknown;
+}
+
+static void sub(struct bpf_value *a, const struct bpf_value *b)
+{
+	uint64_t diff = a->value - b->value, most = diff + a->unknown, least = diff - b->unknown;
+	uint64_t unknown = (most ^ least) | a->unknown | b->unknown, umin = a->umin;
+	int64_t min = a->min;
+	bool low = __builtin_sub_overflow(umin, b->umax, &umin);
+	bool high = __builtin_sub_overflow(a->umax, b->umin, &a->umax);
+
+	a->umin = umin;
+	if (low != high) {
+		a->umin = 0;
+		a->umax = UINT64_MAX;
+	}
+	if (__builtin_sub_overflow(min, b->max, &a->min) | __builtin_sub_overflow(a->max, b->min, &a->max)) {
+		a->min = INT64_MIN;
+		a->max = INT64_MAX;
+	}
+	a->value = diff & ~unknown;
+	a->unknown = unknown;
+}
+
+/* Low bits that are known to be 0. */
+static unsigned zeros(const struct bpf_value *v)
+{
+	uint64_t most = v->value | v->unknown;
+
+	return most ? (unsigned)__builtin_ctzll(most) : 64;
+}
+
+static void mul(struct bpf_value *a, const struct bpf_value *b)
+{
+	unsigned even = zeros(a) + zeros(b);
+	uint64_t umin, umax;
+
+	if (bpf_is_exact(a) && bpf_is_exact(b)) {
+		set(a, a->umin * b->umin);
+		return;
+	}
+	if (__builtin_mul_overflow(a->umax, b->umax, &umax)) {
+		umin = 0;
+		umax = UINT64_MAX;
+	} else {
+		umin = a->umin * b->umin;
+	}
+	forget(a);
+	a->umin = umin;
+	a->umax = umax;
+	a->unknown = even >= 64 ? 0 : UINT64_MAX << even;
+}
+
+/* Quotient and rest; 0 and the dividend itself where the divisor is 0. */
+static void divide(struct bpf_value *a, const struct bpf_value *b)
+{
+	uint64_t umin = b->umin ? a->umin / b->umax : 0, umax = a->umax / (b->umin ? b->umin : 1);
+
+	if (!b->umax)
+		umin = umax = 0;
+	forget(a);
+	a->umin = umin;
+	a->umax = umax;
+}
+
+static void modulo(struct bpf_value *a, const struct bpf_value *b)
+{
+	uint64_t umax = a->umax;
+
+	if (!b->umax || (b->umin && a->umax < b->umin))
+		return;
+	if (bpf_is_exact(a) && bpf_is_exact(b)) {
+		set(a, a->umin % b->umin);
+		return;
+	}
+	if (b->umin && b->umax - 1 < umax)
+		umax = b->umax - 1;
+	forget(a);
+	a->umax = umax;
+}
+
+static void divide_signed(struct bpf_value *a, const struct bpf_value *b)
+{
+	int64_t min = a->min, max = a->max, by = b->min;
+
+	if (a->min >= 0 && b->min >= 0) {
+		divide(a, b);
+		return;
+	}
+	forget(a);
+	if (b->min != b->max || by < 0)
+		return;
+	a->min = by ? min / by : 0;
+	a->max = by ? max / by : 0;
+}
+
+static void modulo_signed(struct bpf_value *a, const struct bpf_value *b)
+{
+	int64_t min = a->min, max = a->max, by = b->min;
+
+	if (a->min >= 0 && b->min >= 0) {
+		modulo(a, b);
+		return;
+	}
+	if (b->min == b->max && !by)
+		return;
+	forget(a);
+	if (b->min != b->max || by == INT64_MIN)
+		return;
+	by = by < 0 ? -by : by;
+	a->min = min >= 0 ? 0 : min > -by ? min : -(by - 1);
+	a->max = max <= 0 ? 0 : max < by ? max : by - 1;
+}
+
+static void bits(struct bpf_value *a, const struct bpf_value *b, uint8_t op)
+{
+	uint64_t a_most = a->value | a->unknown, b_most = b->value | b->unknown, least, most;
+	uint64_t umin = 0, umax = UINT64_MAX;
+
+	switch (op) {
+	case BPF_AND:
+		least = a->value & b->value;
+		most = a_most & b_most;
+		umax = a->umax < b->umax ? a->umax : b->umax;
+		break;
+	case BPF_OR:
+		least = a->value | b->value;
+		most = a_most | b_most;
+		umin = a->umin > b->umin ? a->umin : b->umin;
+		break;
+	default:
+		most = a->unknown | b->unknown;
+		least = (a->value ^ b->value) & ~most;
+		most |= least;
+		break;
+	}
+	forget(a);
+	a->umin = umin;
+	a->umax = umax;
+	a->value = least;
+	a->unknown = most & ~least;
+}
+
+static void shift_left(struct bpf_value *a, const struct bpf_value *by)
+{
+	unsigned low = (unsigned)by->umin, high = (unsigned)by->umax;
+	uint64_t value = a->value << low, unknown = a->unknown << low;
+	uint64_t umin = a->umin << low, umax = a->umax << high;
+	bool fits = umax >> high == a->umax;
+
+	forget(a);
+	if (low == high) {
+		a->value = value;
+		a->unknown = unknown;
+	} else {
+		a->unknown = UINT64_MAX << low;
+	}
+	if (fits) {
+		a->umin = umin;
+		a->umax = umax;
+	}
+}
+
+static void shift_right(struct bpf_value *a, const struct bpf_value *by)
+{
+	unsigned low = (unsigned)by->umin, high = (unsigned)by->umax;
+	uint64_t value = a->value >> low, unknown = a->unknown >> low;
+	uint64_t umin = a->umin >> high, umax = a->umax >> low;
+
+	forget(a);
+	a->umin = umin;
+	a->umax = umax;
+	if (low == high) {
+		a->value = value;
+		a->unknown = unknown;
+	}
+}
+
+static void shift_signed(struct bpf_value *a, const struct bpf_value *by)
+{
+	unsigned low = (unsigned)by->umin, high = (unsigned)by->umax;
+	uint64_t value = (uint64_t)((int64_t)a->value >> low), unknown = (uint64_t)((int64_t)a->unknown >> low);
+	int64_t min = a->min >> (a->min < 0 ? low : high), max = a->max >> (a->max < 0 ? high : low);
+
+	forget(a);
+	a->min = min;
+	a->max = max;
+	if (low == high) {
+		a->value = value & ~unknown;
+		a->unknown = unknown;
+	}
+}
+
+static void end(struct bpf_value *v, uint8_t code, unsigned width)
+{
+	if (BPF_CLASS(code) == BPF_ALU64 || (code & BPF_SRC_REG))
+		swap_bytes(v, width);
+	else
+		cut(v, width);
+}
+
+void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, const struct bpf_value *operand)
+{
+	bool wide = BPF_CLASS(code) == BPF_ALU64;
+	uint8_t op = BPF_OP(code);
+	bool shift = op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH;
+	struct bpf_value b = *operand, mask;
+
+	if (op == BPF_END) {
+		end(a, code, (unsigned)imm);
+		return;
+	}
+	if (shift) {
+		bpf_number(&mask, wide ? 63 : 31);
+		bits(&b, &mask, BPF_AND);
+		bpf_sync(&b);
+	}
+	if (!wide && (op == BPF_ARSH || ((op == BPF_DIV || op == BPF_MOD) && offset))) {
+		bpf_extend(a, 32);
+		bpf_extend(&b, 32);
+	} else if (!wide) {
+		cut(a, 32);
+		cut(&b, 32);
+	}
+	switch (op) {
+	case BPF_ADD:	add(a, &b); break;
+	case BPF_SUB:	sub(a, &b); break;
+	case BPF_MUL:	mul(a, &b); break;
+	case BPF_DIV:	offset ? divide_signed(a, &b) : divide(a, &b); break;
+	case BPF_MOD:	offset ? modulo_signed(a, &b) : modulo(a, &b); break;
+	case BPF_OR: case BPF_AND: case BPF_XOR:
+			bits(a, &b, op); break;
+	case BPF_LSH:	shift_left(a, &b); break;
+	case BPF_RSH:	shift_right(a, &b); break;
+	case BPF_ARSH:	shift_signed(a, &b); break;
+	case BPF_NEG:	b = *a; set(a, 0); sub(a, &b); break;
+	case BPF_MOV:
+		a->min = b.min;
+		a->max = b.max;
+		a->umin = b.umin;
+		a->umax = b.umax;
+		a->value = b.value;
+		a->unknown = b.unknown;
+		if (offset)
+			bpf_extend(a, (unsigned)offset);
+		break;
+	}
+	bpf_sync(a);
+	if (!wide)
+		cut(a, 32);
+}
+
+/* --- comparisons -------------------------------------------------------------------------------------- */
+
+static bool assume_equal(struct bpf_value *a, struct bpf_value *b)
+{
+	if ((a->value ^ b->value) & ~a->unknown & ~b->unknown)
+		return false;
+	a->value |= b->value;
+	a->unknown &= b->unknown;
+	a->umin = a->umin > b->umin ? a->umin : b->umin;
+	a->umax = a->umax < b->umax ? a->umax : b->umax;
+	a->min = a->min > b->min ? a->min : b->min;
+	a->max = a->max < b->max ? a->max : b->max;
+	if (a->umin > a->umax || a->min > a->max || !bpf_sync(a))
+		return false;
+	b->value = a->value;
+	b->unknown = a->unknown;
+	b->umin = a->umin;
+	b->umax = a->umax;
+	b->min = a->min;
+	b->max = a->max;
+	return true;
+}
+
+/* a is not the number `not`. */
+static bool assume_other(struct bpf_value *a, uint64_t not)
+{
+	if (bpf_is_exact(a) && a->umin == not)
+		return false;
+	a->umin += a->umin == not;
+	a->umax -= a->umax == not;
+	a->min += a->min == (int64_t)not;
+	a->max -= a->max == (int64_t)not;
+	return bpf_sync(a);
+}
+
+static bool assume_above(struct bpf_value *a, struct bpf_value *b, bool or_equal)
+{
+	if (!or_equal && (b->umin == UINT64_MAX || a->umax == 0))
+		return false;
+	uint64_t least = b->umin + !or_equal, most = a->umax - !or_equal;
+
+	a->umin = a->umin > least ? a->umin : least;
+	b->umax = b->umax < most ? b->umax : most;
+	return a->umin <= a->umax && b->umin <= b->umax && bpf_sync(a) && bpf_sync(b);
+}
+
+static bool assume_greater(struct bpf_value *a, struct bpf_value *b, bool or_equal)
+{
+	if (!or_equal && (b->min == INT64_MAX || a->max == INT64_MIN))
+		return false;
+	int64_t least = b->min + !or_equal, most = a->max - !or_equal;
+
+	a->min = a->min > least ? a->min : least;
+	b->max = b->max < most ? b->max : most;
+	return a->min <= a->max && b->min <= b->max && bpf_sync(a) && bpf_sync(b);
+}
+
+/* Some bit, or none, of `mask` is set in a. */
+static bool assume_bits(struct bpf_value *a, const struct bpf_value *b, bool some)
+{
+	uint64_t both = (a->value | a->unknown) & (b->value | b->unknown);
+
+	if (some) {
+		if (!both)
+			return false;
+		if (bpf_is_exact(b) && !(both & (both - 1))) {
+			a->value |= both;
+			a->unknown &= ~both;
+		}
+	} else {
+		if (a->value & b->value)
+			return false;
+		a->unknown &= ~b->value;
+	}
+	return bpf_sync(a);
+}
+
+static bool assume(uint8_t op, struct bpf_value *a, struct bpf_value *b)
+{
+	switch (op) {
+	case BPF_JEQ:	return assume_equal(a, b);
+	case BPF_JNE:	return (!bpf_is_exact(b) || assume_other(a, b->umin)) &&
+			    (!bpf_is_exact(a) || assume_other(b, a->umin));
+	case BPF_JGT:	return assume_above(a, b, false);
+	case BPF_JGE:	return assume_above(a, b, true);
+	case BPF_JLT:	return assume_above(b, a, false);
+	case BPF_JLE:	return assume_above(b, a, true);
+	case BPF_JSGT:	return assume_greater(a, b, false);
+	case BPF_JSGE:	return assume_greater(a, b, true);
+	case BPF_JSLT:	return assume_greater(b, a, false);
+	case BPF_JSLE:	return assume_greater(b, a, true);
+	case BPF_JSET:	return assume_bits(a, b, true);
+	default:	return assume_bits(a, b, false);
+	}
+}
+
+/* The low half of a is `low`, which is cut to 32 bits. */
+static bool put_low(struct bpf_value *a, const struct bpf_value *low)
+{
+	a->value = (a->value & ~LOW32) | low->value;
+	a->unknown = (a->unknown & ~LOW32) | low->unknown;
+	if (a->umax <= LOW32) {
+		a->umin = a->umin > low->umin ? a->umin : low->umin;
+		a->umax = a->umax < low->umax ? a->umax : low->umax;
+	}
+	return a->umin <= a->umax && bpf_sync(a);
+}
+
+bool bpf_assume(uint8_t op, bool wide, struct bpf_value *a, struct bpf_value *b)
+{
+	struct bpf_value x, y;
+	bool is_signed = op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
+
+	if (wide)
+		return assume(op, a, b);
+	x = *a;
+	y = *b;
+	if (is_signed) {
+		bpf_extend(&x, 32);
+		bpf_extend(&y, 32);
+	} else {
+		cut(&x, 32);
+		cut(&y, 32);
+	}
+	if (!assume(op, &x, &y))
+		return false;
+	cut(&x, 32);
+	cut(&y, 32);
+	return put_low(a, &x) && put_low(b, &y);
+}
+
+uint8_t bpf_negated(uint8_t op)
+{
+	switch (op) {
+	case BPF_JEQ:	return BPF_JNE;
+	case BPF_JNE:	return BPF_JEQ;
+	case BPF_JGT:	return BPF_JLE;
+	case BPF_JGE:	return BPF_JLT;
+	case BPF_JLT:	return BPF_JGE;
+	case BPF_JLE:	return BPF_JGT;
+	case BPF_JSGT:	return BPF_JSLE;
+	case BPF_JSGE:	return BPF_JSLT;
+	case BPF_JSLT:	return BPF_JSGE;
+	case BPF_JSLE:	return BPF_JSGT;
+	case BPF_JSET:	return BPF_JNSET;
+	default:	return BPF_JSET;
+	}
+}
+
+uint8_t bpf_mirrored(uint8_t op)
+{
+	switch (op) {
+	case BPF_JGT:	return BPF_JLT;
+	case BPF_JGE:	return BPF_JLE;
+	case BPF_JLT:	return BPF_JGT;
+	case BPF_JLE:	return BPF_JGE;
+	case BPF_JSGT:	return BPF_JSLT;
+	case BPF_JSGE:	return BPF_JSLE;
+	case BPF_JSLT:	return BPF_JSGT;
+	case BPF_JSLE:	return BPF_JSGE;
+	default:	return op;
+	}
+}
