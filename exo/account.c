@@ -112,7 +112,7 @@ exo_pfn_t account_root(void)
 	root->view.share[EXO_SHARE_FRAMES].guaranteed = frames;
 	root->view.share[EXO_SHARE_SLICES].guaranteed = info->cpus * EXO_SLICES;
 	root->view.share[EXO_SHARE_ENVS].guaranteed = info->envs.entries - 1;
-	root->view.share[EXO_SHARE_FLOWS].guaranteed = EXO_FLOWS_MAX;
+	root->view.share[EXO_SHARE_FLOWS].guaranteed = info->flows.entries;
 	root->view.share[EXO_SHARE_RINGS].guaranteed = frames;
 	return pfn;
 }

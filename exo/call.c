@@ -52,7 +52,16 @@ _Static_assert(EXO_CALL_COUNT <= 64, "a bit for each call");
 EXO_CALLS(CALL_LOCKED)
 #undef CALL_LOCKED
 
+/* A number that no call has (yet). */
+static int64_t sys_none(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	(void)a0, (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+	return ERR(NOCALL);
+}
+
+#pragma GCC diagnostic ignored "-Woverride-init"
 call_fn *const call_table[EXO_CALL_COUNT] = {
+	[0 ... EXO_CALL_COUNT - 1] = sys_none,
 #define CALL_LINE(nr, name, args, names, rights, meaning) \
 	[nr] = __builtin_choose_expr(WITHOUT_LOCK >> nr & 1, sys_##name, locked_##name),
 	EXO_CALLS(CALL_LINE)

@@ -18,7 +18,7 @@
  * siblings, because deleting must not scan). All that depends on the type of an object stands in one table
  * below.
  */
-#include "exo/kernel.h"
+#include "exo/splits.h"
 
 #define GENERATION_LAST		UINT32_MAX
 #define FRAMES_PER_UNIT		(EXO_RANGE_MAX / EXO_UNWIND_MAX)	/* let go for one unit of budget */
@@ -38,13 +38,19 @@ static bool drop_frames(struct exo_cap *cap, unsigned *budget)
 {
 	uint32_t count = *budget * FRAMES_PER_UNIT;
 
+	if (unlikely(cap->rights & EXO_RIGHT_RESTORE))
+		return split_drop(cap, budget);
 	cap->count += cap->object;
 	cap->object = 0;
 	if (count > cap->count)
 		count = cap->count;
+	if (unlikely(cap->flags & CAP_WINDOWS) &&
+	    !code_cut(cap, (exo_pfn_t)cap->first + cap->count - count, count, budget))
+		return false;
 	cap->count -= count;
 	frame_unhold((exo_pfn_t)cap->first + cap->count, count);
-	*budget -= (count + FRAMES_PER_UNIT - 1) / FRAMES_PER_UNIT;
+	count = (count + FRAMES_PER_UNIT - 1) / FRAMES_PER_UNIT;
+	*budget -= count < *budget ? count : *budget;
 	return !cap->count;
 }
 
@@ -89,6 +95,20 @@ static bool drop_account(struct exo_cap *cap, unsigned *budget)
 	return true;
 }
 
+static bool drop_console(struct exo_cap *cap, unsigned *budget)
+{
+	(void)budget;
+	console_drop(cap);
+	return true;
+}
+
+static bool drop_interrupts(struct exo_cap *cap, unsigned *budget)
+{
+	(void)budget;
+	interrupts_drop(cap);
+	return true;
+}
+
 /* Types without functions name nothing that counts: an environment's capabilities find it by number or not
  * at all. */
 static const struct {
@@ -101,6 +121,10 @@ static const struct {
 	[EXO_TYPE_SLICE] = { true, slice_hold, drop_slices },
 	[EXO_TYPE_FLOW] = { false, hold_flow, drop_flow },
 	[EXO_TYPE_ACCOUNT] = { false, hold_account, drop_account },
+	[EXO_TYPE_PORTS] = { true, NULL, NULL },
+	[EXO_TYPE_INTERRUPTS] = { true, NULL, drop_interrupts },
+	[EXO_TYPE_CONSOLE] = { false, NULL, drop_console },
+	[EXO_TYPE_CODE] = { false, code_hold, code_unhold },
 };
 
 /* --- slots ---------------------------------------------------------------------------------------------- */
@@ -148,7 +172,10 @@ struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigne
 {
 	struct exo_cap *cap = cap_need(env, handle, EXO_TYPE_FRAME, rights, error);
 
-	if (cap && !cap_frames(cap, index, count, pfn)) {
+	if (!cap)
+		return NULL;
+	if (!cap_frames(cap, index, count, pfn) ||
+	    (unlikely(cap->rights & EXO_RIGHT_RESTORE) && !split_holds(cap, *pfn, (uint32_t)count))) {
 		*error = ERR(RANGE);
 		return NULL;
 	}
@@ -260,10 +287,14 @@ int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget)
 {
 	assert_locked();
 	cap->flags |= CAP_DYING;
+	if (cap->type == EXO_TYPE_ENTRY)
+		cap->bound = 0;
 	if (cap->flags & CAP_RINGS) {
 		if (!flow_cut(cap, budget))
 			return ERR(AGAIN);
 	}
+	if (cap->flags & CAP_TRACE && !trace_cut(cap, budget))
+		return ERR(AGAIN);
 	if (!space_unbind(cap, budget) || !tree_lift(cap, budget))
 		return ERR(AGAIN);
 	if (types[cap->type].drop && !types[cap->type].drop(cap, budget))
@@ -345,11 +376,33 @@ bool cap_clear(struct env *env, unsigned *budget)
 
 /* --- calls ---------------------------------------------------------------------------------------------- */
 
-/* Is somebody taking by force from the account that this is charged to? */
-static bool frozen(const struct exo_cap *cap)
+struct env *cap_target(struct env *env, exo_cap_t handle, int64_t *error)
 {
-	if (cap->type == EXO_TYPE_FRAME)
-		return demand_frozen(account_at(frame_table[cap->first].account));
+	const struct exo_cap *cap;
+	struct env *target;
+
+	if (!handle)
+		return env;
+	cap = cap_need(env, handle, EXO_TYPE_ENV, EXO_RIGHT_GRANT, error);
+	if (!cap)
+		return NULL;
+	target = env_behind(cap);
+	if (target && env_state(target) != EXO_ENV_ENDED)
+		return target;
+	*error = ERR(DEAD);
+	return NULL;
+}
+
+bool cap_frozen(const struct exo_cap *cap)
+{
+	uint32_t end;
+
+	if (likely(!demands_forced))
+		return false;
+	if (cap->type == EXO_TYPE_FRAME) {
+		end = split_end_of(cap);
+		return end && demand_frozen(account_at(frame_table[cap->first + end - 1].account));
+	}
 	return cap->type == EXO_TYPE_SLICE &&
 	    demand_frozen(account_at(cpus[cap->first >> 32]->slice_account[(uint32_t)cap->first]));
 }
@@ -357,6 +410,8 @@ static bool frozen(const struct exo_cap *cap)
 /* The part of a ranged source that is asked for: 0 or an error. */
 static int64_t derive_range(const struct exo_cap *source, uint64_t first, uint64_t *count)
 {
+	if (unlikely(source->rights & EXO_RIGHT_RESTORE))
+		return ERR(STATE);
 	if (first >= source->count || *count > source->count - first)
 		return ERR(RANGE);
 	if (*count == 0) {
@@ -393,38 +448,82 @@ static int64_t derive_extend(const struct exo_cap *source, const struct env *tar
 }
 
 /*
+ * The caller of the transfer that is served opens slots of its table by words of its dispatcher page, read
+ * here once: the offer, to derive from, and the window, to derive into. Slot `index` of the offer; NULL, and
+ * the error.
+ */
+static __attribute__((cold)) struct exo_cap *offered(uint64_t index, int64_t *error)
+{
+	struct env *peer = transfer_peer(error);
+	struct exo_cap *cap;
+
+	if (!peer)
+		return NULL;
+	*error = ERR(CAP);
+	if (index >= read_once(peer->disp->offer_count))
+		return NULL;
+	cap = cap_slot(peer, read_once(peer->disp->offer_first) + (uint32_t)index);
+	return cap && cap->type != EXO_TYPE_NONE && !(cap->flags & CAP_DYING) ? cap : NULL;
+}
+
+/* The window's table; *slot, an index in the window or a handle of what lies there, becomes the table's slot. */
+static __attribute__((cold)) struct env *window(uint64_t *slot, int64_t *error)
+{
+	struct env *peer = transfer_peer(error);
+	uint32_t first, index;
+
+	if (!peer)
+		return NULL;
+	first = read_once(peer->disp->window_first);
+	index = *slot >> 32 ? exo_cap_slot(*slot) - first : exo_cap_slot(*slot);
+	if (index >= read_once(peer->disp->window_count) || index > UINT32_MAX - first) {
+		*error = ERR(SLOT);
+		return NULL;
+	}
+	if (!(*slot >> 32))
+		*slot = first + index;
+	return peer;
+}
+
+/* In whose table: the own one, that of whom the own one may grant to, or the peer's. */
+static struct env *derive_target(struct env *self, uint64_t handle, uint64_t *slot, int64_t *error)
+{
+	return handle == EXO_PEER ? window(slot, error) : cap_target(self, handle, error);
+}
+
+/*
  * exo_cap_derive(source, env, slot, rights, first, count): a capability to what `source` names, derived from
- * it, in free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT).
- * rights: a subset.
- * Frames and slices: the part [first, first + count) of source's range; count 0: all from first on, at most
- * EXO_RANGE_MAX. Other types: first and count are 0. Returns the handle, in the table where it lies.
- * Of frames one call covers EXO_RANGE_MAX at most, from the front. To go on, call again with the returned
- * handle as `slot`, the same rights, first + done, count - done: that returns how many frames the child got
- * at its end.
- * Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE; INVAL
- * first or count of a type without ranges, or the child to extend has other rights or another parent; FULL
- * 65535 capabilities cover a frame, or as many name a space; STATE source or one above it is being revoked;
+ * it, in free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT), or
+ * of the window that the caller of the transfer being served has opened (env EXO_PEER; slot: index in the
+ * window). source EXO_PEER + i: what lies in slot i of that caller's offer. rights: a subset. Frames and
+ * slices: the part [first, first + count) of source's range; count 0: all from first on, at most
+ * EXO_RANGE_MAX. Other types: first and count are 0. Returns the handle, in the table where it lies. Of
+ * frames one call covers EXO_RANGE_MAX at most, from the front. To go on, call again with the returned handle
+ * as `slot`, the same rights, first + done, count - done: that returns how many frames the child got at its
+ * end. Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE;
+ * INVAL first or count of a type without ranges, or the child to extend has other rights or another parent;
+ * FULL
+ * 65535 capabilities cover a frame, or as many name a space; STATE source or one above it is being revoked,
+ * or source is split;
  * DEPTH CAP_DEPTH_MAX derivations; BUSY it is charged to an account from which something is being taken by
- * force (exo_repossess). Nothing has changed then. Cost: about 10 a frame.
+ * force (exo_repossess). With EXO_PEER also STATE nobody is being served, BUSY whoever is served serves somebody
+ * himself just now. Nothing has changed then. Cost: about 10 a frame.
  */
 int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-	struct env *env = current_env(), *target = env;
-	struct exo_cap *source, *cap;
+	struct env *env = current_env(), *target;
 	uint64_t first = 0, count = a5;
-	int64_t error;
+	struct exo_cap *source, *cap;
+	int64_t error = ERR(CAP);
 
 	source = cap_lookup(env, a0);
+	if (!source && a0 - EXO_PEER < EXO_PEER_SLOTS)
+		source = offered(a0 - EXO_PEER, &error);
 	if (!source)
-		return ERR(CAP);
-	if (a1) {
-		cap = cap_need(env, a1, EXO_TYPE_ENV, EXO_RIGHT_GRANT, &error);
-		if (!cap)
-			return error;
-		target = env_behind(cap);
-		if (!target || env_state(target) == EXO_ENV_ENDED)
-			return ERR(DEAD);
-	}
+		return error;
+	target = derive_target(env, a1, &a2, &error);
+	if (!target)
+		return error;
 	if (a3 & ~(uint64_t)source->rights)
 		return ERR(RIGHTS);
 	if (types[source->type].ranged)
@@ -435,7 +534,7 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		error = cap_derivable(source);
 	if (error)
 		return error;
-	if (unlikely(demands_forced) && frozen(source))
+	if (cap_frozen(source))
 		return ERR(BUSY);
 	if (types[source->type].ranged)
 		first = a4;
@@ -476,7 +575,7 @@ int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		return ERR(CAP);
 	if (cap->type == EXO_TYPE_FRAME) {
 		count = cap->count < EXO_RANGE_MAX ? cap->count : EXO_RANGE_MAX;
-		if (frame_busy((exo_pfn_t)(cap->first + cap->count - count), count)) {
+		if (cap_busy(cap, (exo_pfn_t)(cap->first + cap->count - count), count)) {
 			cap->flags &= (uint8_t)~CAP_DYING;
 			return ERR(BUSY);
 		}
@@ -485,7 +584,7 @@ int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 }
 
 /* Another environment is about to lose a capability: say so in its abort record. */
-static void tell_loss(const struct exo_cap *cap)
+static inline void tell_loss(const struct exo_cap *cap)
 {
 	struct exo_loss loss = { .what = cap->type, .why = EXO_LOSS_REVOKED, .first = cap->first,
 		.count = cap->count, .spilled = EXO_NOT_SPILLED };
@@ -493,6 +592,11 @@ static void tell_loss(const struct exo_cap *cap)
 
 	if (env != current_env())
 		env_lost(env, &loss);
+}
+
+void cap_tell_loss(const struct exo_cap *cap)
+{
+	tell_loss(cap);
 }
 
 /*

@@ -18,6 +18,7 @@
  * with a thousand others. All runs with interrupts off on the CPU's one stack and touches no other CPU's words; leaving
  * for user mode or HLT never returns. The upcalls are Nemesis' and Barrelfish's (exo/disp.h).
  */
+#include <exo/trace.h>
 #include "exo/kernel.h"
 
 #define EXPIRE_MAX		16	/* deadlines that one interrupt deals with ... */
@@ -130,6 +131,8 @@ out_of_line void cpu_wake(struct env *env, uint32_t reason)
 {
 	env->reasons |= reason;
 	env->serving &= (uint8_t)~SERVING_RESTING;
+	if (unlikely(env->predicate))
+		wake_disarm(env);
 	if (env->sleep_until != EXO_NEVER) {
 		env->sleep_until = EXO_NEVER;
 		cpu_timed(env);
@@ -159,7 +162,7 @@ void cpu_timer(void)
 		if (env->sleep_until <= now)
 			cpu_wake(env, EXO_RUN_TIME);
 		if (env->call_deadline <= now)
-			transfer_expire(env);
+			transfer_expire(env, now);
 	}
 }
 
@@ -235,21 +238,36 @@ static _Noreturn void run(struct env *was, struct env *env)
 	arch_upcall(disp->run_entry, disp->upcall_sp, &message);
 }
 
+/* A traced one is given the CPU. */
+static out_of_line void trace_runs(struct env *env, unsigned resume)
+{
+	trace_event(env, EXO_TRACE_SWITCHES, EXO_TRACE_RUNS, here.index, 0, 0, 0);
+	if (resume == RESUME_CALLER)
+		trace_event(env, EXO_TRACE_CALLS, EXO_TRACE_RESULT, EXO_CALL_call, env->answer.rax, 0, 0);
+	else if (resume == RESUME_RUN)
+		trace_event(env, EXO_TRACE_UPCALLS, EXO_TRACE_UPCALL, EXO_UPCALL_RUN,
+		    env->reasons ? env->reasons : EXO_RUN_SLICE, 0, 0);
+}
+
 static _Noreturn void enter_at(struct env *env, exo_time_t now)
 {
 	struct env *was = choose(env, now);
 	struct exo_disp *disp = env->disp;
-	struct arch_message message;
 	unsigned resume = env->resume;
 
 	if (likely(resume == RESUME_RUN))
 		run(was, env);
-	env->resume = RESUME_RUN;
+	env->resume = (uint8_t)(resume & RESUME_TRACED);
+	if (resume & RESUME_TRACED) {
+		resume &= ~RESUME_TRACED;
+		trace_runs(env, resume);
+		if (resume == RESUME_RUN)
+			run(was, env);
+	}
 	load(was, env);
 	if (resume == RESUME_OFF)
 		arch_regs_resume(&disp->offa, disp->offa_fpu);
-	message = (struct arch_message){ .rax = (uint64_t)env->call_status };
-	arch_caller_resume(&env->arch.caller, &message);
+	arch_caller_resume(&env->arch.caller, &env->answer);
 }
 
 _Noreturn void cpu_enter(struct env *env)
@@ -290,7 +308,8 @@ _Noreturn void cpu_dispatch(void)
 _Noreturn void cpu_secondary(void)
 {
 	slice_pass(arch_now());
-	here.info->state = EXO_CPU_RUNS;
+	__atomic_store_n(&here.info->state, EXO_CPU_RUNS, __ATOMIC_SEQ_CST);
+	arch_tlb_all();		/* smp_forget counts on it from here on */
 	cpu_dispatch();
 }
 
@@ -322,8 +341,9 @@ static void preempt(struct env *env, const struct arch_frame *frame)
 		disp->saved |= EXO_SAVED_ON;
 	} else {
 		save(frame, &disp->offa, disp->offa_fpu, VECTOR_INTERRUPTED, 0, 0);
-		env->resume = RESUME_OFF;
+		env->resume |= RESUME_OFF;
 	}
+	trace_event(env, EXO_TRACE_SWITCHES, EXO_TRACE_WAITS, here.index, arch_frame_rip(frame), 0, 0);
 }
 
 /* Its slice has ended: tell it so, if it wants that, and come back no later than the grace allows. */
@@ -337,6 +357,7 @@ static __attribute__((cold)) void ask_to_go(struct env *env, const struct arch_f
 		return;
 	save(frame, &disp->on, NULL, VECTOR_INTERRUPTED, 0, 0);
 	env->info->upcalls++;
+	trace_event(env, EXO_TRACE_UPCALLS, EXO_TRACE_UPCALL, EXO_UPCALL_END, here.lent_to, 0, 0);
 	disp->off = EXO_OFF_YES;
 	message = (struct arch_message){ .rdi = here.lent_to };
 	arch_upcall(entry, read_once(disp->upcall_sp), &message);
@@ -384,6 +405,12 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 
 	if (vector == VECTOR_NMI)
 		arch_frame_resume(frame);
+	trace_event(env, EXO_TRACE_EXCEPTIONS, EXO_TRACE_EXCEPTION, vector, error, address, rip);
+	if (env->arch.direct != env->arch.disp && upcalls_on(disp, rip)) {
+		save(frame, &disp->on, NULL, vector, error, address);
+		disp->off = EXO_OFF_YES;
+		arch_frame_upcall(frame, read_once(disp->fault_entry), read_once(disp->upcall_sp), vector);
+	}
 	save(frame, &disp->fault, NULL, vector, error, address);
 	if (ends) {
 		kernel_lock();
@@ -402,6 +429,8 @@ void cpu_forget(struct env *env)
 	if (env_state(env) == EXO_ENV_READY)
 		cpu_unlink(env);
 	env->serving = 0;
+	if (env->predicate)
+		wake_disarm(env);
 	env->sleep_until = env->call_deadline = EXO_NEVER;
 	cpu_timed(env);
 	env->info->entries = env->arch.entries;
@@ -436,7 +465,7 @@ void cpu_depart(struct env *env)
 
 int64_t cpu_take(struct env *env, struct arch_frame *frame)
 {
-	if (env->caller || env->called)
+	if (env->serving || env->called)
 		return ERR(BUSY);
 	if (env == here.current) {
 		if (!frame)
@@ -485,6 +514,7 @@ void cpu_init(void)
 	uint32_t bytes = info->envs.entries * sizeof(struct env *);
 	exo_pfn_t heaps = frame_boot_take((info->cpus * bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE,
 	    EXO_FRAME_KERNEL);
+	exo_pfn_t stacks = frame_boot_take(info->cpus * CODE_STACKS, EXO_FRAME_KERNEL);
 	unsigned i;
 
 	if (us < SLICE_US_MIN)
@@ -493,8 +523,10 @@ void cpu_init(void)
 		us = SLICE_US_MAX;
 	info->slice_ns = us * 1000;
 	info->grace_ns = info->slice_ns / GRACE_SHARE;
-	for (i = 0; i < info->cpus; i++)
+	for (i = 0; i < info->cpus; i++) {
 		cpu_make(i, (struct env **)((char *)pfn_to_virt(heaps) + i * bytes));
+		cpus[i]->code_stack = pfn_to_virt(stacks + i * CODE_STACKS);
+	}
 	slice_pass(arch_now());
 	here.info->state = EXO_CPU_RUNS;
 }
@@ -549,10 +581,16 @@ int64_t sys_yield(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 int64_t sys_sleep(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *self = current_env();
+	int64_t result;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
-	if (read_once(self->disp->events) != a1 || a0 <= arch_now())
+	(void)a3, (void)a4, (void)a5;
+	if (unlikely(a2 || self->predicate)) {
+		result = wake_arm(self, a0, a1, a2);
+		if (result)
+			return result < 0 ? result : 0;
+	} else if (read_once(self->disp->events) != a1 || a0 <= arch_now()) {
 		return 0;
+	}
 	self->reasons = 0;
 	cpu_unlink(self);
 	env_set_state(self, EXO_ENV_ASLEEP);

@@ -16,8 +16,13 @@ enum ask {
 	ASK_ARRIVE,		/* env is this CPU's from now on */
 	ASK_LEAVE,		/* env runs no more: it ends (env_leave) */
 	ASK_TAKE,		/* env goes to another CPU (cpu_take): `answer` is 0 or an error */
+	ASK_WAKE,		/* the predicate that env sleeps on is no more: it wakes */
+	ASK_FORGET,		/* mappings of the kernel's own have changed */
+	ASK_TRACE,		/* env is traced otherwise from now on (trace_apply) */
 	ASK_QUIET,		/* nothing: whoever answers has no name in hand that it found before */
 };
+
+#define CODE_STACKS	2	/* of programs on a CPU: one that wakes may run inside of one that looks at a packet */
 
 struct cpu {
 	struct exo_cpu_info *info;	/* [c] what is exposed of it; first: entry code counts there */
@@ -39,6 +44,7 @@ struct cpu {
 	struct env **timed;	/* [c] heap of environments with a deadline, the earliest first */
 	uint32_t timed_count;
 	struct exo_slice_info *slice_info;	/* its vector */
+	uint8_t *code_stack;	/* [c] of programs that run: CODE_STACKS times BPF_STACK_BYTES */
 	/* slice.c */
 	struct env *slices[EXO_SLICES];		/* [k] to whom each is bound; read by this CPU at any time */
 	cap_ref_t slice_through[EXO_SLICES];	/* [k] the capability it was bound through; 0: not bound */
@@ -46,9 +52,14 @@ struct cpu {
 	exo_pfn_t slice_account[EXO_SLICES];	/* [k] who is charged for it; 0: free */
 	struct env *lent;	/* [c] who may run on beyond the end of its slice ... */
 	exo_time_t lent_from, lent_to;	/* [c] ... from its end until then */
+	/* wake.c */
+	uint64_t runs_stay;	/* [c] in which stay in the kernel predicates ran last ... */
+	int32_t runs_left;	/* [c] ... and what is left to them in it */
+	uint32_t runs_in_vain;	/* [c] those that woke nobody */
 	/* smp.c: what others want; on a line of its own */
 	struct env *wakes __attribute__((aligned(64)));	/* [a] list of those that an event came for */
 	bool wakes_quiet;	/* [a] so many came lately that it looks at the list by itself, with the timer */
+	exo_time_t wakes_until;	/* [c] at this time */
 	struct env *waking;	/* [c] those taken from it and not woken yet */
 	exo_time_t wakes_from;	/* [c] since when they are counted ... */
 	uint32_t wakes_count;	/* [c] ... and how many interrupts they made */
@@ -115,6 +126,8 @@ void slice_drop(const struct exo_cap *cap);
 void slice_unbind_all(struct env *env);
 /* The time since here.since is the payer's. */
 void slice_account(exo_time_t now);
+/* For so long the work of another environment's program was done, in time that is the payer's: the other owes it. */
+void slice_interrupted(struct env *env, exo_time_t ns);
 /* The slice has passed: find the one that runs now. */
 void slice_pass(exo_time_t now);
 /* Who may claim the slice: its owner, or whoever serves the transfer that it waits for. NULL: nobody who is ready. */
@@ -190,6 +203,8 @@ static inline void spin_unlock(struct spinlock *lock)
 int64_t cpu_ask(struct cpu *to, enum ask what, struct env *env, const struct stale *stale);
 /* Every other CPU that may run the space has forgotten what `stale` says (NULL: all of it). Kernel lock held. */
 void smp_flush(exo_pfn_t root, const struct stale *stale);
+/* Every CPU has forgotten what it knew of the kernel's own mappings. Kernel lock held. */
+void smp_forget(void);
 /* No CPU uses a name any more that can no longer be found. Kernel lock held. */
 void smp_quiet(void);
 /* An event has come for an environment that may sleep on another CPU, or on this one. Any context. */
@@ -200,6 +215,20 @@ void smp_take_wakes(exo_time_t now);
 bool smp_movable(struct cpu *to, exo_time_t now);
 /* Entered by the port, before cpu_interrupted: another CPU wants something. `frame` as there. */
 void cpu_serve(struct arch_frame *frame);
+
+/* --- wake.c: wakeup predicates (W1..W3 there) -------------------------------------------------------------------------- */
+
+struct code;
+/* The current one is to sleep on a program (0: on none): 0 it may; 1 it may not, as its predicate holds; or an error. */
+int64_t wake_arm(struct env *self, exo_time_t until, uint64_t events, exo_cap_t handle);
+/* It sleeps on its predicate no more. This CPU's. */
+void wake_disarm(struct env *env);
+/* Something has come for one that sleeps, or rests, on a predicate: shall it sleep on? This CPU's. */
+bool wake_sleeps_on(struct env *env);
+/* Could its predicate, if it has one, be run in this stay in the kernel? */
+bool wake_affordable(const struct env *env);
+/* A slice of one that sleeps on a predicate begins. */
+void wake_turn(struct env *env);
 
 /* Its state, EXO_ENV_*, stands only where all can read it. */
 static inline uint32_t env_state(const struct env *env)

@@ -7,12 +7,13 @@
  * ENTRY, which keep the number of its creation: they reach nothing once it is destroyed, whatever its frames
  * are used for then.
  *
- * Ending is one step and cannot fail: it never runs again, its transfers and flows are cut, its slices
- * unbound, its creator told. What it holds stays readable for whoever looks into the cause, until somebody
+ * Ending is one step and cannot fail: it never runs again, its transfers are cut, its flows receive nothing more, its
+ * slices are unbound, its creator told. What it holds stays readable for whoever looks into the cause, until somebody
  * with CONTROL, or who owns its frames (reclaim.c), destroys it: its capabilities, then its hold on the
  * space (whose tables are taken apart with the last hold), then its own frames. Each step is bounded
  * (ERR(AGAIN)); the place reached is kept in the environment itself.
  */
+#include <exo/trace.h>
 #include "exo/kernel.h"
 
 static struct env **env_table;		/* [k] by index */
@@ -94,13 +95,14 @@ struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t accoun
 	env->id = (exo_env_id_t)++env_made << 32 | index;
 	env->disp_pfn = frames[1];
 	env->disp = pfn_to_virt(frames[1]);
-	env->arch.disp = (uint64_t)(uintptr_t)env->disp;
+	env->arch.disp = env->arch.direct = (uint64_t)(uintptr_t)env->disp;
+	env->arch.calls = EXO_CALL_COUNT;
 	env->arg_pfn = frames[2];
 	env->arg = pfn_to_virt(frames[2]);
 	env->root = root;
 	env->account = account;
 	env->creator = creator;
-	env->sleep_until = env->call_deadline = env->timed_at = EXO_NEVER;
+	env->sleep_until = env->deadline = env->call_deadline = env->timed_at = EXO_NEVER;
 	env->cpu = (uint32_t)params->cpu;
 	make_disp(env, params->run_entry);
 	cap_table_add(env, frames[3]);
@@ -140,6 +142,7 @@ void env_leave(struct env *env)
 	transfer_cut(env);
 	cpu_forget(env);
 	env_set_state(env, EXO_ENV_ENDED);
+	trace_event(env, ~0u, EXO_TRACE_END, env->info->cause, env->info->status, env->info->rip, 0);
 }
 
 void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
@@ -154,7 +157,9 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
 	env->info->status = status;
 	env->info->rip = rip;
 	(void)cpu_ask(cpus[env->cpu], ASK_LEAVE, env, NULL);
-	flow_release(env);
+	console_leave(env);
+	interrupts_leave(env);
+	trace_end(env);
 	creator = env_by_id(env->creator);
 	if (creator && env_state(creator) != EXO_ENV_ENDED)
 		env_event(creator, EXO_EVENT_CHILD);
@@ -284,32 +289,78 @@ int64_t sys_env_start(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	return 0;
 }
 
+/*
+ * Where bytes of an environment's memory lie, of at most two pages: all of them, or none, with an error. The
+ * offset says where the caller's own are.
+ */
+static int64_t env_memory(const struct env *env, uint64_t va, uint64_t offset, uint64_t bytes, char *at[2],
+    char **own)
+{
+	uint64_t pte;
+	exo_pfn_t pfn;
+	unsigned i;
+
+	*own = call_argument(offset, bytes);
+	if (!*own || va >= EXO_USER_MAX || bytes > EXO_USER_MAX - va)
+		return ERR(RANGE);
+	for (i = 0; i < 2 && bytes; i++) {
+		if (!space_lookup(env->root, va + (i ? bytes - 1 : 0), &pfn, &pte) || !frame_is_memory(pfn))
+			return ERR(RANGE);
+		at[i] = (char *)pfn_to_virt(pfn) + (i ? 0 : va % EXO_PAGE_SIZE);
+	}
+	return 0;
+}
+
+/* How many of `bytes` from an address on lie in its page. */
+static uint64_t in_page(uint64_t va, uint64_t bytes)
+{
+	uint64_t left = EXO_PAGE_SIZE - va % EXO_PAGE_SIZE;
+
+	return bytes < left ? bytes : left;
+}
+
 int64_t sys_env_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-	uint64_t split, pte;
-	exo_pfn_t pfn[2];
+	uint64_t split = in_page(a1, a3);
+	char *own, *at[2];
 	struct env *env;
-	char *to, *from;
 	int64_t error;
 
 	(void)a4, (void)a5;
 	env = env_need(a0, EXO_RIGHT_READ, &error);
 	if (!env)
 		return error;
-	to = call_argument(a2, a3);
-	if (!to || a1 >= EXO_USER_MAX || a3 > EXO_USER_MAX - a1)
-		return ERR(RANGE);
-	if (!a3)
-		return 0;
-	if (!space_lookup(env->root, a1, &pfn[0], &pte) ||
-	    !space_lookup(env->root, a1 + a3 - 1, &pfn[1], &pte))
-		return ERR(RANGE);
-	split = EXO_PAGE_SIZE - a1 % EXO_PAGE_SIZE;
-	from = (char *)pfn_to_virt(pfn[0]) + a1 % EXO_PAGE_SIZE;
-	if (split > a3)
-		split = a3;
-	__builtin_memmove(to, from, split);
-	__builtin_memmove(to + split, pfn_to_virt(pfn[1]), a3 - split);
+	error = env_memory(env, a1, a2, a3, at, &own);
+	if (error || !a3)
+		return error;
+	__builtin_memmove(own, at[0], split);
+	__builtin_memmove(own + split, at[1], a3 - split);
+	return (int64_t)a3;
+}
+
+int64_t sys_env_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	uint64_t split = in_page(a1, a3), last = a1 + a3 - 1;
+	char *own, *at[2];
+	struct env *env;
+	int64_t error;
+
+	(void)a4, (void)a5;
+	env = env_need(a0, EXO_RIGHT_CONTROL, &error);
+	if (!env)
+		return error;
+	error = env_memory(env, a1, a2, a3, at, &own);
+	if (error || !a3)
+		return error;
+	error = space_writable(env->root, a1);
+	if (!error)
+		error = space_writable(env->root, last);
+	if (error)
+		return error;
+	__builtin_memmove(at[0], own, split);
+	__builtin_memmove(at[1], own + split, a3 - split);
+	space_written(env->root, a1);
+	space_written(env->root, last);
 	return (int64_t)a3;
 }
 
@@ -372,6 +423,26 @@ int64_t sys_entry_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	    env->self, parent, (uint32_t)a0);
 }
 
+/* Off its CPU, and on none until it is moved to one. */
+static int64_t env_stop(struct env *env)
+{
+	int64_t error;
+
+	if (env == current_env() || env_state(env) == EXO_ENV_MADE)
+		return ERR(STATE);
+	if (env_state(env) == EXO_ENV_STOPPED)
+		return 0;
+	if (env->caller || env->called)
+		return ERR(BUSY);
+	env->cpu_next = env->cpu;
+	error = cpu_ask(cpus[env->cpu], ASK_TAKE, env, NULL);
+	if (error)
+		return error;
+	env->stopped = env_state(env);
+	env_set_state(env, EXO_ENV_STOPPED);
+	return 0;
+}
+
 int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *self = current_env(), *env = self;
@@ -386,11 +457,18 @@ int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 	}
 	if (env_state(env) == EXO_ENV_ENDED)
 		return ERR(DEAD);
+	if (a1 == EXO_CPU_NONE)
+		return env_stop(env);
 	if (a1 >= info->cpus || cpus[a1]->info->state != EXO_CPU_RUNS)
 		return ERR(CPU);
+	if (env_state(env) == EXO_ENV_STOPPED) {
+		env_set_state(env, env->stopped);
+		env->cpu = env->cpu_next = (uint32_t)a1;
+		return cpu_ask(cpus[a1], ASK_ARRIVE, env, NULL);
+	}
 	if (env->cpu == a1)
 		return 0;
-	if (env->caller || env->called)
+	if (env->serving || env->called)
 		return ERR(BUSY);
 	now = arch_now();
 	if (!smp_movable(cpus[a1], now) || !smp_movable(cpus[env->cpu], now))

@@ -4,19 +4,22 @@
  *
  * A flow lives in a frame that its maker gives up and lives as long as a capability names it, or a flow below it needs
  * it. A binding lives until one of the three capabilities that it was made through goes: the flow's, the ring's, the
- * transmit frames'; it carries nothing any more once its environment has ended. unbind() waits for nothing: frames that
+ * transmit frames'; nothing is received once its environment has ended. unbind() waits for nothing: frames that
  * the device is still reading stay pinned by the driver until they come back; until then they are charged to whom they
  * were charged before, and cannot be freed.
  *
- * Calls are checks in a column, then writes that cannot fail. Bounds: making costs a comparison with each flow of the
- * table; binding and unbinding one step for each frame of the rings.
+ * Calls are checks in a column, then writes that cannot fail. Bounds: making is bounded by flow_table.c; binding and
+ * unbinding cost one step for each frame of the rings.
  */
+#include "exo/codes.h"
 #include "exo/dev/dev.h"
 
-/* What ending costs of the budget of one step (EXO_UNWIND_MAX): a binding, of which one step ends one; a flow; a search. */
+/* What ending costs of the budget of one step (EXO_UNWIND_MAX): a binding, of which one step ends one; a flow. */
 #define UNBIND_UNITS	40
 #define DROP_UNITS	4
-#define SEARCH_UNITS	8
+
+#define BOUND_BUCKETS	256	/* of lists of what one capability has bound */
+#define BOUND_SHIFT	56	/* 64 - log2 of that */
 
 struct spinlock flow_lock;
 
@@ -25,7 +28,7 @@ static struct flow *flow_of(exo_pfn_t pfn)
 	return pfn_to_virt(pfn);
 }
 
-static void flow_init(struct flow *flow, exo_pfn_t pfn, struct device *device, uint16_t index, uint16_t parent)
+static void flow_begin(struct flow *flow, exo_pfn_t pfn, struct device *device, uint16_t index, uint16_t parent)
 {
 	struct exo_flow_info *entry = &info_flow[index];
 
@@ -52,7 +55,7 @@ exo_pfn_t flow_make_root(struct device *device)
 	uint16_t index = flow_index_free();
 
 	kassert(index != FLOW_NONE);
-	flow_init(flow, pfn, device, index, FLOW_NONE);
+	flow_begin(flow, pfn, device, index, FLOW_NONE);
 	flow->claim.guard_any = true;
 	__builtin_memcpy(flow->claim.label, device->info->name, sizeof(flow->claim.label));
 	flow_label(flow);
@@ -73,6 +76,7 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 	struct exo_cap *through = cap_need(env, parent_cap, EXO_TYPE_FLOW, EXO_RIGHT_CLAIM, &error);
 	const struct exo_claim *asked = call_argument(offset, sizeof(*asked));
 	struct flow *parent, *flow;
+	uint16_t shape = FLOW_NONE;
 	exo_pfn_t pfn;
 
 	(void)a5;
@@ -92,19 +96,22 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 		return ERR(DEPTH);
 	copy = *asked;
 	error = flow_claim_read(&claim, &copy);
-	if (error == 0)
-		error = flow_claim_check(parent, &claim);
 	if (error)
 		return error;
-
 	if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FLOWS, 1))
 		return ERR(QUOTA);
+	error = flow_claim_check(parent, &claim, &shape);
+	if (error) {
+		account_untake(pfn_to_virt(env->account), NULL, EXO_SHARE_FLOWS, 1);
+		return error;
+	}
 
 	frame_retype(pfn, EXO_FRAME_FLOW, parent->self);
 	flow = flow_of(pfn);
-	flow_init(flow, pfn, parent->device, flow_index_free(), parent->index);
+	flow_begin(flow, pfn, parent->device, flow_index_free(), parent->index);
 	flow->account = env->account;
 	flow->claim = claim;
+	flow->shape = shape;
 	flow_label(flow);
 	flow->info->depth = parent->info->depth + 1;
 	spin_lock(&flow_lock);
@@ -155,26 +162,75 @@ static void frames_state(exo_pfn_t pfn, uint32_t count, uint8_t state)
 		entry->state = state;
 }
 
-/* No packet and no event goes to its environment any more. */
-static void quiet(struct flow *flow)
-{
-	exo_pfn_t *link = &flow->env->flows;
+/* --- what a capability has bound --- */
 
-	while (*link != flow->self)
-		link = &flow_of(*link)->env_next;
-	*link = flow->env_next;
-	flow->env = NULL;
-	flow->info->state = 1;
-	flow->info->env = 0;
+/*
+ * Two for each flow, in lists by capability; the first of each list is in a bucket, chosen by the capability's place. So
+ * cutting what was bound through one costs what it has bound.
+ */
+static struct flow_bound *bound_buckets[BOUND_BUCKETS];	/* [k] */
+
+static struct flow_bound **bound_find(const struct exo_cap *cap)
+{
+	struct flow_bound **link = &bound_buckets[cap_ref(cap) * 0x9e3779b97f4a7c15 >> BOUND_SHIFT];
+
+	while (*link && (*link)->cap != cap)
+		link = &(*link)->bucket;
+	return link;
+}
+
+static void bound_enter(struct flow *flow, unsigned which, const struct exo_cap *cap)
+{
+	struct flow_bound *bound = &flow->bound[which], **link = bound_find(cap), *first = *link;
+
+	*bound = (struct flow_bound){ .cap = cap, .flow = flow, .next = first, .bucket = first ? first->bucket : NULL };
+	if (first)
+		first->prev = bound;
+	*link = bound;
+}
+
+static void bound_leave(struct flow_bound *bound)
+{
+	struct flow_bound **link;
+
+	if (bound->prev) {
+		bound->prev->next = bound->next;
+	} else {
+		link = bound_find(bound->cap);
+		if (bound->next)
+			bound->next->bucket = bound->bucket;
+		*link = bound->next ? bound->next : bound->bucket;
+	}
+	if (bound->next)
+		bound->next->prev = bound->prev;
+	bound->cap = NULL;
+}
+
+/* --- binding, once more --- */
+
+/* [kd] */
+static void detach(struct flow *flow)
+{
+	flow->code->flow = NULL;
+	flow->code = NULL;
+	flow->attach_cap = flow->code_cap = NULL;
+	flow->device->orphan(flow->device, flow, true);
 }
 
 static void unbind(struct flow *flow)
 {
+	bound_leave(&flow->bound[0]);
+	if (flow->bound[1].cap)
+		bound_leave(&flow->bound[1]);
 	spin_lock(&flow_lock);
-	if (flow->env)
-		quiet(flow);
-	flow->device->orphan(flow->device, flow);
+	if (flow->code)
+		detach(flow);
+	flow_room_forget(flow);
+	flow->device->orphan(flow->device, flow, false);
+	flow->env = NULL;
 	flow->ring = NULL;
+	flow->info->state = 1;
+	flow->info->env = 0;
 	spin_unlock(&flow_lock);
 	account_charge(pfn_to_virt(flow->ring_account), EXO_SHARE_RINGS, -(int32_t)(1 + flow->rx_frames + flow->tx_frames));
 	frames_state(flow->ring_pfn, 1 + flow->rx_frames, EXO_FRAME_OWNED);
@@ -189,8 +245,12 @@ static void bind(struct flow *flow, struct env *env)
 	frames_pin(flow->ring_pfn, 1 + flow->rx_frames);
 	frames_pin(flow->tx_pfn, flow->tx_frames);
 	flow->ring_cap->flags |= CAP_RINGS;
-	if (flow->tx_cap)
+	bound_enter(flow, 0, flow->ring_cap);
+	flow->bound[1].cap = NULL;
+	if (flow->tx_cap && flow->tx_cap != flow->ring_cap) {
 		flow->tx_cap->flags |= CAP_RINGS;
+		bound_enter(flow, 1, flow->tx_cap);
+	}
 	flow->rx_slots = 2 * flow->rx_frames;
 	flow->tx_bytes = flow->tx_frames * EXO_PAGE_SIZE;
 	flow->rx_head = flow->tx_taken = flow->tx_done = 0;
@@ -200,8 +260,6 @@ static void bind(struct flow *flow, struct env *env)
 	flow->ring->size = sizeof(*flow->ring);
 	flow->ring->rx_head = flow->ring->tx_taken = flow->ring->tx_done = 0;
 	flow->env = env;
-	flow->env_next = env->flows;
-	env->flows = flow->self;
 	flow->info->state = 2;
 	flow->info->env = env->index;
 }
@@ -274,6 +332,60 @@ int64_t sys_flow_kick(uint64_t flow_cap, uint64_t a1, uint64_t a2, uint64_t a3, 
 	return result;
 }
 
+/* --- programs --- */
+
+void flow_detach(struct flow *flow)
+{
+	spin_lock(&flow_lock);
+	detach(flow);
+	spin_unlock(&flow_lock);
+}
+
+bool flow_attached_through(const struct flow *flow, const struct exo_cap *cap)
+{
+	return flow->attach_cap == cap || flow->code_cap == cap;
+}
+
+int64_t sys_flow_attach(uint64_t flow_cap, uint64_t code_cap, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env();
+	int64_t error = 0;
+	struct exo_cap *through = cap_need(env, flow_cap, EXO_TYPE_FLOW, EXO_RIGHT_BIND, &error), *program = NULL;
+	struct code *code = NULL;
+	struct flow *flow;
+
+	(void)a2, (void)a3, (void)a4, (void)a5;
+	if (!through)
+		return error;
+	flow = flow_of(through->object);
+	if (code_cap) {
+		program = cap_need(env, code_cap, EXO_TYPE_CODE, EXO_RIGHT_EXEC, &error);
+		if (!program)
+			return error;
+		code = code_behind(program);
+		if (!code || !code_ready(code))
+			return ERR(STATE);
+		if (code->program.use != EXO_USE_PACKET || flow->claim.shared || flow->claim.steered)
+			return ERR(INVAL);
+		if (code->user && code->user != flow)
+			return ERR(BUSY);
+	}
+	if (flow->env != env)
+		return ERR(STATE);
+
+	if (flow->code)
+		flow_detach(flow);
+	if (!code)
+		return 0;
+	spin_lock(&flow_lock);
+	flow->attach_cap = through;
+	flow->code_cap = program;
+	flow->code = code;
+	code->flow = flow;
+	spin_unlock(&flow_lock);
+	return 0;
+}
+
 /* --- ends --- */
 
 void flow_hold(exo_pfn_t pfn)
@@ -309,6 +421,11 @@ __attribute__((cold)) bool flow_unhold(struct exo_cap *cap, unsigned *budget)
 			return false;
 		unbind(flow);
 	}
+	if (flow->code && flow->attach_cap == cap) {
+		if (!afford(budget, UNBIND_UNITS))
+			return false;
+		flow_detach(flow);
+	}
 	if (!afford(budget, DROP_UNITS))
 		return false;
 	flow->holds--;
@@ -318,25 +435,13 @@ __attribute__((cold)) bool flow_unhold(struct exo_cap *cap, unsigned *budget)
 
 bool flow_cut(struct exo_cap *cap, unsigned *budget)
 {
-	if (!afford(budget, SEARCH_UNITS))
-		return false;
-	for (unsigned i = 0; i < EXO_FLOWS_MAX; i++) {
-		struct flow *flow = flow_table[i];
+	const struct flow_bound *bound;
 
-		if (!flow || !flow->ring || (flow->ring_cap != cap && flow->tx_cap != cap))
-			continue;
+	while ((bound = *bound_find(cap)) != NULL) {
 		if (!afford(budget, UNBIND_UNITS))
 			return false;
-		unbind(flow);
+		unbind(bound->flow);
 	}
 	cap->flags &= (uint8_t)~CAP_RINGS;
 	return true;
-}
-
-void flow_release(struct env *env)
-{
-	spin_lock(&flow_lock);
-	while (env->flows)
-		quiet(flow_of(env->flows));
-	spin_unlock(&flow_lock);
 }

@@ -8,23 +8,84 @@
  * word in a ring that an application can write is read once; indices that the kernel needs are kept in struct flow.
  * Descriptors may come back from the device in any order; tx_done passes them in order, by a bitmap.
  */
+#include "exo/codes.h"
 #include "exo/dev/dev.h"
 
 #define FRAME_BYTES_MIN	14	/* two addresses and a type: less is no frame */
 
 /* What one kick may do, in units of some 150 instructions, and what a frame costs, its parts and guard terms apart. */
+#define ROOM_MAX	8		/* flows that are told of room in one go */
 #define KICK_UNITS	112
 #define FRAME_UNITS	4
 #define TERMS_PER_UNIT	8
 
 /* Rough instruction counts, by which one stay in the kernel is bounded. */
 #define COST_PACKET	150
-#define COST_SHAPE	100
 #define COST_COPY	60	/* and one for each 8 bytes */
+#define COST_RUN	150	/* of a program, beside what its fuel stands for */
 
 /* [d] Flows that got something in this batch. */
-static struct flow *received[EXO_FLOWS_MAX];
-static unsigned received_count;
+static struct flow *received;
+
+/* [d] Flows whose programs ran in this batch, when it began, what all of it cost, and whether they sent something. */
+static struct flow *ran;
+static unsigned batch_cost;
+static exo_time_t batch_start;
+static bool ran_sent;
+
+/* --- whose packet --- */
+
+/* [d] The program of flow_filter.c that runs, and its run. */
+static const struct bpf_program *finder;
+static bpf_native_fn *finder_native;
+static int64_t finder_fuel;
+static uint32_t finder_flows;	/* indices are below this */
+static struct bpf_run finder_run;
+static struct exo_packet finder_packet;
+static uint8_t finder_stack[BPF_STACK_BYTES] __attribute__((aligned(16)));
+
+__attribute__((cold)) void flow_find_by(const struct bpf_program *program, bpf_native_fn *native)
+{
+	spin_lock(&flow_lock);
+	finder = program;
+	finder_native = native;
+	finder_fuel = program->fuel;
+	finder_flows = info->flows.entries;
+	bpf_begin(&finder_run, program, finder_stack);
+	finder_run.window[0] = (struct bpf_window){ (uint8_t *)flow_values, values_bytes };
+	finder_run.window[EXO_WINDOW_CONTEXT] = (struct bpf_window){ (uint8_t *)&finder_packet, sizeof(finder_packet) };
+	spin_unlock(&flow_lock);
+}
+
+/* What bpf_begin() does is done, but for the fuel: it never runs out of that, and nothing else changes. */
+out_of_line struct flow *flow_find(struct flow *root, const uint8_t *frame, uint32_t bytes)
+{
+	uint32_t below = root->value->below;
+	uint64_t found, word[2];
+
+	if (bytes >= FLOW_AGREE_AT + sizeof(word)) {
+		__builtin_memcpy(word, frame + FLOW_AGREE_AT, sizeof(word));
+		if (((word[0] ^ root->agreed[0]) & root->agree[0]) | ((word[1] ^ root->agreed[1]) & root->agree[1]))
+			return root;
+	}
+	if (!below)
+		return root;
+	flow_values->below = below;
+	finder_packet.data = (uint64_t)(uintptr_t)frame;
+	finder_packet.end = (uint64_t)(uintptr_t)frame + bytes;
+	finder_packet.bytes = bytes;
+	finder_packet.flow = root->index;
+	finder_run.fuel = finder_fuel;
+	finder_run.window[EXO_WINDOW_PACKET].base = (uint8_t *)(uintptr_t)frame;
+	finder_run.window[EXO_WINDOW_PACKET].bytes = bytes;
+	found = finder_native((uint64_t)(uintptr_t)&finder_packet, 0, &finder_run);
+	return likely(found < finder_flows) ? flow_table[found] : root;
+}
+
+const struct bpf_program *flow_finder(void)
+{
+	return finder;
+}
 
 /* --- receiving --- */
 
@@ -34,7 +95,7 @@ static void deliver(struct flow *flow, const uint8_t *frame, uint32_t bytes, exo
 	uint32_t head = flow->rx_head, mask = flow->rx_slots - 1;
 	unsigned slot;
 
-	if (!flow->env || read_once(ring->rx_posted) - head - 1 >= flow->rx_slots) {
+	if (!flow_env(flow) || read_once(ring->rx_posted) - head - 1 >= flow->rx_slots) {
 		flow->info->rx_dropped++;
 		if (flow->env)
 			ring->rx_dropped = flow->info->rx_dropped;
@@ -50,40 +111,126 @@ static void deliver(struct flow *flow, const uint8_t *frame, uint32_t bytes, exo
 	ring->rx_packets = flow->info->rx_packets;
 	if (!flow->received) {
 		flow->received = true;
-		received[received_count++] = flow;
+		flow->received_next = received;
+		received = flow;
 	}
 }
 
-unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now)
+/* The flow's program looks at the packet first. Returns the flow to whose ring it goes; NULL: to none. */
+static out_of_line struct flow *handle(struct flow *flow, uint8_t *frame, uint32_t bytes, exo_time_t now,
+    unsigned *cost)
 {
-	unsigned tried = 0, copies = 0;
-	struct flow *flow;
+	struct code *code = flow->code;
+	struct exo_packet packet = { .data = (uint64_t)(uintptr_t)frame, .end = (uint64_t)(uintptr_t)frame + bytes,
+		.bytes = bytes, .flow = flow->index, .time = now };
+	struct flow_run on = { flow, now };
+	uint64_t verdict = code_run(code, &packet, sizeof(packet), frame, bytes, &on);
+	uint32_t used = code_used(code);
+
+	if (!flow->ran) {
+		batch_start = ran ? batch_start : now;
+		flow->ran_next = ran;
+		ran = flow;
+	}
+	*cost += COST_RUN + used * code->weight;
+	flow->ran += *cost;
+	flow->info->runs++;
+	flow->info->instructions += used;
+	if (unlikely(code->run.stop != BPF_STOP_EXIT)) {
+		flow->info->stopped++;
+		return flow;
+	}
+	switch (verdict) {
+	case EXO_PACKET_DROP:
+		flow->ring->rx_dropped = ++flow->info->rx_dropped;
+		return NULL;
+	case EXO_PACKET_DONE:
+		flow->ring->rx_packets = ++flow->info->rx_packets;
+		flow->info->rx_bytes += bytes;
+		return NULL;
+	}
+	if (verdict - EXO_PACKET_STEER >= EXO_STEER_MAX)
+		return flow;
+	return flow_steered(flow, (unsigned)(verdict - EXO_PACKET_STEER)) ?: flow;
+}
+
+/* Something below the root wants it, or the root's owner. */
+static out_of_line unsigned receive_for(struct flow *flow, uint8_t *frame, uint32_t bytes, exo_time_t now)
+{
+	unsigned cost;
 
 	__builtin_memset(frame + bytes, 0, sizeof(uint64_t));	/* what is copied by words is no older frame's end */
-	root->device->info->rx_packets++;
-	flow = flow_find(root, frame, bytes, &tried);
 	/* A flow that only stands for those below it leaves the rest to its parent. */
 	while (flow->holds == 0 && flow->parent != FLOW_NONE)
 		flow = flow_table[flow->parent];
 	if (!flow->env && flow->parent == FLOW_NONE)
-		root->device->info->rx_unclaimed++;
+		flow->device->info->rx_unclaimed++;
+	cost = COST_PACKET + (finder ? finder->insns : 0);
+	if (flow->code && flow_env(flow)) {
+		struct flow *to = handle(flow, frame, bytes, now, &cost);
+
+		if (!to) {
+			batch_cost += cost;
+			return cost;
+		}
+		flow = to;
+	}
 	for (;;) {
 		deliver(flow, frame, bytes, now);
-		copies++;
+		cost += COST_COPY + bytes / 8;
 		if (flow->peer == FLOW_NONE)
 			break;
 		flow = flow_table[flow->peer];
 	}
-	return COST_PACKET + tried * COST_SHAPE + copies * (COST_COPY + bytes / 8);
+	batch_cost += cost;
+	return cost;
+}
+
+unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now)
+{
+	struct flow *flow = flow_find(root, frame, bytes);
+	struct exo_device_info *device = root->device->info;
+
+	device->rx_packets++;
+	if (flow != root || root->env)
+		return receive_for(flow, frame, bytes, now);
+	/* Nobody: a flood of such packets should cost little. */
+	device->rx_unclaimed++;
+	root->info->rx_dropped++;
+	return COST_PACKET;
+}
+
+/* The time that programs took is their environments', and not that of who was interrupted. */
+static out_of_line void programs_pay(void)
+{
+	struct flow *flow = ran;
+	exo_time_t elapsed = arch_now() - batch_start;
+	uint64_t ns;
+
+	if (ran_sent)
+		flow->device->notify(flow->device);
+	ran_sent = false;
+	for (; ran; ran = flow->ran_next) {
+		flow = ran;
+		ns = elapsed * flow->ran / batch_cost;
+		flow->ran = 0;
+		flow->info->ns += ns;
+		if (flow_env(flow))
+			slice_interrupted(flow->env, ns);
+	}
 }
 
 void flow_received(void)
 {
-	while (received_count) {
-		struct flow *flow = received[--received_count];
+	if (unlikely(ran))
+		programs_pay();
+	batch_cost = 0;
+	while (received) {
+		struct flow *flow = received;
 
+		received = flow->received_next;
 		flow->received = false;
-		if (flow->env)
+		if (flow_env(flow))
 			env_event(flow->env, EXO_EVENT_RECEIVE);
 	}
 }
@@ -106,8 +253,49 @@ void flow_sent(struct flow *flow, uint32_t start, uint32_t count)
 	__atomic_store_n(&flow->ring->tx_done, done, __ATOMIC_RELEASE);
 	if (flow->tx_wait) {
 		flow->tx_wait = false;
-		if (flow->env)
+		if (flow_env(flow))
 			env_event(flow->env, EXO_EVENT_SENT);
+	}
+}
+
+static void room_await(struct flow *flow)
+{
+	struct device *device = flow->device;
+
+	if (flow->room_wait)
+		return;
+	if (!device->waiting)
+		device->waiting_end = &device->waiting;
+	flow->room_wait = true;
+	flow->room_next = NULL;
+	flow->room_at = device->waiting_end;
+	*flow->room_at = flow;
+	device->waiting_end = &flow->room_next;
+}
+
+void flow_room_forget(struct flow *flow)
+{
+	if (!flow->room_wait)
+		return;
+	flow->room_wait = false;
+	*flow->room_at = flow->room_next;
+	if (flow->room_next)
+		flow->room_next->room_at = flow->room_at;
+	else
+		flow->device->waiting_end = flow->room_at;
+}
+
+/* A frame whose bytes all went with its head is done at once, so who waits for the device may have nothing there. */
+void flow_room(struct device *device)
+{
+	struct flow *flow;
+
+	for (unsigned i = 0; i < ROOM_MAX && device->waiting; i++) {
+		flow = device->waiting;
+		flow_room_forget(flow);
+		if (flow->tx_wait && flow_env(flow))
+			env_event(flow->env, EXO_EVENT_SENT);
+		flow->tx_wait = false;
 	}
 }
 
@@ -208,6 +396,41 @@ static bool transmit(struct flow *flow, const struct posted *posted)
 	return true;
 }
 
+uint64_t flow_send(struct flow_run *on, const uint8_t *from, uint32_t bytes)
+{
+	struct flow *flow = on->flow;
+	struct device *device = flow->device;
+	struct device_send send;
+	uint8_t *head;
+
+	if (bytes < FRAME_BYTES_MIN || bytes > EXO_FRAME_BYTES_MAX)
+		goto refused;
+	head = device->head(device, 1);
+	if (!head)
+		return 2;
+	send.flow = flow;
+	send.start = send.count = 0;
+	send.parts = bytes > EXO_GUARD_BYTES;
+	send.head_bytes = bytes < EXO_GUARD_BYTES ? bytes : EXO_GUARD_BYTES;
+	send.part[0].address = (paddr_t)((const char *)from - arch_phys_base) + EXO_GUARD_BYTES;
+	send.part[0].bytes = bytes - EXO_GUARD_BYTES;
+	if (bytes >= EXO_GUARD_BYTES)
+		__builtin_memcpy(head, from, EXO_GUARD_BYTES);
+	else
+		__builtin_memcpy(head, from, bytes);
+	if (!flow_guard(&flow->claim, head, send.head_bytes))
+		goto refused;
+	device->send(device, &send);
+	flow->info->tx_packets++;
+	flow->info->tx_bytes += bytes;
+	device->info->tx_packets++;
+	ran_sent = true;
+	return 0;
+refused:
+	flow->info->tx_refused++;
+	return 1;
+}
+
 static unsigned guard_terms(const struct flow_claim *claim)
 {
 	unsigned terms = 0;
@@ -238,8 +461,13 @@ int64_t flow_kick(struct flow *flow)
 			flow->tx_wait = true;
 			break;
 		}
-		if (posted.descriptors + flow->tx_taken - flow->tx_done > EXO_TX_SLOTS || !transmit(flow, &posted)) {
+		if (posted.descriptors + flow->tx_taken - flow->tx_done > EXO_TX_SLOTS) {
 			flow->tx_wait = true;
+			break;
+		}
+		if (!transmit(flow, &posted)) {
+			flow->tx_wait = true;
+			room_await(flow);
 			break;
 		}
 		taken++;

@@ -17,9 +17,11 @@
 
 #define MAP_LEVELS	6	/* 64^6 frames: more than 32-bit frame numbers */
 #define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
-	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT))
+	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT) | \
+	FRAME_STATE(CODE) | FRAME_STATE(SPLIT))
 
 struct frame *frame_table;
+uint32_t frames_left;
 static uint64_t *map[MAP_LEVELS];	/* map[0]: a bit a frame, set: free */
 static uint64_t map_words[MAP_LEVELS];
 static unsigned map_levels;
@@ -277,6 +279,7 @@ at_boot void frame_init(void)
 	placed_count = 0;
 	info->frames_total = (uint32_t)total;
 	info->frames_memory = 0;
+	frames_left = 0;
 	info->frames_free = 0;
 	words = map_layout(total);
 	info_place(place(info_frames((uint32_t)total), EXO_FRAME_INFO));
@@ -402,6 +405,14 @@ bool frame_retypable(exo_pfn_t pfn)
 	    frame_table[pfn].pins == 0;
 }
 
+/* One thing less keeps it: FREE if it was the last. */
+static void unkept(exo_pfn_t pfn)
+{
+	if (!info_frame[pfn].holds && info_frame[pfn].state == EXO_FRAME_OWNED && !frame_table[pfn].maps &&
+	    !frame_table[pfn].pins)
+		frame_release(pfn);
+}
+
 void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object)
 {
 	bool was_object = state_in(pfn, OBJECT_STATES);
@@ -410,8 +421,8 @@ void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object)
 	info_frame[pfn].state = state;
 	frame_table[pfn].object = object;
 	frame_table[pfn].level = 0;
-	if (was_object && state == EXO_FRAME_OWNED && !info_frame[pfn].holds && !frame_table[pfn].pins)
-		frame_release(pfn);
+	if (was_object && state == EXO_FRAME_OWNED)
+		unkept(pfn);
 }
 
 void frame_pin(exo_pfn_t pfn)
@@ -423,9 +434,17 @@ void frame_pin(exo_pfn_t pfn)
 void frame_unpin(exo_pfn_t pfn)
 {
 	kassert(frame_table[pfn].pins);
-	if (--frame_table[pfn].pins == 0 && !info_frame[pfn].holds &&
-	    info_frame[pfn].state == EXO_FRAME_OWNED)
-		frame_release(pfn);
+	if (--frame_table[pfn].pins == 0)
+		unkept(pfn);
+}
+
+out_of_line void frame_left(exo_pfn_t pfn)
+{
+	if (frame_table[pfn].maps != FRAME_LEFT)
+		return;
+	frame_table[pfn].maps = 0;
+	frames_left--;
+	unkept(pfn);
 }
 
 bool frame_holdable(exo_pfn_t first, uint32_t count)
@@ -452,7 +471,7 @@ void frame_unhold(exo_pfn_t first, uint32_t count)
 	assert_locked();
 	for (; first < end; first++) {
 		if (--info_frame[first].holds || info_frame[first].state != EXO_FRAME_OWNED ||
-		    frame_table[first].pins)
+		    frame_table[first].pins || frame_table[first].maps)
 			continue;
 		if (unlikely(frame_table[first].account != account)) {
 			info->frames_free += (uint32_t)freed;
@@ -467,6 +486,18 @@ void frame_unhold(exo_pfn_t first, uint32_t count)
 	info->frames_free += (uint32_t)freed;
 	if (account)
 		account_charge(pfn_to_virt(account), EXO_SHARE_FRAMES, -freed);
+}
+
+__attribute__((cold)) bool frame_device(exo_pfn_t first, uint32_t count)
+{
+	exo_pfn_t i;
+
+	for (i = first; i < first + count; i++)
+		if (i >= info->frames_total || info_frame[i].state != EXO_FRAME_ABSENT)
+			return false;
+	for (i = first; i < first + count; i++)
+		info_frame[i].state = EXO_FRAME_DEVICE;
+	return true;
 }
 
 bool frame_busy(exo_pfn_t first, uint32_t count)

@@ -45,7 +45,7 @@ uint32_t info_frames(uint32_t frames)
 	info->cpus = arch_cpus();
 	end = layout(&info->cpu, end, TABLE_ALIGN, sizeof(struct exo_cpu_info), info->cpus);
 	end = layout(&info->slices, end, TABLE_ALIGN, sizeof(struct exo_slice_info), info->cpus * EXO_SLICES);
-	end = layout(&info->flows, end, TABLE_ALIGN, sizeof(struct exo_flow_info), EXO_FLOWS_MAX);
+	end = layout(&info->flows, end, TABLE_ALIGN, sizeof(struct exo_flow_info), flow_entries(frames));
 	end = layout(&info->envs, end, TABLE_ALIGN, sizeof(struct exo_env_info),
 	    env_entries(frames));
 	end = layout(&info->frames, end, EXO_PAGE_SIZE, sizeof(struct exo_frame_info), frames);

@@ -98,12 +98,14 @@ extern uint32_t info_count;
 /*
  * F1 a frame is FREE iff its bit in the free map is set, and then no capability covers it and it is neither mapped nor
  *    pinned
- * F2 holds == number of frame capabilities that cover it
- * F3 maps == number of page-table entries that map it; > 0 only in states that FRAME_READABLE names, and then holds > 0
+ * F2 holds == number of frame capabilities that cover it; split ones do as long as they hold it (split.c)
+ * F3 maps == number of page-table entries that map it; > 0 only in states that FRAME_READABLE names, or DEVICE, and then
+ *    holds > 0,
+ *    or a split capability gave it up while it was mapped: then it is freed when the last entry goes
  * F4 an OWNED frame with holds == 0 is the kernel's from boot on, or pinned (limbo): freed when the last pin goes
  */
 struct frame {			/* the kernel's part; the rest is info_frame[pfn] */
-	uint32_t maps;
+	uint32_t maps;		/* with FRAME_LEFT: a split capability gave it up while it was mapped, perhaps by that one */
 	uint32_t object;	/* TABLE: root frame of its space; LINKS: see space.c; others: owning object */
 	uint32_t account;	/* frame of the account that is charged; 0: none */
 	uint16_t pins;		/* reasons why it must not change hands; root tables: see space.c */
@@ -111,6 +113,8 @@ struct frame {			/* the kernel's part; the rest is info_frame[pfn] */
 	uint8_t flags;		/* TABLE: see spaces.h */
 };
 extern struct frame *frame_table;		/* [k] */
+#define FRAME_LEFT	(1U << 31)
+extern uint32_t frames_left;			/* how many have it */
 
 /* States of frames that may be mapped at all / with the right to write or execute. */
 #define FRAME_STATE(name)	(1U << EXO_FRAME_##name)
@@ -124,13 +128,24 @@ void frame_init(void);
 exo_pfn_t frame_boot_take(uint32_t count, uint8_t state);
 bool frame_valid(uint64_t pfn);			/* within the table and not ABSENT */
 bool frame_is_free(exo_pfn_t pfn);
+/* Memory, not a device: may the kernel itself read it? */
+static inline bool frame_is_memory(exo_pfn_t pfn) { return info_frame[pfn].state != EXO_FRAME_DEVICE; }
 /* The lowest free run of `count`, among the first FRAME_RUNS_MAX free runs; EXO_PFN_ANY when there is none. */
 #define FRAME_RUNS_MAX	64
 exo_pfn_t frame_find(uint32_t count);
 /* FREE -> OWNED by env, zeroed, charged. The caller has checked. */
 void frame_claim(exo_pfn_t pfn, struct env *env);
-/* holds 0, pins 0 -> FREE, discharged. */
+/* holds 0, pins 0, maps 0 -> FREE, discharged. */
 void frame_release(exo_pfn_t pfn);
+/* An entry is gone that mapped it, while it has FRAME_LEFT: without any, it has that no more, and is FREE if nothing keeps
+ * it. */
+void frame_left(exo_pfn_t pfn);
+/* An entry that maps it is counted no more. */
+static inline void frame_unmap(exo_pfn_t pfn)
+{
+	if (unlikely((int32_t)--frame_table[pfn].maps < 0))
+		frame_left(pfn);
+}
 /* OWNED, unmapped, unpinned frame -> a kernel object's state / back to OWNED; then FREE if no capability covers it. */
 bool frame_retypable(exo_pfn_t pfn);
 void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object);
@@ -141,6 +156,9 @@ void frame_unpin(exo_pfn_t pfn);
 bool frame_holdable(exo_pfn_t first, uint32_t count);	/* no count of holds is full */
 void frame_hold(exo_pfn_t first, uint32_t count);
 void frame_unhold(exo_pfn_t first, uint32_t count);	/* none is mapped if this was its last hold */
+/* Boot: frames that are no memory but a device's, [first, first + count), below the machine's last frame; false: they are
+ * not, or something else is there. */
+bool frame_device(exo_pfn_t first, uint32_t count);
 /* Would the run's last hold go although a kernel object lies in it? Rings do not count: they go with the capability. */
 bool frame_busy(exo_pfn_t first, uint32_t count);
 
@@ -270,18 +288,23 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget);
  * C2 a child's range lies in its parent's, its rights are a subset; objects made below an object (accounts, flows,
  *    entries of an environment) differ from their parent's
  * C3 a slot of type NONE has no links
- * C4 bound != 0 only for type FRAME: head of the ring of page-table entries made through it
+ * C4 bound: FRAME: head of the ring of page-table entries made through it. ENTRY: by what handle its owner holds
+ *    the account that it is open to (entry.c). Others: 0
  * C5 at most CAP_DEPTH_MAX capabilities are derived one from the other
- * C6 rights of type FRAME are READ, WRITE and EXEC at most: the same bits as EXO_MAP_*
+ * C6 rights of type FRAME are READ, WRITE and EXEC at most: the same bits as EXO_MAP_*; or, without WRITE, RESTORE: split
  * C7 `object` of type FRAME: how many frames behind its end it is about to lose: still held and perhaps mapped, but it does
- *    not cover them any more (repossess.c)
+ *    not cover them any more (repossess.c); of a split one that stands in its record: cap_losing (splits.h)
  */
 #define CAP_DEPTH_MAX	16
 
 /* struct exo_cap.flags */
 #define CAP_RINGS	0x01	/* frame: rings or transmit frames were bound through it */
 #define CAP_DYING	0x02	/* its deletion has begun: it names nothing any more */
+#define CAP_SPLITTING	0x40	/* frame, split: a sibling is being made: nothing is mapped writable ... */
+#define CAP_LOWERED	0x80	/* ... and nothing is any more */
 #define CAP_REVOKING	0x04	/* revocation has begun: nothing can be derived below it */
+#define CAP_TRACE	0x10	/* frame: traces were started through it */
+#define CAP_WINDOWS	0x08	/* frame: windows of programs were bound through it */
 
 static inline struct exo_cap *cap_at(cap_ref_t ref)
 {
@@ -312,6 +335,12 @@ exo_cap_t cap_fill(struct exo_cap *cap, unsigned type, unsigned rights, uint64_t
     struct exo_cap *parent, uint32_t slot);
 /* May something be derived below it? 0, ERR(STATE) it or one above is being revoked, ERR(DEPTH). Ask before cap_fill. */
 int64_t cap_derivable(const struct exo_cap *parent);
+/* The table that a call names: its own (0), or that of an ENV capability with GRANT; NULL: *error says why not. */
+struct env *cap_target(struct env *env, exo_cap_t handle, int64_t *error);
+/* Is somebody taking by force from the account that it is charged to? */
+bool cap_frozen(const struct exo_cap *cap);
+/* An environment other than the caller is about to lose it: say so in its abort record. */
+void cap_tell_loss(const struct exo_cap *cap);
 /* Drop one capability and its bindings, whatever lies in its frames. 0, or ERR(AGAIN): call again. */
 int64_t cap_drop(struct exo_cap *cap);
 int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget);
@@ -365,12 +394,16 @@ bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, u
 void space_forget(const struct stale *stale);
 /* Physical frame and entry behind a user address, by walking the tables; false: not mapped. */
 bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
+/* Of an address that is mapped: could whoever runs there write to it, if need be by raising the entry's rights? 0 or an
+ * error / it has been written to by the kernel, as its pager is to see. */
+int64_t space_writable(exo_pfn_t root, uint64_t va);
+void space_written(exo_pfn_t root, uint64_t va);
 
 /* --- env.c: environments ----------------------------------------------------------------------------------------- */
 /*
  * E1 info_env[index].state is NONE iff no frame of state ENV has this index
  * E2 an env is in the ring of its CPU iff its state is READY; it is in its heap of timed ones iff timed_at is not NEVER
- * E3 a.called == b iff b.caller == a; then a's state is CALLING
+ * E3 T1 and T2 of transfer.c
  * An id's high half is the number of the creation, so no two environments ever share it. A capability of type ENV or
  * ENTRY keeps it in `count`, and reaches nothing once the environment in its frame is another, or none.
  */
@@ -385,13 +418,35 @@ bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte);
 /* How an environment goes on when it is given the CPU. */
 #define RESUME_RUN	0	/* by a RUN upcall */
 #define RESUME_OFF	1	/* by the state in area OFF */
-#define RESUME_CALLER	2	/* behind its call, with call_status */
+#define RESUME_CALLER	2	/* behind its call, with `answer` */
+#define RESUME_TRACED	8	/* with one of these: trace.c wants to know of it */
 #define RESUME_MOVING	4	/* with one of these: it has left its last CPU and not come to `cpu` yet */
 
 /* What is known of an environment that serves a transfer. */
 #define SERVING_RESTING	1	/* it was asleep when the transfer came, and goes back to it */
 #define SERVING_PLAIN	2	/* it runs on its caller's time, and there is no deadline */
-#define SERVING		4	/* it serves at all */
+#define SERVING		4	/* it serves at all, or is to end, with a reply, what it has served */
+
+/* One transfer that an environment is inside of: whom it serves, whom it waits for. */
+#define LEVEL_FIELDS \
+	struct env *called;	/* [c] whom we wait for; NULL: nobody */ \
+	struct env *caller;	/* [c] whose transfer we serve; NULL: nobody */ \
+	exo_time_t deadline;	/* [c] of that wait */ \
+	struct arch_message answer;	/* [c] for RESUME_CALLER */ \
+	uint32_t depth;		/* [c] transfers above us */ \
+	uint8_t serving;	/* [c] SERVING_*; 0 iff caller is NULL and it is the outermost */ \
+	uint8_t resume;		/* [c] RESUME_* */
+
+struct level {
+	LEVEL_FIELDS
+};
+
+/* What it comes back to when the one inside is over. */
+struct nest {
+	struct level level;
+	struct arch_caller caller;
+	uint32_t state, off;	/* EXO_ENV_*, EXO_OFF_* then */
+};
 
 struct env {			/* a frame of state ENV */
 	struct arch_env arch;	/* first: the entry code uses it */
@@ -415,24 +470,37 @@ struct env {			/* a frame of state ENV */
 	/* cpu.c */
 	uint32_t cpu;		/* [kc] index of the CPU that it runs on */
 	uint32_t cpu_next;	/* [k] where it is going */
+	uint32_t stopped;	/* [k] STOPPED: its state before */
 	uint32_t timed_place;			/* [c] in here.timed */
 	struct env *run_next, *run_prev;	/* [c] ring of ready environments */
 	exo_time_t timed_at;			/* [c] the earlier of the next two; NEVER: not in the heap */
-	exo_time_t sleep_until, call_deadline;	/* [c] */
+	exo_time_t sleep_until;			/* [c] */
+	exo_time_t call_deadline;		/* [c] the earliest of all its transfers' */
 	struct env *wake_next;	/* [a] in here.wakes */
 	uint32_t wake_posted;	/* [a] it is there */
+	struct code *predicate;	/* [c] what it sleeps on, or rests; NULL: no program */
+	uint64_t slept_at;	/* [c] disp->events then */
 	uint32_t overstays;	/* [c] times in a row that it had to be interrupted when its grace was over */
-	/* transfer.c */
-	struct env *called;	/* [c] whom we wait for; NULL: nobody */
-	struct env *caller;	/* [c] whose transfer we serve; NULL: nobody */
-	int64_t call_status;	/* [c] for RESUME_CALLER */
-	uint32_t depth;		/* [c] transfers above us */
-	uint8_t serving;	/* [c] SERVING_*; 0 iff caller is NULL */
-	uint8_t resume;		/* [c] RESUME_* */
-	/* flow.c */
-	exo_pfn_t flows;	/* list of flows bound by it */
+	/* transfer.c: the innermost transfer, and those that it came in on top of */
+	union {
+		struct level top;
+		struct {
+			LEVEL_FIELDS
+		};
+	};
+	uint32_t nested;	/* [c] in use of: */
+	struct nest nest[EXO_CHAIN_MAX];	/* [c] the outermost first */
+	/* trace.c */
+	struct trace *trace;		/* [c] NULL: it is not traced */
+	struct trace *trace_next;	/* [k] for trace_apply */
 };
 _Static_assert(sizeof(struct env) <= EXO_PAGE_SIZE, "one frame");
+
+/* A level of it; number env->nested is the innermost. */
+static inline struct level *env_level(struct env *env, unsigned level)
+{
+	return level < env->nested ? &env->nest[level].level : &env->top;
+}
 
 /* One bounded step of taking a dead environment apart; true when it is no more. */
 bool env_destroy_some(struct env *env, unsigned *budget);
@@ -508,14 +576,32 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip);
 
 #include "exo/cpus.h"
 
-/* --- transfer.c --------------------------------------------------------------------------------------------------- */
+/* --- transfer.c, transfer_nest.c -------------------------------------------------------------------------------- */
 
-void transfer_cut(struct env *env);		/* it ends: free its caller and its callee */
-void transfer_expire(struct env *caller);	/* its deadline has passed */
+/* What it is inside of becomes a level below; the caller fills the innermost one. / The innermost level, which
+ * runs, is over. */
+void transfer_nest(struct env *env);
+void transfer_unnest(struct env *env);
+/* The level of its caller's that waits for its innermost one. */
+unsigned transfer_waiting(struct env *env);
+/* The deadline of its innermost call. */
+void transfer_deadline(struct env *env, exo_time_t when);
+/* The call of a level is over; it goes on with an answer when its turn comes. It is not made READY. */
+void transfer_answer(struct env *env, unsigned level, const struct arch_message *message);
+/* It ends: free all that it serves or waits for. */
+void transfer_cut(struct env *env);
+/* call_deadline has passed: of one of its calls, the outermost; there may be more. */
+void transfer_expire(struct env *env, exo_time_t now);
+/* Who waits for what the current one serves. NULL, with the error: STATE nobody, BUSY he serves somebody himself. */
+struct env *transfer_peer(int64_t *error);
 
 /* --- flow.c, dev/: network devices --------------------------------------------------------------------------------- */
 
 struct flow;			/* a frame of state FLOW; see exo/flows.h */
+
+/* Boot: how many entries info_flow has for a machine of so many frames / the tables of flows, before device_init. */
+uint32_t flow_entries(uint32_t frames);
+void flow_init(void);
 
 /* Find the network devices, start them, make their root flows; once, at boot. */
 void device_init(void);
@@ -532,8 +618,62 @@ void flow_hold(exo_pfn_t pfn);
 bool flow_unhold(struct exo_cap *cap, unsigned *budget);
 /* A frame capability with CAP_RINGS is being dropped: unbind what was bound through it. false: more is left, call again. */
 bool flow_cut(struct exo_cap *cap, unsigned *budget);
-/* The environment ends: its bindings carry nothing any more; they go with its capabilities. */
-void flow_release(struct env *env);
+/* No program looks at its packets any more; what was sent from the program's memory is pinned until it is. Kernel lock. */
+void flow_detach(struct flow *flow);
+/* Is the capability, of the flow or of the program, one that the program was attached through? */
+bool flow_attached_through(const struct flow *flow, const struct exo_cap *cap);
+
+/* --- code.c: downloaded programs -------------------------------------------------------------------------------------- */
+
+struct code;			/* in a frame of state CODE; see exo/codes.h */
+
+/* A capability of type CODE was filled in / is being dropped: the last takes the program apart. */
+void code_hold(const struct exo_cap *cap);
+bool code_unhold(struct exo_cap *cap, unsigned *budget);
+/* One step of taking the program in a frame apart, whoever names it; true when it is no more. */
+bool code_end(exo_pfn_t self, unsigned *budget);
+/* Frames [first, first + count) are about to leave a capability with CAP_WINDOWS: unbind the windows that end there and
+ * were bound through it. false: more is left, call again. */
+bool code_cut(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget);
+
+int64_t transfer_call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+
+/* --- trace.c -------------------------------------------------------------------------------------------------------- */
+
+/* Boot. */
+void trace_init(void);
+/* Entered by the port in place of a call's handler, while the current one's calls are traced. */
+int64_t trace_call(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, uint64_t nr);
+/* It happened to an environment of this CPU; recorded if it is traced, and so is what `mask` says (EXO_TRACE_*). */
+void trace_write(struct env *env, uint32_t mask, uint32_t kind, uint64_t number, uint64_t w0, uint64_t w1, uint64_t w2);
+static inline void trace_event(struct env *env, uint32_t mask, uint32_t kind, uint64_t number, uint64_t w0, uint64_t w1,
+    uint64_t w2)
+{
+	if (unlikely(env->trace))
+		trace_write(env, mask, kind, number, w0, w1, w2);
+}
+/* Its CPU, asked: from now on it is traced as env->trace_next says. */
+void trace_apply(struct env *env);
+/* A frame capability with CAP_TRACE is being dropped: end the traces through it. false: more is left, call again. */
+bool trace_cut(struct exo_cap *cap, unsigned *budget);
+/* It has ended. */
+void trace_end(struct env *env);
+
+/* --- port.c: I/O ports and interrupt lines ------------------------------------------------------------------------------ */
+
+/* Boot. */
+void interrupts_init(void);
+/* A capability to lines is being dropped / an environment ends: what it had is nobody's. */
+void interrupts_drop(const struct exo_cap *cap);
+void interrupts_leave(const struct env *env);
+
+/* --- console.c ------------------------------------------------------------------------------------------------------ */
+
+/* Boot: input has a handler. */
+void console_init(void);
+/* A capability to the console is being dropped / an environment ends: whoever read through it, or it, reads no more. */
+void console_drop(const struct exo_cap *cap);
+void console_leave(const struct env *env);
 
 /* --- call.c: the calls, sys_NAME(a0..a5) for each line of exo/call.h --------------------------------------------- */
 

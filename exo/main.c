@@ -274,7 +274,7 @@ static void first_caps(struct first *first)
 	exo_pfn_t module = (exo_pfn_t)(boot.module.start >> EXO_PAGE_SHIFT);
 	uint32_t count = (uint32_t)(page_up(boot.module.end - boot.module.start) >> EXO_PAGE_SHIFT);
 	struct env *env = first->env;
-	exo_pfn_t flow = flow_root(0);
+	exo_pfn_t flow = flow_root(0), video;
 
 	first_cap(first, EXO_NAME_ENV, EXO_TYPE_ENV, ENV_RIGHTS, 0, (uint32_t)(env->id >> 32), env->self);
 	first_cap(first, EXO_NAME_SPACE, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, env->root);
@@ -286,6 +286,10 @@ static void first_caps(struct first *first)
 	first_cap(first, EXO_NAME_MACHINE, EXO_TYPE_MACHINE, EXO_RIGHT_CONTROL, 0, 0, 0);
 	adopt(module, count, env);
 	first_cap(first, EXO_NAME_MODULE, EXO_TYPE_FRAME, rwx, module, count, 0);
+	first_cap(first, EXO_NAME_PORTS, EXO_TYPE_PORTS, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0x10000, 0);
+	first_cap(first, EXO_NAME_INTERRUPTS, EXO_TYPE_INTERRUPTS, EXO_RIGHT_BIND, 0, EXO_LINES, 0);
+	if (arch_video_memory(&video, &count) && frame_device(video, count))
+		first_cap(first, EXO_NAME_VIDEO, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE, video, count, 0);
 	if (flow)
 		first_cap(first, EXO_NAME_NET, EXO_TYPE_FLOW,
 		    EXO_RIGHT_READ | EXO_RIGHT_CLAIM | EXO_RIGHT_BIND, 0, 0, flow);
@@ -418,7 +422,11 @@ _Noreturn void kernel_main(void)
 	space_init();
 	env_init();
 	cpu_init();
+	flow_init();
 	device_init();
+	console_init();
+	trace_init();
+	interrupts_init();
 	kernel_lock();
 	first_env();
 	kernel_unlock();

@@ -8,13 +8,15 @@
  * made these. Repossession does the same to what is charged to an account that owes.
  *
  * What an object is part of goes as a whole: with one table all tables of its space, with one frame of an
- * environment that environment. Flows, accounts and root tables go with the last capability that names them,
+ * environment that environment, with one of a program the program, with the record of a split capability that
+ * capability. Flows, accounts and root tables go with the last capability that names them,
  * not before. Steps are bounded and restartable, since both ways of taking apart are.
  */
-#include "exo/kernel.h"
+#include "exo/splits.h"
 
 #define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
-	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT))
+	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT) | \
+	FRAME_STATE(CODE) | FRAME_STATE(SPLIT))
 
 /* The table that links belong to. */
 static exo_pfn_t table_of(exo_pfn_t pfn)
@@ -43,6 +45,17 @@ static int64_t reclaim_table(exo_pfn_t pfn, unsigned *budget)
 	return space_empty(root, budget) ? 0 : ERR(AGAIN);
 }
 
+/* The capability goes whose record it is. */
+static int64_t reclaim_split(exo_pfn_t pfn, unsigned *budget)
+{
+	const struct split *split = pfn_to_virt(pfn);
+	struct exo_cap *cap = cap_at(split->cap);
+
+	if (!(cap->flags & CAP_DYING))
+		cap_tell_loss(cap);
+	return cap_drop_some(cap, budget);
+}
+
 int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
 {
 	switch (info_frame[pfn].state) {
@@ -54,6 +67,10 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
 	case EXO_FRAME_TABLE:
 	case EXO_FRAME_LINKS:
 		return reclaim_table(pfn, budget);
+	case EXO_FRAME_CODE:
+		return code_end(frame_table[pfn].object, budget) ? 0 : ERR(AGAIN);
+	case EXO_FRAME_SPLIT:
+		return reclaim_split(pfn, budget);
 	default:
 		return OBJECT_STATES >> info_frame[pfn].state & 1 ? ERR(BUSY) : 0;
 	}
@@ -63,7 +80,7 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
  * exo_frame_reclaim(frames, first, count): take apart the kernel objects that lie in frames [first, first +
  * count) of an underived frame capability with WRITE that is the only one to cover them: environments end
  * (EXO_CAUSE_REPOSSESSED) and are destroyed, spaces lose all their tables but the root and all that is
- * mapped. Returns 0: all are ordinary memory.
+ * mapped, programs go. Returns 0: all are ordinary memory.
  * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL count is 0 or more than EXO_RANGE_MAX; STATE the capability is
  * derived; BUSY others hold one of them: revoke first; AGAIN: call again. Then, when all else is done, BUSY:
  * a root table, a flow or an account lies in one, which goes with the last that names it, or an object that

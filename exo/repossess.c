@@ -19,7 +19,7 @@
  *
  * After the abort protocol of Aegis; its repossession vector is the abort record with a `spill`.
  */
-#include "exo/kernel.h"
+#include "exo/splits.h"
 
 /* A unit of the budget of a call stands for 100 to 170 instructions. */
 #define CALL_UNITS	72
@@ -65,10 +65,10 @@ static const struct account *charged(const struct work *work, const struct exo_c
 	return account_at(cpus[last >> 32]->slice_account[(uint32_t)last]);
 }
 
-static bool ordinary(const struct work *work, uint64_t which)
+static bool ordinary(const struct exo_cap *cap, uint64_t which)
 {
-	return work->kind == EXO_SHARE_SLICES ||
-	    (info_frame[which].state == EXO_FRAME_OWNED && !frame_table[which].pins);
+	return cap->type == EXO_TYPE_SLICE || (info_frame[which].state == EXO_FRAME_OWNED &&
+	    !frame_table[which].pins && split_holds(cap, (exo_pfn_t)which, 1));
 }
 
 static bool alone(const struct work *work, uint64_t which)
@@ -96,12 +96,16 @@ static bool spill_room(const struct env *env)
  * What an underived capability shall lose in this pass, from force->to on: false if nothing. The budget is
  * checked by the caller; here it is only counted.
  */
-static bool choose(struct work *work, const struct exo_cap *cap)
+static bool choose(struct work *work, struct exo_cap *cap)
 {
-	const struct account *from = cap->count ? charged(work, cap) : NULL;
 	uint32_t most = EXO_REPOSSESS_MAX - (work->before - work->on->view.demand_left);
-	uint32_t i = cap->count, want, n = 0, behind = 0, slot;
+	uint32_t i, want, n = 0, behind = 0, slot;
+	const struct account *from;
 
+	if (cap_is_split(cap) && !split_of(cap)->losing)
+		cap->count = split_end_of(cap);
+	i = cap->count;
+	from = i ? charged(work, cap) : NULL;
 	if (!from || !account_below(from, work->on))
 		return false;
 	want = demand_allowed(work->on, from);
@@ -109,9 +113,9 @@ static bool choose(struct work *work, const struct exo_cap *cap)
 		want = most;
 	if (want > SPILL_MAX && work->kind == EXO_SHARE_FRAMES && spill_room(cap_env(cap, &slot)))
 		want = SPILL_MAX;
-	for (; i && behind < EXO_RANGE_MAX && !ordinary(work, cap->first + i - 1); behind++)
+	for (; i && behind < EXO_RANGE_MAX && !ordinary(cap, cap->first + i - 1); behind++)
 		i--;
-	while (i && n < want && ordinary(work, cap->first + i - 1) &&
+	while (i && n < want && ordinary(cap, cap->first + i - 1) &&
 	    (cap->child || work->force->pass >= STRANGERS || alone(work, cap->first + i - 1))) {
 		i--;
 		n++;
@@ -197,46 +201,49 @@ static bool cut_slices(struct work *work, struct exo_cap *top, struct exo_cap *a
 /* Of what an underived capability is about to lose, keep what need not go: others may have given meanwhile. */
 static void spare(struct work *work, struct exo_cap *top)
 {
-	exo_pfn_t end = (exo_pfn_t)(top->first + top->count + top->object), pfn = end;
+	uint32_t *losing = cap_losing(top);
+	exo_pfn_t end = (exo_pfn_t)(top->first + top->count + *losing), pfn = end;
 	uint32_t allowed = demand_allowed(work->on, account_at(frame_table[end - 1].account)), n = 0;
 
 	if (work->spill && allowed > SPILL_MAX)
 		allowed = SPILL_MAX;
-	while (pfn > top->first + top->count && n + ordinary(work, pfn - 1) <= allowed)
-		n += ordinary(work, --pfn);
+	while (pfn > top->first + top->count && n + ordinary(top, pfn - 1) <= allowed)
+		n += ordinary(top, --pfn);
 	if (!n)
 		pfn = end;
 	top->count = (uint32_t)(pfn - top->first);
-	top->object = end - pfn;
+	*losing = end - pfn;
 }
 
 /* All frames from `first` on: set apart, so that nothing new is bound to them, cut loose, and let go. */
 static bool cut_frames(struct work *work, struct exo_cap *top, struct exo_cap *at, uint64_t first)
 {
-	uint32_t units, count, slot;
+	uint32_t units, count, slot, *losing = cap_losing(at);
 
-	if (!at->object) {
+	if (!*losing) {
 		space_search_anew(at);
-		at->object = (uint32_t)(at->first + at->count - first);
-		at->count -= at->object;
+		*losing = (uint32_t)(at->first + at->count - first);
+		at->count -= *losing;
 	}
 	first = at->first + at->count;
-	units = CUT_UNITS + at->object / FRAMES_PER_UNIT;
+	if (unlikely(at->flags & CAP_WINDOWS) && !code_cut(at, (exo_pfn_t)first, *losing, &work->budget))
+		return false;
+	units = CUT_UNITS + *losing / FRAMES_PER_UNIT;
 	work->spill = at == top && at->rights & EXO_RIGHT_READ && spill_room(cap_env(at, &slot));
 	if (work->spill)
 		units += SPILL_MAX * SPILL_UNITS;
 	units = units < PAY_MAX ? units : PAY_MAX;
-	if (!spend(work, units) || !space_unbind_frames(at, (exo_pfn_t)first, at->object, &work->budget))
+	if (!spend(work, units) || !space_unbind_frames(at, (exo_pfn_t)first, *losing, &work->budget))
 		return false;	/* paid first: what has been searched would be searched anew */
 	if (at == top)
 		spare(work, top);
 	first = at->first + at->count;
-	count = at->object;
+	count = *losing;
 	if (!count)
 		return true;
 	lose(work, at == top, at, first, count);
-	at->object = 0;
-	frame_unhold((exo_pfn_t)first, count);
+	*losing = 0;
+	cap_unhold(at, (exo_pfn_t)first, count);
 	return true;
 }
 
@@ -249,7 +256,7 @@ static bool cut(struct work *work, struct exo_cap *top, struct exo_cap *at)
 	if (work->force->to + CUT_MAX < end)
 		work->force->to = end - CUT_MAX;	/* it has grown since it was chosen */
 	first = work->force->to > at->first ? work->force->to : at->first;
-	if (at->type == EXO_TYPE_FRAME && at->object)
+	if (at->type == EXO_TYPE_FRAME && *cap_losing(at))
 		return cut_frames(work, top, at, first);
 	if (at == top && work->force->pass < STRANGERS)
 		for (first = end; first > work->force->to && alone(work, first - 1); first--)
@@ -278,14 +285,14 @@ void repossess_leave(struct account *on)
 	cap = cap_at(at);
 	if (cap->type != EXO_TYPE_FRAME)
 		return;
-	cap->count += cap->object;
-	cap->object = 0;
+	cap->count += *cap_losing(cap);
+	*cap_losing(cap) = 0;
 }
 
 /* An empty one goes. True: it was not, or is gone. */
 static bool drop_empty(struct work *work, struct exo_cap *at)
 {
-	return at->count || (at->type == EXO_TYPE_FRAME && at->object) || !cap_drop_some(at, &work->budget);
+	return at->count || (at->type == EXO_TYPE_FRAME && *cap_losing(at)) || !cap_drop_some(at, &work->budget);
 }
 
 /* --- the capability at hand ----------------------------------------------------------------------------- */
@@ -312,7 +319,7 @@ static bool shorten(struct work *work, struct exo_cap *top)
 	struct account_force *force = work->force;
 	struct exo_cap *at;
 	cap_ref_t next, parent;
-	uint32_t before = top->count + top->object;
+	uint32_t before = top->count + (top->type == EXO_TYPE_FRAME ? *cap_losing(top) : top->object);
 
 	for (;;) {
 		at = cap_at(force->at);
@@ -382,7 +389,7 @@ static void table_search(struct work *work, const struct env *env)
 {
 	struct account_force *force = work->force;
 	uint32_t slots = env->cap_frames * EXO_CAPS_PER_FRAME;
-	const struct exo_cap *cap;
+	struct exo_cap *cap;
 
 	if (force->slot >= slots)
 		force->slot = slots ? slots - 1 : 0;

@@ -57,11 +57,13 @@ void slice_pass(exo_time_t now)
 	here.passed = true;
 	owner = read_once(here.slices[here.slice]);
 	if (unlikely(owner && owner->info->debt_ns >= length)) {
-		owner->info->debt_ns -= length;
+		__atomic_fetch_sub(&owner->info->debt_ns, length, __ATOMIC_RELAXED);
 		owner = NULL;
 	}
 	here.slice_owner = owner;
 	here.slice_lender = NULL;
+	if (unlikely(owner && owner->predicate))
+		wake_turn(owner);
 }
 
 struct env *slice_claimant(void)
@@ -77,6 +79,19 @@ out_of_line void slice_give_served(const struct env *env)
 {
 	if (slice_claimant() == env)
 		here.slice_owner = NULL;
+}
+
+void slice_interrupted(struct env *env, exo_time_t ns)
+{
+	struct env *payer = here.payer;
+	uint64_t debt;
+
+	if (!payer || payer == env)
+		return;
+	here.since += ns;
+	__atomic_fetch_add(&env->info->debt_ns, ns, __ATOMIC_RELAXED);
+	debt = payer->info->debt_ns;
+	__atomic_fetch_sub(&payer->info->debt_ns, debt < ns ? debt : ns, __ATOMIC_RELAXED);
 }
 
 /* --- grace ------------------------------------------------------------------------------------------ */
@@ -117,7 +132,7 @@ out_of_line void slice_lent_back(exo_time_t now)
 
 	here.lent = NULL;
 	env->info->overrun_ns += now - here.lent_from;
-	env->info->debt_ns += now - here.lent_from;
+	__atomic_fetch_add(&env->info->debt_ns, now - here.lent_from, __ATOMIC_RELAXED);
 	if (now < here.lent_to)
 		env->overstays = 0;
 	else

@@ -24,6 +24,7 @@ struct kernel_lock kernel_lock_word;
 
 #define WAKES_MAX	64	/* that one interrupt deals with ... */
 #define WAKES_PAUSE_NS	5000	/* ... and when the next one deals with the rest */
+#define WAKES_SHARE	10	/* of the time of those who run there, one part in so many for programs that wake nobody */
 #define STORM_NS	100000	/* in this time so many interrupts for wakeups, or environments that come or go, are */
 #define STORM_WAKES	16	/* a storm, which may not take more than a tenth of the time of those who run there */
 #define STORM_MOVES	8
@@ -84,8 +85,18 @@ static int64_t serve(enum ask what, struct env *env, const struct stale *stale, 
 	case ASK_LEAVE:
 		env_leave(env);
 		return 0;
+	case ASK_TRACE:
+		trace_apply(env);
+		return 0;
 	case ASK_TAKE:
 		return cpu_take(env, frame);
+	case ASK_WAKE:
+		if (env->predicate)
+			cpu_wake(env, EXO_RUN_EVENT);
+		return 0;
+	case ASK_FORGET:
+		arch_tlb_all();
+		return 0;
 	default:
 		return 0;
 	}
@@ -128,6 +139,16 @@ void smp_flush(exo_pfn_t root, const struct stale *stale)
 			(void)cpu_ask(cpus[i], ASK_FLUSH, NULL, stale);
 }
 
+void smp_forget(void)
+{
+	unsigned i;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (i = 0; i < info->cpus; i++)
+		if (cpus[i]->info->state == EXO_CPU_RUNS)
+			(void)cpu_ask(cpus[i], ASK_FORGET, NULL, NULL);
+}
+
 void smp_quiet(void)
 {
 	unsigned i;
@@ -147,10 +168,20 @@ static void wake_here(struct env *env)
 {
 	if (env->resume & RESUME_MOVING)		/* it looks for events when it has arrived */
 		env->reasons |= EXO_RUN_EVENT;
-	else if (env_state(env) == EXO_ENV_ASLEEP || (env->serving & SERVING_RESTING))
-		cpu_wake(env, EXO_RUN_EVENT);
-	else if (env != here.current)
+	else if (env_state(env) == EXO_ENV_ASLEEP || (env->serving & SERVING_RESTING)) {
+		if (likely(!env->predicate) || !wake_sleeps_on(env))
+			cpu_wake(env, EXO_RUN_EVENT);
+	} else if (env != here.current)
 		env->reasons |= EXO_RUN_EVENT;
+}
+
+/* In the time of who runs here: the sleeper owes what its program takes. */
+static out_of_line void run_here(struct env *env)
+{
+	exo_time_t from = arch_now();
+
+	wake_here(env);
+	slice_interrupted(env, arch_now() - from);
 }
 
 /* It is in no list; wake_posted is set. */
@@ -195,23 +226,15 @@ bool smp_movable(struct cpu *to, exo_time_t now)
  * Some of them; one that has moved on meanwhile is passed on, posted all the way. A CPU that idled is not idle any more
  * before it has a name in hand, so smp_quiet waits until it has let go of it.
  */
-void smp_take_wakes(exo_time_t now)
+static void take_wakes(exo_time_t now)
 {
 	unsigned left = WAKES_MAX;
 	struct env *env;
 	struct cpu *to;
 
-	__atomic_store_n(&here.idle, false, __ATOMIC_SEQ_CST);
-	if (unlikely(here.wakes_quiet)) {
-		if (now < here.wakes_from + STORM_NS) {
-			cpu_timer_need(here.wakes_from + STORM_NS);
-			return;
-		}
-		__atomic_store_n(&here.wakes_quiet, false, __ATOMIC_SEQ_CST);
-	}
 	do {
 		while ((env = here.waking) != NULL) {
-			if (!left--) {
+			if (!left-- || !wake_affordable(env)) {
 				cpu_timer_need(now + WAKES_PAUSE_NS);
 				return;
 			}
@@ -222,10 +245,37 @@ void smp_take_wakes(exo_time_t now)
 				continue;
 			}
 			__atomic_store_n(&env->wake_posted, 0, __ATOMIC_SEQ_CST);
-			wake_here(env);
+			if (likely(!env->predicate))
+				wake_here(env);
+			else
+				run_here(env);
 		}
 		here.waking = __atomic_exchange_n(&here.wakes, NULL, __ATOMIC_SEQ_CST);
 	} while (here.waking);
+}
+
+/* From now on, until a time, the list is looked at with the timer only. */
+static void quiet_until(exo_time_t when)
+{
+	here.wakes_until = when;
+	__atomic_store_n(&here.wakes_quiet, true, __ATOMIC_SEQ_CST);
+	cpu_timer_need(when);
+}
+
+void smp_take_wakes(exo_time_t now)
+{
+	__atomic_store_n(&here.idle, false, __ATOMIC_SEQ_CST);
+	if (unlikely(here.wakes_quiet)) {
+		if (now < here.wakes_until) {
+			cpu_timer_need(here.wakes_until);
+			return;
+		}
+		__atomic_store_n(&here.wakes_quiet, false, __ATOMIC_SEQ_CST);
+	}
+	here.runs_in_vain = 0;
+	take_wakes(now);
+	if (unlikely(here.runs_in_vain && here.current))
+		quiet_until(now + WAKES_SHARE * (arch_now() - now));
 }
 
 void cpu_serve(struct arch_frame *frame)
@@ -235,8 +285,7 @@ void cpu_serve(struct arch_frame *frame)
 	here.info->asked++;
 	/* Nobody is kept from anything while the CPU idles. */
 	if (frame && !here.wakes_quiet && here.wakes && storm(&here.wakes_from, &here.wakes_count, STORM_WAKES, now)) {
-		__atomic_store_n(&here.wakes_quiet, true, __ATOMIC_SEQ_CST);
-		cpu_timer_need(here.wakes_from + STORM_NS);
+		quiet_until(here.wakes_from + STORM_NS);
 	} else {
 		smp_take_wakes(now);
 	}

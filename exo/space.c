@@ -14,12 +14,13 @@
  */
 #include "exo/spaces.h"
 
+#define LOWER_PASS	8	/* entries that are low already passed for one unit of budget */
 #define SCAN_SHIFT	5	/* entries looked through for one unit of budget, log2 */
 
-uint64_t space_bits[(MAP_RIGHTS + 1) * (MAP_RIGHTS + 1)];
+uint64_t space_bits[2 * (MAP_RIGHTS + 1) * (MAP_RIGHTS + 1)];
 const uint32_t space_states[MAP_RIGHTS + 1] = {
-	[EXO_MAP_READ] = FRAME_READABLE,
-	[EXO_MAP_READ | EXO_MAP_WRITE] = FRAME_WRITABLE,
+	[EXO_MAP_READ] = FRAME_READABLE | FRAME_STATE(DEVICE),
+	[EXO_MAP_READ | EXO_MAP_WRITE] = FRAME_WRITABLE | FRAME_STATE(DEVICE),
 	[EXO_MAP_READ | EXO_MAP_EXEC] = FRAME_WRITABLE,
 };
 struct space_recent space_recent[RECENT];
@@ -120,21 +121,39 @@ uint64_t *space_leaf(exo_pfn_t root, uint64_t va)
 	return recent->table;
 }
 
-bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte)
+/* The entry that maps a user address, of whatever size; NULL: none does. */
+static uint64_t *entry_at(exo_pfn_t root, uint64_t va)
 {
 	uint64_t *entry = va < EXO_USER_MAX ? space_walk(root, va, 2) : NULL;
-	unsigned index = table_index(va, 1);
 
-	if (!entry || !*entry)
+	if (entry && *entry && !(*entry & EXO_PTE_LARGE))
+		entry = (uint64_t *)phys_to_virt(*entry & EXO_PTE_FRAME) + table_index(va, 1);
+	return entry && *entry ? entry : NULL;
+}
+
+bool space_lookup(exo_pfn_t root, uint64_t va, exo_pfn_t *pfn, uint64_t *pte)
+{
+	const uint64_t *entry = entry_at(root, va);
+
+	if (!entry)
 		return false;
 	*pte = read_once(*entry);
-	if (*pte & EXO_PTE_LARGE) {
-		*pfn = entry_frame(*pte) + index;
-		return true;
-	}
-	*pte = read_once(((uint64_t *)phys_to_virt(*pte & EXO_PTE_FRAME))[index]);
-	*pfn = entry_frame(*pte);
-	return *pte;
+	*pfn = entry_frame(*pte) + (*pte & EXO_PTE_LARGE ? table_index(va, 1) : 0);
+	return true;
+}
+
+int64_t space_writable(exo_pfn_t root, uint64_t va)
+{
+	const uint64_t *entry = entry_at(root, va);
+
+	if (frame_table[root].flags & SPACE_SEALED && entry_is_code(*entry))
+		return ERR(SEALED);
+	return *entry & EXO_PTE_MAY_WRITE ? 0 : ERR(RIGHTS);
+}
+
+void space_written(exo_pfn_t root, uint64_t va)
+{
+	__atomic_fetch_or(entry_at(root, va), EXO_PTE_ACCESSED | EXO_PTE_DIRTY, __ATOMIC_SEQ_CST);
 }
 
 /* --- spaces --------------------------------------------------------------------------------------------- */
@@ -310,25 +329,39 @@ uint64_t space_cut(uint64_t *entry)
 	if (likely(!(*entry & EXO_PTE_LARGE)))
 		return entry_remove(entry);
 	old = entry_exchange(entry, 0);
-	space_large_unmaps(entry_frame(old));
+	space_large_unmaps(old);
 	ring_remove(entry);
 	return old;
 }
 
-/* Cut one wherever it is; pages of one space are gathered. */
+/* An entry wherever it is changes: pages of one space are gathered, with those before. */
+static void stale_turn(struct stale *stale, const uint64_t *entry)
+{
+	exo_pfn_t root = entry_table(entry)->object;
+
+	if (stale->root == root)
+		return;
+	space_settle(stale);
+	stale_begin(stale, root);
+}
+
+static void stale_entry(struct stale *stale, const uint64_t *entry, uint64_t old)
+{
+	uint64_t index = place_of(entry) % EXO_PAGE_SIZE / sizeof(*entry);
+
+	stale_note(stale, old, ((uint64_t)entry_table(entry + PREV)->object << LEAF_SHIFT) +
+	    (index << (old & EXO_PTE_LARGE ? LEAF_SHIFT : EXO_PAGE_SHIFT)));
+}
+
+/* Cut one wherever it is. */
 static void cut(uint64_t *entry, struct stale *stale, unsigned *budget)
 {
-	exo_pfn_t table = (exo_pfn_t)(place_of(entry) >> EXO_PAGE_SHIFT), root = frame_table[table].object;
-	uint64_t index = place_of(entry) % EXO_PAGE_SIZE / sizeof(*entry), old;
+	uint64_t old;
 
-	if (stale->root != root) {
-		space_settle(stale);
-		stale_begin(stale, root);
-	}
+	stale_turn(stale, entry);
 	old = space_cut(entry);
 	spend(budget, old & EXO_PTE_LARGE ? LARGE_UNITS : 1);
-	stale_note(stale, old, ((uint64_t)frame_table[table + 2].object << LEAF_SHIFT) +
-	    (index << (old & EXO_PTE_LARGE ? LEAF_SHIFT : EXO_PAGE_SHIFT)));
+	stale_entry(stale, entry, old);
 }
 
 /* A marker is entry 2i of space_marker: the capability's place, 0: not in use; the word behind it says
@@ -390,7 +423,7 @@ static uint32_t maps_of(exo_pfn_t first, uint32_t count)
 	uint32_t maps = 0;
 
 	for (; frame < end; frame++)
-		maps += frame->maps;
+		maps += frame->maps & ~FRAME_LEFT;
 	return maps;
 }
 
@@ -435,6 +468,45 @@ bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, u
 		marker_insert(marker, cap, range, place);
 	space_settle(&stale);
 	return !place || !left;
+}
+
+/* It can be written no more; nor if a right of its own is given back. True: it could, till now. */
+static inline bool lower(uint64_t *entry, struct stale *stale)
+{
+	uint64_t old = *entry, lost = old & (EXO_PTE_WRITE | EXO_PTE_MAY_WRITE);
+
+	if (!lost)
+		return false;
+	stale_turn(stale, entry);
+	old = entry_add(entry, -lost);
+	if (old & EXO_PTE_WRITE && stale->count > STALE_MAX)
+		stale->count++;
+	else if (old & EXO_PTE_WRITE)
+		stale_entry(stale, entry, old);
+	return true;
+}
+
+bool space_lower(struct exo_cap *cap, unsigned *budget)
+{
+	uint64_t *marker = marker_of(cap), place = cap->bound, *entry;
+	unsigned passed = 0, left = *budget;
+	struct stale stale;
+
+	stale_begin(&stale, 0);
+	if (marker[0] == cap_ref(cap))
+		place = marker[NEXT];
+	marker_remove(marker);
+	while (place && left) {
+		entry = phys_to_virt(place);
+		place = entry[NEXT];
+		if (lower(entry, &stale) || ++passed % LOWER_PASS == 0)
+			left--;
+	}
+	*budget = left;
+	if (place)
+		marker_insert(marker, cap, 0, place);
+	space_settle(&stale);
+	return !place;
 }
 
 /* --- tables --------------------------------------------------------------------------------------------- */

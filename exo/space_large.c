@@ -22,9 +22,14 @@ static void count_maps(exo_pfn_t pfn, uint32_t by)
 	}
 }
 
-void space_large_unmaps(exo_pfn_t pfn)
+void space_large_unmaps(uint64_t old)
 {
+	exo_pfn_t pfn = entry_frame(old), end = pfn + EXO_LARGE_FRAMES;
+
 	count_maps(pfn, -1U);
+	for (; unlikely(frames_left) && pfn < end; pfn++)
+		if (frame_table[pfn].maps & FRAME_LEFT)
+			frame_left(pfn);
 }
 
 /* Which states its frames are in, a bit each. */
@@ -94,8 +99,8 @@ static int64_t protect(uint64_t va, unsigned flags, uint32_t count, uint64_t *co
 	return 0;
 }
 
-static int64_t make(uint64_t va, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap, uint32_t count,
-    uint64_t *const *entry, struct stale *stale, uint64_t *all)
+static int64_t make(uint64_t va, exo_pfn_t pfn, unsigned flags, uint64_t bits, struct exo_cap *cap,
+    uint32_t count, uint64_t *const *entry, struct stale *stale, uint64_t *all)
 {
 	uint64_t to[EXO_LARGE_BATCH_MAX], old;
 	uint32_t i, seen;
@@ -104,9 +109,9 @@ static int64_t make(uint64_t va, exo_pfn_t pfn, unsigned flags, struct exo_cap *
 		return ERR(INVAL);
 	for (i = 0; i < count; i++, pfn += EXO_LARGE_FRAMES) {
 		seen = states_of(pfn);
-		if (seen & ~space_states[flags])
+		if (seen & (~space_states[flags] | FRAME_STATE(DEVICE)))
 			return ERR(STATE);
-		to[i] = bits_of(flags, cap->rights) | EXO_PTE_LARGE | (uint64_t)pfn << EXO_PAGE_SHIFT;
+		to[i] = bits | EXO_PTE_LARGE | (uint64_t)pfn << EXO_PAGE_SHIFT;
 		if (seen & ~FRAME_WRITABLE)
 			to[i] &= ~(uint64_t)PTE_MAY;
 	}
@@ -126,7 +131,8 @@ int64_t space_write_large(const struct env *env, exo_pfn_t root, const struct ex
     struct stale *stale, uint64_t *old)
 {
 	unsigned flags = map->va & MAP_RIGHTS;
-	uint64_t va = map->va & ~(uint64_t)(EXO_MAP_LARGE | MAP_RIGHTS), *entry[EXO_LARGE_BATCH_MAX], was;
+	uint64_t va = map->va & ~(uint64_t)(EXO_MAP_LARGE | MAP_RIGHTS), *entry[EXO_LARGE_BATCH_MAX];
+	uint64_t bits, was;
 	struct exo_cap *cap;
 	exo_pfn_t pfn;
 	int64_t error;
@@ -142,9 +148,12 @@ int64_t space_write_large(const struct env *env, exo_pfn_t root, const struct ex
 	if (flags && !map->cap)
 		return protect(va, flags, map->count, entry, stale, old);
 	if (flags) {
-		cap = cap_need_frames(env, map->cap, flags, map->first,
-		    (uint64_t)map->count * EXO_LARGE_FRAMES, &pfn, &error);
-		return cap ? make(va, pfn, flags, cap, map->count, entry, stale, old) : error;
+		cap = space_through(env, map, EXO_LARGE_FRAMES, *entry[0], &pfn, &bits, &error);
+		if (cap)
+			error = make(va, pfn, flags, bits, cap, map->count, entry, stale, old);
+		if (!error)
+			space_mapped(cap, pfn, map->count * EXO_LARGE_FRAMES, bits);
+		return error;
 	}
 	for (i = 0; i < map->count; i++) {
 		was = *entry[i] ? space_cut(entry[i]) : 0;

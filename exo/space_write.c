@@ -151,7 +151,9 @@ static int64_t protect_stretch(const struct stretch *s, unsigned flags, struct s
 /* An entry's bits for a frame in this state: one that may not be written never may. */
 static inline uint64_t bits_for(uint64_t bits, exo_pfn_t pfn)
 {
-	if (!(FRAME_WRITABLE >> info_frame[pfn].state & 1))
+	if (unlikely(info_frame[pfn].state == EXO_FRAME_DEVICE))
+		bits = (bits & ~(uint64_t)EXO_PTE_MAY_EXEC) | EXO_PTE_UNCACHED;
+	else if (!(FRAME_WRITABLE >> info_frame[pfn].state & 1))
 		bits &= ~(uint64_t)PTE_MAY;
 	return bits | (uint64_t)pfn << EXO_PAGE_SHIFT;
 }
@@ -160,14 +162,15 @@ static inline uint64_t bits_for(uint64_t bits, exo_pfn_t pfn)
  * Absent entries from `entry` on map frames from pfn on, in one new stretch at the head of the capability's
  * ring. Stops at a present entry or a frame in another state than most; returns how many.
  */
-static uint32_t map_fresh(uint64_t *entry, uint32_t count, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap)
+static uint32_t map_fresh(uint64_t *entry, uint32_t count, exo_pfn_t pfn, unsigned flags, uint64_t bits,
+    struct exo_cap *cap)
 {
-	uint64_t bits = bits_of(flags, cap->rights) | (uint64_t)pfn << EXO_PAGE_SHIFT;
 	uint64_t head = cap->bound, place = place_of(entry), *at = entry, *end = entry + count;
 	const struct exo_frame_info *state = &info_frame[pfn];
 	struct frame *frame = &frame_table[pfn];
-	uint32_t states = bits & PTE_MAY ? FRAME_WRITABLE : space_states[flags];
+	uint32_t states = bits & PTE_MAY ? FRAME_WRITABLE : space_states[flags] & ~FRAME_STATE(DEVICE);
 
+	bits |= (uint64_t)pfn << EXO_PAGE_SHIFT;
 	for (; at != end && !*at && states >> state->state & 1; at++, state++, frame++) {
 		frame->maps++;
 		*at = bits;
@@ -192,8 +195,8 @@ static inline uint64_t map_over(uint64_t *entry, uint64_t to, struct exo_cap *ca
 	uint64_t old = entry_exchange(entry, to);
 
 	if (old) {
-		frame_table[entry_frame(old)].maps--;
 		ring_remove(entry);
+		frame_unmap(entry_frame(old));
 	}
 	frame_table[entry_frame(to)].maps++;
 	ring_insert(cap, through_cap(cap), entry);
@@ -201,15 +204,15 @@ static inline uint64_t map_over(uint64_t *entry, uint64_t to, struct exo_cap *ca
 }
 
 /* All pages of a stretch map frames from pfn on; none does after an error. */
-static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flags, struct exo_cap *cap,
-    struct stale *stale, uint64_t *all)
+static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flags, uint64_t bits,
+    struct exo_cap *cap, struct stale *stale, uint64_t *all)
 {
 	uint32_t states = space_states[flags], done, i;
-	uint64_t bits, old;
+	uint64_t old;
 
-	done = map_fresh(s->part[0].entry, s->part[0].count, pfn, flags, cap);
+	done = map_fresh(s->part[0].entry, s->part[0].count, pfn, flags, bits, cap);
 	if (done == s->part[0].count && done < s->count)
-		done += map_fresh(s->part[1].entry, s->part[1].count, pfn + done, flags, cap);
+		done += map_fresh(s->part[1].entry, s->part[1].count, pfn + done, flags, bits, cap);
 	if (likely(done == s->count))
 		return 0;
 	for (i = done; i < s->count; i++)
@@ -219,7 +222,6 @@ static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flag
 				    s->va + ((uint64_t)done << EXO_PAGE_SHIFT));
 			return ERR(STATE);
 		}
-	bits = bits_of(flags, cap->rights);
 	for (i = done; i < s->count; i++) {
 		old = map_over(stretch_entry(s, i), bits_for(bits, pfn + i), cap);
 		*all |= old;
@@ -235,6 +237,7 @@ static out_of_line int64_t write_descriptor(const struct env *env, exo_pfn_t roo
 	unsigned flags = map->va & EXO_MAP_FLAGS;
 	struct stretch s;
 	struct exo_cap *cap;
+	uint64_t bits;
 	exo_pfn_t pfn;
 	int64_t error;
 
@@ -253,10 +256,16 @@ static out_of_line int64_t write_descriptor(const struct env *env, exo_pfn_t roo
 	}
 	if (!map->cap)
 		return protect_stretch(&s, flags, stale, old);
-	cap = cap_need_frames(env, map->cap, flags, map->first, map->count, &pfn, &error);
-	if (!cap)
-		return error;
-	return map_stretch(&s, pfn, flags, cap, stale, old);
+	cap = cap_typed(env, map->cap, EXO_TYPE_FRAME);
+	if (likely(cap && (bits = bits_of(flags, cap->rights)) &&
+	    cap_frames(cap, map->first, map->count, &pfn)))
+		return map_stretch(&s, pfn, flags, bits, cap, stale, old);
+	cap = space_through(env, map, 1, *s.part[0].entry, &pfn, &bits, &error);
+	if (cap)
+		error = map_stretch(&s, pfn, flags, bits, cap, stale, old);
+	if (!error)
+		space_mapped(cap, pfn, map->count, bits);
+	return error;
 }
 
 /* first and count of a descriptor as one word, read once. */
@@ -268,14 +277,23 @@ static inline uint64_t read_range(const struct exo_map *map)
 }
 #define ONE_PAGE	(1ULL << 32)	/* first = 0 and count = 1, as one word */
 
-/* The one descriptor of a call unmaps one page. */
+/* The one descriptor of a call has unmapped one page that some sibling gave up. */
+static out_of_line int64_t unmap_left(exo_pfn_t root, struct exo_map *map, uint64_t va, uint64_t old)
+{
+	frame_left(entry_frame(old));
+	write_once(map->old, old);
+	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va) : 1;
+}
+
+/* It unmaps one page. */
 static out_of_line int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64_t *entry, uint64_t va)
 {
 	uint64_t old = entry_exchange(entry, 0);
 
 	if (old) {
-		frame_table[entry_frame(old)].maps--;
 		ring_remove(entry);
+		if (unlikely((int32_t)--frame_table[entry_frame(old)].maps < 0))
+			return unmap_left(root, map, va, old);
 	}
 	write_once(map->old, old);
 	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va) : 1;
@@ -452,8 +470,8 @@ static out_of_line struct exo_map *group_unmap(const uint64_t *table, uint64_t k
 		old = entry_exchange(entry, 0);
 		if (old) {
 			stale_note(stale, old, va);
-			frame_table[entry_frame(old)].maps--;
 			ring_remove(entry);
+			frame_unmap(entry_frame(old));
 		}
 		write_once(map->old, old);
 	}
@@ -478,6 +496,35 @@ static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root,
 	return group_map(env, leaf, key, map, end, stale);
 }
 
+/* One page through a split capability. False: it is none, or something is wrong. */
+static out_of_line bool split_page(const struct env *env, exo_pfn_t root, struct exo_map *map,
+    struct stale *stale)
+{
+	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE;
+	uint64_t *leaf = leaf_of(root, va), *entry, to, old;
+	struct exo_cap *cap = cap_typed(env, read_once(map->cap), EXO_TYPE_FRAME);
+	exo_pfn_t pfn;
+	bool alone;
+
+	if (!leaf || (va & EXO_MAP_FLAGS) > HOT_FLAGS || !cap || !(cap->rights & EXO_RIGHT_RESTORE) ||
+	    index >= cap->count)
+		return false;
+	pfn = (exo_pfn_t)(cap->first + index);
+	if (!split_has(cap, pfn) || info_frame[pfn].state != EXO_FRAME_OWNED)
+		return false;
+	entry = leaf + table_index(va, 1);
+	alone = split_alone(cap, pfn, 1, *entry);
+	to = bits_of(va & EXO_MAP_FLAGS, (cap->rights & MAP_RIGHTS) | (alone ? EXO_MAP_WRITE : 0));
+	if (!to)
+		return false;
+	old = map_over(entry, to | (uint64_t)pfn << EXO_PAGE_SHIFT, cap);
+	if (alone)
+		split_claim(pfn, 1);
+	stale_note(stale, old, va & ~(uint64_t)EXO_MAP_FLAGS);
+	write_once(map->old, old);
+	return true;
+}
+
 /* All descriptors from `start` to `end`: how many are done, or the error of the first. */
 static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, struct exo_map *start,
     struct exo_map *end)
@@ -491,6 +538,8 @@ static out_of_line int64_t write_batch(const struct env *env, exo_pfn_t root, st
 	for (map = start; map < end; ) {
 		last = map + (EXO_MAP_BATCH_MAX - pages);
 		next = group_write(env, root, map, last < end ? last : end, &stale);
+		if (next == map && read_once(map->count) == 1 && split_page(env, root, map, &stale))
+			next = map + 1;
 		if (likely(next != map)) {
 			pages += (uint64_t)(next - map) + LONG_WAY;
 			map = next;
@@ -601,7 +650,7 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
 	if (error)
 		return error;
 	stale_begin(&stale, root);
-	error = map_stretch(&s, pfn, flags, cap, &stale, &before);
+	error = map_stretch(&s, pfn, flags, bits_of(flags, cap->rights), cap, &stale, &before);
 	space_settle(&stale);
 	if (old)
 		*old = before;
@@ -612,19 +661,21 @@ int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pf
  * exo_space_write(space, offset, count): do what `count` descriptors at `offset` (a multiple of 8) of the
  * argument frame say, one after another (exo/space.h); `space` needs WRITE. Returns how many are done; each
  * is done wholly or not at all, and the first that cannot be done ends the call, as does the one that would
- * pass EXO_MAP_BATCH_MAX pages in all, where a descriptor counts 3 more that is of several pages, or does
- * not do the same as the last (map with these flags, unmap, change rights) under the same leaf table, and a
- * large page counts as LARGE_PAGES. Nothing is done if an error is returned.
- * A page may be mapped readable, writable if the capability has WRITE, executable if it has EXEC, not both;
- * writable and executable only while its frame is ordinary memory, a dispatcher page, argument frame or
- * ring; readable also if it is a page table, capability table or exposed page. An entry that is present is
- * replaced. When it returns, no CPU remembers anything of what was changed or replaced.
- * Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without one an entry would gain more than it may
- * have; INVAL offset, count, flags, address, or pages of a descriptor; NOTABLE no leaf table for an address
- * (or a large page in its place, or the space is being emptied), for a large page no table of
- * EXO_LEVEL_LARGE; BUSY a leaf table in the place of a large page; RANGE outside the capability; STATE a frame may not be mapped so; SEALED it would
- * make an executable page of a sealed space, or touch one.
- * Cost: about 45 a descriptor, 20 a page of a run, 25 if rights change, 3,500 a large page.
+ * pass EXO_MAP_BATCH_MAX pages in all, where a descriptor counts 3 more that is of several pages, or does not
+ * do the same as the last (map with these flags, unmap, change rights) under the same leaf table, and a large
+ * page counts as LARGE_PAGES. Nothing is done if an error is returned. A page may be mapped readable,
+ * writable if the capability has WRITE, executable if it has EXEC, not both; writable and executable only
+ * while its frame is ordinary memory, a dispatcher page, argument frame or ring; readable also if it is a
+ * page table, capability table or exposed page. An entry that is present is replaced. When it returns, no CPU
+ * remembers anything of what was changed or replaced. Through a split capability a page is mapped writable
+ * while nobody else holds or may still map its frame (split.c); of several pages all or none, and none counts
+ * as replaced; large ones come one by one. Errors: CAP, TYPE; RIGHTS a capability lacks a right, or without
+ * one an entry would gain more than it may have; INVAL offset, count, flags, address, or pages of a
+ * descriptor; NOTABLE no leaf table for an address (or a large page in its place, or the space is being
+ * emptied), for a large page no table of EXO_LEVEL_LARGE; BUSY a leaf table in the place of a large page;
+ * RANGE outside the capability; STATE a frame may not be mapped so; SEALED it would make an executable page
+ * of a sealed space, or touch one. Cost: about 45 a descriptor, 20 a page of a run, 25 if rights change,
+ * 3,500 a large page.
  */
 int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {

@@ -23,7 +23,7 @@
 #ifndef EXO_SPACES_H
 #define EXO_SPACES_H
 
-#include "exo/kernel.h"
+#include "exo/splits.h"
 
 #define LEAF_SHIFT	21
 #define LARGE_BYTES	(1ULL << LEAF_SHIFT)
@@ -45,7 +45,7 @@
 
 /* Entry for frame 0 with given flags, mapped through a capability with given rights; 0: not a legal
  * combination, or a right is missing. And the states that a frame may have then. */
-extern uint64_t space_bits[(MAP_RIGHTS + 1) * (MAP_RIGHTS + 1)];
+extern uint64_t space_bits[2 * (MAP_RIGHTS + 1) * (MAP_RIGHTS + 1)];	/* of one that is split: 0 */
 extern const uint32_t space_states[MAP_RIGHTS + 1];
 
 static inline uint64_t bits_of(unsigned flags, unsigned rights)
@@ -95,8 +95,18 @@ uint64_t space_cut(uint64_t *entry);
 /* A descriptor with EXO_MAP_LARGE: 0 or an error. */
 int64_t space_write_large(const struct env *env, exo_pfn_t root, const struct exo_map *map,
     struct stale *stale, uint64_t *old);
-/* A large page maps its frames no more. */
-void space_large_unmaps(exo_pfn_t pfn);
+/* The capability through which a descriptor maps pages of `frames` frames each, its first frame, and the bits of
+ * an entry for frame 0; the first page's entry is `old` now. NULL: *error says why not. space_split.c */
+struct exo_cap *space_through(const struct env *env, const struct exo_map *map, uint32_t frames, uint64_t old,
+    exo_pfn_t *pfn, uint64_t *bits, int64_t *error);
+/* All pages of it are mapped through a capability. */
+static inline void space_mapped(const struct exo_cap *cap, exo_pfn_t pfn, uint32_t frames, uint64_t bits)
+{
+	if (unlikely(cap->rights & EXO_RIGHT_RESTORE && bits & EXO_PTE_MAY_WRITE))
+		split_claim(pfn, frames);
+}
+/* A large page, whose entry was this, maps its frames no more. */
+void space_large_unmaps(uint64_t old);
 
 /* The same if it was looked up lately; NULL: perhaps it is there all the same. */
 static inline uint64_t *leaf_known(exo_pfn_t root, uint64_t va)
@@ -212,8 +222,8 @@ static inline uint64_t entry_remove(uint64_t *entry)
 {
 	uint64_t old = entry_exchange(entry, 0);
 
-	frame_table[entry_frame(old)].maps--;
 	ring_remove(entry);
+	frame_unmap(entry_frame(old));
 	return old;
 }
 

@@ -8,13 +8,14 @@
  * with the reply it goes back to what it was (SERVING_RESTING), unless an event came meanwhile. Nothing
  * queues: a callee that serves, calls, or was interrupted with upcalls off is BUSY.
  *
- * T1 a.called == b iff b.caller == a; a is CALLING then, and in no ring (E3)
- * T2 depth <= EXO_CHAIN_MAX, so following `called` ends
+ * Who is inside a transfer and may be entered again is so by way of transfer_nest.c. Where nothing is nested
+ * and no deadline runs, that is, where SERVING_PLAIN is set, call and reply are as short as here.
  *
  * The link is cut when either side ends or the deadline passes: the caller goes on with an error
  * (RESUME_CALLER), the callee gets EXO_EVENT_CUT, and its late reply is an error. After the transfer of Aegis
  * and seL4's IPC fast path.
  */
+#include <exo/trace.h>
 #include "exo/kernel.h"
 
 /* Type, flags and rights of a capability in one word. */
@@ -54,9 +55,22 @@ static inline struct env *server_behind(const struct env *self, exo_cap_t handle
 	return likely(read_once(cap->generation) == (uint32_t)(handle >> 32)) ? env : NULL;
 }
 
-/* The same, with the error. */
-static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_cap_t handle, uint64_t *badge,
-    int64_t *error)
+/* Is it inside a transfer, or about to go on behind one? */
+static bool inside(const struct env *env)
+{
+	return env->serving || env_state(env) == EXO_ENV_CALLING || env->resume & RESUME_CALLER;
+}
+
+static bool enterable(const struct env *env, bool again)
+{
+	if (!inside(env))
+		return (env->resume & ~RESUME_TRACED) == RESUME_RUN;
+	return again && (env->resume & ~(RESUME_CALLER | RESUME_TRACED)) == 0 && read_once(env->disp->reenter);
+}
+
+/* The same, with the error; `again`: also one that is inside a transfer. */
+static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_cap_t handle, bool again,
+    uint64_t *badge, int64_t *error)
 {
 	struct exo_cap *cap = cap_need(self, handle, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, error);
 	struct env *env;
@@ -71,7 +85,7 @@ static __attribute__((cold)) struct env *callee_of(const struct env *self, exo_c
 		*error = ERR(DEAD);
 	else if (env->cpu != self->cpu)
 		*error = ERR(CPU);
-	else if (env == self || env->caller || env->resume != RESUME_RUN || env_state(env) == EXO_ENV_CALLING)
+	else if (env == self || !enterable(env, again))
 		*error = ERR(BUSY);
 	else if (env_state(env) == EXO_ENV_MADE || !env->disp->call_entry)
 		*error = ERR(STATE);
@@ -104,28 +118,59 @@ static inline void join(struct env *self, struct env *callee)
 	callee->info->switches++;
 }
 
-static out_of_line int64_t call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+/* The same on top of what the callee is inside of. */
+static __attribute__((cold)) void join_again(struct env *self, struct env *callee)
+{
+	uint32_t depth = callee->depth > self->depth ? callee->depth : self->depth;
+	uint32_t state = env_state(callee);
+
+	transfer_nest(callee);
+	env_set_state(self, EXO_ENV_CALLING);
+	self->called = callee;
+	callee->caller = self;
+	callee->depth = depth + 1;
+	callee->serving = SERVING | (callee->serving & SERVING_RESTING);
+	if (state == EXO_ENV_ASLEEP)
+		callee->serving |= SERVING_RESTING;
+	callee->info->upcalls++;
+	callee->info->switches++;
+	if (state == EXO_ENV_READY) {
+		cpu_unlink_from_others(self);
+	} else {
+		env_set_state(callee, EXO_ENV_READY);
+		cpu_replace(self, callee);
+	}
+}
+
+out_of_line int64_t transfer_call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
     uint64_t a5)
 {
 	struct env *self = current_env(), *callee;
 	uint64_t badge;
 	int64_t error;
+	bool again;
 
-	callee = callee_of(self, a0, &badge, &error);
+	callee = callee_of(self, a0, true, &badge, &error);
 	if (!callee)
 		return error;
-	if (self->depth >= EXO_CHAIN_MAX)
+	again = inside(callee);
+	if (self->depth >= EXO_CHAIN_MAX || (again && callee->depth >= EXO_CHAIN_MAX))
 		return ERR(DEPTH);
 	if (a1 <= arch_now())
 		return ERR(TIME);
 
-	join(self, callee);
+	if (again)
+		join_again(self, callee);
+	else
+		join(self, callee);
 	if (a1 != EXO_NEVER) {
-		self->call_deadline = a1;
-		cpu_timed(self);
+		transfer_deadline(self, a1);
 		cpu_timer_need(a1);
 		callee->serving &= (uint8_t)~SERVING_PLAIN;
 	}
+	if (unlikely(self->trace))	/* its reply is recorded: reply_slowly */
+		callee->serving &= (uint8_t)~SERVING_PLAIN;
+	trace_event(callee, EXO_TRACE_UPCALLS, EXO_TRACE_UPCALL, EXO_UPCALL_CALL, badge, self->id, 0);
 	arch_transfer_call(badge, callee, a2, a3, a4, a5);
 }
 
@@ -135,23 +180,13 @@ int64_t sys_call(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	uint64_t badge;
 
 	if (unlikely(a1 != EXO_NEVER))
-		return call_slowly(a0, a1, a2, a3, a4, a5);
+		return transfer_call_slowly(a0, a1, a2, a3, a4, a5);
 	callee = server_behind(self, a0, &badge);
 	if (unlikely(!callee || self->depth >= EXO_CHAIN_MAX))
-		return call_slowly(a0, EXO_NEVER, a2, a3, a4, a5);
+		return transfer_call_slowly(a0, EXO_NEVER, a2, a3, a4, a5);
 
 	join(self, callee);
 	arch_transfer_call(badge, callee, a2, a3, a4, a5);
-}
-
-/* The caller waits no more. */
-static void release(struct env *caller)
-{
-	caller->called = NULL;
-	if (caller->call_deadline != EXO_NEVER) {
-		caller->call_deadline = EXO_NEVER;
-		cpu_timed(caller);
-	}
 }
 
 int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
@@ -162,7 +197,7 @@ int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	int64_t error;
 
 	(void)a5;
-	callee = callee_of(self, a0, &message.rdi, &error);
+	callee = callee_of(self, a0, false, &message.rdi, &error);
 	if (!callee)
 		return error;
 
@@ -171,6 +206,7 @@ int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	slice_give(self);
 	cpu_switch(callee);
 	callee->info->upcalls++;
+	trace_event(callee, EXO_TRACE_UPCALLS, EXO_TRACE_UPCALL, EXO_UPCALL_CALL, message.rdi, self->id, 0);
 	disp = callee->disp;
 	disp->off = EXO_OFF_YES;
 	arch_upcall(disp->call_entry, disp->call_sp, &message);
@@ -188,26 +224,57 @@ static inline void part(struct env *self, struct env *caller)
 	caller->info->switches++;
 }
 
-/* There is a deadline to forget, a timer to set, somebody else to pay, or an error. */
-static out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
+/* The callee goes back to what it was. */
+static __attribute__((cold)) void leave(struct env *self)
 {
-	struct env *self = current_env(), *caller = self->caller;
-
-	if (!caller)
-		return ERR(STATE);
-	if ((int64_t)a0 < 0)
-		return ERR(INVAL);
-
+	self->reasons |= EXO_RUN_REPLIED;
+	if (self->nested) {
+		transfer_unnest(self);
+		return;
+	}
 	if (self->serving & SERVING_RESTING) {
 		cpu_unlink(self);
 		env_set_state(self, EXO_ENV_ASLEEP);
 	}
-	part(self, caller);
-	release(caller);
+	self->caller = NULL;
+	self->depth = 0;
+	self->serving = 0;
+}
+
+/*
+ * There is a deadline to forget, a timer to set, somebody else to pay, or an error; a level to come back to, or
+ * one of the caller's to keep the answer in; or nobody to answer, and only a level to come back to.
+ */
+static out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
+{
+	struct env *self = current_env(), *caller = self->caller;
+	unsigned waits;
+
+	if (!caller && !self->nested)
+		return ERR(STATE);
+	if ((int64_t)a0 < 0)
+		return ERR(INVAL);
+
+	waits = caller ? transfer_waiting(self) : 0;
+	leave(self);
+	if (!caller || waits < caller->nested) {
+		if (caller)
+			transfer_answer(caller, waits, &(struct arch_message){ .rax = a0, .rdx = a1,
+			    .r10 = a2, .r8 = a3, .r9 = a4 });
+		if (env_state(self) != EXO_ENV_READY)
+			slice_return();
+		cpu_dispatch();
+	}
+	caller->called = NULL;
+	if (caller->deadline != EXO_NEVER)
+		transfer_deadline(caller, EXO_NEVER);
+	env_set_state(caller, EXO_ENV_READY);
+	caller->info->switches++;
 	cpu_link(caller);
 	cpu_timer_need(here.slice_end);
 	if (here.payer == self)
 		cpu_pays(caller);
+	trace_event(caller, EXO_TRACE_CALLS, EXO_TRACE_RESULT, EXO_CALL_call, a0, a1, a2);
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
 
@@ -229,43 +296,4 @@ int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 		cpu_link_before(caller, self);
 	}
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
-}
-
-/*
- * The link between a caller and whom it called is no more; the caller goes on with an error when its turn
- * comes.
- */
-static __attribute__((cold)) void sever(struct env *caller, int64_t status)
-{
-	struct env *callee = caller->called;
-
-	release(caller);
-	caller->resume = RESUME_CALLER;
-	caller->call_status = status;
-	callee->caller = NULL;
-	callee->depth = 0;
-	callee->serving = 0;
-}
-
-void transfer_expire(struct env *caller)
-{
-	struct env *callee = caller->called;
-
-	sever(caller, ERR(TIME));
-	cpu_ready(caller);
-	env_event(callee, EXO_EVENT_CUT);
-}
-
-void transfer_cut(struct env *env)
-{
-	struct env *caller = env->caller, *callee = env->called;
-
-	if (caller) {
-		sever(caller, ERR(DEAD));
-		cpu_ready(caller);
-	}
-	if (callee) {
-		sever(env, ERR(DEAD));
-		env_event(callee, EXO_EVENT_CUT);
-	}
 }

@@ -20,7 +20,7 @@ struct device_part {
 /* A frame to send, without its head: the transmit frames of a flow that go by reference. */
 struct device_send {
 	struct flow *flow;	/* told by flow_sent() when the device is done; never called if `parts` is 0 */
-	uint32_t start, count;	/* its descriptors */
+	uint32_t start, count;	/* its descriptors; count 0: a program's frame */
 	uint32_t head_bytes;
 	uint32_t parts;
 	struct device_part part[EXO_TX_PARTS_MAX];
@@ -30,7 +30,8 @@ struct device {
 	unsigned index;			/* in info->device */
 	struct exo_device_info *info;
 	struct flow *root;
-	/* Collect what was sent: flow_sent() for each. Cost: the frames that came back. */
+	struct flow *waiting, **waiting_end;	/* flows that it had no room for, in turn; NULL: end of an empty list */
+	/* Collect what was sent: flow_sent() for each; and flow_room() if there is room. Cost: the frames that came back. */
 	void (*reclaim)(struct device *device);
 	/* Room for a head of EXO_GUARD_BYTES, if a frame with so many parts can be sent now; else NULL. */
 	uint8_t *(*head)(struct device *device, uint32_t parts);
@@ -45,8 +46,9 @@ struct device {
 	bool hurried;			/* [a] an idle CPU is about to: the others need not; resume() clears it */
 	void (*resume)(struct device *device);
 	void (*hurry)(struct device *device);
-	/* The flow's binding ends: pin the frames that are still on their way until they come back, and forget it. */
-	void (*orphan)(struct device *device, struct flow *flow);
+	/* The flow's binding ends: pin the frames that are still on their way until they come back, and forget it; or only
+	 * those that its program sent. */
+	void (*orphan)(struct device *device, struct flow *flow, bool programs);
 };
 
 /* device.c: a place for a new device; NULL: there are enough. */

@@ -136,6 +136,13 @@ static void net_reclaim(struct device *device)
 	}
 	if (unlikely(net->orphans_back))
 		orphans_free(net);
+	if (unlikely(device->waiting) && net->free_slots) {
+		flow_room(device);
+		if (device->waiting) {
+			device->due = arch_now() + BATCH_PAUSE_NS;
+			cpu_timer_need(device->due);
+		}
+	}
 	if (net->watching && net->free_slots == TX_SLOTS) {
 		net->watching = false;
 		virtqueue_interrupts(&net->tx, false);
@@ -197,7 +204,7 @@ static void net_watch(struct device *device)
 	}
 }
 
-static void net_orphan(struct device *device, struct flow *flow)
+static void net_orphan(struct device *device, struct flow *flow, bool programs)
 {
 	struct net *net = net_of(device);
 	bool any = false;
@@ -206,7 +213,7 @@ static void net_orphan(struct device *device, struct flow *flow)
 	for (unsigned id = 0; id < TX_SLOTS; id++) {
 		struct tx_slot *slot = &net->slot[id];
 
-		if (!slot->busy || slot->flow != flow)
+		if (!slot->busy || slot->flow != flow || (programs && slot->count))
 			continue;
 		for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at])
 			part_pins(&net->part[at], true);
@@ -259,7 +266,8 @@ static void net_batch(struct device *device)
 
 	device->hurried = false;
 	net_reclaim(device);
-	behind = net_receive(net, start) || (net->watching && virtqueue_pending(&net->tx)) || net->orphans_back;
+	behind = net_receive(net, start) || (net->watching && virtqueue_pending(&net->tx)) || net->orphans_back ||
+	    (device->waiting && net->free_slots);
 	if (!behind && device->due != EXO_NEVER) {
 		device->due = EXO_NEVER;
 		virtqueue_interrupts(&net->rx, true);

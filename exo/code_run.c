@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The functions that programs call, as far as they reach into the kernel; bpf_call.c has the others, and says what holds
+ * for all of them. And runs of owner functions: on a copy of the block, so that what is looked at is what is answered for,
+ * in a frame that the program's maker gave up and nobody can write or read any more; the frame behind it takes what the
+ * program emits. The kernel lock is held meanwhile.
+ */
+#include "exo/codes.h"
+#include "exo/dev/dev.h"
+
+/* In fuel, of which one stands for 4 instructions of the machine's at least. */
+#define TIME_FUEL	16
+#define WAKE_FUEL	64
+#define SEND_FUEL	160
+
+uint64_t bpf_call_time(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
+{
+	const struct flow_run *on = run->owner;
+
+	(void)r1, (void)r2, (void)r3, (void)r4, (void)r5;
+	if (!bpf_pay(run, TIME_FUEL))
+		return BPF_REFUSED;
+	return run->program->use == EXO_USE_PACKET ? on->now : arch_now();
+}
+
+uint64_t bpf_call_wake(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
+{
+	const struct flow_run *on = run->owner;
+
+	(void)r1, (void)r2, (void)r3, (void)r4, (void)r5;
+	if (!bpf_pay(run, WAKE_FUEL))
+		return BPF_REFUSED;
+	wake_spend(on->flow->code->fuel * on->flow->code->weight);
+	env_event(on->flow->env, EXO_EVENT_WAKE);
+	return 0;
+}
+
+uint64_t bpf_call_send(uint64_t from, uint64_t bytes, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
+{
+	struct flow_run *on = run->owner;
+
+	(void)r3, (void)r4, (void)r5;
+	if (!bpf_pay(run, SEND_FUEL) || !bpf_own(run, from, bytes, false))
+		return BPF_REFUSED;
+	wake_spend(on->flow->code->fuel * on->flow->code->weight);
+	return flow_send(on, (uint8_t *)(uintptr_t)from, (uint32_t)bytes);
+}
+
+bpf_call_fn *const bpf_call[EXO_CODE_CALL_COUNT] = {
+#define CODE_CALL_LINE(number, name, uses, args, meaning) [number] = bpf_call_##name,
+	EXO_CODE_CALLS(CODE_CALL_LINE)
+#undef CODE_CALL_LINE
+};
+
+/* --- owner functions ------------------------------------------------------------------------------------ */
+
+_Static_assert(BPF_STOP_FUEL == EXO_STOP_FUEL && BPF_STOP_GUARD == EXO_STOP_GUARD, "reasons");
+
+static void owner_run(struct code *code, const void *block, struct exo_owner_run *out)
+{
+	uint8_t *copy = pfn_to_virt(code->self + code->frames - EXO_OWNER_FRAMES), order[EXO_EMITS_MAX];
+	struct bpf_emits emits = { 0, (void *)(copy + EXO_PAGE_SIZE) };
+	struct exo_block context = { (uintptr_t)copy, (uintptr_t)copy + EXO_PAGE_SIZE, read_once(out->block),
+		read_once(out->type) };
+	uint64_t result;
+	uint32_t stop, i;
+
+	__builtin_memcpy(copy, block, EXO_PAGE_SIZE);
+	result = code_run(code, &context, sizeof(context), copy, EXO_PAGE_SIZE, &emits);
+	stop = code->run.stop;
+	if (stop == BPF_STOP_EXIT && !bpf_emits_sort(&emits, order))
+		stop = EXO_STOP_EMITS;
+	if (stop != BPF_STOP_EXIT) {
+		result = EXO_CODE_STOPPED;
+		emits.count = 0;
+	}
+	out->result = result;
+	out->seen = code->run.seen;
+	out->stop = stop;
+	out->emits = emits.count;
+	for (i = 0; i < emits.count; i++)
+		__builtin_memcpy(&out->emit[i], emits.emit[order[i]], sizeof(out->emit[i]));
+}
+
+int64_t sys_code_run(uint64_t code_cap, uint64_t frames_cap, uint64_t first, uint64_t offset, uint64_t a4, uint64_t a5)
+{
+	struct env *env = current_env();
+	int64_t error;
+	const struct exo_cap *cap = cap_need(env, code_cap, EXO_TYPE_CODE, EXO_RIGHT_EXEC, &error);
+	struct exo_owner_run *out = call_argument(offset, sizeof(*out));
+	struct code *code;
+	exo_pfn_t pfn;
+
+	(void)a4, (void)a5;
+	if (!cap || !cap_need_frames(env, frames_cap, EXO_RIGHT_READ, first, 1, &pfn, &error))
+		return error;
+	if (!out || offset % sizeof(uint64_t))
+		return ERR(RANGE);
+	code = code_behind(cap);
+	if (!code || !code_ready(code))
+		return ERR(STATE);
+	if (code->program.use != EXO_USE_OWNER)
+		return ERR(INVAL);
+	if (!((FRAME_STATE(OWNED) | FRAME_STATE(RING)) >> info_frame[pfn].state & 1))
+		return ERR(BUSY);
+
+	owner_run(code, pfn_to_virt(pfn), out);
+	return 0;
+}
