@@ -70,6 +70,17 @@ void arch_tlb_all(void);
  * between what was written before and the first use of the tables. */
 void arch_space_load(exo_pfn_t root);
 
+/* --- machine code of programs (exo/codes.h) -------------------------------------------------------------------- */
+
+struct bpf_run;
+/* Frames from `first` on hold `bytes` of a program's machine code, which arch_bpf_compile has written. From now on, once
+ * each CPU has done arch_tlb_all(), they can be executed where the result says and written nowhere; after arch_code_close
+ * and the same again they are as before. What follows the code in its last frame is overwritten. Cost: 4 instructions a
+ * frame, 3,000 for the first in its neighbourhood. */
+typedef uint64_t arch_code_fn(uint64_t r1, uint64_t r2, struct bpf_run *run);
+arch_code_fn *arch_code_open(exo_pfn_t first, size_t bytes);
+void arch_code_close(exo_pfn_t first, uint32_t frames);
+
 /* --- several CPUs ----------------------------------------------------------------------------------------------- */
 
 /* How many there are, EXO_CPUS_MAX at most; number 0 is the one that booted. Known before frame_init. */
@@ -100,6 +111,9 @@ struct arch_env {
 	uint64_t exceptions;
 	uint64_t fs_base, gs_base;
 	struct arch_caller caller;
+	uint64_t calls;		/* numbers of calls below this go straight to their handlers, all others to trace_call,
+				 * if it is 0, or to nothing */
+	uint64_t direct;	/* where the fast exception path looks whether upcalls are on, as `disp`; trace.c */
 };
 
 /* Words that an upcall or a resumed transfer delivers in registers. */
@@ -144,6 +158,8 @@ _Noreturn void arch_idle(void);
 struct arch_frame;
 void arch_frame_save(const struct arch_frame *frame, struct exo_regs *regs, uint8_t *fpu);
 uint64_t arch_frame_rip(const struct arch_frame *frame);
+/* Enter user mode as arch_upcall, but with all other registers as they were interrupted. */
+_Noreturn void arch_frame_upcall(struct arch_frame *frame, uint64_t entry, uint64_t sp, uint64_t rdi);
 /* Go back to exactly the interrupted user state. */
 _Noreturn void arch_frame_resume(struct arch_frame *frame);
 
@@ -160,6 +176,15 @@ void arch_timer_set(exo_time_t when);
 /* Bytes to the console, which is the machine's first serial port. The emulator's debug console hears verdicts only. */
 void arch_console_write(const char *bytes, size_t count);
 
+/*
+ * Input. From arch_console_listen(true) on, an interrupt enters `handler` when there is some; false: none does any more.
+ * Not to be called by two CPUs at a time. arch_console_read takes up to `count` bytes out of the device; *lost: it lost
+ * some before these. Boot: arch_console_input says who handles it; false: the console has no input.
+ */
+bool arch_console_input(void (*handler)(void *arg));
+void arch_console_listen(bool on);
+size_t arch_console_read(char *bytes, size_t count, bool *lost);
+
 /* Stop the machine in good order with a status: `halt N` on the debug console, power off, or halt for good. */
 _Noreturn void arch_halt(uint64_t status);
 
@@ -173,6 +198,20 @@ bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32
 /* Raise an interrupt of arch_irq_msi once more, by its data word, on this CPU: its handler left work behind. */
 void arch_irq_again(uint32_t data);
 bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg);
+
+/*
+ * For drivers in applications. A line may be had by one: not the kernel's own, nor one that the machine does not have;
+ * from the first time on `handler` handles it. It is masked until arch_irq_mask says otherwise; the caller sees to it
+ * that this is called once at a time. The handler is entered as above.
+ */
+bool arch_irq_line(unsigned line, arch_irq_handler handler, void *arg);
+void arch_irq_mask(unsigned line, bool masked);
+/* I/O ports of a device that the kernel does not use, and that cannot reach memory by itself. */
+bool arch_port_free(uint16_t port, unsigned bytes);
+uint32_t arch_port_in(uint16_t port, unsigned bytes);
+void arch_port_out(uint16_t port, unsigned bytes, uint32_t value);
+/* A screen's memory among the frames of the machine, reachable through the kernel's mapping. Boot only. */
+bool arch_video_memory(exo_pfn_t *first, uint32_t *count);
 
 /* Port I/O, PCI configuration space and virtio-mmio windows, as the machine has them. */
 uint32_t arch_pci_read(uint32_t bdf, unsigned offset, unsigned width);	/* bdf = bus << 8 | device << 3 | function */

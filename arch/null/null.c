@@ -81,6 +81,8 @@ static int64_t do_call(void *arg)
 	const uint64_t *a = call->a;
 
 	current_env()->arch.entries++;
+	if (call->nr >= current_env()->arch.calls)
+		return trace_call(a[0], a[1], a[2], a[3], a[4], a[5], call->nr);
 	return call_table[call->nr](a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -185,6 +187,7 @@ void arch_cpu_interrupt(unsigned index)
 	if (hook)
 		hook(index);
 	null_on(index);
+	null.cpu->info->interrupts++;
 	cpu_serve(null.cpu->current ? &null.frame[index] : NULL);
 	null_on(own);
 }
@@ -291,6 +294,14 @@ uint64_t arch_frame_rip(const struct arch_frame *frame)
 	return frame->regs.rip;
 }
 
+void arch_frame_upcall(struct arch_frame *frame, uint64_t entry, uint64_t sp, uint64_t rdi)
+{
+	const struct arch_message message = { .rdi = rdi };
+
+	(void)frame;
+	arch_upcall(entry, sp, &message);
+}
+
 void arch_frame_resume(struct arch_frame *frame)
 {
 	null.regs = frame->regs;
@@ -317,6 +328,28 @@ void arch_console_write(const char *bytes, size_t count)
 		null.console[null.console_bytes++ % sizeof(null.console)] = bytes[i];
 	if (!null.quiet)
 		fwrite(bytes, 1, count, stderr);
+}
+
+bool arch_console_input(void (*handler)(void *arg))
+{
+	null.console_irq = handler;
+	return true;
+}
+
+void arch_console_listen(bool on)
+{
+	null.listening = on;
+}
+
+size_t arch_console_read(char *bytes, size_t count, bool *lost)
+{
+	size_t i;
+
+	*lost = null.typed_lost;
+	null.typed_lost = false;
+	for (i = 0; i < count && null.typed_bytes; i++, null.typed_bytes--)
+		bytes[i] = *null.typed++;
+	return i;
 }
 
 void arch_halt(uint64_t status)
@@ -354,6 +387,42 @@ bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler ha
 	null.irq = handler;
 	null.irq_arg = arg;
 	return true;
+}
+
+bool arch_irq_line(unsigned line, arch_irq_handler handler, void *arg)
+{
+	null.line_handler = handler;
+	null.line_arg[line] = arg;
+	return line != 4;
+}
+
+void arch_irq_mask(unsigned line, bool masked)
+{
+	if (masked)
+		null.lines_open &= ~(1u << line);
+	else
+		null.lines_open |= 1u << line;
+}
+
+bool arch_port_free(uint16_t port, unsigned bytes)
+{
+	return port >= 0x2f8 && port + bytes <= 0x300;
+}
+
+uint32_t arch_port_in(uint16_t port, unsigned bytes)
+{
+	return null.port[port % 8] & (uint32_t)((1ULL << 8 * bytes) - 1);
+}
+
+void arch_port_out(uint16_t port, unsigned bytes, uint32_t value)
+{
+	null.port[port % 8] = value & (uint32_t)((1ULL << 8 * bytes) - 1);
+}
+
+bool arch_video_memory(exo_pfn_t *first, uint32_t *count)
+{
+	*first = *count = 0;
+	return false;
 }
 
 uint32_t arch_pci_read(uint32_t bdf, unsigned offset, unsigned width)

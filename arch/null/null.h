@@ -59,9 +59,18 @@ struct null_machine {
 	uint64_t random;		/* state of arch_random */
 	char console[4096];		/* the last bytes written */
 	size_t console_bytes;		/* ever written */
+	arch_irq_handler console_irq;	/* handler of input */
+	bool listening;			/* it wants to be called */
+	const char *typed;		/* what the device still has */
+	size_t typed_bytes;
+	bool typed_lost;		/* it lost some before */
 	bool quiet;			/* do not copy them to stderr */
 	arch_irq_handler irq;		/* the last handler asked for */
 	void *irq_arg;
+	arch_irq_handler line_handler;	/* of lines that applications have */
+	void *line_arg[EXO_LINES];
+	uint32_t lines_open;		/* a bit for each that is not masked */
+	uint32_t port[8];		/* what was written to ports last */
 	uint32_t irq_again;		/* requests to raise one again */
 
 	unsigned cpu_count;
@@ -72,6 +81,8 @@ struct null_machine {
 	void (*on_interrupt)(unsigned index);	/* the test's, called once, right before one is served; or NULL */
 	void (*on_pause)(void);			/* likewise, when a CPU waits; or NULL */
 	bool started;			/* arch_cpus_start was called */
+
+	uint64_t code_open;			/* frames of programs that are open */
 
 	struct exo_info info;		/* the kernel's, before it has placed its own */
 	struct exo_cpu_info cpu_info[EXO_CPUS_MAX];	/* likewise */

@@ -42,6 +42,8 @@
 #define PIN_LEVEL	0x08000
 #define PIN_LOW		0x02000
 
+#define LINES_SHUT	(1U << 0 | 1U << 2 | 1U << 9 | 1U << 13)	/* timer, cascade, ACPI, FPU */
+
 #define TIMER_MAX_NS	2000000000ULL
 #define TICKS_MAX	0xffffffffULL
 
@@ -54,6 +56,7 @@ static volatile uint32_t *lapic;
 bool apic_stopping;
 static struct irq irqs[VECTOR_END - VECTOR_DEVICE];
 static unsigned irqs_used;
+static arch_irq_handler pin_owner[EXO_LINES];	/* whose each line is; NULL: nobody's */
 /* Ticks per nanosecond and per tick of the TSC, 32.32, and over how many that was found: by clock.c's lock. */
 static uint64_t timer_per_ns = 1ULL << 32, timer_per_tsc = 1ULL << 32, timer_learnt;
 
@@ -211,27 +214,60 @@ static void ioapic_write(unsigned i, unsigned reg, uint32_t value)
 	machine.ioapic[i].window[4] = value;
 }
 
-bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg)
+/* Which controller a line goes to, and its pin there; -1: none. */
+static int pin_of(unsigned gsi, unsigned *pin)
 {
-	unsigned i, pin, vector, flags = gsi < COUNT_OF(machine.isa_flags) ? machine.isa_flags[gsi] : 0;
+	unsigned i;
+
+	for (i = 0; i < machine.ioapics; i++) {
+		*pin = gsi - machine.ioapic[i].gsi;
+		if (gsi >= machine.ioapic[i].gsi && *pin < machine.ioapic[i].pins)
+			return (int)i;
+	}
+	return -1;
+}
+
+static bool pin_route(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg, uint32_t masked)
+{
+	int i;
+	unsigned pin, vector, flags = gsi < COUNT_OF(machine.isa_flags) ? machine.isa_flags[gsi] : 0;
 
 	/* The firmware knows better how a line of old is wired: 1 high, 3 low; 1 edge, 3 level. */
 	if (flags & 3)
 		active_low = (flags & 3) == 3;
 	if (flags & 12)
 		level = (flags >> 2 & 3) == 3;
-	for (i = 0; i < machine.ioapics; i++) {
-		pin = gsi - machine.ioapic[i].gsi;
-		if (gsi < machine.ioapic[i].gsi || pin >= machine.ioapic[i].pins)
-			continue;
-		vector = irq_take(handler, arg);
-		if (!vector)
-			return false;
-		ioapic_write(i, IOAPIC_PIN(pin) + 1, lapic_read(LAPIC_ID));
-		ioapic_write(i, IOAPIC_PIN(pin), vector | (level ? PIN_LEVEL : 0) | (active_low ? PIN_LOW : 0));
-		return true;
-	}
-	return false;
+	i = pin_of(gsi, &pin);
+	vector = i < 0 ? 0 : irq_take(handler, arg);
+	if (!vector)
+		return false;
+	if (gsi < COUNT_OF(pin_owner))
+		pin_owner[gsi] = handler;
+	ioapic_write((unsigned)i, IOAPIC_PIN(pin) + 1, machine.cpu_id[0] << 24);
+	ioapic_write((unsigned)i, IOAPIC_PIN(pin), masked | vector | (level ? PIN_LEVEL : 0) | (active_low ? PIN_LOW : 0));
+	return true;
+}
+
+bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg)
+{
+	return pin_route(gsi, level, active_low, handler, arg, 0);
+}
+
+bool arch_irq_line(unsigned line, arch_irq_handler handler, void *arg)
+{
+	if (line >= EXO_LINES || LINES_SHUT >> line & 1)
+		return false;
+	return pin_owner[line] ? pin_owner[line] == handler : pin_route(line, false, false, handler, arg, PIN_MASKED);
+}
+
+void arch_irq_mask(unsigned line, bool masked)
+{
+	unsigned pin;
+	int i = pin_of(line, &pin);
+	uint32_t was = i < 0 ? 0 : ioapic_read((unsigned)i, IOAPIC_PIN(pin));
+
+	if (i >= 0)
+		ioapic_write((unsigned)i, IOAPIC_PIN(pin), masked ? was | PIN_MASKED : was & ~(uint32_t)PIN_MASKED);
 }
 
 /* --- set-up --------------------------------------------------------------------------------------------------------- */

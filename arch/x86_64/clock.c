@@ -338,6 +338,11 @@ exo_time_t arch_now(void)
 	return unlikely(tsc >= piece->refine_at) ? now_renewed(piece) : piece_at(piece, tsc);
 }
 
+void clock_leave_calendar(void)
+{
+	line.clock_tries = 0;
+}
+
 void clock_start(void)
 {
 	uint64_t width;

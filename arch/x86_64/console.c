@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console is the first serial port (16550), polled: what is written is out when the call returns. And how the
- * machine stops: an emulator's debug console hears `halt N` or `panic`, nothing else ever, so no program can forge it;
+ * The console is the first serial port (16550). Output is polled: what is written is out when the call returns. Input
+ * comes by its interrupt, while somebody listens; else it waits in the port's own queue of 16 bytes. And how the
+ * machine stops: an emulator's debug console hears `input` at the start and `halt N` or `panic` at the end, nothing else
+ * ever, so no program can forge it;
  * its exit device then ends the emulator; elsewhere the CPU halts for good.
  */
 #include "arch/x86_64/port.h"
@@ -14,6 +16,9 @@
 #define COM_MODEM	(COM1 + 4)
 #define COM_STATUS	(COM1 + 5)
 #define COM_SCRATCH	(COM1 + 7)
+#define COM_LINE_IRQ	4		/* global interrupt line */
+#define STATUS_DATA	0x01
+#define STATUS_OVERRUN	0x02
 #define STATUS_EMPTY	0x20
 #define FIFO_BYTES	16
 #define POLLS_MAX	100000		/* a dead port is given up */
@@ -35,7 +40,7 @@ void console_start(void)
 	outb(COM_DATA, 1);
 	outb(COM_IRQ, 0);
 	outb(COM_LINE, 0x03);		/* 8 bits, no parity, 1 stop bit */
-	outb(COM_FIFO, 0x07);		/* on, cleared */
+	outb(COM_FIFO, 0x87);		/* on, cleared; 8 bytes, or a pause behind some, interrupt */
 	outb(COM_MODEM, 0x03);
 	present = true;
 }
@@ -64,6 +69,35 @@ static void verdict(const char *text)
 {
 	for (; *text; text++)
 		outb(DEBUG_CONSOLE, (uint8_t)*text);
+}
+
+bool arch_console_input(void (*handler)(void *arg))
+{
+	if (!present || !arch_irq_pin(COM_LINE_IRQ, false, false, handler, NULL))
+		return false;
+	verdict("input\n");	/* whoever has something to send may begin */
+	return true;
+}
+
+void arch_console_listen(bool on)
+{
+	outb(COM_IRQ, on);
+}
+
+size_t arch_console_read(char *bytes, size_t count, bool *lost)
+{
+	uint8_t status;
+	size_t i;
+
+	*lost = false;
+	for (i = 0; i < count && present; i++) {
+		status = inb(COM_STATUS);
+		*lost |= status & STATUS_OVERRUN;
+		if (status == 0xff || !(status & STATUS_DATA))
+			break;
+		bytes[i] = (char)inb(COM_DATA);
+	}
+	return i;
 }
 
 static _Noreturn void stop(uint8_t code)

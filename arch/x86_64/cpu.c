@@ -272,6 +272,17 @@ uint64_t arch_frame_rip(const struct arch_frame *frame)
 	return frame->rip;
 }
 
+_Noreturn void arch_frame_upcall(struct arch_frame *frame, uint64_t entry, uint64_t sp, uint64_t rdi)
+{
+	frame->rip = entry & USER_MASK;
+	frame->cs = SEL_USER_CODE;
+	frame->rflags = RFLAGS_IF | RFLAGS_ONE;
+	frame->rsp = sp & USER_MASK;
+	frame->ss = SEL_USER_DATA;
+	frame->rdi = rdi;
+	arch_frame_resume(frame);
+}
+
 static void fpu_load(struct cpu_local *self, const uint8_t *fpu)
 {
 	uint32_t mxcsr;

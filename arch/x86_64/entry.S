@@ -22,9 +22,7 @@
 #include <exo/disp.h>
 #include "arch/x86_64/port.h"
 
-#define CALL_ONE(nr, name, args, names, rights, meaning)	+ 1
-#define CALL_SET(nr, name, args, names, rights, meaning)	.set CALL_##name, nr;
-	.set	CALL_COUNT, 0 EXO_CALLS(CALL_ONE)
+#define CALL_SET(nr, name, args, names, rights, meaning)	.set CALL_##name, nr; .set CALL_COUNT, nr + 1;
 	EXO_CALLS(CALL_SET)
 
 #define ON(n)		(EXO_DISP_ON + 8 * n)		/* n-th word of area ON */
@@ -90,7 +88,7 @@ entry_syscall:
 	push	%r11
 	mov	%gs:CPU_ENV, %rcx
 	incq	ENV_ENTRIES(%rcx)
-	cmp	$CALL_COUNT, %rax
+	cmp	ENV_CALLS(%rcx), %rax
 	jae	no_call
 	cmp	$CALL_call, %eax
 	je	keep_caller
@@ -109,8 +107,34 @@ leave:
 	swapgs
 	sysretq
 
+	/* What is kept of a caller that may come back by arch_caller_resume. Uses r11. */
+.macro keep_registers
+	popq	ENV_CALLER + CALLER_RFLAGS(%rcx)
+	popq	ENV_CALLER + CALLER_RIP(%rcx)
+	mov	%gs:CPU_USER_RSP, %r11
+	mov	%r11, ENV_CALLER + CALLER_RSP(%rcx)
+	mov	%rbx, ENV_CALLER + CALLER_RBX(%rcx)
+	mov	%rbp, ENV_CALLER + CALLER_RBP(%rcx)
+	mov	%r12, ENV_CALLER + CALLER_R12(%rcx)
+	mov	%r13, ENV_CALLER + CALLER_R13(%rcx)
+	mov	%r14, ENV_CALLER + CALLER_R14(%rcx)
+	mov	%r15, ENV_CALLER + CALLER_R15(%rcx)
+	mov	%r10, %rcx
+.endm
+
+	/* A traced one's call, of any number that there is; else none. */
 no_call:
-	mov	$ERROR_NOCALL, %rax
+	cmpq	$0, ENV_CALLS(%rcx)
+	jne	1f
+	cmp	$CALL_COUNT, %rax
+	jae	1f
+	keep_registers
+	push	%rax
+	push	%rax
+	call	trace_call
+	add	$16, %rsp
+	jmp	leave_caller
+1:	mov	$ERROR_NOCALL, %rax
 	jmp	leave
 
 	/* SYSCALL in another mode than the 64-bit one: goes on in that, with harmless flags. */
@@ -122,18 +146,9 @@ entry_syscall_compat:
 
 	/* A transfer may come back after other environments have run: arch_caller_resume needs the registers. */
 keep_caller:
-	popq	ENV_CALLER + CALLER_RFLAGS(%rcx)
-	popq	ENV_CALLER + CALLER_RIP(%rcx)
-	mov	%gs:CPU_USER_RSP, %rax
-	mov	%rax, ENV_CALLER + CALLER_RSP(%rcx)
-	mov	%rbx, ENV_CALLER + CALLER_RBX(%rcx)
-	mov	%rbp, ENV_CALLER + CALLER_RBP(%rcx)
-	mov	%r12, ENV_CALLER + CALLER_R12(%rcx)
-	mov	%r13, ENV_CALLER + CALLER_R13(%rcx)
-	mov	%r14, ENV_CALLER + CALLER_R14(%rcx)
-	mov	%r15, ENV_CALLER + CALLER_R15(%rcx)
-	mov	%r10, %rcx
+	keep_registers
 	call	*call_table + 8 * CALL_call
+leave_caller:
 	mov	%gs:CPU_ENV, %rcx
 	pushq	ENV_CALLER + CALLER_RIP(%rcx)
 	pushq	ENV_CALLER + CALLER_RFLAGS(%rcx)
@@ -223,7 +238,7 @@ arch_idle:
 	push	%rcx
 	mov	%gs:CPU_ENV, %rax
 	incq	ENV_EXCEPTIONS(%rax)
-	mov	ENV_DISP(%rax), %rax
+	mov	ENV_DIRECT(%rax), %rax
 	cmpl	$EXO_OFF_NO, EXO_DISP_OFF(%rax)
 	jne	\slow
 	mov	\at_cs + 8(%rsp), %rcx		/* rip, two words up by now */

@@ -6,7 +6,9 @@
  * device windows uncached (a window that shares 2 MiB with memory keeps memory's entry; the MTRRs make it
  * uncached). The kernel's image is mapped a second time where it is linked, by 4 KiB pages: code executable,
  * constants read-only; and so are the first 2 MiB of the map, so that neither can be written there. Nothing
- * is both writable and executable. Tables come from a few frames at the image's end until memory is known,
+ * is both writable and executable. The map's tables are in the root twice: with no-execute at PHYS_BASE, without the right
+ * to write at CODE_BASE. So a frame whose entry is read-only and executable, machine code of a program's, can be executed
+ * there and written nowhere; its 2 MiB page has been split for that, into one of a stock of tables. Tables come from a few frames at the image's end until memory is known,
  * then from memory behind the image, and from frame_boot_take once frame.c has taken over. Roots made later
  * share all tables below the root, so a device window that needs a new entry of the root must be mapped
  * before the first environment is made.
@@ -19,6 +21,7 @@
 #define PTE_UNCACHED	0x018ULL	/* PCD, PWT */
 #define PTE_LARGE	0x080ULL
 #define LARGE_BYTES	0x200000ULL
+#define BREAKPOINT	0xcc		/* an instruction */
 #define MEMORY_LIMIT	(1ULL << 44)	/* what frame numbers can name */
 #define MAP_RECLAIMABLE	3		/* firmware tables, read by now */
 
@@ -27,6 +30,7 @@ extern uint64_t boot_pd[PT_ENTRIES], boot_pt[PT_ENTRIES], boot_pd_high[PT_ENTRIE
 
 static paddr_t pool_next, pool_end;	/* table frames at the image's end */
 static bool memory_known;
+static paddr_t split_next;		/* stock of tables: one for each 2 MiB of memory */
 
 static inline paddr_t image_pa(const void *va)
 {
@@ -278,6 +282,27 @@ static void find_gaps(void)
 	pci_start(gap, count);
 }
 
+/* A table for each 2 MiB page that may have to be split; and the map's second place. */
+static void code_map_start(void)
+{
+	paddr_t tables = 0;
+	unsigned i;
+
+	for (i = 0; i < boot.memory_count; i++)
+		tables += ((boot.memory[i].end - 1) >> 21) - (boot.memory[i].start >> 21) + 1;
+	split_next = memory_take(pool_end, PHYS_LIMIT, tables * EXO_PAGE_SIZE);
+	if (!split_next)
+		boot_fail("memory is too small for the kernel's page tables");
+	for (i = 0; i < MEMORY_LIMIT >> 39; i++) {
+		uint64_t *entry = &boot_pml4[PT_ENTRIES / 2 + i];
+
+		if (!(*entry & PTE_PRESENT))
+			continue;
+		boot_pml4[(CODE_BASE >> 39 & (PT_ENTRIES - 1)) + i] = *entry & ~PTE_WRITE;
+		*entry |= boot_nx;
+	}
+}
+
 /* All tables are read: the firmware's reclaimable memory, and what is left of the pool, are ordinary memory. */
 void memory_finish(void)
 {
@@ -285,8 +310,53 @@ void memory_finish(void)
 	add_type(MAP_RECLAIMABLE);
 	cut_others(true);
 	map_all();
+	code_map_start();
 	range_cut(boot.reserved, &boot.reserved_count, pool_next, pool_end);
 	pool_end = pool_next;
+}
+
+/* --- machine code of programs --------------------------------------------------------------------------------------- */
+
+/* The entry of one page of memory in the map, whose 2 MiB page is split if it is not yet. */
+static uint64_t *page_entry(paddr_t pa)
+{
+	uint64_t *table = phys_to_virt(boot_pml4[PT_ENTRIES / 2 + (pa >> 39)] & EXO_PTE_FRAME), *entry, old;
+	unsigned i;
+
+	table = phys_to_virt(table[(pa >> 30) % PT_ENTRIES] & EXO_PTE_FRAME);
+	entry = &table[(pa >> 21) % PT_ENTRIES];
+	old = *entry;
+	table = phys_to_virt(old & PTE_LARGE ? split_next : old & EXO_PTE_FRAME);
+	if (old & PTE_LARGE) {
+		for (i = 0; i < PT_ENTRIES; i++)
+			table[i] = (old & ~PTE_LARGE) + ((uint64_t)i << EXO_PAGE_SHIFT);
+		*entry = split_next | PTE_PRESENT | PTE_WRITE;
+		split_next += EXO_PAGE_SIZE;
+	} else if (old & boot_nx) {	/* the first one, split from the start */
+		for (i = 0; i < PT_ENTRIES; i++)
+			table[i] |= boot_nx;
+		*entry = old & ~boot_nx;
+	}
+	return &table[(pa >> EXO_PAGE_SHIFT) % PT_ENTRIES];
+}
+
+arch_code_fn *arch_code_open(exo_pfn_t first, size_t bytes)
+{
+	paddr_t pa = (paddr_t)first << EXO_PAGE_SHIFT, end = pa + bytes;
+	paddr_t last = (end + EXO_PAGE_SIZE - 1) & ~(paddr_t)(EXO_PAGE_SIZE - 1);
+
+	memset(phys_to_virt(end), BREAKPOINT, last - end);
+	for (; pa < last; pa += EXO_PAGE_SIZE)
+		write_once(*page_entry(pa), pa | PTE_PRESENT);
+	return (arch_code_fn *)(CODE_BASE + ((paddr_t)first << EXO_PAGE_SHIFT));
+}
+
+void arch_code_close(exo_pfn_t first, uint32_t frames)
+{
+	paddr_t pa = (paddr_t)first << EXO_PAGE_SHIFT;
+
+	for (; frames; frames--, pa += EXO_PAGE_SIZE)
+		write_once(*page_entry(pa), pa | PTE_PRESENT | PTE_WRITE | boot_nx);
 }
 
 void *arch_map_device(paddr_t pa, size_t bytes)

@@ -5,6 +5,7 @@
  * Address map (4 levels, 48 bits):
  *   0x0000000000000000 - 0x00007fffffffffff   the environment's
  *   0xffff800000000000 - 0xffffbfffffffffff   all memory and devices, by physical address (W, never X)
+ *   0xffffc00000000000 - 0xffffcfffffffffff   all memory again (never W; X only machine code of programs)
  *   0xffffffff80000000 - 0xffffffff800fffff   stacks of the other CPUs, each above a page that is not mapped
  *   0xffffffff80100000 -                      the kernel's image, linked here, loaded at 1 MiB
  */
@@ -16,6 +17,7 @@
 
 #define KERNEL_BASE	0xffffffff80000000
 #define PHYS_BASE	0xffff800000000000
+#define CODE_BASE	0xffffc00000000000
 #define PHYS_LIMIT	0x0000400000000000	/* physical addresses that the direct map has room for */
 
 #ifndef STACK_BYTES
@@ -64,10 +66,12 @@
 #define ENV_FS_BASE	24
 #define ENV_GS_BASE	32
 #define ENV_CALLER	40
+#define ENV_CALLS	112
+#define ENV_DIRECT	120
 
 /* struct env, struct exo_cpu_info, struct machine. */
-#define ENV_ID		120
-#define ENV_ROOT	160
+#define ENV_ID		136
+#define ENV_ROOT	176
 #define CPU_INFO_SWITCHES	16
 #define MACHINE_CPU_ID	0
 #define MACHINE_CPUS	(4 * EXO_CPUS_MAX)
@@ -156,6 +160,8 @@ _Static_assert(offsetof(struct arch_env, disp) == ENV_DISP, "disp");
 _Static_assert(offsetof(struct arch_env, entries) == ENV_ENTRIES, "entries");
 _Static_assert(offsetof(struct arch_env, exceptions) == ENV_EXCEPTIONS, "exceptions");
 _Static_assert(offsetof(struct arch_env, caller) == ENV_CALLER, "caller");
+_Static_assert(offsetof(struct arch_env, calls) == ENV_CALLS, "calls");
+_Static_assert(offsetof(struct arch_env, direct) == ENV_DIRECT, "direct");
 _Static_assert(offsetof(struct arch_env, fs_base) == ENV_FS_BASE, "fs_base");
 _Static_assert(offsetof(struct arch_env, gs_base) == ENV_GS_BASE, "gs_base");
 _Static_assert(offsetof(struct cpu_local, fpu_owner) == CPU_FPU_OWNER, "fpu_owner");
@@ -265,6 +271,8 @@ struct arch_frame *interrupt(struct arch_frame *frame);
 
 /* clock.c */
 void clock_start(void);
+/* An application drives the calendar from now on: the kernel does not look at it any more. */
+void clock_leave_calendar(void);
 
 /* console.c */
 void console_start(void);
