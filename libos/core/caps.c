@@ -72,6 +72,31 @@ uint32_t caps_slot(void)
 	return slot;
 }
 
+/* The first of a run of free slots; the last two stay, as above. */
+static uint32_t scan_run(uint32_t from, uint32_t count)
+{
+	uint32_t run = 0;
+
+	for (uint32_t slot = from; slot < table_frames * EXO_CAPS_PER_FRAME - 2; slot++) {
+		run = caps_at(slot)->type == EXO_TYPE_NONE ? run + 1 : 0;
+		if (run == count)
+			return slot + 1 - count;
+	}
+	return 0;
+}
+
+uint32_t caps_slots(uint32_t count)
+{
+	uint32_t first;
+
+	core_stack();
+	while (!(first = scan_run(next_slot, count)) && !(first = scan_run(1, count)))
+		if (!grow())
+			return 0;
+	next_slot = first + count;
+	return first;
+}
+
 int64_t caps_delete(exo_cap_t cap)
 {
 	int64_t error;
@@ -80,6 +105,16 @@ int64_t caps_delete(exo_cap_t cap)
 		error = exo_cap_delete(cap);
 	while (error == -EXO_EAGAIN);
 	return error;
+}
+
+int64_t caps_flow_make(uint64_t slot, exo_cap_t parent, exo_cap_t frames, uint64_t first, uint64_t offset)
+{
+	int64_t result;
+
+	do
+		result = exo_flow_make(slot, parent, frames, first, offset);
+	while (result == -EXO_EAGAIN);
+	return result;
 }
 
 int64_t caps_derive(exo_cap_t source, uint64_t rights, uint64_t first, uint64_t count)

@@ -7,7 +7,7 @@
  * message. While both sides run (on two CPUs, or by turns) nothing enters the kernel. A side that waits spins
  * a little if the other is on another CPU, then *arms*: it stores a number in its own word, looks again, and
  * sleeps; the other side publishes with a store that is also a fence, looks at that word, and calls exo_wake
- * once for each number. Each word has one writer.
+ * (or exo_kick) once for each number. Each word has one writer.
  *
  * The memory (all words little-endian; a LINE is 64 bytes):
  *
@@ -81,6 +81,10 @@ struct channel {
 	uint64_t wakes, sleeps;	/* kernel entries so far */
 	struct channel *next;
 	struct thread *sender, *receiver;
+	/* By kick (channel_connect_kick): */
+	exo_cap_t frames;	/* 0: by `wake` */
+	uint32_t first;
+	int watch_in[2], watch_out[2];	/* words: the peer's index, and whether it has left */
 };
 
 /* --- channel.c: no kernel, no threads ------------------------------------------------------------------- */
@@ -137,6 +141,12 @@ void channel_mark_closed(struct channel *channel);
 
 /* Who the peer is: a capability to wake it by, and its environment id (0 where that is not known). */
 void channel_connect(struct channel *channel, exo_cap_t wake, exo_env_id_t peer);
+/*
+ * Without a capability for the peer: it is told by a kick of the frame that holds the word it waits for, and so are we
+ * (watch.h; the threads of this program then sleep on a predicate). The channel's memory, which begins a page, begins in
+ * frame `first` of `frames`, with READ and WRITE. 0; -EFULL: there are too many frames to watch: use channel_connect.
+ */
+int channel_connect_kick(struct channel *channel, exo_cap_t frames, uint32_t first, exo_env_id_t peer);
 /*
  * Send / receive, waiting for room / a message until the deadline; other threads run meanwhile. 0 or an error
  * as above, -ETIME: the deadline has passed; -EDEAD also when the peer's environment has ended. One thread

@@ -9,9 +9,11 @@
 #include "libos/core/channel.h"
 #include "libos/core/spawn.h"
 #include "libos/core/thread.h"
+#include "libos/core/watch.h"
 
 #define SPINS		400	/* looks before arming, if the peer is on another CPU */
 #define LOOK_NS		(CORE_SECOND / 10)	/* how often a sleeping side looks whether its peer lives */
+#define CLOSED_BIT	(1ULL << 63)	/* of CHANNEL_CLOSED, and of no number */
 
 static struct channel *waiting;
 
@@ -56,6 +58,92 @@ void channel_connect(struct channel *channel, exo_cap_t wake, exo_env_id_t peer)
 	channel->peer = peer;
 	has_ended(channel);		/* maps the table now, where there is a stack for it */
 }
+
+/* --- by kick -------------------------------------------------------------------------------------------- */
+
+/* Byte of the channel's memory; it begins a line before the first ring. */
+static uint64_t offset(const struct channel *channel, const void *word)
+{
+	const uint32_t *first = channel->out.tail < channel->in.tail ? channel->out.tail : channel->in.tail;
+
+	return (uint64_t)((const char *)word - (const char *)first) + CHANNEL_LINE;
+}
+
+static uint32_t frame_of(const struct channel *channel, const void *word)
+{
+	return channel->first + (uint32_t)(offset(channel, word) / EXO_PAGE_SIZE);
+}
+
+/* An index of the peer's, and its armed word. */
+static int watch_pair(const struct channel *channel, int watch[2], const uint32_t *index, const uint64_t *left)
+{
+	watch[0] = watch_add(channel->frames, frame_of(channel, index), offset(channel, index) % EXO_PAGE_SIZE,
+			     sizeof(*index), PREDICATE_DIFFERS);
+	if (watch[0] < 0)
+		return watch[0];
+	watch[1] = watch_add(channel->frames, frame_of(channel, left), offset(channel, left) % EXO_PAGE_SIZE,
+			     sizeof(*left), PREDICATE_DIFFERS);
+	if (watch[1] < 0)
+		watch_remove(watch[0]);
+	return watch[1] < 0 ? watch[1] : 0;
+}
+
+static void unwatch(const int watch[2])
+{
+	watch_remove(watch[0]);
+	watch_remove(watch[1]);
+}
+
+int channel_connect_kick(struct channel *channel, exo_cap_t frames, uint32_t first, exo_env_id_t peer)
+{
+	int error;
+
+	channel->frames = frames;
+	channel->first = first;
+	error = watch_pair(channel, channel->watch_in, channel->in.tail, channel->in.producer_armed);
+	if (!error) {
+		error = watch_pair(channel, channel->watch_out, channel->out.head, channel->out.consumer_armed);
+		if (error)
+			unwatch(channel->watch_in);
+	}
+	if (error)
+		channel->frames = EXO_CAP_NONE;
+	else
+		channel_connect(channel, EXO_CAP_NONE, peer);
+	return error;
+}
+
+/* Wake, from now on, if the index of the peer's is not as last seen, or it has left. */
+static void watch(const struct channel *channel, bool sending)
+{
+	const int *words = sending ? channel->watch_out : channel->watch_in;
+
+	if (!channel->frames)
+		return;
+	watch_arm(words[0], 0xffffffff, sending ? channel->out.seen : channel->in.seen);
+	watch_arm(words[1], CLOSED_BIT, 0);
+}
+
+static void watch_no_more(const struct channel *channel, bool sending)
+{
+	const int *words = sending ? channel->watch_out : channel->watch_in;
+
+	if (!channel->frames)
+		return;
+	watch_off(words[0]);
+	watch_off(words[1]);
+}
+
+/* The peer may wait for this word of ours. */
+static void tell(const struct channel *channel, const void *word)
+{
+	if (channel->frames)
+		exo_kick(channel->frames, frame_of(channel, word));
+	else if (channel->wake)
+		exo_wake(channel->wake);
+}
+
+/* --- waiting -------------------------------------------------------------------------------------------- */
 
 static bool on_another_cpu(const struct channel *channel)
 {
@@ -104,7 +192,9 @@ static int wait(struct channel *channel, bool sending, exo_time_t deadline)
 			enlist(channel);
 		*who = thread_current;
 		channel->sleeps++;
+		watch(channel, sending);
 		in_time = thread_wait(NULL, deadline);
+		watch_no_more(channel, sending);
 		*who = NULL;
 		delist(channel);
 		arm(channel, true);
@@ -113,14 +203,13 @@ static int wait(struct channel *channel, bool sending, exo_time_t deadline)
 	return ready(channel, sending) ? 0 : in_time ? -EXO_EDEAD : -EXO_ETIME;
 }
 
-/* A wakeup that the ring says is wanted. */
-static int finish(struct channel *channel, int result)
+/* A wakeup that the ring says is wanted, for this index of ours. */
+static int finish(struct channel *channel, int result, const uint32_t *index)
 {
 	if (result <= 0)
 		return result;
 	channel->wakes++;
-	if (channel->wake)
-		exo_wake(channel->wake);
+	tell(channel, index);
 	return 0;
 }
 
@@ -132,7 +221,7 @@ int channel_send(struct channel *channel, const struct channel_message *message,
 	core_stack();
 	while ((result = channel_try_send(channel, message, bulk)) == -EXO_EFULL && !error)
 		error = wait(channel, true, deadline);
-	return result == -EXO_EFULL ? error : finish(channel, result);
+	return result == -EXO_EFULL ? error : finish(channel, result, channel->out.tail);
 }
 
 int channel_receive(struct channel *channel, struct channel_message *message, void *buffer, size_t size,
@@ -143,12 +232,17 @@ int channel_receive(struct channel *channel, struct channel_message *message, vo
 	core_stack();
 	while ((result = channel_try_receive(channel, message, buffer, size)) == -EXO_EAGAIN && !error)
 		error = wait(channel, false, deadline);
-	return result == -EXO_EAGAIN ? error : finish(channel, result);
+	return result == -EXO_EAGAIN ? error : finish(channel, result, channel->in.head);
 }
 
 void channel_close(struct channel *channel)
 {
 	channel_mark_closed(channel);
-	if (channel->wake)
-		exo_wake(channel->wake);
+	tell(channel, channel->in.consumer_armed);
+	if (!channel->frames)
+		return;
+	tell(channel, channel->out.producer_armed);
+	unwatch(channel->watch_in);
+	unwatch(channel->watch_out);
+	channel->frames = EXO_CAP_NONE;
 }

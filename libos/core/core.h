@@ -124,6 +124,11 @@ void core_on_slice_end(exo_cap_t (*hook)(exo_time_t until, struct exo_regs *regs
  * will.
  */
 void core_sleep(exo_time_t until, uint64_t events);
+/*
+ * The same until a program of EXO_USE_WAKE says so (predicate.h), of which one environment sleeps at a time. Events
+ * are then its to judge. 0, or an error of exo_sleep.
+ */
+int64_t core_sleep_on(exo_time_t until, uint64_t events, exo_cap_t code);
 /* Give the rest of the slice to another environment (EXO_CAP_NONE: to whoever is next). */
 void core_yield(exo_cap_t env);
 /*
@@ -158,6 +163,19 @@ size_t core_vformat(char *buffer, size_t size, const char *format, va_list argum
 /* One line, of EXO_CONSOLE_MAX bytes at most, in one console write: lines of several programs do not mix. */
 void core_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* --- input.c -------------------------------------------------------------------------------------------- */
+
+#define CORE_INPUT_END	(-1000)
+
+/*
+ * Bytes of the console's input that core_read can take now; 0: none yet, EXO_EVENT_CONSOLE will come;
+ * CORE_INPUT_END: no more will come; or an error of exo_console_read: there is no capability that allows it, or
+ * another program reads (EXO_EBUSY). The first call makes this program the reader.
+ */
+int64_t core_input(void);
+/* Take at most so many of those; returns how many. */
+size_t core_read(char *bytes, size_t most);
+
 /* --- clock.c -------------------------------------------------------------------------------------------- */
 
 #define CORE_SECOND	1000000000ULL	/* exo_time_t of one second */
@@ -179,12 +197,16 @@ void core_random(void *buffer, size_t bytes);
  * used.
  */
 uint32_t caps_slot(void);
+/* The first of `count` free ones in a row; 0: there are none. */
+uint32_t caps_slots(uint32_t count);
 /* What a slot holds, as the kernel's table shows it; NULL if there is no such slot. */
 const struct exo_cap *caps_at(uint32_t slot);
 /* The handle of what a slot holds now. */
 exo_cap_t caps_handle(uint32_t slot);
 /* Delete to the end (the kernel may ask to be called again). 0 or an error. */
 int64_t caps_delete(exo_cap_t cap);
+/* exo_flow_make, again and again while the kernel makes a new program for it. */
+int64_t caps_flow_make(uint64_t slot, exo_cap_t parent, exo_cap_t frames, uint64_t first, uint64_t offset);
 /* Derive into the own table; returns the handle or an error. Count 0: all from first on. */
 int64_t caps_derive(exo_cap_t source, uint64_t rights, uint64_t first, uint64_t count);
 

@@ -147,6 +147,36 @@ int64_t rpc_ask(struct rpc_client *client, uint32_t number, uint64_t word[RPC_WO
 	return (int64_t)words[0];
 }
 
+int64_t rpc_pass(struct rpc_client *client, const struct rpc_slots *slots, uint32_t number,
+		 uint64_t word[RPC_WORDS])
+{
+	volatile struct exo_disp *disp = core_disp;
+	struct rpc_slots before = { disp->offer_first, disp->offer_count, disp->window_first,
+		disp->window_count };
+	struct channel *channel = client->channel;
+
+	core_stack();
+	disp->offer_first = slots->offer;
+	disp->offer_count = slots->offers;
+	disp->window_first = slots->window;
+	disp->window_count = slots->windows;
+	client->channel = NULL;
+	int64_t result = rpc_ask(client, number, word, NULL, 0, NULL, NULL);
+	client->channel = channel;
+	disp->offer_first = before.offer;
+	disp->offer_count = before.offers;
+	disp->window_first = before.window;
+	disp->window_count = before.windows;
+	return result;
+}
+
+exo_cap_t rpc_given(const struct rpc_slots *slots, uint32_t index)
+{
+	const struct exo_cap *cap = index < slots->windows ? caps_at(slots->window + index) : NULL;
+
+	return cap && cap->type != EXO_TYPE_NONE ? caps_handle(slots->window + index) : EXO_CAP_NONE;
+}
+
 int64_t rpc_tell(struct rpc_client *client, uint32_t number, const uint64_t word[RPC_WORDS])
 {
 	core_stack();
@@ -156,6 +186,26 @@ int64_t rpc_tell(struct rpc_client *client, uint32_t number, const uint64_t word
 /* --- the server ----------------------------------------------------------------------------------------- */
 
 static struct rpc_server *serving;
+static uint32_t level;			/* handlers that run one on top of the other */
+
+/* A handler begins: whoever comes in on top of it finds another stack, if there is one. / It has ended. */
+static void level_enter(const struct rpc_server *server)
+{
+	if (!server->stacks)
+		return;
+	level++;
+	core_disp->call_sp -= RPC_STACK;
+	core_disp->reenter = level < server->levels;
+}
+
+static void level_leave(const struct rpc_server *server)
+{
+	if (!server->stacks)
+		return;
+	level--;
+	core_disp->call_sp += RPC_STACK;
+	core_disp->reenter = 1;
+}
 
 static bool has_ended(exo_env_id_t id)
 {
@@ -232,6 +282,28 @@ static int64_t serve(struct rpc_server *server, struct rpc_request *request)
 	return result;
 }
 
+/* The request's bytes, where the session's kind says; none for one on top of another of the same session. */
+static int64_t serve_bytes(struct rpc_server *server, struct rpc_request *request)
+{
+	struct rpc_session *session = request->session;
+	char *buffer = session->inside ? NULL : session->buffer;
+	bool copied = !session->trusted && buffer;
+
+	request->data = session->trusted || !buffer ? buffer : session->copy;
+	if (!buffer && request->bytes)
+		request->bytes = ~0u;		/* there is nothing that they could lie in */
+	if (copied && request->bytes <= session->bytes)
+		memcpy(session->copy, buffer, request->bytes);
+	session->inside++;
+	int64_t result = serve(server, request);
+	session->inside--;
+	if (!buffer)
+		request->bytes = 0;
+	if (copied && request->bytes)
+		memcpy(buffer, session->copy, request->bytes);
+	return result;
+}
+
 /* [upcall] */
 static void called(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
 		   bool wanted)
@@ -241,22 +313,14 @@ static void called(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1
 		.bytes = (uint32_t)(w0 >> 32), .wanted = wanted };
 	int64_t result = -EXO_ERIGHTS;
 
+	level_enter(serving);
 	if (session) {
-		bool copied = !session->trusted && session->buffer;
-		request.data = session->trusted ? session->buffer : session->copy;
-		if (!session->buffer && request.bytes)
-			request.bytes = ~0u;		/* there is nothing that they could lie in */
-		if (copied && request.bytes <= session->bytes)
-			memcpy(session->copy, session->buffer, request.bytes);
-		result = serve(serving, &request);
-		if (!session->buffer)
-			request.bytes = 0;
-		if (copied && request.bytes)
-			memcpy(session->buffer, session->copy, request.bytes);
+		result = serve_bytes(serving, &request);
 	} else {
 		serving->turned_away++;
 		request.bytes = 0;
 	}
+	level_leave(serving);
 	if (!wanted)
 		return;
 	exo_reply((uint64_t)ANSWER | request.bytes, (uint64_t)result, request.word[0], request.word[1],
@@ -269,6 +333,10 @@ void rpc_serve(struct rpc_server *server)
 {
 	info_env(0);			/* maps the table now, where there is a stack for it */
 	serving = server;
+	if (server->stacks) {
+		core_disp->call_sp = (uint64_t)server->stacks + (uint64_t)server->levels * RPC_STACK - 8;
+		core_disp->reenter = 1;
+	}
 	core_call_handler = called;
 }
 
@@ -278,7 +346,9 @@ static int64_t serve_off(struct rpc_server *server, struct rpc_request *request)
 	volatile uint32_t *off = &core_disp->off;
 
 	*off = EXO_OFF_YES;
+	request->session->inside++;
 	int64_t result = serve(server, request);
+	request->session->inside--;
 	*off = EXO_OFF_NO;
 	return result;
 }

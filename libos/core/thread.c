@@ -34,6 +34,7 @@ void thread_swap(uint64_t *save_sp, uint64_t sp, uint64_t fs_base);
 void thread_begin(void);
 
 struct thread *thread_current;
+void (*thread_idle)(exo_time_t until, uint64_t events) = core_sleep;
 static struct thread first_thread;
 static const struct sched *policy = &sched_rr;
 static struct thread_poller *pollers;
@@ -196,7 +197,7 @@ static void switch_away(void)
 		exo_time_t until = poll();
 		if ((next = pick()))
 			break;
-		core_sleep(until, events);
+		thread_idle(until, events);
 	}
 	if (next == self)
 		return;

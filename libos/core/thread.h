@@ -71,6 +71,12 @@ struct thread_poller {
 };
 void thread_add_poller(struct thread_poller *poller);
 
+/*
+ * How the environment sleeps when no thread can run: core_sleep, or what a block has put in its place (watch.h). It
+ * returns early at will.
+ */
+extern void (*thread_idle)(exo_time_t until, uint64_t events);
+
 extern struct thread *thread_current;
 
 /* Start a thread; NULL when there is no memory or slot. It runs at the caller's next switch. */

@@ -161,8 +161,8 @@ core_call_entry:
 	.size	core_call_entry, . - core_call_entry
 
 /*
- * void core_sleep(until, events), void core_yield(env), void core_lend(env, until), int64_t core_send(entry,
- * w0, w1, w2, w3): calls that come back as a RUN upcall (then the result is 0), or at once with an error;
+ * void core_sleep(until, events), int64_t core_sleep_on(until, events, code), void core_yield(env), void
+ * core_lend(env, until), int64_t core_send(entry, w0, w1, w2, w3): calls that come back as a RUN upcall (then the result is 0), or at once with an error;
  * what is kept over them lies on the stack.
  */
 	.globl	core_send
@@ -176,6 +176,10 @@ core_send:
 	.globl	core_sleep
 	.type	core_sleep, @function
 core_sleep:
+	xorl	%edx, %edx
+	.globl	core_sleep_on
+	.type	core_sleep_on, @function
+core_sleep_on:
 	movl	$EXO_CALL_sleep, %eax
 	jmp	1f
 	.size	core_sleep, . - core_sleep

@@ -19,6 +19,7 @@
 #define CLAIM_NAME_ALL		"net0"		/* as EXO_NAME_NET */
 #define CLAIM_NAME_ARP		"arp"
 #define CLAIM_NAME_FRAGMENTS	"fragments"
+#define CLAIM_NAME_ONE		"claim"		/* and a number, from 0 on: as configured */
 
 /* Everything; may send what carries this hardware address as its source. */
 void claim_all(struct exo_claim *claim, const uint8_t mac[6]);

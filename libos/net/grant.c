@@ -25,7 +25,7 @@ static int64_t make(struct claim_set *set, exo_cap_t parent, const struct exo_cl
 	if (result < 0)
 		return result;
 	memcpy(core_arg(0), claim, sizeof(*claim));
-	result = exo_flow_make(slot, parent, frame.cap, frame.first, 0);
+	result = caps_flow_make(slot, parent, frame.cap, frame.first, 0);
 	if (result < 0)
 		return result;
 	set->flow[set->count].cap = (exo_cap_t)result;
@@ -53,7 +53,6 @@ int64_t claim_make_holder(struct claim_set *set, exo_cap_t root, bool shared, st
 	struct exo_claim claim;
 	int64_t result;
 
-	set->count = 0;
 	if (!mac)
 		return -EXO_ESTATE;
 	claim_all(&claim, mac);
@@ -72,7 +71,6 @@ int64_t claim_make_ports(struct claim_set *set, const struct claim_set *holder, 
 	struct exo_claim claim;
 	int64_t result;
 
-	set->count = 0;
 	if (!mac || !holder->count)
 		return -EXO_ESTATE;
 	result = make_shared(set, holder->flow[0].cap, mac, bag);
@@ -83,6 +81,20 @@ int64_t claim_make_ports(struct claim_set *set, const struct claim_set *holder, 
 	if (result < 0)
 		claim_drop(set);
 	return result;
+}
+
+int64_t claim_make_one(struct claim_set *set, exo_cap_t parent, struct exo_claim *claim, struct frame_bag *bag)
+{
+	unsigned number = 0;
+	char *at = claim->label + sizeof(CLAIM_NAME_ONE) - 1;
+
+	for (unsigned i = 0; i < set->count; i++)
+		number += !strncmp(set->flow[i].name, CLAIM_NAME_ONE, sizeof(CLAIM_NAME_ONE) - 1);
+	memcpy(claim->label, CLAIM_NAME_ONE, sizeof(CLAIM_NAME_ONE) - 1);
+	if (number > 9)
+		*at++ = (char)('0' + number / 10);
+	*at = (char)('0' + number % 10);
+	return make(set, parent, claim, bag);
 }
 
 void claim_drop(struct claim_set *set)

@@ -10,7 +10,7 @@
 #include "libos/core/frame.h"
 #include "libos/net/netinfo.h"
 
-#define CLAIM_SET_MAX	16
+#define CLAIM_SET_MAX	32
 
 struct claim_set {
 	unsigned count;
@@ -30,6 +30,8 @@ int64_t claim_make_holder(struct claim_set *set, exo_cap_t root, bool shared, st
 /* The flows of a program that has ports [first, first + count) of it. */
 int64_t claim_make_ports(struct claim_set *set, const struct claim_set *holder, const struct netinfo_port *ports,
     unsigned count, struct frame_bag *bag);
+/* One more, of the claim's own terms, below any flow: its name is "claim0", and so on. */
+int64_t claim_make_one(struct claim_set *set, exo_cap_t parent, struct exo_claim *claim, struct frame_bag *bag);
 /* Delete the capabilities: flows that nobody else names go. */
 void claim_drop(struct claim_set *set);
 

@@ -4,12 +4,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <sys/ioctl.h>
-#include "libos/core/core.h"
+#include "libos/core/thread.h"
 #include "libos/uni/fd.h"
 
 #define CONSOLE_FDS	3
@@ -18,9 +19,10 @@
 static ssize_t console_read(struct fd *fd, void *buffer, size_t bytes);
 static ssize_t console_write(struct fd *fd, const void *buffer, size_t bytes);
 static int console_stat(struct fd *fd, struct stat *st);
+static short console_poll(struct fd *fd, short events);
 
 static const struct fd_ops console_ops = {
-	.read = console_read, .write = console_write, .stat = console_stat,
+	.read = console_read, .write = console_write, .stat = console_stat, .poll = console_poll,
 };
 static struct fd console[CONSOLE_FDS] = {
 	{ .ops = &console_ops, .flags = O_RDONLY, .users = 1 },
@@ -33,11 +35,61 @@ static int table_size = CONSOLE_FDS;
 
 /* --- console -------------------------------------------------------------------------------------------- */
 
-/* Nothing can be typed yet: the end of input. */
+static struct thread_queue readers;
+static bool watched;
+
+/* Events have come: is there input that somebody waits for? */
+static exo_time_t console_watch(void *arg)
+{
+	(void)arg;
+	if (watched && core_input() != 0) {
+		watched = false;
+		thread_wake_all(&readers);
+		fd_wake();
+	}
+	return EXO_NEVER;
+}
+
+/* As core_input, and without any somebody will be woken when there is. */
+static int64_t console_input(void)
+{
+	static struct thread_poller poller;
+	int64_t state = core_input();
+
+	if (state == 0) {
+		if (!poller.poll) {
+			poller.poll = console_watch;
+			thread_add_poller(&poller);
+		}
+		watched = true;
+	}
+	return state;
+}
+
+/* A program that may not read finds the end, as if nobody typed. */
 static ssize_t console_read(struct fd *fd, void *buffer, size_t bytes)
 {
-	(void)fd, (void)buffer, (void)bytes;
-	return 0;
+	int64_t state;
+
+	while ((state = console_input()) == 0) {
+		if (fd->flags & O_NONBLOCK) {
+			errno = EAGAIN;
+			return -1;
+		}
+		thread_wait(&readers, EXO_NEVER);
+	}
+	if (state == -EXO_EBUSY) {
+		errno = EBUSY;
+		return -1;
+	}
+	return state < 0 ? 0 : (ssize_t)core_read(buffer, bytes);
+}
+
+static short console_poll(struct fd *fd, short events)
+{
+	if ((fd->flags & O_ACCMODE) == O_WRONLY)
+		return POLLOUT;
+	return (events & POLLIN) && console_input() != 0 ? POLLIN | POLLOUT : POLLOUT;
 }
 
 static ssize_t console_write(struct fd *fd, const void *buffer, size_t bytes)
