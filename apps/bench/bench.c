@@ -4,6 +4,7 @@
  */
 #include <string.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -80,17 +81,24 @@ int main(int argc, char **argv)
 		bench_peer();
 	if (argc == 2 && !strcmp(argv[1], "sleeper"))
 		bench_sleeper();
+	if (argc == 2 && !strcmp(argv[1], "watcher"))
+		bench_watcher();
+	if (argc == 3 && !strcmp(argv[1], "spin"))
+		bench_spin((unsigned)atoi(argv[2]));
 	if (argc == 2 && !strcmp(argv[1], "udp"))
 		return receive();
 	if (argc == 2 && !strcmp(argv[1], "first-line"))
 		return first_line();
 	if (argc != 1) {
-		core_print("usage: bench [first-line | udp]\n");
+		core_print("usage: bench [first-line | udp | spin N]\n");
 		return 2;
 	}
 	bench_memory();
 	bench_switch();
 	bench_caps();
+	bench_kick();
+	bench_code();
+	bench_cow();
 	bench_spawn();
 	return 0;
 }

@@ -52,12 +52,21 @@ void bench_memory(void);
 /* switch.c: between threads and environments; bench_peer is the other environment's program. */
 void bench_switch(void);
 _Noreturn void bench_peer(void);
+/* cow.c: copy-on-write regions. */
+void bench_cow(void);
 /* spawn.c: environments, and calls among many of them. */
 void bench_spawn(void);
+/* So many environments that run all the time; does not return. */
+_Noreturn void bench_spin(unsigned count);
 /* This program again, as another environment with the argument `role`, started and run once. */
 void bench_again(struct spawn *spawn, const char *role);
 /* caps.c: capabilities, entries, slices, accounts, wakeups; bench_sleeper is the other environment's program. */
 void bench_caps(void);
 _Noreturn void bench_sleeper(void);
+/* code.c: checking and compiling the largest programs. */
+void bench_code(void);
+/* kick.c: kicks, sleeping on a program; bench_watcher is the other environment's. */
+void bench_kick(void);
+_Noreturn void bench_watcher(void);
 
 #endif

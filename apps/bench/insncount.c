@@ -2,13 +2,14 @@
 /*
  * Emulator plugin: counts executed guest instructions into a file that the measuring program maps.
  *
- *   -plugin insncount.so,counts=PATH[,longest=on]
+ *   -plugin insncount.so,counts=PATH[,longest=on][,at=ADDRESS][,within=START-END]...
  *
  * PATH holds struct counts: 64-bit words in the host's order. A translated block adds its length when it is
  * entered; blocks at addresses of the upper half are the kernel's. An idle (halted) guest executes nothing and counts
  * nothing, so a figure with a device in it does not depend on how long the host took. With longest=on each block also
  * calls back, and `longest` is the longest run of kernel instructions between two of user mode: a HLT, and everything
- * before the first user instruction (boot), are left out. One virtual CPU is assumed for `longest`.
+ * before the first user instruction (boot), are left out. One virtual CPU is assumed for `longest`. With addresses (in
+ * hexadecimal) `within` counts the instructions at [START, END) apart, and `times` how often the one at ADDRESS is entered.
  *
  * The packaged emulator has plugins but ships no header for them, so the few declarations that are used stand here
  * (interface version 1, as documented in QEMU's "TCG Plugins" page).
@@ -50,7 +51,16 @@ struct counts {
 	uint64_t kernel;	/* of them at addresses of the upper half */
 	uint64_t longest;	/* longest stay in the kernel so far */
 	uint64_t entries;	/* stays in the kernel: from user mode, or from HLT */
+	uint64_t within, times;
 };
+
+#define RANGES_MAX	8
+
+static struct {
+	uint64_t start, end;
+} range[RANGES_MAX];
+static unsigned ranges;
+static uint64_t entered;
 
 static struct counts *counts;
 static bool measure_longest;
@@ -100,6 +110,11 @@ static void block_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 	qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->all, length);
 	if (kernel)
 		qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->kernel, length);
+	if (ranges && qemu_plugin_tb_vaddr(block) == entered)
+		qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->times, 1);
+	for (unsigned i = 0; i < ranges; i++)
+		if (qemu_plugin_tb_vaddr(block) >= range[i].start && qemu_plugin_tb_vaddr(block) < range[i].end)
+			qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->within, length);
 	if (measure_longest) {
 		if (block_halts(block))
 			datum |= BLOCK_HALTS;
@@ -118,8 +133,14 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *mach
 			path = argv[i] + 7;
 		} else if (!strcmp(argv[i], "longest=on")) {
 			measure_longest = true;
+		} else if (!strncmp(argv[i], "at=", 3)) {
+			entered = strtoull(argv[i] + 3, NULL, 16);
+		} else if (ranges < RANGES_MAX &&
+		    sscanf(argv[i], "within=%" SCNx64 "-%" SCNx64, &range[ranges].start, &range[ranges].end) == 2) {
+			ranges++;
 		} else {
-			fprintf(stderr, "insncount: %s: unknown argument; known are counts=PATH and longest=on\n", argv[i]);
+			fprintf(stderr, "insncount: %s: unknown argument; known are counts=PATH, longest=on, at=ADDRESS and "
+			    "within=START-END\n", argv[i]);
 			return -1;
 		}
 	}

@@ -10,6 +10,7 @@ spread. --accept copies the figures to doc/performance/bench.tsv, the ones that 
 """
 
 import argparse
+import contextlib
 import mmap
 import os
 import re
@@ -27,7 +28,10 @@ BUILD = os.environ.get("EXO_BUILD") or os.getcwd()
 os.environ.update(EXO_SOURCE=SOURCE, EXO_BUILD=BUILD)
 sys.path.insert(0, os.path.join(SOURCE, "test", "lib"))
 
-import tiny                     # noqa: E402  (needs the path above)
+import peer                     # noqa: E402  (needs the path above)
+import tiny                     # noqa: E402
+import wire                     # noqa: E402
+import wire                     # noqa: E402
 from guest import Guest, exo    # noqa: E402
 
 ACCEPTED = os.path.join(SOURCE, "doc", "performance", "bench.tsv")
@@ -42,11 +46,13 @@ PAIR_AIM = 0.9
 REPLY_BYTES = 100
 UDP_BYTES = 22          # 64 bytes with the headers
 UDP_BURST = 16          # the guest answers every sixteenth packet
+FILTER_FRAMES = 400
+CODE_RANGE = (0xffffc00000000000, 0xffffc80000000000)   # where machine code of programs is executed: CODE_BASE in port.h
 AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh": 1000, "page_fault_pool": 350,
         "map_100": 5000, "map_100_run": 2500, "prot1": 250, "unprot1": 250, "prot100": 3000, "unprot100": 3000,
         "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250,
         "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
-        "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 98304}
+        "filter_10": 150, "bpf_verify_per_insn": 2000, "filter_reject": 100, "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 98304}
 
 EVENTS = {"switches": "space switches", "invalidations": "TLB invalidations", "calls": "calls"}
 
@@ -54,15 +60,20 @@ EVENTS = {"switches": "space switches", "invalidations": "TLB invalidations", "c
 class Counter:
     """The plugin's counts of one running machine."""
 
-    def __init__(self, folder, longest=False):
+    def __init__(self, folder, longest=False, more=""):
         self.path = os.path.join(folder, "counts")
         self.options = ["--qemu-arg=-plugin",
-                        "--qemu-arg=%s,counts=%s%s" % (PLUGIN, self.path, ",longest=on" if longest else "")]
+                        "--qemu-arg=%s,counts=%s%s%s" % (PLUGIN, self.path, ",longest=on" if longest else "", more)]
 
     def read(self):
         """(all, kernel, longest, entries); the last two only with longest"""
         with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 32, access=mmap.ACCESS_READ) as counts:
             return struct.unpack("4Q", counts[:32])
+
+    def read_within(self):
+        """(instructions within the addresses given, times that the one address was entered)"""
+        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 48, access=mmap.ACCESS_READ) as counts:
+            return struct.unpack("2Q", counts[32:48])
 
 
 class Figures:
@@ -303,6 +314,162 @@ def packets(figures, operations):
                 measure(figures, "rx_packet", counter, send, operations, kernel=False)
 
 
+def kernel_symbols(*names):
+    """[start, end) of functions of the kernel's."""
+    listing = subprocess.run([os.environ.get("TARGET_NM", "nm"), "-S", os.path.join(BUILD, "exo", "exo.elf")], check=True,
+                             stdout=subprocess.PIPE).stdout.decode()
+    sizes = {name: (int(at, 16), int(at, 16) + int(size, 16))
+             for at, size, name in re.findall(r"^(\w+) (\w+) [tT] (\w+)$", listing, re.M)}
+    return [sizes[name] for name in names if name in sizes]
+
+
+def filter_run(claims, functions, frames):
+    """Instructions in these functions and in compiled programs for each packet, with so many claims in force."""
+    find = kernel_symbols("flow_find")[0]
+    more = ",at=%x,within=%x-%x" % (find[0], CODE_RANGE[0], CODE_RANGE[1])
+    more += "".join(",within=%x-%x" % place for place in kernel_symbols(*functions))
+    with tempfile.TemporaryDirectory() as folder:
+        counter = Counter(folder, more=more)
+        module = os.path.join(folder, "module")
+        with open(os.path.join(BUILD, "test", "guest", "filters.uni"), "rb") as program, open(module, "wb") as file:
+            file.write(program.read() + b"\npackets=1 claims=%d\n" % claims)
+        cable = wire.Wire()
+        with Guest("--boot", "direct", "-m", "64M", "--net", cable.option, *counter.options, "--module", module, name="filters",
+                   timeout=120, pcap=False) as guest:
+            guest.wait_line("^filters ready")
+            send(cable, frames[:1] * 64)        # translated code settles
+            before = counter.read_within()
+            send(cable, frames)
+            after = counter.read_within()
+        cable.close()
+    if after[1] - before[1] != len(frames):
+        print("filter: %d of %d frames arrived" % (after[1] - before[1], len(frames)), file=sys.stderr)
+    return (after[0] - before[0]) / (after[1] - before[1])
+
+
+def send(cable, frames):
+    for i, frame in enumerate(frames):
+        cable.send_plain(frame)
+        if i % 8 == 7:
+            time.sleep(0.01)
+    time.sleep(0.3)
+
+
+def connection(number, port=80):
+    """A frame of the connection that test/guest/filters.c makes as number so and so."""
+    source, here = "10.1.%d.%d" % divmod(number, 256), "10.0.2.15"
+    return wire.ether("52:54:00:12:34:56", "52:55:0a:00:02:02", 0x0800, wire.ipv4(
+        source, here, 6, wire.tcp(source, here, 1024 + number * 7, port, 1, 1, 0x10)))
+
+
+def filters(figures):
+    """Finding a packet's owner among TCP connections' claims: flow_find() and the program that it runs."""
+    for claims in (1, 10, 100, 1000):
+        frames = [connection(i * 37 % claims) for i in range(FILTER_FRAMES)]
+        figures.add("filter_%d" % claims, round(filter_run(claims, ["flow_find"], frames), 1))
+    floods = {"filter_reject": [wire.ether("52:54:00:12:34:56", "52:55:0a:00:02:02", 0x0800, wire.ipv4(
+                  "10.9.%d.1" % (i % 256), "10.0.2.15", 17, wire.udp("10.9.%d.1" % (i % 256), "10.0.2.15", 1024 + i, 80, b"flood")))
+                                for i in range(FILTER_FRAMES)],
+              "filter_reject_port": [connection(i % 10, 81 + i) for i in range(FILTER_FRAMES)]}
+    for name, frames in floods.items():
+        figures.add(name, round(filter_run(10, ["flow_find", "flow_receive", "receive_for", "deliver"], frames), 1),
+                    note="all from the driver on, of packets that none of 10 claims takes; " +
+                    ("UDP" if name == "filter_reject" else "they differ in the port only"))
+    done = exo("run", "--boot", "direct", "--icount", "-m", "64M", "--net", "user", "--timeout", "120", "--module",
+               os.path.join(BUILD, "test", "guest", "filters.uni"), timeout=200)
+    add_lines(figures, done.stdout)
+
+
+ECHO_PING = """\
+[program echo]
+args = icmp %s
+net = own
+%s"""
+ECHO_UDP = """\
+[program address]
+net = own
+[program echo]
+args = udp %s
+net = share
+port = udp/7
+%s"""
+ECHO_SPINNERS = """\
+[program bench]
+args = spin 63
+"""
+
+
+def echo_figure(figures, name, counter, operation, operations, spinners):
+    """Beside others that run all the time only the kernel's instructions count, less those of the same time without
+    packets."""
+    if not spinners:
+        measure(figures, name, counter, operation, operations)
+        return
+    operation(operations // 10)
+    found = []
+    for _ in range(BATCHES):
+        began, before = time.monotonic(), counter.read()[1]
+        operation(operations)
+        took, middle = time.monotonic() - began, counter.read()[1]
+        time.sleep(took)
+        found.append((2 * middle - before - counter.read()[1]) / operations)
+    figures.add(name, round(statistics.median(found)), note="spread %.1f%%, kernel only" % (
+        100.0 * (max(found) - min(found)) / statistics.median(found)))
+
+
+def echo_part(figures, operations, name, config, words="", more=""):
+    """An echo of 64 bytes with headers is asked for when the last one has come: a ping, from a host on a wire, or UDP."""
+    ping = config is ECHO_PING
+    with tempfile.TemporaryDirectory() as private, contextlib.ExitStack() as stack:
+        path, counter = os.path.join(private, "echo.conf"), Counter(private, longest=True)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(config % (words, more))
+        cable = wire.Wire() if ping else None
+        if ping:
+            client = stack.enter_context(peer.Peer(cable))
+        guest = stack.enter_context(Guest("-m", "64M", "--no-randomize", *(("--net", cable.option) if ping else ("-p", "0:7/udp")),
+                                          "--kernel-arg", "slice_us=50000", *counter.options, "--config", path, name=name,
+                                          timeout=600, pcap=False))
+        if ping:
+            client.wait_guest()
+        guest.wait_line("^echo: ready")
+        if more:
+            guest.wait_line("^spin ready")
+
+        def pings(count):
+            for number in range(count):
+                since, rest = client.mark(), struct.pack("!HH", 5, number)
+                client.ping(b"u" * UDP_BYTES, ident=5, sequence=number)
+                client.wait_frame(lambda frame, rest=rest: frame.icmp == (0, 0, rest), 10, since)
+
+        def packets_of(socket_of):
+            def operation(count):
+                for _ in range(count):
+                    socket_of.send(b"u" * UDP_BYTES)
+                    try:
+                        socket_of.recv(100)
+                    except socket.timeout:      # lost, above all before the first ARP
+                        pass
+            return operation
+
+        if ping:
+            echo_figure(figures, name, counter, pings, operations, more)
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(0.5)
+            sender.connect(("127.0.0.1", guest.port(7, "udp")))
+            echo_figure(figures, name, counter, packets_of(sender), operations, more)
+
+
+def echo(figures, operations):
+    """Answered at arrival, and by the application: its TCP/IP, and for UDP a loop over its ring that does nothing else."""
+    echo_part(figures, operations, "handler_echo", ECHO_PING)
+    echo_part(figures, operations, "handler_echo_64", ECHO_PING, more=ECHO_SPINNERS)
+    echo_part(figures, operations, "app_echo", ECHO_PING, "-a")
+    echo_part(figures, operations, "handler_echo_udp", ECHO_UDP)
+    echo_part(figures, operations, "app_echo_ring", ECHO_UDP, "-a")
+
+
 def longest(figures):
     """The longest stay in the kernel over this program, the guest test that looks for it, and the call fuzzer."""
     guests = {"bench": ["-m", "256M", "bench"],
@@ -331,12 +498,13 @@ def text(figures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--accept", action="store_true", help="make these the accepted figures")
-    parser.add_argument("--only", choices=["primitives", "revocation", "smp", "boot", "wall", "http", "packets", "longest", "text"])
+    parser.add_argument("--only", choices=["primitives", "revocation", "smp", "boot", "wall", "http", "packets", "echo", "filters", "longest", "text"])
     parser.add_argument("--operations", type=int, default=2000, help="per batch, of %d (default 2000)" % BATCHES)
     options = parser.parse_args()
     figures = Figures()
     parts = {"primitives": primitives, "revocation": revocation, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
-             "http": lambda f: http(f, options.operations), "longest": longest, "text": text}
+             "filters": filters,
+             "http": lambda f: http(f, options.operations), "echo": lambda f: echo(f, options.operations), "longest": longest, "text": text}
     for name, part in parts.items():
         if options.only in (None, name):
             part(figures)

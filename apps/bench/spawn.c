@@ -132,6 +132,19 @@ static void create_destroy(void)
 	bench_need(core_info->frames_free == before, "frames as before: some were lost");
 }
 
+void bench_spin(unsigned count)
+{
+	static const uint8_t loop[] = { 0xeb, 0xfe };	/* a jump to itself */
+
+	make_code();
+	memcpy(code->text, loop, sizeof(loop));
+	for (unsigned i = 0; i < count && i < MANY; i++)
+		bench_need(make(&many[i]) && exo_env_start(many[i].env) == 0, "environment");
+	core_print("spin ready\n");
+	for (;;)
+		core_sleep(EXO_NEVER, core_disp->events);
+}
+
 /* --- calls while others live -------------------------------------------------------------------------- */
 
 /* The least that `body` takes of REPEAT times: without what comes between. `undo` is not counted. */

@@ -67,7 +67,6 @@ void bench_again(struct spawn *spawn, const char *role)
 	const struct spawn_grant grant[] = {
 		{ "partner", core_named(EXO_NAME_ENV), EXO_RIGHT_READ | EXO_RIGHT_WAKE, 0, 0 },
 		{ EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_WRITE, 0, 0 },
-		{ EXO_NAME_INFO, core_named(EXO_NAME_INFO), EXO_RIGHT_READ, 0, 0 },
 	};
 	struct stat status;
 	int file = open(IMAGE, O_RDONLY);

@@ -109,7 +109,7 @@ static int start_program(struct reader *r, char *name)
 	p->libos = "uni";
 	p->args = "";
 	p->files = "/";
-	p->randomize = CONF_UNSAID;
+	p->randomize = p->input = CONF_UNSAID;
 	p->line = r->line;
 	r->section = IN_PROGRAM;
 	r->seen = 0;
@@ -233,37 +233,90 @@ static int read_line(struct reader *r, char *line, size_t len)
 	return *start == '[' ? read_section(r, start) : read_key(r, start);
 }
 
-/* Guarantees, and from whom may be demanded. Told at the program's section, or its last demand. */
+/* Guarantees. Told at the program's section. */
 static int check_shares(struct reader *r, unsigned number)
 {
 	const struct conf_program *p = &r->c->program[number];
-	const char *names[CONF_PROGRAMS_MAX], *here = r->line_start;
-	unsigned count = 0;
+	const char *here = r->line_start;
 
 	if (p->memory && p->guarantee > p->memory)
 		return conf_fail(r, here, "program ", p->name, " is guaranteed more than its memory", NULL);
 	if (p->limit_slices && (p->guarantee_slices > p->limit_slices || p->slices > p->limit_slices))
 		return conf_fail(r, here, "program ", p->name, " has more slices than its limit_slices", NULL);
+	return 0;
+}
+
+/* The programs that one names are others, each once. Told at the last line that names any. */
+static int check_others(struct reader *r, unsigned number, const char *key, const char *const *list, unsigned listed)
+{
+	const char *names[CONF_PROGRAMS_MAX], *here = r->line_start;
+	unsigned count = 0;
+
 	for (unsigned i = 0; i < r->c->count; i++)
 		if (i != number)
 			names[count++] = r->c->program[i].name;
 	names[count] = NULL;
-	r->line = r->demand_line[number];
-	for (unsigned i = 0; i < p->demand_count; i++) {
+	for (unsigned i = 0; i < listed; i++) {
 		unsigned j = 0;
 
-		while (j < count && strcmp(names[j], p->demand[i]))
+		while (j < count && strcmp(names[j], list[i]))
 			j++;
 		if (j == count && !count)
-			return conf_fail(r, here, "demand: there is no other program", NULL, NULL, NULL);
-		if (j == count)
-			return conf_fail_unknown(r, here, "demand: no other program is called ", p->demand[i],
-					    names);
+			return conf_fail(r, here, key, ": there is no other program", NULL, NULL);
+		if (j == count) {
+			const char *close = nearest(list[i], strlen(list[i]), names);
+			conf_fail(r, here, key, ": no other program is called ", list[i], "; the nearest known one is ");
+			conf_append(r->error, close, strlen(close));
+			return -1;
+		}
 		for (unsigned k = 0; k < i; k++)
-			if (!strcmp(p->demand[k], p->demand[i]))
-				return conf_fail_twice(r, here, "demand = ", p->demand[i], 0);
+			if (!strcmp(list[k], list[i]))
+				return conf_fail(r, here, key, " = ", list[i], " stands twice");
 	}
 	return 0;
+}
+
+/* Whatever one calls, somebody serves. */
+static int check_uses(struct reader *r, const struct conf_program *p)
+{
+	const char *names[CONF_PROGRAMS_MAX * CONF_SERVES_MAX + 1], *here = r->line_start;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < r->c->count; i++)
+		for (unsigned j = 0; j < r->c->program[i].serve_count; j++)
+			names[count++] = r->c->program[i].serve[j];
+	names[count] = NULL;
+	for (unsigned i = 0; i < p->use_count; i++) {
+		unsigned j = 0;
+
+		while (j < count && strcmp(names[j], p->use[i]))
+			j++;
+		if (j == count && !count)
+			return conf_fail(r, here, "use: no program has a key serve", NULL, NULL, NULL);
+		if (j == count) {
+			const char *close = nearest(p->use[i], strlen(p->use[i]), names);
+			conf_fail(r, here, "use: nobody serves ", p->use[i], "; the nearest known one is ", NULL);
+			conf_append(r->error, close, strlen(close));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int check_programs(struct reader *r, unsigned number)
+{
+	const struct conf_program *p = &r->c->program[number];
+
+	if (check_shares(r, number))
+		return -1;
+	r->line = r->demand_line[number];
+	if (check_others(r, number, "demand", p->demand, p->demand_count))
+		return -1;
+	r->line = r->observe_line[number];
+	if (check_others(r, number, "observe", p->observe, p->observe_count))
+		return -1;
+	r->line = r->use_line[number];
+	return check_uses(r, p);
 }
 
 /* What one line alone cannot show. Told at the program's section. */
@@ -281,10 +334,12 @@ static int check_whole(struct reader *r)
 		if (c->program[i].port_count && c->program[i].net == CONF_NET_NONE)
 			return conf_fail(r, here, "program ", c->program[i].name,
 				    " has a port, so it needs net = own or net = share", NULL);
-		if (check_shares(r, i))
+		if (check_programs(r, i))
 			return -1;
 		if (c->program[i].randomize == CONF_UNSAID)
 			c->program[i].randomize = !c->machine.fixed;
+		if (c->program[i].input == CONF_UNSAID)
+			c->program[i].input = i == c->main;
 	}
 	return 0;
 }

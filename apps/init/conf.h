@@ -8,7 +8,7 @@
  *	[program web]			up to CONF_PROGRAMS_MAX, names of letters, digits, . _ + -
  *	image = httpd			default: the section's name; the archive has bin/BASENAME.LIBOS
  *	args = --port 8080 "/my files"
- *	port = tcp/8080			may be repeated, as volume, publish and demand may
+ *	port = tcp/8080			may be repeated, as most that names others
  *
  * Tables have fixed sizes and nothing is allocated: strings lie in a buffer of the caller. Needs only
  * string.h. The runner (tools/exo) reads the same language; both know the same words.
@@ -27,8 +27,16 @@
 #define CONF_NAME_MAX		63	/* bytes of a program's name */
 #define CONF_CPUS_MAX		16
 #define CONF_SLICES_MAX		4096
+#define CONF_CLAIMS_MAX		16	/* of one program */
 #define CONF_LIMIT_MAX		1000000	/* of things that are counted */
 #define CONF_DEMANDS_MAX	8	/* programs from which one may demand */
+#define CONF_DEVICES_MAX	8	/* of one program */
+#define CONF_DEVICE_NAME_MAX	9	/* as the next lines */
+#define CONF_OBSERVES_MAX	8	/* programs that one may observe */
+#define CONF_SERVES_MAX		4	/* labels under which one is called */
+#define CONF_USES_MAX		8	/* labels that one calls */
+#define CONF_LABEL_MAX		31	/* bytes of a label */
+#define CONF_OBSERVE_NAME_MAX	11	/* as the next line */
 #define CONF_DEMAND_NAME_MAX	7	/* bytes of such a program's name: it is part of a capability's name */
 
 enum conf_net { CONF_NET_NONE, CONF_NET_OWN, CONF_NET_SHARE };
@@ -40,6 +48,12 @@ struct conf_port {
 
 struct conf_volume {
 	const char *host, *guest;	/* guest begins with a slash */
+};
+
+struct conf_device {
+	const char *name;
+	uint16_t port, ports;	/* the first, how many */
+	int8_t line;		/* -1: none */
 };
 
 struct conf_publish {
@@ -73,11 +87,21 @@ struct conf_program {
 	int randomize;		/* 1, or 0: it is put where everybody knows */
 	int seal;		/* its executable pages are final */
 	int show_addresses;	/* tell a debugger's user where it lies */
+	int input;		/* it may read the console; not given: the main program may */
 	const char *demand[CONF_DEMANDS_MAX];	/* names of other programs */
 	unsigned demand_count;
+	const char *observe[CONF_OBSERVES_MAX];	/* likewise */
+	unsigned observe_count;
+	const char *serve[CONF_SERVES_MAX];	/* labels in the directory; no two programs have the same */
+	unsigned serve_count;
+	const char *use[CONF_USES_MAX];		/* labels of any program */
+	unsigned use_count;
 	enum conf_net net;
 	int main;
-	unsigned port_count, volume_count;
+	unsigned device_count;
+	struct conf_device device[CONF_DEVICES_MAX];
+	unsigned port_count, volume_count, claim_count;
+	const char *claim[CONF_CLAIMS_MAX];	/* well-formed: conf_claim takes it apart */
 	struct conf_port port[CONF_PORTS_MAX];
 	struct conf_volume volume[CONF_VOLUMES_MAX];
 };
@@ -110,5 +134,13 @@ int conf_read(struct conf *c, const char *text, size_t len, char *buffer, size_t
  * *column (may be NULL) is then where, from 0.
  */
 int conf_split(char *args, char **argv, unsigned max, unsigned *column);
+
+/*
+ * Terms of a claim, parted by blanks, or `all`: OFFSET:WIDTH[&MASK]=VALUE, or != for all other values; an offset may be
+ * relative: @BYTE&MASK<<SHIFT+OFFSET:... They are put into claim->term (claim may be NULL: only looked at). Returns how
+ * many; -1: it is none, and *column (may be NULL) is where, from 0.
+ */
+struct exo_claim;
+int conf_claim(const char *text, struct exo_claim *claim, unsigned *column);
 
 #endif

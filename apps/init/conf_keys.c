@@ -270,21 +270,126 @@ static int program_answer(struct reader *r, char *value)
 	return take_span(r, value, &conf_current(r)->answer_ms);
 }
 
+/* Another program's name, in one of its lists; `what` may be done to it. */
+static int take_other(struct reader *r, char *value, const char **list, unsigned *count, unsigned max, unsigned letters,
+		      const char *what)
+{
+	if (*count == max)
+		return conf_fail(r, value, "too many programs to ", what, NULL, NULL);
+	if (strlen(value) > letters) {
+		conf_fail_value(r, value, "is too long a name to ");
+		conf_append(r->error, what, strlen(what));
+		conf_append(r->error, "; it may have ", 14);
+		conf_append_number(r->error, letters);
+		conf_append(r->error, " letters", 8);
+		return -1;
+	}
+	list[(*count)++] = value;
+	return 0;
+}
+
 static int program_demand(struct reader *r, char *value)
 {
 	struct conf_program *p = conf_current(r);
 
-	if (p->demand_count == CONF_DEMANDS_MAX)
-		return conf_fail(r, value, "too many programs to demand from", NULL, NULL, NULL);
-	if (strlen(value) > CONF_DEMAND_NAME_MAX) {
-		conf_fail_value(r, value, "is too long a name to demand from; it may have ");
-		conf_append_number(r->error, CONF_DEMAND_NAME_MAX);
-		conf_append(r->error, " letters", 8);
+	r->demand_line[r->c->count - 1] = r->line;
+	return take_other(r, value, p->demand, &p->demand_count, CONF_DEMANDS_MAX, CONF_DEMAND_NAME_MAX, "demand from");
+}
+
+static int program_observe(struct reader *r, char *value)
+{
+	struct conf_program *p = conf_current(r);
+
+	r->observe_line[r->c->count - 1] = r->line;
+	return take_other(r, value, p->observe, &p->observe_count, CONF_OBSERVES_MAX, CONF_OBSERVE_NAME_MAX, "observe");
+}
+
+static const struct conf_device known_devices[] = {
+	{ "rtc", 0x70, 2, 8 },
+	{ "com2", 0x2f8, 8, 3 },
+	{ "lpt1", 0x378, 3, 7 },
+	{ "video", 0x3b0, 0x30, -1 },
+};
+
+/* Hexadecimal digits at *p, with 0x before them or not; at most 0xffff. */
+static int hex_port(const char **p, unsigned *value)
+{
+	const char *digits = "0123456789abcdef", *start, *digit;
+
+	if ((*p)[0] == '0' && (*p)[1] == 'x')
+		*p += 2;
+	for (*value = 0, start = *p; **p && (digit = strchr(digits, **p)) && *value < 0x1000; ++*p)
+		*value = *value * 16 + (unsigned)(digit - digits);
+	return *p > start;
+}
+
+/* NAME, one of the known ones, or NAME:PORT-PORT[:LINE]. */
+static int program_device(struct reader *r, char *value)
+{
+	static const char says[] = "is neither rtc, com2, lpt1, video nor NAME:PORT-PORT[:LINE]; write for example "
+				   "com3:0x3e8-0x3ef:5";
+	struct conf_program *p = conf_current(r);
+	struct conf_device *device = &p->device[p->device_count];
+	char *colon = strchr(value, ':');
+	const char *at = colon ? colon + 1 : NULL;
+	unsigned first, last;
+	uint64_t line = 0;
+
+	if (p->device_count == CONF_DEVICES_MAX)
+		return conf_fail(r, value, "too many devices for one program", NULL, NULL, NULL);
+	if (!colon) {
+		for (unsigned i = 0; i < sizeof(known_devices) / sizeof(known_devices[0]); i++)
+			if (!strcmp(value, known_devices[i].name)) {
+				*device = known_devices[i];
+				p->device_count++;
+				return 0;
+			}
+		return conf_fail_value(r, value, says);
+	}
+	if (!hex_port(&at, &first) || *at++ != '-' || !hex_port(&at, &last) || last < first || last - first > 255 ||
+	    (*at && (*at++ != ':' || !number(&at, 15, &line) || *at)) || colon - value > CONF_DEVICE_NAME_MAX)
+		return conf_fail_value(r, value, says);
+	*device = (struct conf_device){ value, (uint16_t)first, (uint16_t)(last - first + 1),
+		at[-1] != ':' && strchr(colon + 1, ':') ? (int8_t)line : -1 };
+	*colon = 0;
+	if (!conf_is_name(value))
+		return conf_fail_value(r, value, "is no device's name");
+	p->device_count++;
+	return 0;
+}
+
+/* A label of the directory, in one of a program's lists. */
+static int take_label(struct reader *r, char *value, const char **list, unsigned *count, unsigned max)
+{
+	if (*count == max)
+		return conf_fail(r, value, "too many labels for one program", NULL, NULL, NULL);
+	if (!conf_is_name(value) || strlen(value) > CONF_LABEL_MAX) {
+		conf_fail_value(r, value, "is not a label: letters, digits, . _ + -, at most ");
+		conf_append_number(r->error, CONF_LABEL_MAX);
 		return -1;
 	}
-	p->demand[p->demand_count++] = value;
-	r->demand_line[r->c->count - 1] = r->line;
+	list[(*count)++] = value;
 	return 0;
+}
+
+static int program_serve(struct reader *r, char *value)
+{
+	struct conf_program *p = conf_current(r);
+
+	for (unsigned i = 0; i < r->c->count; i++)
+		for (unsigned j = 0; j < r->c->program[i].serve_count; j++)
+			if (!strcmp(r->c->program[i].serve[j], value))
+				return conf_fail(r, value, "this label belongs already to program ",
+					    r->c->program[i].name, NULL, NULL);
+	return take_label(r, value, p->serve, &p->serve_count, CONF_SERVES_MAX);
+}
+
+static int program_use(struct reader *r, char *value)
+{
+	struct conf_program *p = conf_current(r);
+
+	r->use_line[r->c->count - 1] = r->line;
+	return take_label(r, value, p->use, &p->use_count, CONF_USES_MAX);
 }
 
 static int program_randomize(struct reader *r, char *value)
@@ -300,6 +405,11 @@ static int program_seal(struct reader *r, char *value)
 static int program_show_addresses(struct reader *r, char *value)
 {
 	return take_yes_no(r, value, &conf_current(r)->show_addresses);
+}
+
+static int program_input(struct reader *r, char *value)
+{
+	return take_yes_no(r, value, &conf_current(r)->input);
 }
 
 static int program_net(struct reader *r, char *value)
@@ -401,6 +511,20 @@ static int program_main(struct reader *r, char *value)
 	return 0;
 }
 
+static int program_claim(struct reader *r, char *value)
+{
+	struct conf_program *program = conf_current(r);
+	unsigned column;
+
+	if (program->claim_count == CONF_CLAIMS_MAX)
+		return conf_fail(r, value, "too many claims; a program may have 16", NULL, NULL, NULL);
+	if (conf_claim(value, NULL, &column) < 0)
+		return conf_fail(r, value + column, "not a term of a claim; write for example 12:2=0x800, "
+				 "20:2&0x3fff!=0 or @14&15<<2+16:2=80", NULL, NULL, NULL);
+	program->claim[program->claim_count++] = value;
+	return 0;
+}
+
 const struct key conf_machine_keys[] = {
 	{ "memory", 0, machine_memory },
 	{ "cpus", 0, machine_cpus },
@@ -427,14 +551,20 @@ const struct key conf_program_keys[] = {
 	{ "limit_rings", 0, program_limit_rings },
 	{ "answer", 0, program_answer },
 	{ "demand", KEY_MANY, program_demand },
+	{ "observe", KEY_MANY, program_observe },
+	{ "serve", KEY_MANY, program_serve },
+	{ "use", KEY_MANY, program_use },
 	{ "net", 0, program_net },
 	{ "port", KEY_MANY, program_port },
+	{ "claim", KEY_MANY, program_claim },
 	{ "files", 0, program_files },
 	{ "volume", KEY_MANY, program_volume },
 	{ "main", 0, program_main },
 	{ "randomize", 0, program_randomize },
 	{ "seal", 0, program_seal },
 	{ "show_addresses", 0, program_show_addresses },
+	{ "input", 0, program_input },
+	{ "device", KEY_MANY, program_device },
 	{ NULL, 0, NULL },
 };
 

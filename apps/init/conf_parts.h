@@ -19,6 +19,8 @@ struct reader {
 	uint32_t seen;			/* keys of this section that have stood, by number in their table */
 	unsigned marked_line, own_line;	/* where "main = yes" and "net = own" stand; 0: nowhere */
 	unsigned demand_line[CONF_PROGRAMS_MAX];	/* of the last "demand" of each program */
+	unsigned observe_line[CONF_PROGRAMS_MAX];	/* of the last "observe" */
+	unsigned use_line[CONF_PROGRAMS_MAX];		/* of the last "use" */
 };
 
 #define KEY_MANY	1	/* may be repeated */

@@ -27,6 +27,8 @@ struct child {
 	struct frame_bag claims_bag;	/* ... and the frames that they lie in */
 	char image_name[CONF_NAME_MAX + 32];
 	bool running;
+	exo_cap_t entry[CONF_SERVES_MAX];	/* to it, published in the directory */
+	bool held;	/* an observer starts it, or init when that has ended */
 };
 
 /* One clear line, then the machine stops with INIT_STATUS. */
@@ -51,9 +53,11 @@ void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_
 		   uint64_t count);
 void program_make(struct child *child, const struct conf_program *program,
 		  const struct boot_archive *archive);
-/* When all are made: the accounts from which it may demand. */
-void program_accounts(struct child *child, struct child *children, unsigned count);
+/* When all are made: the accounts from which it may demand, and the programs that it may observe. */
+void program_others(struct child *child, struct child *children, unsigned count);
 void program_start(struct child *child);
+/* Publish its labels in the directory; the first time, make that. Before program_others. */
+void program_publish(struct child *child);
 /*
  * It has ended: say why, free all that it held, check that. Returns the status of the machine if it was the
  * main one.

@@ -48,6 +48,15 @@ static void configure(struct conf *conf, char *text, size_t text_bytes)
 		init_fail(CONFIGURATION ":%u:%u: %s", error.line, error.column, error.text);
 }
 
+/* An observer has ended: what it has not started starts now. */
+static void let_go(const struct conf_program *observer)
+{
+	for (unsigned i = 0; i < child_count; i++)
+		for (unsigned j = 0; j < observer->observe_count; j++)
+			if (!strcmp(children[i].program->name, observer->observe[j]) && children[i].running)
+				(void)spawn_start(&children[i].spawn);
+}
+
 /* Deal with the programs that have ended. Returns the machine's status when the main one has, else -1. */
 static int64_t look_after(const struct conf *conf)
 {
@@ -61,6 +70,7 @@ static int64_t look_after(const struct conf *conf)
 		uint64_t status = program_end(child, info);
 		if (i == conf->main)
 			halt_with = (int64_t)status;
+		let_go(child->program);
 	}
 	return halt_with;
 }
@@ -83,7 +93,9 @@ void core_main(void)
 	for (unsigned i = 0; i < child_count; i++)
 		program_make(&child[i], &conf.program[i], &archive);
 	for (unsigned i = 0; i < child_count; i++)
-		program_accounts(&child[i], child, child_count);
+		program_publish(&child[i]);
+	for (unsigned i = 0; i < child_count; i++)
+		program_others(&child[i], child, child_count);
 	for (unsigned i = 0; i < child_count; i++)
 		program_start(&child[i]);
 	for (;;) {

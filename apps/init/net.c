@@ -59,6 +59,25 @@ static void claim_failed(const struct conf_program *program, int64_t error)
 		init_fail("program %s: cannot claim its packets: %s", program->name, exo_error_text(error));
 }
 
+/* What the key `claim` asks for: below the address's holder, if there is one, else below the device. */
+static void make_claims(struct child *children, const struct conf *conf, exo_cap_t parent)
+{
+	for (unsigned i = 0; i < conf->count; i++) {
+		const struct conf_program *program = &conf->program[i];
+
+		if (program->claim_count && (!parent || !claim_mac()))
+			init_fail("program %s: the machine has no network device", program->name);
+		for (unsigned j = 0; j < program->claim_count; j++) {
+			struct exo_claim claim;
+
+			memset(&claim, 0, sizeof(claim));
+			conf_claim(program->claim[j], &claim, NULL);
+			claim_failed(program, claim_make_one(&children[i].claims, parent, &claim,
+							     &children[i].claims_bag));
+		}
+	}
+}
+
 void net_make(struct child *children, const struct conf *conf)
 {
 	exo_cap_t root = core_named(EXO_NAME_NET);
@@ -77,6 +96,7 @@ void net_make(struct child *children, const struct conf *conf)
 								&children[i].claims_bag));
 		}
 	}
+	make_claims(children, conf, holder ? holder->claims.flow[0].cap : root);
 	if (!sharers(conf))
 		return;
 	make_page(conf);

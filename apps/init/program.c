@@ -4,8 +4,10 @@
  */
 #include <string.h>
 #include "apps/init/init.h"
+#include "libos/core/directory.h"
 
 #define ACCOUNT_OF	"account:"	/* names the capability for another's account */
+#define ENV_OF		"env:"		/* names the capability for another program that one observes */
 #define FILES_VARIABLE	"EXO_FILES="	/* tells the libOS which directory of the archive is "/" */
 
 /*
@@ -41,6 +43,25 @@ void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_
 {
 	if (cap)
 		child->grant[child->spawn.grants++] = (struct spawn_grant){ name, cap, rights, first, count };
+}
+
+static void grant_devices(struct child *child)
+{
+	static char names[CONF_DEVICES_MAX][2][EXO_START_NAME];
+
+	for (unsigned i = 0; i < child->program->device_count; i++) {
+		const struct conf_device *device = &child->program->device[i];
+		core_format(names[i][0], EXO_START_NAME, "%s.ports", device->name);
+		core_format(names[i][1], EXO_START_NAME, "%s.irq", device->name);
+		program_grant(child, names[i][0], core_named(EXO_NAME_PORTS), EXO_RIGHT_READ | EXO_RIGHT_WRITE, device->port,
+			      device->ports);
+		if (device->line >= 0)
+			program_grant(child, names[i][1], core_named(EXO_NAME_INTERRUPTS), EXO_RIGHT_BIND,
+				      (uint64_t)device->line, 1);
+		exo_cap_t video = strcmp(device->name, EXO_NAME_VIDEO) ? EXO_CAP_NONE : core_named(EXO_NAME_VIDEO);
+		program_grant(child, EXO_NAME_VIDEO, video, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0,
+			      video ? caps_at(exo_cap_slot(video))->count : 0);
+	}
 }
 
 void program_make(struct child *child, const struct conf_program *program, const struct boot_archive *archive)
@@ -87,7 +108,9 @@ void program_make(struct child *child, const struct conf_program *program, const
 	spawn->randomize = program->randomize;
 	spawn->seal = program->seal;
 	spawn->grant = child->grant;
-	program_grant(child, EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE), EXO_RIGHT_WRITE, 0, 0);
+	program_grant(child, EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE),
+		      program->input ? EXO_RIGHT_READ | EXO_RIGHT_WRITE : EXO_RIGHT_WRITE, 0, 0);
+	grant_devices(child);
 	net_grant(child);
 	if (spawn_make(spawn))
 		init_fail("program %s: %s", program->name, spawn->error);
@@ -96,25 +119,70 @@ void program_make(struct child *child, const struct conf_program *program, const
 			   program->name, spawn->start, spawn->heap, child->image_name, spawn->base);
 }
 
-void program_accounts(struct child *child, struct child *children, unsigned count)
+/* One more capability, of another program's. */
+static void grant_other(struct child *child, const char *kind, const char *other, exo_cap_t cap, uint64_t rights)
+{
+	char name[EXO_START_NAME];
+	struct spawn_grant grant = { .name = name, .source = cap, .rights = rights };
+
+	core_format(name, sizeof(name), "%s%s", kind, other);
+	if (cap && spawn_grant(&child->spawn, &grant))
+		init_fail("program %s: %s", child->program->name, child->spawn.error);
+}
+
+static struct directory directory;
+
+/* All programs may take its entries: their accounts lie below init's. The badge is the label's number, from 1 on. */
+void program_publish(struct child *child)
 {
 	const struct conf_program *program = child->program;
 
-	for (unsigned i = 0; i < program->demand_count; i++) {
-		char name[EXO_START_NAME];
-		struct spawn_grant account = { .name = name, .rights = EXO_RIGHT_READ };
-		core_format(name, sizeof(name), ACCOUNT_OF "%s", program->demand[i]);
-		for (unsigned j = 0; j < count; j++)
-			if (!strcmp(children[j].program->name, program->demand[i]))
-				account.source = children[j].spawn.child_account;
-		if (account.source && spawn_grant(&child->spawn, &account))
-			init_fail("program %s: %s", program->name, child->spawn.error);
+	for (unsigned i = 0; i < program->serve_count; i++) {
+		uint32_t slot = caps_slot();
+		int64_t entry = exo_entry_make(slot, child->spawn.env, i + 1);
+		if (!directory.page && !directory_make(&directory))
+			init_fail("no memory for the directory");
+		int64_t error = entry < 0 ? entry : directory_publish(&directory, program->serve[i], (exo_cap_t)entry,
+								      core_named(EXO_NAME_ACCOUNT));
+		if (error < 0)
+			init_fail("program %s: serve = %s: %s", program->name, program->serve[i],
+				  exo_error_text(error));
+		child->entry[i] = (exo_cap_t)entry;
+	}
+}
+
+static void unpublish(struct child *child)
+{
+	for (unsigned i = 0; i < child->program->serve_count; i++) {
+		directory_withdraw(&directory, child->program->serve[i]);
+		caps_delete(child->entry[i]);
+	}
+}
+
+void program_others(struct child *child, struct child *children, unsigned count)
+{
+	const struct conf_program *program = child->program;
+	const struct spawn_grant labels = { .name = DIRECTORY_NAME, .source = directory.frame.cap,
+		.rights = EXO_RIGHT_READ, .first = directory.frame.first, .count = 1 };
+
+	if (program->use_count && spawn_grant(&child->spawn, &labels))
+		init_fail("program %s: %s", program->name, child->spawn.error);
+	for (struct child *other = children; other < children + count; other++) {
+		const char *name = other->program->name;
+		for (unsigned i = 0; i < program->demand_count; i++)
+			if (!strcmp(name, program->demand[i]))
+				grant_other(child, ACCOUNT_OF, name, other->spawn.child_account, EXO_RIGHT_READ);
+		for (unsigned i = 0; i < program->observe_count; i++)
+			if (!strcmp(name, program->observe[i])) {
+				grant_other(child, ENV_OF, name, other->spawn.env, EXO_RIGHT_READ | EXO_RIGHT_CONTROL);
+				other->held = true;
+			}
 	}
 }
 
 void program_start(struct child *child)
 {
-	int64_t error = spawn_start(&child->spawn);
+	int64_t error = child->held ? 0 : spawn_start(&child->spawn);
 
 	if (error < 0)
 		init_fail("program %s: cannot start: %s", child->program->name, exo_error_text(error));
@@ -130,6 +198,7 @@ uint64_t program_end(struct child *child, const struct exo_env_info *info)
 	if (info->cause < 32 || info->cause == EXO_CAUSE_PROTOCOL)
 		report_fault(name, child->spawn.env, info, child->spawn.image, child->spawn.image_bytes,
 			     child->spawn.base);
+	unpublish(child);
 	uint64_t for_it = frame_bag_count(&child->spawn.bag), before = held_for_children();
 	spawn_destroy(&child->spawn);
 	for_it += net_drop(child);

@@ -22,7 +22,7 @@ static unsigned lines;
 
 static void list_environments(void)
 {
-	static const char *const states[] = { "none", "made", "ready", "asleep", "calling", "ended" };
+	static const char *const states[] = { "none", "made", "ready", "asleep", "calling", "ended", "stopped" };
 
 	line("%-5s %-15s %-8s %3s %8s %10s %10s %9s %9s %9s %8s", "env", "label", "state", "cpu", "frames",
 	     "cpu us", "calls", "faults", "upcalls", "switches", "slices");
@@ -34,7 +34,7 @@ static void list_environments(void)
 		for (uint32_t s = 0; s < core_info->slices.entries; s++)
 			slices += info_slice(s)->env == i;
 		line("%-5u %-15.15s %-8s %3u %8u %10lu %10lu %9lu %9lu %9lu %8u", i, env->label,
-		     env->state < 6 ? states[env->state] : "?", env->cpu, env->frames, env->ns / 1000, env->entries,
+		     env->state < 7 ? states[env->state] : "?", env->cpu, env->frames, env->ns / 1000, env->entries,
 		     env->exceptions, env->upcalls, env->switches, slices);
 	}
 }
