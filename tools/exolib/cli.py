@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from . import config, doctor, elf, helptext, image, ports, qemu, run, tree, util
+from . import config, doctor, elf, filters, helptext, image, ports, qemu, run, tree, util
 from .options import Option, parse
 from .util import STATUS_RUNNER, ExoError, say
 
@@ -90,9 +90,12 @@ RUN = [
            "where each program lies is told when it is made, as gdb's\n"
            "command add-symbol-file",
            optional=True),
-    Option("--trace", "FILE", _text, "log interrupts, resets and guest errors as the emulator sees them"),
+    Option("--trace", "calls|all", _word(("calls", "all"), "trace"),
+           "show the kernel calls of each program, as strace does; all: also\n"
+           "exceptions, upcalls and who runs", optional=True),
+    Option("--emulator-log", "FILE", _text, "log interrupts, resets and guest errors as the emulator sees them"),
     Option("--debugcon", "FILE", _text, "keep what the kernel writes to the end port (0xe9)"),
-    Option("-i --interactive", None, None, "standard input is the console's, also when it is no terminal"),
+    Option("-i --interactive", None, None, "keys go to the program as they are typed, one by one and unseen"),
     Option("--json", None, None, "the last line of standard output is a status record in JSON"),
     Option("-n --dry-run", None, None, "print the emulator's command and stop"),
     Option("--module", "FILE", _text, "boot this module, as exo image wrote it, instead of a program"),
@@ -178,7 +181,7 @@ def plan_net(plan, values):
     """The network's two sides: the emulator's, and what the program claims."""
     machine = plan.machine
     machine.publish += values.publish
-    wants = any(p.get("net", "none") != "none" for p in plan.programs)
+    wants = any(p.get("net", "none") != "none" or p.get("claim") for p in plan.programs)
     machine.net = getattr(values, "net", None) or (("user",) if machine.publish or wants else ("none",))
     if machine.publish and machine.net[0] != "user":
         raise ExoError("option -p", "ports are published by --net user only", "leave out --net or -p")
@@ -192,6 +195,32 @@ def plan_net(plan, values):
             claims = dict.fromkeys(p.claim() for p in machine.publish)
             if claims:
                 section.values["port"] = list(claims)
+
+
+def plan_trace(plan, values):
+    """With --trace: one program more, which observes all others and ends as the main one does."""
+    if getattr(values, "trace", None) is None:
+        return
+    if not plan.programs:
+        raise ExoError("option --trace", "the module holds its configuration already", "leave it out")
+    main = next((p for p in plan.programs if p.get("main")), plan.programs[0])
+    others = [p for p in plan.programs if p is not main]
+    section = config.Section("trace", 0)
+    if any(p.name == "trace" for p in plan.programs):
+        raise ExoError("option --trace", "a program is called trace already", "give that another name")
+    names = [p.name for p in [main] + others]
+    for name in names:
+        if len(name.encode()) > config.MAX_OBSERVE_NAME:
+            raise ExoError("option --trace", "'%s' is too long a name to observe; it may have %d letters" % (
+                name, config.MAX_OBSERVE_NAME), "give the program a shorter one")
+    if len(names) > config.MAX_REPEATED["observe"]:
+        raise ExoError("option --trace", "%d programs are too many to observe" % len(names), "there may be %d" %
+                       config.MAX_REPEATED["observe"])
+    main.values.pop("main", None)
+    main.values.setdefault("input", True)
+    section.values.update({"image": "trace", "args": (["--all"] if values.trace == "all" else []) + names,
+                           "observe": names, "main": True, "input": False})
+    plan.programs.append(section)
 
 
 def plan_addresses(plan, values):
@@ -226,6 +255,7 @@ def make_plan(values):
     else:
         plan_program(plan, values)
     plan_net(plan, values)
+    plan_trace(plan, values)
     plan_addresses(plan, values)
     plan.machine.kernel_args = list(values.kernel_arg)
     if values.quiet and "quiet" not in values.kernel_arg:
@@ -255,7 +285,7 @@ def plan_machine(plan, values):
         if getattr(values, key) and machine.net[0] == "none":
             raise ExoError("option --%s" % key, "the machine has no network", "add -p or --net")
         setattr(machine, key, getattr(values, key))
-    machine.trace, machine.gdb = values.trace, values.gdb
+    machine.log, machine.gdb = values.emulator_log, values.gdb
     if values.gdb == "":
         machine.gdb = "1234"
     plan.timeout = values.timeout or plan.timeout
@@ -328,7 +358,7 @@ def boot_files(plan, values, place, work, module):
 
 def check_outputs(values):
     """Files that are to be written: fail before the machine starts, not after."""
-    for name in ("pcap", "trace", "debugcon"):
+    for name in ("pcap", "emulator_log", "debugcon"):
         path = getattr(values, name)
         if path:
             try:
@@ -336,7 +366,7 @@ def check_outputs(values):
                     pass
             except OSError as error:
                 raise ExoError(path, "cannot be written: %s" % error.strerror,
-                               "give --%s another file" % name) from None
+                               "give --%s another file" % name.replace("_", "-")) from None
 
 
 def choose_kernel(values, place):
@@ -450,6 +480,16 @@ def verb_version(words):
     return 0
 
 
+def verb_bpf(words):
+    """Programs for the kernel: the tool is a program of this computer's."""
+    if words[:1] in (["-h"], ["--help"]):
+        return show_help("bpf")
+    path = tree.find().bpf_tool()
+    os.environ["EXO_TOOL"] = os.path.join(tree.TOOLS, "exo") if os.path.isfile(os.path.join(tree.TOOLS, "exo")) \
+        else os.path.realpath(sys.argv[0])
+    os.execv(path, [path] + words)
+
+
 def verb_help(words):
     values = parse("help", SIMPLE, words)
     if len(values.words) > 1:
@@ -462,9 +502,22 @@ def no_words(verb, values):
         raise ExoError("exo %s %s" % (verb, values.words[0]), "%s takes no arguments" % verb, "leave it out")
 
 
-VERBS = {"run": verb_run, "image": verb_image, "doctor": verb_doctor, "version": verb_version,
-         "help": verb_help}
-TABLES = {"run": RUN, "image": IMAGE, "doctor": SIMPLE, "version": SIMPLE, "help": SIMPLE}
+def verb_filter(words):
+    """Claims of a tcpdump expression, as lines of a configuration."""
+    values = parse("filter", SIMPLE, words)
+    if values.help:
+        return show_help("filter")
+    if not values.words:
+        raise ExoError("exo filter", "there is no expression", "write for example: exo filter 'udp dst port 53'")
+    for claim in filters.compile_claims(" ".join(values.words)):
+        print("claim = " + filters.show(claim))
+    return 0
+
+
+VERBS = {"run": verb_run, "image": verb_image, "filter": verb_filter, "bpf": verb_bpf, "doctor": verb_doctor,
+         "version": verb_version, "help": verb_help}
+TABLES = {"run": RUN, "image": IMAGE, "filter": SIMPLE, "bpf": SIMPLE, "doctor": SIMPLE,
+          "version": SIMPLE, "help": SIMPLE}
 
 
 def unknown_verb(verb):

@@ -11,7 +11,7 @@ known word, and reading goes on, so that one look shows all faults of a file.
 import re
 import shlex
 
-from . import ports
+from . import filters, ports
 from .util import (ExoError, nearest_mend, parse_number, parse_seconds, parse_size, parse_word, parse_yes_no,
                    plain_name, show_size)
 
@@ -20,10 +20,11 @@ NETS = ("none", "own", "share")
 MAX_CPUS = 16           # what the kernel uses
 MAX_SLICES = 4096
 MAX_LIMIT = 1000000
-MAX_DEMAND_NAME = 7             # it is part of a capability's name
+MAX_DEMAND_NAME, MAX_OBSERVE_NAME = 7, 11       # they are part of a capability's name
 MAX_PROGRAMS = 16
 MAX_ARGS = 64
-MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32, "demand": 8}
+MAX_LABEL = 31
+MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32, "demand": 8, "claim": 16, "observe": 8, "serve": 4, "use": 8, "device": 8}
 
 
 def parse_volume(text):
@@ -89,9 +90,30 @@ def _limit(text):
     return parse_number(text, 1, MAX_LIMIT, "a limit")
 
 
-def _demand(text):
-    if len(text.encode()) > MAX_DEMAND_NAME:
-        raise ValueError("'%s' is too long a name to demand from; it may have %d letters" % (text, MAX_DEMAND_NAME))
+def _other(letters, what):
+    def parse(text):
+        if len(text.encode()) > letters:
+            raise ValueError("'%s' is too long a name to %s; it may have %d letters" % (text, what, letters))
+        return text
+    return parse
+
+
+DEVICES = ("rtc", "com2", "lpt1", "video")
+
+
+def _device(text):
+    """A known device, or NAME:PORT-PORT[:LINE], ports in hexadecimal."""
+    found = re.fullmatch("([^:]+):(?:0x)?([0-9a-f]{1,4})-(?:0x)?([0-9a-f]{1,4})(?::([0-9]{1,2}))?", text)
+    if text not in DEVICES and not (found and len(found[1].encode()) <= 9 and plain_name(found[1]) and
+                                    0 <= int(found[3], 16) - int(found[2], 16) <= 255 and int(found[4] or 0) < 16):
+        raise ValueError("'%s' is neither %s nor NAME:PORT-PORT[:LINE]; write for example com3:0x3e8-0x3ef:5" % (
+            text, ", ".join(DEVICES)))
+    return text
+
+
+def _label(text):
+    if not plain_name(text) or len(text) > MAX_LABEL:
+        raise ValueError("'%s' is not a label: letters, digits, . _ + -, at most %d" % (text, MAX_LABEL))
     return text
 
 
@@ -127,15 +149,21 @@ PROGRAM_KEYS = {
     "limit_flows": (_limit, False),
     "limit_rings": (_limit, False),
     "answer": (parse_seconds, False),
-    "demand": (_demand, True),
+    "demand": (_other(MAX_DEMAND_NAME, "demand from"), True),
+    "observe": (_other(MAX_OBSERVE_NAME, "observe"), True),
+    "serve": (_label, True),
+    "use": (_label, True),
     "net": (_net, False),
     "port": (ports.parse_claim, True),
+    "claim": (filters.parse_claims, True),
     "files": (guest_path, False),
     "volume": (parse_volume, True),
     "main": (parse_yes_no, False),
     "randomize": (parse_yes_no, False),
     "seal": (parse_yes_no, False),
     "show_addresses": (parse_yes_no, False),
+    "input": (parse_yes_no, False),
+    "device": (_device, True),
 }
 
 
@@ -273,32 +301,45 @@ class _Reader:
             self.fault(program.line, "too many programs; there may be %d" % MAX_PROGRAMS)
         self.only_one([p for p in programs if p.get("main")], "main", "main = yes")
         self.only_one([p for p in programs if p.get("net") == "own"], "net", "net = own")
-        owner = {}
+        owner, served = {}, {}
         for program in programs:
+            for label in program.get("serve", []):
+                if label in served:
+                    self.fault(program.lines["serve"], "label %s is %s's already" % (label, served[label]))
+                served.setdefault(label, program.name)
+        for program in programs:
+            for label in program.get("use", []):
+                if label not in served:
+                    self.fault(program.lines["use"], "use: " + (
+                        "nobody serves %s; %s" % (label, nearest_mend(label, served)) if served
+                        else "no program has a key serve"))
             for claim in program.get("port", []):
                 if claim in owner:
                     self.fault(program.lines["port"], "port %s is %s's already" % (claim, owner[claim]))
                 owner.setdefault(claim, program.name)
             if "port" in program.lines and program.get("net", "none") == "none":
                 self.fault(program.lines["port"], "a program with a port needs net = own or net = share")
+            if sum(len(claims) for claims in program.get("claim", [])) > filters.CLAIMS_MAX:
+                self.fault(program.lines["claim"], "too many claims; a program may have %d" % filters.CLAIMS_MAX)
             self.check_shares(program)
 
     def check_shares(self, program):
-        """Guarantees, and from whom may be demanded."""
+        """Guarantees, and the programs that one names."""
         get = program.get
         if get("memory") and get("guarantee", 0) > get("memory"):
             self.fault(program.lines["guarantee"], "%s is guaranteed more than its memory" % program.name)
         if get("limit_slices") and max(get("guarantee_slices", 0), get("slices", 0)) > get("limit_slices"):
             self.fault(program.lines["limit_slices"], "%s has more slices than its limit_slices" % program.name)
         others = [p.name for p in self.config.programs if p is not program]
-        names = get("demand", [])
-        for name in names:
-            if name not in others:
-                self.fault(program.lines["demand"], "demand: " + (
-                    "no other program is called %s; %s" % (name, nearest_mend(name, others)) if others
-                    else "there is no other program"))
-        if len(set(names)) < len(names):
-            self.fault(program.lines["demand"], "demand names a program twice")
+        for key in ("demand", "observe"):
+            names = get(key, [])
+            for name in names:
+                if name not in others:
+                    self.fault(program.lines[key], "%s: " % key + (
+                        "no other program is called %s; %s" % (name, nearest_mend(name, others)) if others
+                        else "there is no other program"))
+            if len(set(names)) < len(names):
+                self.fault(program.lines[key], "%s names a program twice" % key)
 
     def only_one(self, programs, key, text):
         for other in programs[1:]:
@@ -369,6 +410,8 @@ def dump(programs):
                 value = "%.6f" % value
             elif PROGRAM_KEYS[key][0] is parse_yes_no:
                 value = "yes" if value else "no"
+            if key == "claim":
+                value = [claim for claims in value for claim in claims]
             for item in value if isinstance(value, list) else [value]:
                 lines.append("%s = %s" % (key, item))
         lines.append("")

@@ -8,6 +8,8 @@ usage: exo VERB [options]
 
   run      boot a machine that runs a program, or several; the console is shown here
   image    write what run would boot: a boot module, or a disk that GRUB boots
+  filter   make claims on packets of a tcpdump expression
+  bpf      check and run programs for the kernel (eBPF)
   doctor   say what is missing on this computer, and how to get it
   version  print the version
   help     show a verb's page: exo help run
@@ -46,6 +48,46 @@ examples:
   exo image -o hello.mod hello                a module; boot it with exo run --module hello.mod
   exo image -f bios -o exo.img -p 80:80 -v DIR httpd
   exo image -f uefi -o exo.img --config lab.conf"""),
+    "filter": ("""\
+usage: exo filter EXPRESSION
+
+Prints the claims on packets that a tcpdump expression (pcap-filter(7)) comes to, as lines of
+a program's section of a configuration. There the expression itself can stand, too.
+Refuses what is no set of conjunctions that exclude each other, and says why.""", """\
+examples:
+  exo filter 'udp dst port 53'
+  claim = tcpdump:udp dst port 53             in a configuration"""),
+    "bpf": ("""\
+usage: exo bpf check FILE [--use packet|wake|owner] [--guards]
+       exo bpf dump FILE [--use packet|wake|owner] [--native]
+       exo bpf run FILE [--use packet|wake|owner] [--packet HEX | --pcap FILE |
+                   --block FILE[:N] | --wake NAME=N,...] [--memory [W:]HEX]
+       exo bpf plugin [--interp | --jit | --vm] [--verify] [MEMORY] <PROGRAM
+
+FILE is an object of clang -target bpf -O2 -c, or, with --use, bare instructions.
+
+check    what the kernel will answer, by its own verifier: why a program is rejected
+         (instruction, register, what is known, what is needed), or what it is like;
+         --guards: which accesses are tested at run time. Exit status 0 accepted,
+         1 rejected, 2 no program.
+dump     the instructions, with what the verifier notes of each: window, test, fuel;
+         --native: and the machine code.
+run      interpret and run compiled, on this computer, side by side; a difference is
+         an error. On a packet, each packet of a capture, block N of a file, or what
+         a sleeper knows (now, until, pending, events). Prints the result, what was
+         sent or emitted, and what changed in memory.
+plugin   run one program: its bytes in hexadecimal on standard input, memory in
+         hexadecimal as argument; prints r0 in hexadecimal. This is the protocol of
+         the public conformance runner for eBPF (RFC 9669), which takes the file
+         bpf-plugin beside the tool as its plugin. r1 is the memory's address, r2 its
+         length; any address may be reached, and no function may be called.
+         --interp: the interpreter; --jit (default): compiled, on this computer;
+         --vm: compiled, in the machine; with --interp, the interpreter there.
+         --verify: say on standard error what the verifier answers.""", """\
+examples:
+  exo bpf check apps/echo/udp.bpf.o
+  exo bpf run filter.bpf.o --pcap trace.pcap
+  echo b7 00 00 00 2a 00 00 00 95 00 00 00 00 00 00 00 | exo bpf plugin"""),
     "doctor": ("""\
 usage: exo doctor
 

@@ -39,7 +39,7 @@ class Machine:
         self.kernel_args = []
         self.net, self.mac, self.pcap, self.publish = None, None, None, []
         self.icount, self.seed = False, None
-        self.gdb = self.trace = None
+        self.gdb = self.log = None
         self.debugcon = None
         self.extra = []
 
@@ -215,8 +215,8 @@ def command(machine):
     words += _boot(machine) + _network(machine) + _clock(machine)
     if machine.gdb is not None:
         words += ["-gdb", gdb_where(machine.gdb)[0], "-S"]
-    if machine.trace:
-        words += ["-d", "int,cpu_reset,guest_errors,unimp", "-D", machine.trace]
+    if machine.log:
+        words += ["-d", "int,cpu_reset,guest_errors,unimp", "-D", machine.log]
     return words + machine.extra
 
 

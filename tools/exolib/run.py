@@ -24,8 +24,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
+import tty
 
 from . import qemu
 from .util import STATUS_KERNEL_STOP, STATUS_RUNNER, STATUS_TIME_LIMIT, ExoError, say, warn
@@ -36,6 +38,7 @@ PREFIX = "exo-run-"
 PR_SET_PDEATHSIG = 1
 F_SETPIPE_SZ = 1031
 PIPE_BYTES = 1 << 20            # so that a burst of console output never waits for this program
+END_OF_INPUT = b"\x04"          # and \x16 before one that is not: as libos/core/input.c reads them
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -172,15 +175,14 @@ class Run:
         self.early_signal = number
 
     def start(self):
-        forward = self.interactive or sys.stdin is not None and sys.stdin.isatty()
         for number in SIGNALS + (signal.SIGALRM,):
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGTTIN, signal.SIG_IGN)
         self.started = time.monotonic()
         try:
             self.process = subprocess.Popen(
-                self.words, stdin=subprocess.PIPE if forward else subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True,
+                self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                bufsize=0, start_new_session=True,
                 preexec_fn=_die_with_parent(os.getpid()))
         except (OSError, subprocess.SubprocessError) as error:
             raise ExoError(self.words[0], "cannot be started: %s" % error) from None
@@ -203,8 +205,9 @@ class Run:
 
     def run(self):
         """Start, stream until the end, clean up; returns the Outcome."""
-        outcome = None
+        outcome = terminal = None
         try:
+            terminal = self.keys()
             self.start()
             self.listening = True
             if self.early_signal:
@@ -224,11 +227,21 @@ class Run:
             if self.process is not None:
                 self.end_process()
                 self.seconds = time.monotonic() - self.started
+            if terminal:
+                termios.tcsetattr(0, termios.TCSADRAIN, terminal)
         self.emulator_status = self.process.returncode
         if outcome is None:
             outcome = judge(self.emulator_status, self.end_words())
         self.tell(outcome)
         return outcome
+
+    def keys(self):
+        """With -i at a terminal: keys as they are typed, unseen; Ctrl-C stays. Returns how it was, or None."""
+        if not self.interactive or not os.isatty(0) or os.tcgetpgrp(0) != os.getpgrp():
+            return None
+        before = termios.tcgetattr(0)
+        tty.setcbreak(0, termios.TCSADRAIN)
+        return before
 
     def stopped(self, number):
         if number != signal.SIGALRM:
@@ -272,8 +285,7 @@ class Run:
 
     def stream(self):
         """Copy console and input until the emulator has closed its outputs."""
-        if self.process.stdin is not None:
-            threading.Thread(target=self.to_console, daemon=True).start()
+        threading.Thread(target=self.to_console, daemon=True).start()
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ, self.from_console)
             selector.register(self.process.stderr, selectors.EVENT_READ, self.from_emulator)
@@ -295,16 +307,34 @@ class Run:
         return bool(data)
 
     def to_console(self):
-        """Copy input; a thread of its own, because a guest may not read for a long time."""
+        """Copy input; a thread of its own, because a guest may not read for a long time.
+
+        It begins when the kernel says so: what comes before that is lost in firmware and in resets.
+        """
+        while self.process.poll() is None and "input" not in self.end_words():
+            time.sleep(0.005)
+        typed = os.isatty(0)
         try:
             while True:
-                data = os.read(0, 4096)
+                data = read_input(typed)
+                if data is None:
+                    return
+                left = data or END_OF_INPUT
+                while left:
+                    left = left[os.write(self.process.stdin.fileno(), left):]
                 if not data:
-                    break
-                while data:
-                    data = data[os.write(self.process.stdin.fileno(), data):]
+                    return
         except (OSError, ValueError):
-            pass                            # in the background, or the emulator is at its end
+            pass                            # the emulator is at its end
+
+
+def read_input(typed):
+    """More of standard input as the console takes it; empty: the end; None: none now, nor ever."""
+    try:
+        data = os.read(0, 4096)
+    except OSError:
+        return None if typed else b""       # a terminal when in the background; or closed
+    return data if typed else re.sub(b"[\x04\x16]", b"\x16\\g<0>", data)
 
 
 def record(machine, run, outcome, module_bytes):

@@ -46,6 +46,9 @@ class Tree:
     def init(self):
         return self._file("the first program", "apps/init/init.elf", "init.elf")
 
+    def bpf_tool(self):
+        return self._file("the tool for programs of the kernel's", "tools/exo-bpf", "exo-bpf")
+
     def program_dirs(self):
         """Directories that hold programs; in a build tree each has one of its own."""
         if self.installed:
