@@ -35,6 +35,7 @@ PAGE = b"<h1>booted</h1>\n"
 FILE = random.Random(9).randbytes(300000)
 GREETING = "Hello from Exo!\n"
 KERNEL_BASE = 0xffffffff80000000
+PROGRAMS = 0xffffc00000000000            # where machine code of programs is executable
 STOP_STATUS = 35        # the emulator's own exit status after a kernel stop
 
 work = tempfile.mkdtemp(prefix="exo-boot-")
@@ -140,14 +141,22 @@ def test_kernel_map():
         with Monitor() as monitor, serving(monitor, "map", *options) as machine:
             machine.wait_line("^httpd: serving ", LIMIT)
             leaves = list(monitor.leaves(monitor.cpus()[0]["CR3"], 256))
+        programs = set()
         check(len(leaves) > 512, "%d entries" % len(leaves))
         for leaf in leaves:
             check(not leaf.user, "the user's: %r" % leaf)
             check(not (leaf.writable and leaf.executable), "writable and executable: %r" % leaf)
+            if leaf.executable and PROGRAMS <= leaf.va < KERNEL_BASE:       # a program for the kernel: its frames alone
+                same(leaf.size, 4096, "the size of %r" % leaf)
+                programs.add(leaf.pa)
+                continue
             check(not leaf.executable or leaf.pa >= start and leaf.pa + leaf.size <= (text + 4095) & ~4095,
                   "executable, and no code: %r" % leaf)
             check(not leaf.writable or leaf.pa >= constants or leaf.pa + leaf.size <= start,
                   "a writable alias: %r" % leaf)
+        for leaf in leaves:
+            check(not leaf.writable or not any(leaf.pa <= pa < leaf.pa + leaf.size for pa in programs),
+                  "a writable alias of a program: %r" % leaf)
         mapped = {leaf.va for leaf in leaves if leaf.va >= KERNEL_BASE}
         stacks = sorted(va for va in mapped if va < KERNEL_BASE + start)
         same(len(stacks), 3 * (options[-1] - 1) if "--smp" in options else 0, "pages of stacks")

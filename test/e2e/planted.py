@@ -28,7 +28,7 @@ LONG = os.environ.get("EXO_TEST_LONG")
 SCRATCH = os.path.join(BUILD, "test", "planted.tmp")
 SOURCES, COPY = os.path.join(SCRATCH, "src"), os.path.join(SCRATCH, "build")
 # What a kernel and a unit test are made of, and a guest needs.
-PARTS = ["exo", "arch", "test/unit", "test/lib", "test/sanitize", "apps/init", "Makefile", "config.status"]
+PARTS = ["exo", "arch", "tools/bpf", "test/unit", "test/lib", "test/sanitize", "apps/init", "Makefile", "config.status"]
 
 
 class Patch:
@@ -67,7 +67,9 @@ def depends(file):
     if not file.endswith(".h"):
         for suffix in (".k.o", ".s.o"):
             found.add(stem + suffix)
-        found.add(os.path.join(os.path.dirname(stem), "test_unit_libkernel_a-%s.o" % os.path.basename(stem)))
+        for copy in ("%s.o", "test_unit_*-%s.o"):
+            pattern = os.path.join(os.path.dirname(stem), copy % os.path.basename(stem))
+            found.update(os.path.relpath(path, COPY) for path in glob.glob(os.path.join(COPY, pattern)))
         return found
     for path in [os.path.join(where, name) for where, _, names in os.walk(COPY) for name in names
                  if name.endswith((".d", ".Po"))]:

@@ -297,6 +297,10 @@ BAD = [
     ("[program a]\nlimit_env = 1", 2, "limit_envs"),
     ("[program a]\nmemory = 1M\nguarantee = 2M", 3, "more than its memory"),
     ("[program a]\ndemand = b\n[program bc]", 2, "nearest known one is bc"),
+    ("[program a]\nuse = clok\n[program b]\nserve = clock", 2, "nearest known one is clock"),
+    ("[program a]\nuse = clock", 2, "no program has a key serve"),
+    ("[program a]\nserve = clock\n[program b]\nserve = clock", 4, "a's already"),
+    ("[program a]\nserve = a/b", 2, "not a label"),
     ("[machine]\nmachine = q53", 2, "q35"),
     ("[machine]\npublish = 80", 2, "HOST:GUEST"),
     ("[machine]\ncpu =", 2, "no value"),
@@ -355,8 +359,14 @@ args = 'x|args =|args = "a\\nb" # c|args = a#b|args = '#' # d|slices = 3|slices 
 net = share|net = x|port = tcp/80|port = udp/53|port = tcp/0|port = 80|files = /x|files = /x/../y
 files = x|files = /..a|files = /a//./b|volume = a:/b|volume = :/b|volume = a|main = yes|main = no
 guarantee = 2M|guarantee = 9M|guarantee_slices = 3|limit_slices = 2|limit_envs = 7|limit_flows = 0
-limit_rings = 1000|answer = 0.02|answer = 1.0000001|demand = b|demand = z|demand = longname|cpu = 3|cpu = 16
-randomize = no|randomize = yes|randomize = on|show_addresses = yes|seal = yes|seal = x|limit_env = 3
+limit_rings = 1000|answer = 0.02|answer = 1.0000001|demand = b|demand = z|observe = z|observe = b|observe = longnamelong|demand = longname
+device = rtc|device = rtx|device = a:70-71|device = a:0x70-0x71:8|device = a:71-70
+device = a:70-71:16|device = a:70-71:|device = 1234567890:1-2|device = a:1-ffff|device = .a:1-2|device = a:12345-12346
+serve = clock|serve = time|use = clock|use = clok|use = /|serve = a b|serve = twelve-letters-and-twenty-more-x|cpu = 3|cpu = 16
+claim = all|claim = 12:2=0x800|claim = 12:3=1|claim = 12:2&0xf0!=0x30 @14&15<<2+16:2=80|claim = 12:2=1 12:2=2|claim = 1:1=256
+claim = @14&0<<2+1:1=1|claim = 1513:2=1|claim = 12:2=1x|claim = 12:2=0X1|claim = 012:2=010|claim = 0:4&0=0|claim = 12:2
+claim = 1:1=1 2:1=1 3:1=1 4:1=1 5:1=1 6:1=1 7:1=1 8:1=1|claim = 1:1=1 2:1=1 3:1=1 4:1=1 5:1=1 6:1=1 7:1=1 8:1=1 9:1=1|claim = all 1:1=1
+randomize = no|randomize = yes|randomize = on|input = yes|input = no|input = 1|show_addresses = yes|seal = yes|seal = x|limit_env = 3
 main = maybe|# c||  [machine]  |key # = v|\x01|args = \x7f|image = \t x
 """.strip().replace("\n", "|").split("|")
 
@@ -374,12 +384,14 @@ def described(text):
             p.name, p.get("image", p.name), p.get("libos", "uni"), p.get("memory", 0), p.get("slices", 0),
             config.NETS.index(p.get("net", "none")), len(p.get("port", [])), len(p.get("volume", [])),
             ",".join([str(len(args))] + args))
-        out += ";%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d" % (
+        out += ";%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d" % (
             p.get("cpu", 0), p.get("guarantee", 0), p.get("guarantee_slices", 0), p.get("limit_slices", 0),
             p.get("limit_envs", 0), p.get("limit_flows", 0), p.get("limit_rings", 0),
             math.ceil(round(p.get("answer", 0) * 1000, 3)), p.get("randomize", conf.machine.get("randomize", True)),
-            p.get("seal", False), p.get("show_addresses", False))
-        out += "".join("," + name for name in p.get("demand", []))
+            p.get("seal", False), p.get("show_addresses", False), p.get("input", p is conf.main()))
+        out += "".join("," + name for name in p.get("demand", []) + p.get("observe", []) + [
+            device.split(":")[0] for device in p.get("device", [])] + p.get("serve", []) + p.get("use", []))
+        out += "".join(",%d" % (claim != "all" and len(claim.split())) for claims in p.get("claim", []) for claim in claims)
     return out
 
 
@@ -387,9 +399,10 @@ def test_same_language():
     """the runner and the first program agree on 5,000 configurations, right and wrong ones"""
     dump = os.path.join(tree.dir, "confdump")
     compiler = (os.environ.get("CC") or "gcc").split()
-    done = subprocess.run(compiler + ["-I" + guest.SOURCE, "-o", dump] + [
+    done = subprocess.run(compiler + ["-I" + guest.SOURCE, "-I" + os.path.join(guest.SOURCE, "include"), "-o", dump] + [
         os.path.join(guest.SOURCE, part) for part in (
-            "test/lib/confdump.c", "apps/init/conf.c", "apps/init/conf_keys.c", "libos/core/nearest.c")],
+            "test/lib/confdump.c", "apps/init/conf.c", "apps/init/conf_keys.c",
+            "apps/init/conf_claim.c", "libos/core/nearest.c")],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     same(done.returncode, 0, "compiler: %s" % done.stdout.decode("utf-8", "replace"))
     chance = random.Random(5)

@@ -56,7 +56,7 @@ static uint64_t handle(void)
 	const struct exo_cap *cap = cap_slot(here.current, (uint32_t)slot);
 
 	if (value >= 250 || !cap)
-		return value == 255 ? word() : 0;
+		return value == 255 ? word() : value >= 253 ? EXO_PEER + value - 253 : 0;
 	return exo_cap_make((uint32_t)slot, cap->generation - (value >= 240));
 }
 
@@ -128,7 +128,7 @@ static void call(void)
 	uint64_t a[6], nr = byte() % EXO_CALL_COUNT;
 	unsigned i;
 
-	if (nr == EXO_CALL_env_exit && byte() % 8)
+	if (!letters[nr] || (nr == EXO_CALL_env_exit && byte() % 8))
 		return;
 	for (i = 0; i < 6; i++)
 		a[i] = i < strlen(letters[nr]) ? argument(letters[nr][i]) : 0;
@@ -231,6 +231,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (i = 0; i < WORLD_ENVS; i++) {
 		world.env[i]->disp->run_entry = world.env[i]->disp->off_entry = world.env[i]->disp->call_entry = 0x400000;
+		world.env[i]->disp->reenter = i != 0;
+		world.env[i]->disp->window_first = world.env[i]->disp->offer_first = 1 + i;
+		world.env[i]->disp->window_count = world.env[i]->disp->offer_count = 60;
 		world.env[i]->disp->upcall_sp = world.env[i]->disp->off_sp = world.env[i]->disp->call_sp = 0x500000;
 	}
 	null_on(0);

@@ -14,8 +14,9 @@ enum { ASKED, DONE, CALL, ARGS, RESULT = ARGS + 6, WORDS, SERVE = WORDS + 4, SER
 
 /* What it does with a transfer (word SERVE). */
 enum { SERVE_REPLY, SERVE_EXIT, SERVE_SLEEP, SERVE_SPIN, SERVE_FURTHER, SERVE_REFUSE, SERVE_FAULT,
-	SERVE_YIELD };
+	SERVE_YIELD, SERVE_DO };
 
+#define AGENT_LEVEL	256		/* bytes of stack for each transfer that it is inside of, if it may be entered again */
 #define COMES_BACK	(-1000)		/* RESULT of a call that comes back as a RUN upcall */
 
 TINY static void agent_run(uint64_t reasons)
@@ -55,8 +56,10 @@ TINY static void agent_run(uint64_t reasons)
 TINY static void agent_serve(
     uint64_t badge, uint64_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t wanted)
 {
-	uint64_t how = tiny_word(SERVE);
+	uint64_t how = tiny_word(SERVE), stack = tiny_disp->call_sp;
 
+	if (tiny_disp->reenter)
+		tiny_disp->call_sp = stack - AGENT_LEVEL;
 	tiny_word(BADGE) = badge;
 	tiny_word(CALLER) = caller;
 	tiny_word(WANTED) = wanted;
@@ -78,9 +81,14 @@ TINY static void agent_serve(
 	if (how == SERVE_FURTHER) {
 		int64_t status = tiny_call(EXO_CALL_call, tiny_word(FURTHER), EXO_NEVER, w0 + 1, w1, w2, w3);
 		tiny_word(RESULT) = (uint64_t)status;
+		tiny_disp->call_sp = stack;
 		tiny_call(
 		    EXO_CALL_reply, status < 0 ? (uint64_t)-status : (uint64_t)status + 1, 0, 0, 0, 0, 0);
 	}
+	if (how == SERVE_DO)
+		tiny_word(RESULT) = (uint64_t)tiny_call(tiny_word(CALL), tiny_word(ARGS), tiny_word(ARGS + 1),
+		    tiny_word(ARGS + 2), tiny_word(ARGS + 3), tiny_word(ARGS + 4), tiny_word(ARGS + 5));
+	tiny_disp->call_sp = stack;
 	if (how != SERVE_SLEEP && wanted)
 		tiny_word(LATE) = (uint64_t)tiny_call(EXO_CALL_reply, 7, w3 + 1, w2 + 2, w1 + 3, w0 + 4, 0);
 	for (;;)

@@ -394,6 +394,8 @@ static void noise(unsigned rounds)
 			scribble(&one);
 		}
 		tiny_poke(&one);
+		if (tiny_cpu)		/* another CPU needs a moment to see what is there */
+			core_sleep(core_now() + MS / 4, core_disp->events);
 		ended += tiny_state(&one) == EXO_ENV_ENDED;
 		tiny_drop(&one);
 	}

@@ -95,6 +95,9 @@ static bool build(void)
 	give(slices, EXO_TYPE_SLICE, EXO_RIGHT_READ | EXO_RIGHT_BIND);
 	give(core_named(EXO_NAME_ACCOUNT), EXO_TYPE_ACCOUNT, EXO_RIGHT_READ);
 	give(core_named(EXO_NAME_CONSOLE), EXO_TYPE_CONSOLE, EXO_RIGHT_READ);
+	exo_cap_derive(core_named(EXO_NAME_PORTS), agent.env, GOOD + EXO_TYPE_PORTS, EXO_RIGHT_READ, 0x70, 8);
+	exo_cap_derive(core_named(EXO_NAME_PORTS), agent.env, WEAK + EXO_TYPE_PORTS, 0, 0x70, 8);
+	give(core_named(EXO_NAME_INTERRUPTS), EXO_TYPE_INTERRUPTS, EXO_RIGHT_BIND);
 	tiny_grant(&agent, core_named(EXO_NAME_MACHINE), WEAK + EXO_TYPE_MACHINE, 0);
 	tiny_grant(&agent, sibling.env, DELETED, 0);
 	agent_do(&agent, EXO_CALL_cap_delete, exo_cap_make(DELETED, 1), 0, 0, 0, 0, 0);
@@ -133,7 +136,7 @@ static const uint64_t bad_offsets[] = { 4097, 8192, 1ULL << 31, 1ULL << 32, (1UL
 static unsigned type_needed(unsigned nr)
 {
 	static const char *const types[] = { "", "FRAME", "SPACE", "ENV", "ENTRY", "SLICE", "FLOW", "ACCOUNT", "CONSOLE",
-		"MACHINE" };
+		"MACHINE", "CODE", "PORTS", "INTERRUPTS" };
 
 	for (unsigned type = 1; type < EXO_TYPE_COUNT; type++)
 		if (!strncmp(needs[nr], types[type], strlen(types[type])))
@@ -307,7 +310,7 @@ int main(void)
 	before = books_now();
 	for (unsigned nr = 0; nr < EXO_CALL_COUNT; nr++) {
 		unsigned was = bad, calls = tried, good = succeeded;
-		if (left_out(nr))
+		if (!call_names[nr] || left_out(nr))
 			continue;
 		singles(nr);
 		if (all)

@@ -85,10 +85,10 @@ static void sleep(void)
 	exo_time_t now = core_now();
 	struct tiny agent;
 
-	is(exo_sleep(0, core_disp->events), 0, "a time that has passed");
-	is(exo_sleep(now, core_disp->events), 0, "now");
-	is(exo_sleep(EXO_NEVER, core_disp->events + 1), 0, "an event count that is not so");
-	is(exo_sleep(EXO_NEVER, ~0ULL), 0, "any other");
+	is(exo_sleep(0, core_disp->events, 0), 0, "a time that has passed");
+	is(exo_sleep(now, core_disp->events, 0), 0, "now");
+	is(exo_sleep(EXO_NEVER, core_disp->events + 1, 0), 0, "an event count that is not so");
+	is(exo_sleep(EXO_NEVER, ~0ULL, 0), 0, "any other");
 	thread_sleep(now + 3 * MS);
 	ok(core_now() >= now + 3 * MS, "not awake before the time");
 	ok(core_now() < now + 2000 * MS, "and awake after it");

@@ -10,6 +10,7 @@
  */
 #include "libos/core/channel.h"
 #include "libos/core/share.h"
+#include "libos/core/watch.h"
 #include "test/guest/family.h"
 
 #define SLOTS		16
@@ -74,7 +75,10 @@ static int peer(void)
 
 	if (!at || channel_attach(&channel, at, PAGES * EXO_PAGE_SIZE))
 		return 1;
-	channel_connect(&channel, core_named("director"), info_env(1)->id);
+	if (core_named("director"))
+		channel_connect(&channel, core_named("director"), info_env(1)->id);
+	else if (channel_connect_kick(&channel, core_named("line"), 0, info_env(1)->id))
+		return 1;
 	__atomic_fetch_add((uint64_t *)&family_word[READY], 1, __ATOMIC_SEQ_CST);
 	if (!strcmp(core_argument(2), "drain"))
 		return drain();
@@ -90,6 +94,7 @@ static int peer(void)
  */
 
 static exo_cap_t frames, director;
+static bool by_kick;	/* without capabilities for each other */
 
 static bool begin(struct member *member, const char *how, uint32_t cpu)
 {
@@ -103,17 +108,24 @@ static bool begin(struct member *member, const char *how, uint32_t cpu)
 		return false;
 	family_grant(member, "page", family_page, RW, 1);
 	family_grant(member, "line", frames, RW, PAGES);
-	family_grant(member, "director", director, EXO_RIGHT_EXEC, 0);
+	if (!by_kick)
+		family_grant(member, "director", director, EXO_RIGHT_EXEC, 0);
 	if (!family_make(member, "peer", how) || (cpu && exo_env_move(member->spawn.env, cpu)) ||
 	    spawn_start(&member->spawn))
 		return false;
-	channel_connect(&channel, family_entry(member, 0), member->spawn.id);
+	if (!by_kick)
+		channel_connect(&channel, family_entry(member, 0), member->spawn.id);
+	else if (channel_connect_kick(&channel, frames, 0, member->spawn.id))
+		return false;
 	return family_await_word(READY, 1, 5000);
 }
 
 static void end(struct member *member)
 {
-	caps_delete(channel.wake);
+	if (by_kick)
+		channel_close(&channel);
+	else
+		caps_delete(channel.wake);
 	family_drop(member);
 	share_unmap(&memory);
 	caps_delete(frames);
@@ -184,7 +196,8 @@ static void stream(void)
 	   STREAM);
 	printf("# %lu entries here (%lu wakes, %lu sleeps), %lu there (%lu sleeps)\n", (long)here,
 	    (long)channel.wakes, (long)channel.sleeps, (long)there, (long)family_word[SLEEPS]);
-	ok(here <= 2 * (channel.wakes + channel.sleeps) + 2,
+	/* The first sleep by kick makes a program. */
+	ok(here <= 2 * (channel.wakes + channel.sleeps) + (by_kick ? 40 : 2),
 	   "the kernel is entered to sleep and to wake, and for nothing else");
 	channel_close(&channel);
 	family_await_word(DONE, 1, 2000);
@@ -241,11 +254,16 @@ int main(void)
 		return peer();
 	slot = caps_slot();
 	director = made(slot, exo_entry_make(slot, EXO_CAP_NONE, 0));
-	round_trips(0);
-	if (family_cpus() > 1) {
-		round_trips(1);
-		stream();
-		deaths();
+	for (unsigned i = 0; i < 2; i++) {
+		by_kick = i != 0;
+		printf("# %s\n", by_kick ? "by kick" : "by wake");
+		round_trips(0);
+		if (family_cpus() > 1) {
+			round_trips(1);
+			stream();
+			deaths();
+		}
 	}
+	ok(watch_sleeps > 0, "slept on words %lu times", (long)watch_sleeps);
 	return call_done();
 }

@@ -40,6 +40,14 @@ static void in_handler(void)
 	wild_store(region.start);
 }
 
+/* Upcalls off for ever: no exception, event or turn of its libOS any more. */
+static _Noreturn void wedge(void)
+{
+	core_disp->off = EXO_OFF_YES;
+	for (;;)
+		__asm__ volatile("pause");
+}
+
 static void in_thread(void *arg)
 {
 	(void)arg;
@@ -48,6 +56,8 @@ static void in_thread(void *arg)
 
 static void die(const char *how)
 {
+	if (!strcmp(how, "wedge"))
+		wedge();
 	if (!strcmp(how, "null"))
 		wild_store(0x10);
 	else if (!strcmp(how, "text"))

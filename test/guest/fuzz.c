@@ -11,8 +11,9 @@
  * the seed is printed. A long run takes ten minutes.
  * Runs first: yes
  * Run with: --net user --smp 2
- * Time limit: 120 s
+ * Time limit: 180 s
  */
+#include <exo/code.h>
 #include <exo/flow.h>
 #include "test/guest/agent.h"
 
@@ -20,6 +21,8 @@
 #define RUN_CALLS	1500
 #define LONG_SECONDS	600
 #define LIMIT_FRAMES	160		/* of each */
+#define PROGRAM_FRAMES	12		/* enough for a program of two instructions */
+#define PROGRAMS	20		/* frames that it holds through another */
 #define PARTIES_MAX	2
 #define KEEP_FROM	16		/* slot of the keeper's table */
 #define EXTRA		8		/* frames that it holds through a derived capability */
@@ -30,7 +33,7 @@ enum { SEED = 60, CALLS, WANT, TIME, FRAMES_TOTAL, LAST, MADE, PHASE, KEPT, CPUS
 
 /* Slots that are filled at first. */
 enum { OWN_ENV = 1, OWN_SPACE, ACCOUNT, FRAMES, CONSOLE, MACHINE, SIBLING, ENTRY, SLICES, FLOW,
-	INFO, ALL_FRAMES, SELF_ENTRY, KEEPER, FILLED };
+	INFO, ALL_FRAMES, SELF_ENTRY, KEEPER, PORTS, INTERRUPTS, CODE, FILLED };
 
 static uint64_t seed, state;
 
@@ -99,6 +102,18 @@ TINY static void tidy(void)
 	tiny_word(MADE) = 0;
 }
 
+/* A capability that is split, if there is one. */
+TINY static uint64_t any_split(void)
+{
+	uint64_t slot = draw() % 64, i;
+
+	for (i = 0; i < 64; i++, slot = (slot + 1) % 64)
+		if (type_in(slot) == EXO_TYPE_FRAME &&
+		    ((volatile struct exo_cap *)TINY_CAPS)[slot].rights & EXO_RIGHT_RESTORE)
+			return handle_in(slot);
+	return any_handle(EXO_TYPE_FRAME);
+}
+
 /* Numbers at random are seldom right all together. */
 TINY static void plausible(uint64_t call, uint64_t *a)
 {
@@ -106,14 +121,37 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 
 	if (call == EXO_CALL_call) {
 		a[1] = EXO_NEVER;
+		tiny_disp->reenter = draw() % 4 == 0;
+		tiny_disp->window_first = (uint32_t)any_slot();
+		tiny_disp->offer_first = draw() % FILLED;
+		tiny_disp->window_count = tiny_disp->offer_count = draw() % 16;
 	} else if (call == EXO_CALL_cap_derive) {
 		uint64_t type = type_in(exo_cap_slot(a[0]) % 64);
-		a[1] = draw() % 4 ? 0 : handle_in(SIBLING);
+		a[1] = draw() % 4 ? 0 : draw() % 4 ? handle_in(SIBLING) : EXO_PEER;
 		a[2] = any_slot();
 		a[3] = ((volatile struct exo_cap *)TINY_CAPS)[exo_cap_slot(a[0]) % 64].rights &
 		       (draw() % 2 ? ~0U : draw());
 		a[4] = type == EXO_TYPE_FRAME || type == EXO_TYPE_SLICE ? draw() % 4 : 0;
 		a[5] = a[4] ? draw() % 4 : 0;
+		if (draw() % 16 == 0)
+			a[0] = EXO_PEER + draw() % 16;
+	} else if (call == EXO_CALL_cap_split) {
+		a[0] = draw() % 2 ? any_handle(EXO_TYPE_FRAME) : any_split();
+		a[1] = draw() % 4 ? 0 : handle_in(SIBLING);
+		a[2] = any_slot();
+		a[3] = any_handle(EXO_TYPE_FRAME);
+		a[4] = draw() % 8;
+	} else if (call == EXO_CALL_split_give) {
+		a[0] = any_split();
+		a[1] = draw() % 8;
+		a[2] = 1;
+	} else if (call == EXO_CALL_split_end) {
+		a[0] = any_split();
+	} else if (call == EXO_CALL_entry_open) {
+		a[1] = any_handle(EXO_TYPE_ACCOUNT);
+	} else if (call == EXO_CALL_entry_take) {
+		a[1] = tiny_disp->self;
+		a[2] = any_handle(EXO_TYPE_ENTRY);
 	} else if (call == EXO_CALL_frame_take) {
 		a[1] = EXO_PFN_ANY;
 		a[2] = 1 + draw() % 12;
@@ -138,8 +176,24 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		a[2] = any_handle(EXO_TYPE_FRAME);
 		a[3] = draw() % 8;
 		a[4] = 0;
+	} else if (call == EXO_CALL_code_load) {
+		a[1] = draw() % 4 ? handle_in(CODE) : any_handle(EXO_TYPE_FRAME);
+		a[2] = draw() % (PROGRAMS - PROGRAM_FRAMES);
+		a[3] = PROGRAM_FRAMES;
+	} else if (call == EXO_CALL_code_step) {
+		a[1] = 0;
+	} else if (call == EXO_CALL_code_bind) {
+		a[1] = 0;
+		a[2] = any_handle(EXO_TYPE_FRAME);
+		a[3] = draw() % EXTRA;
+	} else if (call == EXO_CALL_flow_attach) {
+		a[1] = draw() % 4 ? any_handle(EXO_TYPE_CODE) : 0;
+	} else if (call == EXO_CALL_code_run) {
+		a[1] = any_handle(EXO_TYPE_FRAME);
+		a[2] = draw() % EXTRA;
+		a[3] = 0;
 	} else if (call == EXO_CALL_slice_take) {
-		a[1] = draw() % tiny_word(CPUS);
+		a[1] = draw() % 8 || (uint32_t)a[0] == KEEPER ? draw() % tiny_word(CPUS) : EXO_CPU_NONE;
 		a[2] = draw() % EXO_SLICES;
 		a[3] = 1 + draw() % 4;
 	} else if (call == EXO_CALL_flow_bind) {
@@ -165,7 +219,17 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		a[0] = any_handle(draw() % 4 ? EXO_TYPE_ENV : EXO_TYPE_ENTRY);
 	} else if (call == EXO_CALL_slice_bind) {
 		a[1] = draw() % 4 ? any_handle(EXO_TYPE_ENV) : 0;
-	} else if (call == EXO_CALL_env_read) {
+	} else if (call == EXO_CALL_trace) {
+		a[2] = draw() % 4;
+		a[3] = draw() % 3;
+		a[1] = a[3] ? a[1] : 0;
+		a[4] = 1 + draw() % 15;
+	} else if (call == EXO_CALL_port) {
+		a[1] = 0x70 + draw() % 3;
+		a[2] = 1 + EXO_PORT_WRITE * (draw() % 2);
+	} else if (call == EXO_CALL_interrupt) {
+		a[1] = draw() % (EXO_LINES + 1);
+	} else if (call == EXO_CALL_env_read || call == EXO_CALL_env_write) {
 		a[1] = TINY_DATA + draw() % 4096;
 		a[2] = draw() % 4096;
 		a[3] = draw() % 64;
@@ -202,8 +266,13 @@ TINY static void fuzz_once(void)
 		return;
 	if (draw() % 2)
 		plausible(call, a);
-	if (call == EXO_CALL_sleep && draw() % 2)
+	/* What it counts is kept here. */
+	if (call == EXO_CALL_env_write && a[1] + a[3] > TINY_DATA && a[1] < TINY_DATA + EXO_PAGE_SIZE)
+		a[1] += EXO_PAGE_SIZE;
+	if (call == EXO_CALL_sleep && draw() % 2) {
 		a[1] = tiny_disp->events;
+		a[2] = draw() % 2 ? 0 : any_handle(EXO_TYPE_CODE);
+	}
 	tiny_word(LAST) = call;
 	tiny_word(MAKING) = call == EXO_CALL_env_create;
 	result = tiny_call(call, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -275,7 +344,7 @@ static bool prepare(void)
 		claim->term[0] =
 		    (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x1234 };
 		claim->guard[0][0] = claim->term[0];
-		flow = made(slot, exo_flow_make(slot, core_named(EXO_NAME_NET), flow_frame, 0, 0));
+		flow = made(slot, caps_flow_make(slot, core_named(EXO_NAME_NET), flow_frame, 0, 0));
 	}
 	canary = (volatile uint64_t *)vm_addresses(EXO_PAGE_SIZE);
 	space_map((exo_vaddr_t)canary, EXO_MAP_READ | EXO_MAP_WRITE, page, 0, 1);
@@ -295,14 +364,15 @@ static void signatures(struct tiny *fuzzer)
 #define NEEDS(nr, name, args, names, rights, meaning) [nr] = rights,
 		EXO_CALLS(NEEDS)
 #undef NEEDS
-	}, *const types[] = { "", "FRAME", "SPACE", "ENV", "ENTRY", "SLICE", "FLOW", "ACCOUNT", "CONSOLE", "MACHINE" };
+	}, *const types[] = { "", "FRAME", "SPACE", "ENV", "ENTRY", "SLICE", "FLOW", "ACCOUNT", "CONSOLE", "MACHINE",
+	    "CODE", "PORTS", "INTERRUPTS" };
 	volatile uint8_t *to = (volatile uint8_t *)&fuzzer->word[SIGNATURE];
 
 	for (unsigned i = 0; i < EXO_CALL_COUNT; i++) {
-		for (unsigned a = 0; letters[i][a]; a++)
+		for (unsigned a = 0; letters[i] && letters[i][a]; a++)
 			to[i * 8 + a] = (uint8_t)letters[i][a];
 		for (unsigned type = 1; type < EXO_TYPE_COUNT; type++)
-			if (!strncmp(needs[i], types[type], strlen(types[type])))
+			if (needs[i] && !strncmp(needs[i], types[type], strlen(types[type])))
 				to[i * 8 + 6] = (uint8_t)type;
 	}
 }
@@ -317,6 +387,25 @@ static void rings(const struct tiny *fuzzer)
 		((volatile struct exo_ring *)window)->rx_frames = 1 + i % 2;
 		space_map(window, 0, 0, 0, 1);
 	}
+}
+
+/* Frames in each of which a program might begin. */
+static exo_cap_t programs(void)
+{
+	static exo_vaddr_t window;
+	exo_cap_t frames = take_frames(PROGRAMS);
+
+	if (!window)
+		window = vm_addresses(EXO_PAGE_SIZE);
+	for (uint32_t i = 0; i < PROGRAMS && frames; i++) {
+		space_map(window, EXO_MAP_READ | EXO_MAP_WRITE, frames, i, 1);
+		*(struct exo_code *)window = (struct exo_code){ .version = EXO_CODE_VERSION, .size = sizeof(struct exo_code),
+			.use = EXO_USE_PACKET + i % 3, .insns = 2, .fuel = 16, .window[0].frames = i % 3 != 2 && i % 2 };
+		((struct exo_insn *)(window + EXO_CODE_INSNS))[0] = (struct exo_insn){ 0xb7, 0, 0, 0 };
+		((struct exo_insn *)(window + EXO_CODE_INSNS))[1] = (struct exo_insn){ 0x95, 0, 0, 0 };
+		space_map(window, 0, 0, 0, 1);
+	}
+	return frames;
 }
 
 /* Who fuzzes on a CPU. */
@@ -336,7 +425,7 @@ static bool equip(struct party *of)
 	const unsigned rwx = EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC;
 	const unsigned control = EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL | EXO_RIGHT_WAKE;
 	uint32_t slot = caps_slot(), own_slot;
-	exo_cap_t entry = made(slot, exo_entry_make(slot, sibling->env, 0x5eed)), own;
+	exo_cap_t entry = made(slot, exo_entry_make(slot, sibling->env, 0x5eed)), own, program;
 	bool good = entry != 0;
 
 	own_slot = caps_slot();
@@ -348,6 +437,9 @@ static bool equip(struct party *of)
 	good = good && exo_cap_derive(fuzzer->frames, fuzzer->env, FRAMES, rwx, fuzzer->spare, EXTRA) > 0;
 	good = good && tiny_grant(fuzzer, weak_console, CONSOLE, EXO_RIGHT_READ) > 0;
 	good = good && tiny_grant(fuzzer, weak_machine, MACHINE, 0) > 0;
+	good = good && exo_cap_derive(core_named(EXO_NAME_PORTS), fuzzer->env, PORTS, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0x70,
+	    256) > 0;
+	good = good && tiny_grant(fuzzer, core_named(EXO_NAME_INTERRUPTS), INTERRUPTS, EXO_RIGHT_BIND) > 0;
 	good = good && tiny_grant(fuzzer, sibling->env, SIBLING, control) > 0;
 	good = good && tiny_grant(fuzzer, entry, ENTRY, EXO_RIGHT_EXEC) > 0;
 	good = good && tiny_grant(fuzzer, slices, SLICES, EXO_RIGHT_READ | EXO_RIGHT_BIND) > 0;
@@ -359,6 +451,9 @@ static bool equip(struct party *of)
 	good = good && tiny_grant(fuzzer, own, SELF_ENTRY, EXO_RIGHT_EXEC) > 0;
 	good = good && tiny_grant(fuzzer, keeper->env, KEEPER, EXO_RIGHT_GRANT) > 0;
 	caps_delete(entry);
+	program = programs();
+	good = good && exo_cap_derive(program, fuzzer->env, CODE, rwx, 0, PROGRAMS) > 0;
+	caps_delete(program);	/* a program's frames are nobody else's */
 	rings(fuzzer);
 	return good;
 }

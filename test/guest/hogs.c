@@ -4,26 +4,31 @@
  * it, in work done (a counter), not in what the kernel says of itself.
  *
  * CPU time: half of the slices are the victim's. Three hogs at a time loop, yield, make the longest calls under the
- * kernel's lock, fault, wake the victim, call it. Then what can be counted: frames, slices, environments, capability
- * slots, of which a hog takes all it gets, below an account of its own; and a server that never answers. Everything is
- * measured in guest time with --icount, so it is the same in each run.
+ * kernel's lock, fault, wake the victim, call it, make and unmake kernel objects of each kind. Then what can be counted:
+ * frames, slices, capability slots, of which a hog takes all it gets, below an account of its own; all memory made into
+ * environments, flows, rings or programs, of which the victim's due has to come back; and a server that never answers.
+ * Everything is measured in guest time with --icount, so it is the same in each run.
  * Runs first: yes
- * Run with: --icount -m 64M
+ * Run with: --icount -m 64M --net user
  * Time limit: 240 s
  */
 #include "test/guest/agent.h"
 #include "exo/account.h"
+#include "exo/code.h"
+#include "exo/flow.h"
 
 #define RW	(EXO_MAP_READ | EXO_MAP_WRITE)
 #define RWX	(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)
+#define NET_RIGHTS	(EXO_RIGHT_READ | EXO_RIGHT_CLAIM | EXO_RIGHT_BIND)
 #define HOGS	3
 #define FLOOR	90		/* percent */
 
-enum { KIND, COUNT, TARGET, SPACE, FRAMES, OWN };
-enum { LOOPS, YIELDS, WRITES, TAKES, REVOKES, FAULTS, WAKES, CALLS, READS, SLEEPS, KINDS };
+enum { KIND, COUNT, TARGET, SPACE, FRAMES, OWN, NET, STOP };
+enum { LOOPS, YIELDS, WRITES, TAKES, REVOKES, FAULTS, WAKES, CALLS, READS, SLEEPS, ENVS, FLOWS, RINGS, PROGRAMS, KINDS };
 static const char *const kinds[KINDS] = { "loop", "yield to themselves", "write 128 entries a call",
 	"take and give 24 frames a call", "derive and revoke", "fault", "wake the victim", "call the victim",
-	"look at the victim's memory", "sleep for no time" };
+	"look at the victim's memory", "sleep for no time", "make and end environments", "make and drop flows",
+	"bind and unbind rings", "load, check and drop programs" };
 
 /* --- what they run -------------------------------------------------------------------------------------- */
 
@@ -37,6 +42,113 @@ TINY static void victim(uint64_t reasons)
 	}
 }
 
+#define HOG_WINDOW	0x5f6000ULL	/* where it maps a frame to fill it */
+#define HOG_FRAMES	EXO_TAKE_MAX
+
+/* Write the first words of a frame: pairs of an offset and a value. */
+TINY_INLINE void hog_fill(uint64_t frames, uint64_t first, const volatile uint32_t *words, unsigned pairs)
+{
+	volatile struct exo_map *map = (volatile struct exo_map *)TINY_ARG;
+	volatile uint32_t *page = (volatile uint32_t *)HOG_WINDOW;
+
+	map->va = HOG_WINDOW | RW;
+	map->cap = frames;
+	map->first = (uint32_t)first;
+	map->count = 1;
+	tiny_call(EXO_CALL_space_write, tiny_word(SPACE), 0, 1, 0, 0, 0);
+	for (unsigned i = 0; i < pairs; i++)
+		page[words[2 * i] / 4] = words[2 * i + 1];
+	map->va = HOG_WINDOW;
+	map->cap = 0;
+	tiny_call(EXO_CALL_space_write, tiny_word(SPACE), 0, 1, 0, 0, 0);
+}
+
+/* A claim on one Ethernet type, in its argument frame. */
+TINY_INLINE int64_t hog_flow(uint64_t slot, uint64_t frames, uint64_t first, uint32_t type)
+{
+	volatile struct exo_claim *claim = (volatile struct exo_claim *)TINY_ARG;
+	int64_t result;
+
+	claim->flags = claim->steer = 0;
+	claim->terms = claim->guards = claim->guard_terms[0] = 1;
+	claim->term[0].offset = claim->guard[0][0].offset = 12;
+	claim->term[0].width = claim->guard[0][0].width = 2;
+	claim->term[0].mask = claim->guard[0][0].mask = 0xffff;
+	claim->term[0].value = claim->guard[0][0].value = type;
+	do
+		result = tiny_call(EXO_CALL_flow_make, slot, tiny_word(NET), frames, first, 0, 0);
+	while (result == -EXO_EAGAIN);
+	return result;
+}
+
+TINY_INLINE int64_t hog_bind(uint64_t flow, uint64_t frames, uint64_t first)
+{
+	volatile uint32_t words[2];
+
+	words[0] = offsetof(struct exo_ring, rx_frames);
+	words[1] = 1;
+	hog_fill(frames, first, words, 1);
+	return tiny_call(EXO_CALL_flow_bind, flow, frames, first, frames, first + 2, HOG_FRAMES - first - 2);
+}
+
+/* "return 0" in all these frames. */
+TINY_INLINE int64_t hog_load(uint64_t slot, uint64_t frames)
+{
+	volatile uint32_t words[14]; /* no constants from elsewhere */
+
+	words[0] = offsetof(struct exo_code, version), words[1] = EXO_CODE_VERSION;
+	words[2] = offsetof(struct exo_code, size), words[3] = sizeof(struct exo_code);
+	words[4] = offsetof(struct exo_code, use), words[5] = EXO_USE_PACKET;
+	words[6] = offsetof(struct exo_code, insns), words[7] = 2;
+	words[8] = offsetof(struct exo_code, fuel), words[9] = 16;
+	words[10] = EXO_CODE_INSNS, words[11] = 0xb7;
+	words[12] = EXO_CODE_INSNS + 8, words[13] = 0x95;
+	hog_fill(frames, 0, words, 7);
+	return tiny_call(EXO_CALL_code_load, slot, frames, 0, HOG_FRAMES, 0, 0);
+}
+
+TINY_INLINE void hog_drop(int64_t cap)
+{
+	while (tiny_call(EXO_CALL_cap_delete, (uint64_t)cap, 0, 0, 0, 0, 0) == -EXO_EAGAIN)
+		;
+}
+
+/* Kernel objects, made and unmade for ever. */
+TINY static void hog_objects(uint64_t kind)
+{
+	uint64_t frames = (uint64_t)tiny_call(EXO_CALL_frame_take, 40, EXO_PFN_ANY, HOG_FRAMES, 0, 0, 0);
+	uint32_t type = 0x1000 + (uint32_t)tiny_disp->self % 256;
+	int64_t cap, flow = kind == RINGS ? hog_flow(41, frames, 0, type) : 0;
+
+	while (!tiny_word(STOP)) {
+		if (kind == ENVS) {
+			cap = tiny_call(EXO_CALL_env_create, 42, tiny_word(SPACE), 0, frames, 0, 0);
+			while (tiny_call(EXO_CALL_env_destroy, (uint64_t)cap, 0, 0, 0, 0, 0) == -EXO_EAGAIN)
+				;
+		} else if (kind == FLOWS) {
+			cap = hog_flow(42, frames, 0, type);
+		} else if (kind == RINGS) {
+			cap = flow;
+			if (hog_bind((uint64_t)flow, frames, 1) < 0)
+				tiny_exit(1);
+			hog_drop(flow);
+			flow = hog_flow(41, frames, 0, type);
+			tiny_word(COUNT) += flow > 0;
+			continue;
+		} else {
+			cap = hog_load(42, frames);
+			while (tiny_call(EXO_CALL_code_step, (uint64_t)cap, 0, 0, 0, 0, 0) == -EXO_EAGAIN)
+				;
+		}
+		if (cap < 0)
+			tiny_exit((uint64_t)-cap);
+		hog_drop(cap);
+		tiny_word(COUNT)++;
+	}
+	for (;;)
+		tiny_sleep(EXO_NEVER);
+}
+
 TINY static void hog(uint64_t reasons)
 {
 	volatile struct exo_map *map = (volatile struct exo_map *)TINY_ARG;
@@ -44,7 +156,9 @@ TINY static void hog(uint64_t reasons)
 	uint64_t kind = tiny_word(KIND), i;
 
 	(void)reasons;
-	tiny_disp->off = EXO_OFF_NO;
+	if (kind >= ENVS)
+		hog_objects(kind);
+	tiny_disp->off = EXO_OFF_NO;	/* begins again after each interruption */
 	tiny_word(COUNT)++;
 	while (kind == LOOPS)
 		__asm__ volatile("pause");
@@ -93,6 +207,7 @@ static bool start_hog(struct tiny *one, uint64_t kind)
 	one->word[SPACE] = (uint64_t)tiny_grant(one, one->space, 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
 	one->word[FRAMES] = (uint64_t)exo_cap_derive(one->frames, one->env, 2, RWX, one->spare, 8);
 	one->word[OWN] = (uint64_t)tiny_grant(one, one->env, 3, EXO_RIGHT_WAKE);
+	one->word[NET] = (uint64_t)tiny_grant(one, core_named(EXO_NAME_NET), 5, NET_RIGHTS);
 	one->word[TARGET] = kind == CALLS ? (uint64_t)tiny_grant(one, entry, 4, EXO_RIGHT_EXEC) :
 	    (uint64_t)tiny_grant(one, worker.env, 4, EXO_RIGHT_READ | EXO_RIGHT_WAKE);
 	return tiny_start(one);
@@ -129,6 +244,12 @@ static void processor(void)
 		uint64_t hogged = 0;
 		for (unsigned i = 0; i < HOGS; i++) {
 			hogged += tiny_info(&hogs[i])->ns;
+			if (tiny_state(&hogs[i]) == EXO_ENV_ENDED)
+				printf("# it has ended: %lx\n", (long)tiny_info(&hogs[i])->status);
+			hogs[i].word[STOP] = 1;		/* what it has made must not outlive it */
+			if (kind >= ENVS)
+				tiny_await(&hogs[i], EXO_ENV_ASLEEP, 1000);
+			good = good && tiny_state(&hogs[i]) != EXO_ENV_ENDED && hogs[i].word[COUNT] > (kind >= ENVS);
 			tiny_drop(&hogs[i]);
 		}
 		ok(good && got >= FLOOR, "three that %s: it keeps %u %% of its half (they had %lu us)", kinds[kind],
@@ -161,7 +282,44 @@ static void transfer(void)
 
 /* --- what is counted ------------------------------------------------------------------------------------ */
 
-enum { TAKEN, WHAT, ROUNDS, ACCOUNT_AT };
+enum { TAKEN, WHAT, ROUNDS, OBJECTS = STOP + 1, MADE, CLEAN, LAST };	/* and SPACE, FRAMES, NET */
+
+/* Take all memory, and make it all into kernel objects of one kind, as far as these go. */
+TINY static void take_objects(uint64_t kind)
+{
+	uint64_t slot = 12, room = 64, tables = 0, left = 0;
+	int64_t frames, cap = 1;
+
+	for (;;) {
+		if (slot + HOG_FRAMES + 4 > room) {
+			if (!left--) {
+				tables = (uint64_t)tiny_call(EXO_CALL_frame_take, slot++, EXO_PFN_ANY, HOG_FRAMES, 0, 0, 0);
+				left = HOG_FRAMES - 1;
+			}
+			if (tiny_call(EXO_CALL_cap_table, tables, left, 0, 0, 0, 0) < 0)
+				return;
+			room += 64;
+		}
+		frames = tiny_call(EXO_CALL_frame_take, slot++, EXO_PFN_ANY, HOG_FRAMES, 0, 0, 0);
+		if (frames <= 0)
+			return;
+		if (kind == ENVS)
+			for (uint64_t i = 0; i < HOG_FRAMES && cap > 0; i += 4)
+				cap = tiny_call(EXO_CALL_env_create, slot++, tiny_word(SPACE), 0, (uint64_t)frames, i, 0);
+		if (kind == FLOWS)
+			for (uint64_t i = 0; i < HOG_FRAMES && cap > 0; i++)
+				cap = hog_flow(slot, (uint64_t)frames, i, 0x1000 + (uint32_t)slot), slot++;
+		if (kind == RINGS) {
+			cap = hog_flow(slot, (uint64_t)frames, 0, 0x1000 + (uint32_t)slot), slot++;
+			if (cap > 0)
+				hog_bind((uint64_t)cap, (uint64_t)frames, 1);
+		}
+		if (kind == PROGRAMS)
+			cap = hog_load(slot++, (uint64_t)frames);
+		tiny_word(MADE) += cap > 0;
+		tiny_word(LAST) = (uint64_t)cap;
+	}
+}
 
 /* Take all there is of one thing, by turns of 24 frames, of slices, of environments, of slots. */
 TINY static void taker(uint64_t reasons)
@@ -171,6 +329,11 @@ TINY static void taker(uint64_t reasons)
 	int64_t result = 0;
 
 	(void)reasons;
+	for (slot = 12; tiny_word(CLEAN) && slot < 2000; slot++)
+		while (tiny_call(EXO_CALL_env_destroy, 1ULL << 32 | slot, 0, 0, 0, 0, 0) == -EXO_EAGAIN)
+			;
+	if (tiny_word(OBJECTS) && !tiny_word(CLEAN))
+		take_objects(tiny_word(OBJECTS));
 	if (tiny_word(WHAT) == EXO_TYPE_FRAME) {
 		for (slot = 10; slot < 60; slot++) {
 			result = tiny_call(EXO_CALL_frame_take, slot, EXO_PFN_ANY, EXO_TAKE_MAX, 0, 0, 0);
@@ -238,8 +401,11 @@ static void counted(uint64_t what, const char *name)
 
 #define GUARANTEED 200
 
-/* While a hog holds all that it could get, the victim gets its guaranteed frames, by demand and force if need be. */
-static void memory(void)
+/*
+ * While a hog holds all that it could get, as memory or as kernel objects of a kind, the victim gets its guaranteed
+ * frames, by demand and force if need be.
+ */
+static void memory(uint64_t kind, const char *name)
 {
 	struct tiny one;
 	exo_cap_t frame, frame_v, hogs_account = account_below(0, &frame), account = account_below(GUARANTEED, &frame_v);
@@ -254,12 +420,17 @@ static void memory(void)
 	tiny_account = 0;
 	if (!ok(good, "a hog, and one with %u frames guaranteed", GUARANTEED))
 		return;
-	one.word[WHAT] = EXO_TYPE_FRAME;
+	one.word[WHAT] = kind ? EXO_TYPE_NONE : EXO_TYPE_FRAME;
+	one.word[OBJECTS] = kind;
+	one.word[SPACE] = (uint64_t)tiny_grant(&one, one.space, 1, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
+	one.word[NET] = (uint64_t)tiny_grant(&one, core_named(EXO_NAME_NET), 5, NET_RIGHTS);
 	uint64_t victims = (uint64_t)tiny_grant(&worker, hogs_account, 5, EXO_RIGHT_READ);
 	tiny_start(&one);
-	while (!one.word[ROUNDS] && core_now() < end)
+	while (!one.word[ROUNDS] && tiny_state(&one) != EXO_ENV_ENDED && core_now() < end)
 		core_yield(EXO_CAP_NONE);
-	printf("# the hog has %lu frames, %u are free\n", (long)one.word[TAKEN], core_info->frames_free);
+	is(tiny_state(&one), EXO_ENV_ASLEEP, "the hog is full");
+	printf("# the hog has %u frames and %lu runs of %s (%s); %u are free\n", tiny_info(&one)->frames,
+	    (long)one.word[MADE], name, (int64_t)one.word[LAST] < 0 ? exo_error_name((int64_t)one.word[LAST]) : "all", core_info->frames_free);
 	uint32_t held = tiny_info(&worker)->frames;
 	for (uint32_t slot = 10; got < GUARANTEED && slot < 60 && core_now() < end; slot++) {
 		result = agent_do(&worker, EXO_CALL_frame_take, slot, EXO_PFN_ANY, EXO_TAKE_MAX, 0, 0, 0);
@@ -272,7 +443,12 @@ static void memory(void)
 		}
 		got = tiny_info(&worker)->frames - held;
 	}
-	ok(got >= GUARANTEED * FLOOR / 100, "it gets %u of them", got);
+	ok(got >= GUARANTEED * FLOOR / 100, "it gets %u of them, whatever is all %s", got, name);
+	uint64_t rounds = one.word[ROUNDS];
+	one.word[CLEAN] = 1;	/* environments outlive who made them */
+	exo_wake(one.env);
+	for (end = core_now() + 5000 * MS; one.word[ROUNDS] == rounds && core_now() < end;)
+		core_yield(EXO_CAP_NONE);
 	for (struct tiny *each = &one; each; each = each == &one ? &worker : NULL)
 		tiny_drop(each);
 	caps_delete(hogs_account);
@@ -289,7 +465,11 @@ int main(void)
 	before = books_now();
 	processor();
 	transfer();
-	memory();
+	memory(0, "memory");
+	memory(ENVS, "environments");
+	memory(FLOWS, "flows");
+	memory(RINGS, "rings");
+	memory(PROGRAMS, "programs");
 	counted(EXO_TYPE_SLICE, "slices");
 	counted(EXO_TYPE_NONE, "slots of its table");
 	ok(books_same(before), "the books are even");

@@ -8,7 +8,10 @@
  */
 #define TINIES_MAX 104
 #include <exo/flow.h>
+#include "libos/core/code.h"
+#include "libos/core/insn.h"
 #include "test/guest/agent.h"
+#include "test/guest/sleepers.h"
 
 #define LIMIT	20000
 #define RW	(EXO_MAP_READ | EXO_MAP_WRITE)
@@ -114,6 +117,52 @@ static void frames(void)
 	MEASURE("cap_derive 88 more", exo_cap_derive(cap, 0, child, RWX, 256, 88));
 	REPEAT("cap_delete of 344 frames that others hold", exo_cap_delete(child));
 	REPEAT("cap_delete of 344 frames", exo_cap_delete(cap));
+}
+
+/* As many frames as a sibling can get at once, all of them mapped. */
+static void splitting(void)
+{
+	exo_cap_t cap = many_frames(2048), records = take_frames(2);
+	exo_vaddr_t va = vm_addresses(2048 * EXO_PAGE_SIZE);
+	uint32_t slot = caps_slot();
+
+	if (!ok(cap && !space_map(va, RW, cap, 0, 2048), "2,048 pages"))
+		return;
+	for (uint32_t i = 0; i < 2048; i++)
+		*(volatile uint8_t *)(va + i * EXO_PAGE_SIZE) = 1;
+	REPEAT("cap_split of 2,048 pages", exo_cap_split(cap, 0, slot, records, 0));
+	exo_cap_t twin = caps_handle(slot);
+	uint64_t most = 0;
+	while (cap_of(twin)->count < 2048) {
+		uint64_t began = count();
+		result = exo_cap_split(cap, 0, twin, 0, 0);
+		most = count() - began > most ? count() - began : most;
+		if (result <= 0)
+			break;
+	}
+	note("cap_split, 256 frames more", most, result);
+	MEASURE("split_give 256, mapped", exo_split_give(cap, 0, 256));
+	MEASURE("split_give 256, not mapped", exo_split_give(twin, 1024, 256));
+	space_map(va, EXO_MAP_READ, twin, 0, 128);
+	for (uint32_t i = 0; i < 128; i++)
+		*(volatile struct exo_map *)core_arg(i * 32) = (struct exo_map){ (va + (1024 + i) * EXO_PAGE_SIZE) | RW,
+			cap, 1024 + i, 1, 0 };
+	MEASURE("space_write of 128 pages that nobody else holds", exo_space_write(own, 0, 128));
+	*(volatile struct exo_map *)core_arg(0) = (struct exo_map){ (va + 1024 * EXO_PAGE_SIZE) | RW, cap, 1024, 128, 0 };
+	MEASURE("the same in a run", exo_space_write(own, 0, 1));
+	REPEAT("cap_delete of a sibling", exo_cap_delete(twin));
+	REPEAT("split_end, which cannot", exo_split_end(cap));
+	REPEAT("cap_delete of the last one", exo_cap_delete(cap));
+	cap = many_frames(2048);
+	slot = caps_slot();
+	REPEAT("cap_split of 2,048 frames, not mapped", exo_cap_split(cap, 0, slot, records, 0));
+	twin = caps_handle(slot);
+	while (cap_of(twin)->count < 2048)
+		exo_cap_split(cap, 0, twin, 0, 0);
+	caps_delete(twin);
+	REPEAT("split_end of 2,048 frames", exo_split_end(cap));
+	caps_delete(cap);
+	caps_delete(records);
 }
 
 /* What goes with accounts eight deep. */
@@ -378,15 +427,17 @@ static void flows(exo_cap_t net)
 	if (!ok(cap && rings && sent, "frames for flows"))
 		return;
 	long_claim(0)->terms = 0;
-	top = made(slot, exo_flow_make(slot, net, cap, 0, 0));
+	top = made(slot, caps_flow_make(slot, net, cap, 0, 0));
 	uint64_t most = 0;
 	for (unsigned i = 1; i < 63; i++) {
 		slot = caps_slot();
 		long_claim(i)->terms = i < 62 ? 4 : EXO_TERMS_MAX;
-		uint64_t began = count();
-		result = exo_flow_make(slot, top, cap, i, 0);
-		uint64_t took = count() - began;
-		most = took > most ? took : most;
+		do {
+			uint64_t began = count();
+			result = exo_flow_make(slot, top, cap, i, 0);
+			uint64_t took = count() - began;
+			most = took > most ? took : most;
+		} while (result == -EXO_EAGAIN);
 		if (result > 0)
 			flow = (exo_cap_t)result;
 	}
@@ -440,7 +491,7 @@ static void flows(exo_cap_t net)
 		c->term[0] =
 		    (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x4000 + i };
 		slot = caps_slot();
-		exo_cap_t one = made(slot, exo_flow_make(slot, net, cap, i, 0));
+		exo_cap_t one = made(slot, caps_flow_make(slot, net, cap, i, 0));
 		exo_cap_t part = (exo_cap_t)caps_derive(rings, RWX, 3 * i, 3), all = 0;
 		space_map(va, RW, part, 0, 1);
 		ring->rx_frames = 2;
@@ -457,7 +508,126 @@ static void flows(exo_cap_t net)
 	caps_delete(cap);
 }
 
-TINY static void sleeper(uint64_t reasons)
+/* --- programs ------------------------------------------------------------------------------------------- */
+
+#define LOOP(...)	INSN_WINDOW(6, 0, 0), INSN_LOAD(4, 2, 1, 16), INSN_LOAD(4, 8, 6, 0), __VA_ARGS__
+#define TWICE(...)	__VA_ARGS__, __VA_ARGS__
+#define EIGHT(...)	TWICE(TWICE(TWICE(__VA_ARGS__)))
+#define AGAIN(insns)	INSN_IFI(JNE, 8, 0x12345678, -(insns) - 1), INSN_OPI(MOV, 0, 0), INSN_EXIT
+
+static const struct exo_insn plain[] = { LOOP(EIGHT(INSN_OPI(ADD, 2, 0x1234567)), AGAIN(8)) };
+static const struct exo_insn branches[] = { LOOP(EIGHT(INSN_IFI(JEQ, 8, 0x1234567, 0)), AGAIN(8)) };
+static const struct exo_insn divides[] = { LOOP(EIGHT(INSN(0x9f, 8, 2, 1, 0)), AGAIN(8)) };
+static const struct exo_insn guards[] = { LOOP(INSN_OP(ADD, 6, 8), EIGHT(INSN_LOAD(8, 2, 6, 0)), AGAIN(8)) };
+static const struct exo_insn copies[] = { LOOP(INSN_OP(MOV, 1, 6), INSN_OPI(MOV, 2, 7), INSN_OPI(MOV, 3, 0), INSN_OPI(MOV, 4, 0),
+	INSN_CALL(copy), AGAIN(5)) };
+static const struct exo_insn copies_all[] = { LOOP(INSN_OP(MOV, 1, 6), INSN_OPI(MOV, 2, 60), INSN_OPI(MOV, 3, 0),
+	INSN_OPI(MOV, 4, 0), INSN_CALL(copy), AGAIN(5)) };
+static const struct exo_insn times[] = { LOOP(INSN_CALL(time), AGAIN(1)) };
+static const struct exo_insn wakes[] = { LOOP(INSN_CALL(wake), AGAIN(1)) };
+static const struct exo_insn sends[] = { LOOP(INSN_OP(MOV, 1, 6), INSN_OPI(MOV, 2, 1514), INSN_CALL(send), AGAIN(3)) };
+
+#define INSNS(program)	{ program, sizeof(program) / sizeof((program)[0]), #program }
+static const struct { const struct exo_insn *insn; uint32_t insns; const char *name; } hostile[] = {
+	INSNS(plain), INSNS(branches), INSNS(divides), INSNS(guards), INSNS(copies), INSNS(copies_all), INSNS(times),
+	INSNS(wakes), INSNS(sends),
+};
+
+/* How long a loop is away while an answer comes to the question in the ring, which a program looks at first. */
+static uint64_t answered(volatile struct exo_ring *ring, exo_cap_t flow)
+{
+	uint64_t packets = ring->rx_packets + ring->rx_dropped, now, last, most = 0;
+	exo_time_t end = core_now() + 300 * MS;
+
+	ring->tx[ring->tx_head % EXO_TX_SLOTS].bytes = 60;
+	ring->tx_head++;
+	last = count();		/* the answer may be there before the call is over */
+	exo_flow_kick(flow);
+	for (; ring->rx_packets + ring->rx_dropped == packets && core_now() < end; last = now) {
+		now = count();
+		most = now - last > most ? now - last : most;
+	}
+	now = count();
+	return now - last > most ? now - last : most;
+}
+
+static void packets(exo_cap_t net)
+{
+	static const uint8_t ask[] = { 0, 1, 8, 0, 6, 4, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0, 2, 2 };
+	exo_cap_t cap = take_frames(1), frames = take_frames(4);
+	exo_vaddr_t va = vm_addresses(4 * EXO_PAGE_SIZE);
+	struct exo_claim *c = core_arg(0);
+	struct exo_ring *ring = (struct exo_ring *)va;
+	uint8_t *packet = (uint8_t *)va + 3 * EXO_PAGE_SIZE;
+	struct exo_code header = { .version = EXO_CODE_VERSION, .size = sizeof(header), .use = EXO_USE_PACKET,
+		.fuel = EXO_FUEL_PACKET, .window[0] = { 1, EXO_WINDOW_WRITE } };
+	struct code_program program;
+
+	memset(c, 0, sizeof(*c));
+	c->terms = c->guards = c->guard_terms[0] = 1;
+	c->term[0] = c->guard[0][0] = (struct exo_term){ .offset = 12, .width = 2, .mask = 0xffff, .value = 0x806 };
+	exo_cap_t flow = (exo_cap_t)caps_flow_make(caps_slot(), net, cap, 0, 0);
+	space_map(va, RW, frames, 0, 4);
+	ring->rx_frames = 2;
+	ring->rx_posted = 1u << 31;
+	is(exo_flow_bind(flow, frames, 0, frames, 3, 1), 0, "a flow to ask from");
+	memset(packet, 0xff, 6);
+	memcpy(packet + 6, core_info->device[0].address, 6);
+	packet[12] = 8, packet[13] = 6;
+	memcpy(packet + 14, ask, sizeof(ask));
+	memcpy(packet + 22, core_info->device[0].address, 6);
+	for (unsigned i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		header.insns = hostile[i].insns;
+		if (!is(code_load(&program, &header, hostile[i].insn, NULL, NULL), 0, "program %s", hostile[i].name)) {
+			printf("# reject %u at %u\n", program.report.reject, program.report.insn);
+			continue;
+		}
+		memcpy(program.at[0], packet, 60);
+		MEASURE("flow_attach", exo_flow_attach(flow, program.cap));
+		uint64_t away = answered(ring, flow);
+		char name[40];
+		snprintf(name, sizeof(name), "a packet for a program that %s", hostile[i].name);
+		note(name, away, 0);
+		exo_flow_attach(flow, 0);
+		code_unload(&program);
+	}
+	space_map(va, 0, 0, 0, 4);
+	caps_delete(flow), caps_delete(frames), caps_delete(cap);
+}
+
+/* As large as a program can be, of nothing but jumps and stores. */
+static void programs(void)
+{
+	exo_cap_t cap = many_frames(EXO_CODE_FRAMES_MAX), memory = many_frames(EXO_WINDOW_FRAMES_MAX * 2);
+	uint32_t front = 24, slot = caps_slot();
+	exo_vaddr_t va = vm_addresses(front * EXO_PAGE_SIZE);
+	struct exo_code *header = (struct exo_code *)va;
+	struct exo_insn *insn = (struct exo_insn *)(va + EXO_CODE_INSNS);
+
+	if (!ok(cap && memory, "frames for a large program"))
+		return;
+	space_map(va, RW, cap, 0, front);
+	*header = (struct exo_code){ .version = EXO_CODE_VERSION, .size = sizeof(*header), .use = EXO_USE_PACKET,
+		.insns = EXO_FUEL_PACKET - 4, .fuel = EXO_FUEL_PACKET, .window[0] = { EXO_WINDOW_FRAMES_MAX, EXO_WINDOW_WRITE },
+		.window[1] = { EXO_WINDOW_FRAMES_MAX, EXO_WINDOW_WRITE } };
+	insn[0] = INSN_LOAD(4, 2, 1, 16);
+	insn[1] = (struct exo_insn)INSN_OPI(MOV, 0, 0);
+	for (uint32_t i = 2; i < header->insns - 1; i++)
+		insn[i] = i % 2 ? (struct exo_insn)INSN_IFI(JEQ, 2, i, 1) : (struct exo_insn)INSN_STORE(8, 10, -8 - 8 * (int)(i % 60), 2);
+	insn[header->insns - 1] = (struct exo_insn)INSN_EXIT;
+	space_map(va, 0, 0, 0, front);
+	MEASURE("code_load, 256 frames", exo_code_load(slot, cap, 0, EXO_CODE_FRAMES_MAX));
+	exo_cap_t code = made(slot, result);
+	REPEAT("code_step, 3068 instructions", exo_code_step(code, 0));
+	is(result, 0, "a large program");
+	MEASURE("code_bind, 64 frames", exo_code_bind(code, 0, memory, 0));
+	MEASURE("code_bind, 64 more", exo_code_bind(code, 1, memory, EXO_WINDOW_FRAMES_MAX));
+	REPEAT("cap_delete of a program", exo_cap_delete(code));
+	caps_delete(cap);
+	caps_delete(memory);
+}
+
+TINY static void resting(uint64_t reasons)
 {
 	(void)reasons;
 	if (!tiny_word(1)) {
@@ -478,7 +648,7 @@ static void timer(void)
 	uint64_t now, last, most = 0;
 
 	for (unsigned i = 0; i < TINIES_MAX; i++) {
-		if (!tiny_make(&one[i], sleeper, 0))
+		if (!tiny_make(&one[i], resting, 0))
 			break;
 		one[i].word[0] = when;
 		tiny_start(&one[i]);
@@ -497,6 +667,56 @@ static void timer(void)
 		tiny_drop(&one[i]);
 }
 
+/* --- sleeping on programs ------------------------------------------------------------------------------- */
+
+/* As many as may watch a frame, each with the longest program that there can be. */
+static void sleeping(void)
+{
+	static struct program programs[EXO_WATCH_MAX];
+	static struct tiny all[EXO_WATCH_MAX];
+	exo_cap_t frame = take_frames(1);
+	volatile uint64_t *word = (volatile uint64_t *)vm_addresses(EXO_PAGE_SIZE);
+	unsigned asleep = 0, i;
+	int64_t result;
+
+	space_map((exo_vaddr_t)word, RW, frame, 0, 1);
+	for (i = 0; i < EXO_WATCH_MAX; i++) {
+		if (!program_load(&programs[i], 1, EXO_FUEL_WAKE,
+			INSN_OPI(MOV, 0, 160),
+			INSN_OPI(DIV, 0, 1),
+			INSN_OPI(SUB, 0, 1),
+			INSN_IFI(JNE, 0, 0, -3),
+			WHEN_NOT_ZERO(0)) || exo_code_bind(programs[i].code, 0, frame, 0) ||
+		    !sleeper_begin(&all[i], programs[i].code))
+			break;
+		asleep += sleeper_arm(&all[i], EXO_NEVER) == SLEEPS;
+	}
+	is(asleep, EXO_WATCH_MAX, "sleepers on programs that divide");
+	MEASURE("kick, all in vain", exo_kick(frame, 0));
+	MEASURE("wake, in vain", exo_wake(all[0].env));
+	thread_sleep(core_now() + 5 * MS);
+	ok(sleeper_runs(&all[0]) > 1 && sleeper_runs(&all[EXO_WATCH_MAX - 1]) > 1, "all have been run");
+	*word = 1;
+	MEASURE("kick, all wake", exo_kick(frame, 0));
+	uint64_t stay = 0, before;
+	for (exo_time_t end = core_now() + 3 * MS; core_now() < end;) {	/* what interrupts this takes time */
+		before = count();
+		uint64_t took = count() - before;
+		stay = took > stay ? took : stay;
+	}
+	note("the timer, with the rest of them", stay, 0);
+	for (i = 0; i < EXO_WATCH_MAX; i++) {
+		tiny_drop(&all[i]);
+		if (!i) {
+			REPEAT("cap_delete, a program", exo_cap_delete(programs[i].code));
+			programs[i].code = EXO_CAP_NONE;
+		}
+		program_drop(&programs[i]);
+	}
+	space_map((exo_vaddr_t)word, 0, EXO_CAP_NONE, 0, 1);
+	caps_delete(frame);
+}
+
 int main(void)
 {
 	uint64_t null[4];
@@ -512,6 +732,7 @@ int main(void)
 		return call_done();
 	tiny_prepare();
 	frames();
+	splitting();
 	accounts();
 	slices();
 	trees();
@@ -519,8 +740,13 @@ int main(void)
 	large();
 	spaces();
 	environments();
-	if (ok(core_named(EXO_NAME_NET) != 0, "there is a network device"))
+	sleeping();
+	programs();
+	if (ok(core_named(EXO_NAME_NET) != 0, "there is a network device")) {
+		packets(core_named(EXO_NAME_NET));
 		flows(core_named(EXO_NAME_NET));
+	}
+	sleeping();
 	timer();
 	exo_cap_t last = take_frames(1);
 	MEASURE("cap_table", exo_cap_table(last, 0)); /* the libOS does not know of it: last of all */

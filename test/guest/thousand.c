@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * 1,000 environments alive at once: all run, each in its own space, all are woken, all end with what
- * they were told, and every frame is back afterwards.
+ * they were told, and every frame is back afterwards. Then 600 sleep on programs of their own: what concerns one
+ * runs one program and costs what it costs alone.
  *
  * Run with: -m 512M
  */
 #define TINIES_MAX	1000
 #include "test/guest/tiny.h"
+#include "test/guest/sleepers.h"
 
-#define RUNS	0	/* words of the data page: how often it ran, */
+#define LIVES	0	/* words of the data page: how often it ran, */
 #define END	1	/* whether to end, */
 #define OWN	2	/* and what only this one has */
+#define WATCHERS	600
+#define TIMES		200
 
 static struct tiny all[TINIES_MAX];
 
 TINY void live(uint64_t reasons)
 {
 	(void)reasons;
-	tiny_word(RUNS)++;
+	tiny_word(LIVES)++;
 	if (tiny_word(END))
 		tiny_exit(tiny_word(OWN) & 0xff);
 	tiny_sleep(EXO_NEVER);
@@ -41,7 +45,7 @@ static unsigned count_those(unsigned first, unsigned step, uint64_t runs, uint32
 	unsigned good = 0;
 
 	for (unsigned i = first; i < TINIES_MAX; i += step)
-		good += all[i].word[RUNS] == runs && all[i].word[OWN] == i && tiny_state(&all[i]) == state;
+		good += all[i].word[LIVES] == runs && all[i].word[OWN] == i && tiny_state(&all[i]) == state;
 	return good;
 }
 
@@ -95,6 +99,74 @@ static void live_and_die(void)
 	ok(ended_well() == TINIES_MAX, "all with their own status");
 }
 
+/* --- sleeping on programs ------------------------------------------------------------------------------------- */
+
+static struct program programs[WATCHERS];
+
+static uint64_t all_runs(unsigned count)
+{
+	uint64_t runs = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		runs += sleeper_runs(&all[i]);
+	return runs;
+}
+
+/* An event and a kick that concern one of them only; ns for each, the best of some. */
+static uint64_t cost_of_one(unsigned which)
+{
+	uint64_t best = ~0ULL;
+
+	for (unsigned k = 0; k < 5; k++) {
+		exo_time_t from = core_now();
+		for (unsigned i = 0; i < TIMES; i++) {
+			exo_wake(all[which].env);
+			exo_kick(all[which].frames, TINY_DATA_FRAME);
+		}
+		if ((core_now() - from) / TIMES < best)
+			best = (core_now() - from) / TIMES;
+	}
+	return best;
+}
+
+static void watch_all(void)
+{
+	unsigned asleep = 0, i;
+	uint64_t alone = 0, runs, woke = 0;
+
+	for (i = 0; i < WATCHERS; i++) {
+		if (!tiny_make(&all[i], sleeper, 0))
+			break;
+		if (!program_load(&programs[i], 1, 64, WHEN_NOT_ZERO(8 * SLEEPER_WORDS)) ||
+		    exo_code_bind(programs[i].code, 0, all[i].frames, TINY_DATA_FRAME) || !tiny_start(&all[i]) ||
+		    !tiny_await(&all[i], EXO_ENV_ASLEEP, 2000))
+			break;
+		all[i].word[ON] = (uint64_t)tiny_grant(&all[i], programs[i].code, 5, EXO_RIGHT_EXEC);
+		asleep += sleeper_arm(&all[i], EXO_NEVER) == SLEEPS;
+		if (i == 0)
+			alone = cost_of_one(0);
+	}
+	is(asleep, WATCHERS, "sleep on a program each");
+	runs = all_runs(WATCHERS);
+	uint64_t among = cost_of_one(0);
+	runs = all_runs(WATCHERS) - runs;
+	is(runs, 5 * 2 * TIMES, "an event and a kick of one's run one program each, and no other");
+	ok(among < alone * 3 / 2, "they cost %lu ns among %u, %lu alone", among, WATCHERS, alone);
+	runs = all_runs(WATCHERS);
+	for (i = 0; i < WATCHERS; i++) {
+		uint64_t upcalls = all[i].word[RUNS];
+		all[i].word[SLEEPER_WORDS] = 1;
+		exo_kick(all[i].frames, TINY_DATA_FRAME);
+		woke += sleeper_woke(&all[i], upcalls);
+	}
+	is(woke, WATCHERS, "each wakes by its own word");
+	is(all_runs(WATCHERS) - runs, WATCHERS, "by one run each");
+	for (i = 0; i < WATCHERS; i++) {
+		tiny_drop(&all[i]);
+		program_drop(&programs[i]);
+	}
+}
+
 int main(void)
 {
 	if (!ok(info_env(1) != NULL, "the exposed table of environments"))
@@ -114,5 +186,6 @@ int main(void)
 		if (round)
 			ok(books_same(before), "every frame is back");
 	}
+	watch_all();
 	return tap_done();
 }

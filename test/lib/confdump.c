@@ -23,11 +23,21 @@ static void show(const struct conf_program *p)
 	       p->slices, (int)p->net, p->port_count, p->volume_count, count);
 	for (int i = 0; i < count; i++)
 		printf(",%s", argv[i]);
-	printf(";%u,%llu,%u,%u,%u,%u,%u,%llu,%d,%d,%d", p->cpu, (unsigned long long)p->guarantee, p->guarantee_slices,
+	printf(";%u,%llu,%u,%u,%u,%u,%u,%llu,%d,%d,%d,%d", p->cpu, (unsigned long long)p->guarantee, p->guarantee_slices,
 	       p->limit_slices, p->limit_envs, p->limit_flows, p->limit_rings, (unsigned long long)p->answer_ms,
-	       p->randomize, p->seal, p->show_addresses);
+	       p->randomize, p->seal, p->show_addresses, p->input);
 	for (unsigned i = 0; i < p->demand_count; i++)
 		printf(",%s", p->demand[i]);
+	for (unsigned i = 0; i < p->observe_count; i++)
+		printf(",%s", p->observe[i]);
+	for (unsigned i = 0; i < p->device_count; i++)
+		printf(",%s", p->device[i].name);
+	for (unsigned i = 0; i < p->serve_count; i++)
+		printf(",%s", p->serve[i]);
+	for (unsigned i = 0; i < p->use_count; i++)
+		printf(",%s", p->use[i]);
+	for (unsigned i = 0; i < p->claim_count; i++)
+		printf(",%d", conf_claim(p->claim[i], NULL, NULL));
 }
 
 int main(void)

@@ -8,6 +8,7 @@
  * One look costs a few instructions a frame, 512 loads a page table, 64 slots a capability table frame.
  */
 #include "exo/spaces.h"
+#include "exo/splits.h"
 #include "exo/flows.h"
 #include "test/lib/invariants.h"
 
@@ -56,10 +57,49 @@ static bool is_marker(uint64_t place, const struct exo_cap *cap)
 static const char *check_rights(uint64_t entry, const struct exo_cap *cap)
 {
 	CHECK(cap->rights & EXO_RIGHT_READ);
-	CHECK(!(entry & EXO_PTE_MAY_WRITE) || (cap->rights & EXO_RIGHT_WRITE));
+	CHECK(!(entry & EXO_PTE_MAY_WRITE) || (cap->rights & (EXO_RIGHT_WRITE | EXO_RIGHT_RESTORE)));
 	CHECK(!(entry & EXO_PTE_MAY_EXEC) || (cap->rights & EXO_RIGHT_EXEC));
 	CHECK(!(entry & EXO_PTE_WRITE) || (entry & EXO_PTE_MAY_WRITE));
 	CHECK((entry & EXO_PTE_NX) || (entry & EXO_PTE_MAY_EXEC));
+	return NULL;
+}
+
+/* Of a frame capability: frames behind its end that it is about to lose. */
+static uint32_t losing_of(const struct exo_cap *cap)
+{
+	return cap->rights & EXO_RIGHT_RESTORE ? ((const struct split *)pfn_to_virt(cap->object))->losing : cap->object;
+}
+
+/* K1: does it hold this frame of its range? */
+static bool has(const struct exo_cap *cap, uint64_t pfn)
+{
+	const struct split *split = pfn_to_virt(cap->object);
+	uint64_t index = pfn - cap->first;
+
+	return !(cap->rights & EXO_RIGHT_RESTORE) || split->held[index >> 6] & 1ULL << (index & 63);
+}
+
+/* K2: an entry through a split capability cannot be written but where no other holds or maps it. */
+static const char *check_split_entry(uint64_t entry, const struct exo_cap *cap)
+{
+	uint64_t pfn = (entry & EXO_PTE_FRAME) >> 12, end = pfn + (entry & EXO_PTE_LARGE ? 512 : 1);
+	const struct exo_cap *above;
+	unsigned depth = 0;
+
+	if (!(cap->rights & EXO_RIGHT_RESTORE))
+		return NULL;
+	if (cap->flags & CAP_SPLITTING && !(cap->flags & CAP_LOWERED))
+		return NULL;
+	if (!(entry & EXO_PTE_MAY_WRITE))
+		return NULL;
+	CHECK(!(cap->flags & CAP_SPLITTING));
+	for (above = cap; above; above = cap_at(above->parent))
+		depth++;
+	for (; pfn < end; pfn++) {
+		/* Others may be derived from those above; or it gave it up itself, and then nobody else may write. */
+		CHECK(!has(cap, pfn) || info_frame[pfn].holds == depth || cap->parent);
+		CHECK(!(frame_table[pfn].maps & FRAME_LEFT) || !has(cap, pfn) || cap->parent);
+	}
 	return NULL;
 }
 
@@ -85,8 +125,11 @@ static const char *check_ring(const struct exo_cap *cap)
 		frames = level == 1 ? 1 : 512;
 		pfn = (*entry & EXO_PTE_FRAME) >> 12;
 		CHECK(pfn % frames == 0);
-		CHECK(pfn >= cap->first && pfn + frames <= cap->first + cap->count + cap->object);
+		CHECK(pfn >= cap->first);
+		CHECK(pfn + frames <= cap->first + cap->count + losing_of(cap) || cap_is_split(cap));
 		broken = check_rights(*entry, cap);
+		if (!broken)
+			broken = check_split_entry(*entry, cap);
 		if (broken)
 			return broken;
 		CHECK(++ringed <= entries);
@@ -105,6 +148,11 @@ static const char *count_page(exo_pfn_t table, uint64_t entry)
 	entries++;
 	for (; to < end; to++) {
 		counts[to].maps++;
+		CHECK(!(entry & EXO_PTE_UNCACHED) == !in_states(to, FRAME_STATE(DEVICE)));
+		if (entry & EXO_PTE_UNCACHED) {
+			CHECK(!(entry & EXO_PTE_MAY_EXEC));
+			continue;
+		}
 		CHECK(in_states(to, FRAME_READABLE));
 		CHECK(!(entry & (EXO_PTE_MAY_WRITE | EXO_PTE_MAY_EXEC)) || in_states(to, FRAME_WRITABLE));
 	}
@@ -193,7 +241,7 @@ static void count_uses(void)
 		for (i = 0; i < EXO_SLICES; i++)
 			if (cpus[c]->slice_account[i])
 				count_use(cpus[c]->slice_account[i], EXO_SHARE_SLICES, 1);
-	for (i = 0; i < EXO_FLOWS_MAX; i++) {
+	for (i = 0; i < info->flows.entries; i++) {
 		flow = flow_table[i];
 		if (flow && flow->account)
 			count_use(flow->account, EXO_SHARE_FLOWS, 1);
@@ -308,7 +356,8 @@ static const char *check_tree(const struct exo_cap *cap)
 		return NULL;
 	}
 	CHECK(parent->type == cap->type);
-	CHECK(!(cap->rights & ~parent->rights));
+	CHECK(!(cap->rights & ~(parent->rights | (cap_is_split(cap) ? EXO_RIGHT_RESTORE : 0))));
+	CHECK(!cap_is_split(cap) || parent->rights & EXO_RIGHT_WRITE);
 	if (cap->type == EXO_TYPE_FRAME || cap->type == EXO_TYPE_SLICE)
 		CHECK(cap->first >= parent->first &&
 		    cap->first + cap->count <= parent->first + parent->count);
@@ -318,14 +367,26 @@ static const char *check_tree(const struct exo_cap *cap)
 /* While force takes its last frames, `object` of a frame capability counts those that it covers beyond `count`. */
 static const char *check_frames_of(const struct exo_cap *cap)
 {
-	uint64_t i;
+	bool split = cap->rights & EXO_RIGHT_RESTORE;
+	uint32_t account = 0;
+	uint64_t pfn;
 
-	CHECK(cap->count || cap->object || (cap->flags & CAP_DYING));
-	CHECK(!(cap->rights & ~(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)));
+	CHECK(split || cap->count || cap->object || (cap->flags & CAP_DYING));
+	CHECK(!(cap->rights & ~(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC | EXO_RIGHT_RESTORE)));
 	CHECK(cap->first > 0 && cap->first + cap->count <= info->frames_total);
-	for (i = 0; i < cap->count + cap->object; i++) {
-		counts[cap->first + i].holds++;
-		CHECK(frame_table[cap->first + i].account == frame_table[cap->first].account);
+	CHECK(!(cap->flags & (CAP_SPLITTING | CAP_LOWERED)) || split);
+	if (split) {
+		CHECK(!(cap->rights & EXO_RIGHT_WRITE) && !cap->child && cap->count <= EXO_SPLIT_MAX);
+		CHECK(state_of(cap->object) == EXO_FRAME_SPLIT);
+		CHECK(((const struct split *)pfn_to_virt(cap->object))->cap == cap_ref(cap));
+		counts[cap->object].users++;
+	}
+	for (pfn = cap->first; pfn < cap->first + cap->count + losing_of(cap); pfn++) {
+		if (!has(cap, pfn))
+			continue;
+		counts[pfn].holds++;
+		CHECK(!account || frame_table[pfn].account == account);
+		account = frame_table[pfn].account;
 	}
 	return NULL;
 }
@@ -366,11 +427,11 @@ static const char *check_cap(const struct exo_cap *cap)
 		return NULL;
 	}
 	CHECK(cap->type < EXO_TYPE_COUNT);
-	CHECK(cap->type == EXO_TYPE_FRAME || !cap->bound);
+	CHECK(cap->type == EXO_TYPE_FRAME || cap->type == EXO_TYPE_ENTRY || !cap->bound);
 	broken = check_object_of(cap);
 	if (!broken)
 		broken = check_tree(cap);
-	return broken ? broken : check_ring(cap);
+	return broken || cap->type != EXO_TYPE_FRAME ? broken : check_ring(cap);
 }
 
 /* --- environments --------------------------------------------------------------------------------------- */
@@ -399,8 +460,38 @@ static const char *check_env(exo_pfn_t pfn)
 	return NULL;
 }
 
+/* T1 and T2: how many levels of one wait for, or serve, another is the same on both sides. */
+static const char *check_levels(struct env *env)
+{
+	const struct level *level;
+	unsigned i, j, waits, serves;
+	struct env *other;
+
+	CHECK(env->nested <= EXO_CHAIN_MAX);
+	for (i = 0; i <= env->nested; i++) {
+		level = env_level(env, i);
+		CHECK(level->depth <= EXO_CHAIN_MAX);
+		CHECK(!i || level->depth > env_level(env, i - 1)->depth);
+		CHECK((level->serving != 0) == (level->caller || i));
+		CHECK(!(level->serving & SERVING_PLAIN) || (!env->nested && level->caller->called == env));
+		CHECK(level->called || level->deadline == EXO_NEVER);
+		other = level->called ? level->called : level->caller;
+		waits = serves = 0;
+		for (j = 0; other && j <= env->nested; j++) {
+			waits += env_level(env, j)->called == other;
+			serves += env_level(env, j)->caller == other;
+		}
+		for (j = 0; other && j <= other->nested; j++) {
+			waits -= env_level(other, j)->caller == env;
+			serves -= env_level(other, j)->called == env;
+		}
+		CHECK(!waits && !serves);
+	}
+	return NULL;
+}
+
 /* E2, P2 and P4 of one of this CPU's; those of other CPUs may be in the middle of something. */
-static const char *check_turn(const struct env *env, uint32_t *ready, uint32_t *timed)
+static const char *check_turn(struct env *env, uint32_t *ready, uint32_t *timed)
 {
 	if (env_state(env) == EXO_ENV_READY) {
 		++*ready;
@@ -414,16 +505,13 @@ static const char *check_turn(const struct env *env, uint32_t *ready, uint32_t *
 	CHECK(env->timed_at == (env->sleep_until < env->call_deadline ? env->sleep_until : env->call_deadline));
 	CHECK(env->timed_at >= here.due);
 	CHECK(!env->called == (env_state(env) != EXO_ENV_CALLING));
-	CHECK(!env->called || env->called->caller == env);
-	CHECK(!env->caller || env->caller->called == env);
-	CHECK(!env->serving == !env->caller);
-	return NULL;
+	return check_levels(env);
 }
 
 static const char *check_turns(void)
 {
 	uint32_t ready = 0, timed = 0, ring = 0;
-	const struct env *env;
+	struct env *env;
 	const char *broken;
 	exo_pfn_t pfn;
 
@@ -496,10 +584,12 @@ static const char *check_frame(exo_pfn_t pfn)
 
 	CHECK(!frame_is_free(pfn));
 	CHECK(state->holds == c->holds);
-	CHECK(frame->maps == c->maps);
-	CHECK(!frame->maps || state->holds);
+	CHECK((frame->maps & ~FRAME_LEFT) == c->maps && frame->maps != FRAME_LEFT);
+	CHECK(!frame->maps || state->holds || frame->maps & FRAME_LEFT);
 	if (state->state == EXO_FRAME_OWNED && !state->holds && frame->account)
-		CHECK(frame->pins);
+		CHECK(frame->pins || frame->maps);
+	if (state->state == EXO_FRAME_SPLIT)
+		CHECK(c->users == 1);
 	if (root)
 		CHECK(frame->pins == c->users && frame->object == pfn && !c->links);
 	if (state->state == EXO_FRAME_TABLE && !root)
@@ -585,6 +675,8 @@ const char *invariants_broken(struct invariants_room *room)
 		broken = check_slices();
 	if (!broken)
 		broken = check_turns();
+	if (!broken)
+		broken = invariants_code();
 	if (broken)
 		return broken;
 	CHECK(ringed == entries);

@@ -30,5 +30,7 @@ size_t invariants_bytes(uint32_t frames);
 /* Every invariant of frames, accounts, capabilities, spaces and slices. NULL: all hold; else what is broken. The kernel
  * lock is held, or nobody else runs. */
 const char *invariants_broken(struct invariants_room *room);
+/* Of these, those of downloaded programs. invariants_code.c */
+const char *invariants_code(void);
 
 #endif

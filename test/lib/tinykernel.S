@@ -83,17 +83,19 @@ reset:	lidt no_idt
 flood:	mov $flood_line, %esi
 	call puts
 	jmp flood
-echo:	mov $0x3fd, %dx
+echo:	mov $input_word, %esi
+	call end_puts
+listen:	mov $0x3fd, %dx
 	in %dx, %al
 	test $1, %al
 	jnz 1f
 	pause
-	jmp echo
+	jmp listen
 1:	mov $0x3f8, %dx
 	in %dx, %al
 	out %al, %dx
 	cmp $'q', %al
-	jne echo
+	jne listen
 	mov $halt_0, %ebp
 	jmp halt
 
@@ -122,6 +124,7 @@ greeting: .ascii "tiny kernel\n"
 nothing: .ascii "no arguments\n"
 halt_0:	.ascii "halt 0\n"
 panic_word: .ascii "panic\n"
+input_word: .ascii "input\n"
 flood_line: .ascii "a line of many that the guest writes to its console without an end\n"
 no_idt:	.word 0
 	.long 0

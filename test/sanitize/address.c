@@ -14,7 +14,7 @@
  */
 #include "test/sanitize/sanitize.h"
 
-#define SHADOW_OFFSET	0xdfffffff90180000	/* as in checked.mk */
+#define SHADOW_OFFSET	0xdfffffff901b0000	/* as in checked.mk */
 #define WINDOWS_MAX	32
 
 struct global {

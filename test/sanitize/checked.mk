@@ -5,12 +5,12 @@
 # GNU make reads this file as it stands. The sanitized objects are FILE.s.o; the runtime is plain FILE.k.o.
 #
 # The linker script is the kernel's own with two places more: the list of constructors, by which the compiler names the
-# redzones of globals, and the shadow of the other CPUs' stacks and the image, [-2 GiB, -2 GiB + 1.5 MiB), right behind
+# redzones of globals, and the shadow of the other CPUs' stacks and the image, [-2 GiB, -2 GiB + 2 MiB), right behind
 # that. Its address is what -fasan-shadow-offset stands for: shadow of ADDRESS = (ADDRESS >> 3) + offset.
 
-checked_src = test/sanitize/address.c test/sanitize/undefined.c test/sanitize/hook.c test/lib/invariants.c
+checked_src = test/sanitize/address.c test/sanitize/undefined.c test/sanitize/hook.c test/lib/invariants.c test/lib/invariants_code.c
 checked_objects = $(call objects,s,$(exo_src) $(arch_$(ARCH)_src)) $(call k_objects,$(checked_src))
-checked_sanitize = -fsanitize=kernel-address -fasan-shadow-offset=0xdfffffff90180000 \
+checked_sanitize = -fsanitize=kernel-address -fasan-shadow-offset=0xdfffffff901b0000 \
 	--param asan-instrumentation-with-call-threshold=0 --param asan-stack=1 --param asan-globals=1 \
 	-fsanitize=$(checked_undefined) -DEXO_DEBUG
 # Not those that cost a record for each dereference and find nothing that the page tables would not: null, alignment.
@@ -23,7 +23,7 @@ $(call k_objects,$(checked_src)): kernel_flags += -DEXO_DEBUG $(checked_stack)
 
 %.s.o: %.c $(TARGET_MK) $(srcdir)/test/sanitize/checked.mk
 	@mkdir -p $(@D)
-	$(V_TCC)$(TARGET_CC) $(kernel_flags) -O1 $(checked_sanitize) $(checked_stack) -c -o $@ $<
+	$(V_TCC)$(TARGET_CC) $(kernel_flags) -Os $(checked_sanitize) $(checked_stack) -c -o $@ $<
 %.s.o: %.S $(TARGET_MK) $(srcdir)/test/sanitize/checked.mk
 	@mkdir -p $(@D)
 	$(V_TCC)$(TARGET_CC) $(kernel_flags) $(checked_stack) -D__ASSEMBLER__ -c -o $@ $<
@@ -31,8 +31,8 @@ $(call k_objects,$(checked_src)): kernel_flags += -DEXO_DEBUG $(checked_stack)
 $(checked_ld): $(kernel_ld) $(srcdir)/test/sanitize/checked.mk
 	@mkdir -p $(@D)
 	@sed -e 's/^\(\t*\)rodata_end = .;/\1.init_array : AT(ADDR(.init_array) - KERNEL_BASE) {\n\1\tconstructors_start = .;\n\1\tKEEP(*(.init_array .init_array.*))\n\1\tconstructors_end = .;\n\1} :rodata\n&/' \
-		-e 's/^\(\t*\)pool_start = .;/\1. = ALIGN(0x80000);\n\1shadow_start = .;\n\1. += 0x30000;\n&/' \
-		-e 's/^\timage_end = .;/&\n\tASSERT(shadow_start == image_start + 0x80000, "the shadow is not where it must be")/' \
+		-e 's/^\(\t*\)pool_start = .;/\1. = ALIGN(0x40000) - 0x10000;\n\1shadow_start = .;\n\1. += 0x40000;\n&/' \
+		-e 's/^\timage_end = .;/&\n\tASSERT(shadow_start == image_start + 0xb0000, "the shadow is not where it must be")/' \
 		-e 's/\/DISCARD\/ : {/& *(.fini_array .fini_array.*)/' $(kernel_ld) >$@
 
 exo/exo-checked.elf: $(checked_objects) $(checked_ld)

@@ -4,6 +4,7 @@
  * arguments.
  */
 #include <stdlib.h>
+#include <exo/flow.h>
 
 #include "apps/init/conf.h"
 #include "libos/core/nearest.h"
@@ -35,6 +36,7 @@ static int read_text(const char *text)
 static void test_good(void)
 {
 	const struct conf_program *p;
+	struct exo_claim claim;
 
 	is_int(read_text("# Two servers\r\n"
 			 "[machine]\n"
@@ -64,9 +66,13 @@ static void test_good(void)
 			 "randomize = yes\n"
 			 "seal = yes\n"
 			 "show_addresses = yes\n"
+			 "serve = clock\n"
+			 "use = clock\n"
 			 "net = own\n"
 			 "port = tcp/80\n"
 			 "port = udp/80\n"
+			 "claim = 12:2=0x800  20:2&0x3fff!=0 @14&15<<2+16:2=80\n"
+			 "claim = all\n"
 			 "files = /www\n"
 			 "volume = /home/me/a:b:/www\n"
 			 "[program two]\n"
@@ -97,7 +103,13 @@ static void test_good(void)
 	   p->limit_envs == 5 && p->limit_flows == 6 && p->limit_rings == 1000 && p->answer_ms == 50, "shares");
 	ok(p->demand_count == 1 && !strcmp(p->demand[0], "two") && p->randomize && p->seal && p->show_addresses,
 	   "demand, randomisation");
+	ok(p->serve_count == 1 && !strcmp(p->serve[0], "clock") && p->use_count == 1 && !strcmp(p->use[0], "clock"), "labels");
 	ok(p->port_count == 2 && p->port[0].number == 80 && !p->port[0].udp && p->port[1].udp, "ports");
+	ok(p->claim_count == 2 && conf_claim(p->claim[1], NULL, NULL) == 0, "claims");
+	ok(conf_claim(p->claim[0], &claim, NULL) == 3 && claim.terms == 3 && claim.term[0].value == 0x800 &&
+	   claim.term[1].mask == 0x3fff && claim.term[1].flags == EXO_TERM_NOT && claim.term[2].offset == 16 &&
+	   claim.term[2].rel_offset == 14 && claim.term[2].rel_mask == 15 && claim.term[2].rel_shift == 2 &&
+	   claim.term[2].mask == 0xffff && claim.term[2].value == 80, "with terms");
 	ok(!strcmp(p->volume[0].host, "/home/me/a:b") && !strcmp(p->volume[0].guest, "/www"), "volume");
 	p = &c.program[1];
 	ok(!strcmp(p->image, "two") && !strcmp(p->libos, "posix") && !*p->args && !strcmp(p->files, "/") &&
@@ -164,10 +176,15 @@ static void test_key_errors(void)
 	wrong(P "guarantee_slices = 0", 2, 20, "from 1 to 4096");
 	wrong(P "answer = 0", 2, 10, "time span");
 	wrong(P "demand = abcdefgh", 2, 10, "may have 7 letters");
+	wrong(P "serve = a/b", 2, 9, "not a label");
+	wrong(P "use = abcdefghijklmnopqrstuvwxyz123456", 2, 7, "at most 31");
 	wrong(P "randomize = maybe", 2, 13, "neither yes nor no");
 	wrong(M "randomise = no", 2, 1, "nearest known one is randomize");
 	wrong(P "net = onw", 2, 7, "nearest known one is own");
 	wrong(P "main = y", 2, 8, "'y' is neither yes nor no");
+	wrong(P "claim = 12:3=1", 2, 9, "not a term");
+	wrong(P "claim = 12:2=1 23:1=256", 2, 16, "not a term");
+	wrong(P "claim = 12:2=1 12:2=2", 2, 16, "not a term");
 	wrong(P "port = 80", 2, 8, "PROTOCOL/PORT");
 	wrong(P "port = tpc/80", 2, 8, "nearest known one is tcp");
 	wrong(P "port = tcp/65536", 2, 8, "port from 1 to 65535");
@@ -209,6 +226,11 @@ static void test_whole_errors(void)
 	wrong(P "demand = a\n[program b]", 2, 1, "no other program is called a; the nearest known one is b");
 	wrong(P "demand = webs\n[program web]\n[program net]", 2, 1, "nearest known one is web");
 	wrong(P "demand = b\ndemand = b\n[program b]", 3, 1, "demand = b stands twice");
+	wrong(P "serve = x\nserve = y\n[program b]\nserve = y", 5, 9, "belongs already to program a");
+	wrong(P "serve = x\nserve = x", 3, 9, "belongs already to program a");
+	wrong(P "use = x", 2, 1, "no program has a key serve");
+	wrong(P "use = x\nuse = clok\n[program b]\nserve = x\nserve = clock", 3, 1, "nearest known one is clock");
+	wrong(P "serve = a\nserve = b\nserve = c\nserve = d\nserve = e", 6, 9, "too many labels");
 	for (int i = 0; i < 17; i++)
 		sprintf(many + strlen(many), "[program p%d]\n", i);
 	wrong(many, 17, 10, "too many programs");

@@ -34,7 +34,8 @@ static struct fake {
 
 static inline void fake_reclaim(struct device *device)
 {
-	(void)device;
+	if (!fake.full)
+		flow_room(device);
 }
 
 static inline uint8_t *fake_head(struct device *device, uint32_t parts)
@@ -69,13 +70,13 @@ static inline void part_frames(const struct device_part *part, void (*change)(ex
 		change((exo_pfn_t)(pa >> EXO_PAGE_SHIFT));
 }
 
-static inline void fake_orphan(struct device *device, struct flow *flow)
+static inline void fake_orphan(struct device *device, struct flow *flow, bool programs)
 {
 	(void)device;
 	for (unsigned i = 0; i < fake.count; i++) {
 		struct sent *sent = &fake.sent[i];
 
-		if (sent->orphan || sent->frame.flow != flow || !sent->frame.parts)
+		if (sent->orphan || sent->frame.flow != flow || !sent->frame.parts || (programs && sent->frame.count))
 			continue;
 		for (unsigned j = 0; j < sent->frame.parts; j++)
 			part_frames(&sent->frame.part[j], frame_pin);
@@ -115,8 +116,13 @@ static inline exo_cap_t take_run(unsigned who, uint32_t slot, uint32_t count)
 
 static inline int64_t make(unsigned who, uint32_t slot, exo_cap_t parent, uint32_t frame, const struct exo_claim *claim)
 {
+	int64_t result;
+
 	memcpy(world.env[who]->arg, claim, sizeof(*claim));
-	return CALL(who, flow_make, slot, parent, world_handle(who, SLOT_CLAIMS), frame, 0);
+	do
+		result = CALL(who, flow_make, slot, parent, world_handle(who, SLOT_CLAIMS), frame, 0);
+	while (result == ERR(AGAIN));
+	return result;
 }
 
 static inline struct flow *flow_at(unsigned who, uint32_t slot)
@@ -140,12 +146,39 @@ static const __attribute__((unused)) struct exo_term type_a = { .offset = 12, .w
 static const __attribute__((unused)) struct exo_term type_b = { .offset = 12, .width = 2, .mask = 0xffff, .value = 0x2222 };
 static const __attribute__((unused)) struct exo_term from = { .offset = 6, .width = 4, .mask = 0xffffffff, .value = 0x02020202 };
 
+/* --- the naive matcher ------------------------------------------------------------------------------------------ */
+
+static inline bool term_holds(const struct exo_term *term, const uint8_t *packet, uint32_t bytes)
+{
+	uint32_t at = term->offset, value = 0;
+
+	if (term->rel_mask) {
+		if (term->rel_offset >= bytes)
+			return false;
+		at += (uint32_t)(packet[term->rel_offset] & term->rel_mask) << term->rel_shift;
+	}
+	if (at + term->width > bytes)
+		return false;
+	for (unsigned i = 0; i < term->width; i++)
+		value = value << 8 | packet[at + i];
+	return ((value & term->mask) == term->value) != (term->flags & EXO_TERM_NOT);
+}
+
+static inline bool claim_holds(const struct exo_claim *claim, const uint8_t *packet, uint32_t bytes)
+{
+	for (unsigned i = 0; i < claim->terms; i++) {
+		if (!term_holds(&claim->term[i], packet, bytes))
+			return false;
+	}
+	return true;
+}
+
 /* A machine with the device, its root flow in SLOT_ROOT of environment 0, and frames for flows in SLOT_CLAIMS. */
-static inline void flow_world(void)
+static inline void flow_world(uint32_t frames)
 {
 	struct exo_cap *root;
 
-	world_boot(1024);
+	world_boot(frames);
 	fake.device.reclaim = fake_reclaim;
 	fake.device.head = fake_head;
 	fake.device.send = fake_send;

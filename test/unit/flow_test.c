@@ -16,31 +16,6 @@ static struct model {
 	uint32_t slot;
 } model[MODEL_MAX];
 
-static bool term_holds(const struct exo_term *term, const uint8_t *packet, uint32_t bytes)
-{
-	uint32_t at = term->offset, value = 0;
-
-	if (term->rel_mask) {
-		if (term->rel_offset >= bytes)
-			return false;
-		at += (uint32_t)(packet[term->rel_offset] & term->rel_mask) << term->rel_shift;
-	}
-	if (at + term->width > bytes)
-		return false;
-	for (unsigned i = 0; i < term->width; i++)
-		value = value << 8 | packet[at + i];
-	return ((value & term->mask) == term->value) != (term->flags & EXO_TERM_NOT);
-}
-
-static bool claim_holds(const struct exo_claim *claim, const uint8_t *packet, uint32_t bytes)
-{
-	for (unsigned i = 0; i < claim->terms; i++) {
-		if (!term_holds(&claim->term[i], packet, bytes))
-			return false;
-	}
-	return true;
-}
-
 /* Which flow has it, or for shared ones one of them; -1: the root. */
 static int model_find(int at, const uint8_t *packet, uint32_t bytes)
 {
@@ -158,8 +133,7 @@ static bool model_agrees(void)
 	uint8_t packet[64];
 	uint32_t bytes = random_packet(packet);
 	int expected = model_find(-1, packet, bytes), found = -1;
-	unsigned tried = 0;
-	struct flow *flow = flow_find(fake.device.root, packet, bytes, &tried);
+	struct flow *flow = flow_find(fake.device.root, packet, bytes);
 
 	for (int i = 0; i < MODEL_MAX; i++) {
 		if (model[i].used && flow_at(0, model[i].slot) == flow)
@@ -234,7 +208,7 @@ static void test_make_errors(void)
 	claim.guard_terms[0] = 9;
 	make_is(&claim, ERR(INVAL), "too many terms in a guard");
 	claim = good;
-	claim.flags = 2;
+	claim.flags = 4;
 	make_is(&claim, ERR(INVAL), "unknown flag");
 	claim = good;
 	claim.terms = 2;
@@ -295,6 +269,34 @@ static void test_full(void)
 	is_int(fake.device.root->children, 0, "all gone");
 }
 
+/* Shapes until there is no room for more; those that no flow has any more make room for others. */
+static void test_shapes(void)
+{
+	struct exo_term terms[2] = { type_a, { .offset = 20, .width = 1, .mask = 0xff, .value = 1 } };
+	unsigned made[3] = { 0 };
+	struct exo_claim claim;
+	int64_t result = 0;
+
+	world.unchecked = true;
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 48; i++) {
+			terms[0].value = i;
+			terms[1].offset = (uint16_t)(20 + i + round);
+			claim = claim_of(2, terms);
+			result = make(0, SLOT_FIRST + i, world_handle(0, SLOT_ROOT), i, &claim);
+			if (result < 0)
+				break;
+			made[round]++;
+		}
+		for (unsigned i = 0; i < made[round]; i++)
+			CALL(0, cap_delete, world_handle(0, SLOT_FIRST + i));
+	}
+	world.unchecked = false;
+	ok(result > 0 || result == ERR(FULL), "shapes until there is no room");
+	ok(made[0] >= 32 && made[1] == made[0] && made[2] == made[0], "so many each time: %u, %u, %u", made[0], made[1],
+	    made[2]);
+}
+
 static void test_guards(void)
 {
 	struct exo_claim wide = claim_of(1, &type_a), claim;
@@ -351,10 +353,11 @@ static void test_depth(void)
 
 int main(void)
 {
-	flow_world();
+	flow_world(16384);
 	test_random();
 	test_make_errors();
 	test_full();
+	test_shapes();
 	test_guards();
 	test_depth();
 	return done();

@@ -180,6 +180,7 @@ static inline struct child child_start(void)
 
 static inline int64_t do_interrupt(void *arg)
 {
+	here.info->interrupts++;
 	if (null.now >= null.timer) {
 		null.timer = EXO_NEVER;
 		cpu_timer();
@@ -234,11 +235,74 @@ static inline bool in_timed(const struct env *env)
 	    (!place || here.timed[(place - 1) / 2]->timed_at <= env->timed_at);
 }
 
+/* T1: the n-th level that waits for another has its n-th, and no more, that serves. */
+static inline const char *broken_links(struct env *env)
+{
+	unsigned i, j, waits, serves;
+	struct env *other;
+
+	for (i = 0; i <= env->nested; i++) {
+		other = env_level(env, i)->called ? env_level(env, i)->called : env_level(env, i)->caller;
+		if (!other)
+			continue;
+		if (env_by_id(other->id) != other || env_state(other) == EXO_ENV_ENDED)
+			return "T1: with one who has ended";
+		for (j = waits = serves = 0; j <= env->nested; j++) {
+			waits += env_level(env, j)->called == other;
+			serves += env_level(env, j)->caller == other;
+		}
+		for (j = 0; j <= other->nested; j++) {
+			waits -= env_level(other, j)->caller == env;
+			serves -= env_level(other, j)->called == env;
+		}
+		if (waits || serves)
+			return "T1: not matched";
+	}
+	return NULL;
+}
+
+/* T1 to T4. */
+static inline const char *broken_levels(struct env *env)
+{
+	const struct level *level, *below = NULL;
+	exo_time_t deadline = EXO_NEVER;
+	const struct env *at;
+	unsigned i;
+
+	if ((env->called != NULL) != (env_state(env) == EXO_ENV_CALLING))
+		return "T1: calling";
+	for (i = 0; i <= env->nested; i++, below = level) {
+		level = env_level(env, i);
+		if (level->deadline != EXO_NEVER && !level->called)
+			return "a deadline of no call";
+		if (level->deadline < deadline)
+			deadline = level->deadline;
+		if (level->depth > EXO_CHAIN_MAX || (below && level->depth <= below->depth))
+			return "T2: depth";
+		if (level->called && level->called->depth <= level->depth)
+			return "T2: the one it waits for";
+		if (level->caller && level->depth <= 0)
+			return "T2: a depth of 0";
+		if (level->serving & SERVING_PLAIN && (env->nested || level->caller->called != env ||
+		    env_state(level->caller) != EXO_ENV_CALLING || level->caller->deadline != EXO_NEVER))
+			return "T3";
+		if ((level->serving != 0) != (level->caller || i))
+			return "serving without a caller";
+	}
+	if (env_state(env) != EXO_ENV_ENDED && deadline != env->call_deadline)
+		return "the earliest deadline";
+	for (i = 0, at = env; at->called; at = at->called)
+		if (++i > EXO_CHAIN_MAX)
+			return "T2: following";
+	return broken_links(env);
+}
+
 /* NULL, or which invariant is broken. */
 static inline const char *broken(void)
 {
 	unsigned index, depth;
-	struct env *env, *at;
+	struct env *env;
+	const char *what;
 
 	for (index = 1; index < info->envs.entries; index++) {
 		env = env_by_id(info_env[index].id);
@@ -252,23 +316,14 @@ static inline const char *broken(void)
 			return "E2: ring";
 		if (in_timed(env) != (env->timed_at != EXO_NEVER))
 			return "E2: list";
-		if (env->timed_at != (env->sleep_until < env->call_deadline ? env->sleep_until :
+		if (!(env->resume & RESUME_MOVING) && env->timed_at != (env->sleep_until < env->call_deadline ? env->sleep_until :
 		    env->call_deadline))
 			return "E2: timed_at";
 		if (env->timed_at < here.due && here.due > null.now + 5000)
 			return "P2";
-		if ((env->called != NULL) != (env_state(env) == EXO_ENV_CALLING))
-			return "E3: calling";
-		if (env->called && env->called->caller != env)
-			return "E3: called";
-		if (env->caller && env->caller->called != env)
-			return "E3: caller";
-		if ((env->serving != 0) != (env->caller != NULL) || (env->serving &&
-		    env_state(env) == EXO_ENV_ENDED))
-			return "serving without a caller";
-		for (depth = 0, at = env; at->called; at = at->called)
-			if (++depth > EXO_CHAIN_MAX)
-				return "T2";
+		what = broken_levels(env);
+		if (what)
+			return what;
 	}
 	for (index = 0, depth = 0; index < here.timed_count; index++)
 		depth += here.timed[index]->timed_at == EXO_NEVER || here.timed[index]->timed_place != index;

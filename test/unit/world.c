@@ -21,6 +21,7 @@ static int64_t frame_init_call(void *arg)
 	space_init();
 	env_init();
 	cpu_init();
+	flow_init();
 	return 0;
 }
 
