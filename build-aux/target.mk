@@ -33,7 +33,7 @@ kernel_optimize = -O2 -falign-functions=1 -falign-jumps=1 -falign-loops=1 -falig
 	-Wno-ignored-optimization-argument
 kernel_flags = $(common_flags) -fno-pic $(kernel_optimize) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
 	$(KERNEL_STACK_FLAG) \
-	-nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/arch/$(ARCH) \
+	-nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir) -I$(srcdir)/include -I$(srcdir)/arch/$(ARCH) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(LINT_FLAGS) $(TARGET_CFLAGS)
 
 user_flags = $(common_flags) -fPIE -O2 -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
@@ -58,6 +58,12 @@ u_objects = $(call objects,u,$(1))
 %.u.o: %.S $(TARGET_MK) $(THIRD_STAMP)
 	@mkdir -p $(@D)
 	$(V_TCC)$(TARGET_CC) $(user_flags) -D__ASSEMBLER__ -c -o $@ $<
+
+# Programs that run in the kernel (exo/code.h). Their compiler knows eBPF and nothing of the machine.
+%.bpf.o: %.bpf.c $(TARGET_MK)
+	@mkdir -p $(@D)
+	$(V_TCC)$(BPF_CC) -target bpf -mcpu=v3 -std=gnu11 -O2 -ffreestanding -nostdlibinc -Wall -Wextra $(WERROR) \
+		-I$(srcdir)/include -I$(srcdir) -MMD -MP -c -o $@ $<
 
 # $(call beside,IMAGE): the files beside a linked image.
 define beside
@@ -96,11 +102,14 @@ $(1): $$(call u_objects,$(2)) $$(TARGET_MK)
 	$$(V_TAR)$$(TARGET_AR) rcs $$@ $$(call u_objects,$(2))
 all_user_objects += $$(call u_objects,$(2))
 endef
-$(eval $(call library,libos/core/libcore.a,$(libcore_src) $(libfs_src)))
+$(eval $(call library,libos/core/libcore.a,$(libcore_src) $(libfs_src) $(libdev_src)))
 $(eval $(call library,libos/uni/libuni.a,$(libuni_src) $(libnet_src)))
 
 # Fault handlers run with the program's FPU registers live.
 $(call u_objects,$(libcore_src)): user_flags += -mgeneral-regs-only
+
+# Downloaded code in a program of the machine's: the engine's exo/bpf.h, not the one for programs of its.
+$(call u_objects,$(bpf_vm_src) test/guest/bpf_isa.c test/guest/bpf_random.c): user_flags := -I$(srcdir) $(user_flags)
 
 # lwIP: the sources stay where they were unpacked, unmodified; the objects are ours.
 lwip_objects = $(lwip_src:%.c=libos/net/lwip/%.u.o)
@@ -144,7 +153,7 @@ $(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni
 
 images = exo/exo.elf apps/init/init.elf $(uni_images) $(guest_tests) $(guest_programs)
 target_products = $(sort $(images) $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \
-	$(kernel_objects) $(all_user_objects))
+	$(kernel_objects) $(all_user_objects) $(bpf_src:.c=.o))
 
 # A failed test's log is shown at the end, with what the guest said last.
 VERBOSE ?= 1

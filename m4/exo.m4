@@ -42,6 +42,14 @@ unsigned long long take(_Atomic uint64_t *from, unsigned long long by)
 CC=$exo_save_CC
 CFLAGS=$exo_save_CFLAGS
 
+AC_ARG_VAR([BPF_CC], [clang, which compiles programs that run in the kernel])
+AC_CHECK_PROGS([BPF_CC], [clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14])
+AC_MSG_CHECKING([whether ${BPF_CC:-clang} compiles for eBPF])
+AS_IF([test -n "$BPF_CC" && $BPF_CC -target bpf -mcpu=v3 -O2 -x c -c -o /dev/null /dev/null 2>/dev/null],
+	[AC_MSG_RESULT([yes])],
+	[AC_MSG_RESULT([no])
+	AC_MSG_ERROR([programs that run in the kernel need clang with the bpf target; install clang, run ./bootstrap, or set BPF_CC])])
+
 TARGET_INCLUDE=`$TARGET_CC -print-file-name=include`
 TARGET_LIBGCC=`$TARGET_CC -print-libgcc-file-name`
 AC_SUBST([TARGET_INCLUDE])
