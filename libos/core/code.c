@@ -12,6 +12,8 @@
 #include "libos/core/spawn.h"
 #include "libos/vm/vm.h"
 
+#define TAKE_TRIES	64	/* others take frames, too */
+
 #define FRAMES_MORE	3	/* to begin with: so many, and one for each ... */
 #define INSNS_PER_FRAME	100
 
@@ -34,8 +36,8 @@ static exo_pfn_t find_free(uint32_t count)
 	return EXO_PFN_ANY;
 }
 
-/* Frames in one piece under a capability of their own. */
-static int64_t take(uint32_t count, exo_cap_t *cap)
+/* One try: BUSY if somebody else has taken one of those that were free when they were looked at. */
+static int64_t take_once(uint32_t count, exo_cap_t *cap)
 {
 	exo_pfn_t pfn = find_free(count);
 	uint32_t done = count < EXO_TAKE_MAX ? count : EXO_TAKE_MAX, slot = caps_slot();
@@ -58,6 +60,16 @@ static int64_t take(uint32_t count, exo_cap_t *cap)
 		}
 	}
 	return 0;
+}
+
+/* Frames in one piece under a capability of their own. */
+static int64_t take(uint32_t count, exo_cap_t *cap)
+{
+	int64_t error = take_once(count, cap);
+
+	for (unsigned tries = 0; error == -EXO_EBUSY && tries < TAKE_TRIES; tries++)
+		error = take_once(count, cap);
+	return error;
 }
 
 /* The same, mapped: NULL and the error. */
