@@ -52,7 +52,7 @@ AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh"
         "map_100": 5000, "map_100_run": 2500, "prot1": 250, "unprot1": 250, "prot100": 3000, "unprot100": 3000,
         "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250,
         "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
-        "filter_10": 150, "bpf_verify_per_insn": 2000, "filter_reject": 100, "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 98304}
+        "filter_10": 150, "bpf_verify_per_insn": 2000, "filter_reject": 100, "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 163840}
 
 EVENTS = {"switches": "space switches", "invalidations": "TLB invalidations", "calls": "calls"}
 
