@@ -39,6 +39,11 @@ static struct page page_table[PAGES_MAX];
 static uint16_t size_list[SIZES];
 static uint64_t failures;
 
+/* The last of the smallest size: lwIP cannot do without its timers, which it frees and takes again all the time. */
+#define RESERVE	32
+static char reserve[RESERVE][1 << SIZE_SHIFT_MIN] __attribute__((aligned(1 << SIZE_SHIFT_MIN)));
+static uint32_t reserve_used;	/* bit i: block i */
+
 static char *page_address(uint32_t page)
 {
 	return base + (size_t)page * EXO_PAGE_SIZE;
@@ -127,6 +132,19 @@ static bool divide(unsigned size)
 	return true;
 }
 
+static void *reserve_take(void)
+{
+	unsigned i = (unsigned)__builtin_ctz(~reserve_used);
+
+	reserve_used |= 1u << i;
+	return reserve[i];
+}
+
+static inline bool in_reserve(const void *block)
+{
+	return (uintptr_t)block - (uintptr_t)reserve < sizeof(reserve);
+}
+
 void *net_alloc(size_t bytes)
 {
 	unsigned size = bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
@@ -140,6 +158,8 @@ void *net_alloc(size_t bytes)
 		return block;
 	}
 	if (!base || (size_list[size] == NO_PAGE && !divide(size))) {
+		if (base && size == 0 && ~reserve_used)
+			return reserve_take();
 		failures++;
 		return NULL;
 	}
@@ -164,11 +184,17 @@ void net_free(void *block)
 {
 	size_t at = (size_t)((char *)block - base);
 	uint32_t page = (uint32_t)(at / EXO_PAGE_SIZE);
-	struct page *entry = &page_table[page];
-	unsigned size = entry->kind - 1u;
+	struct page *entry;
+	unsigned size;
 
 	if (!block)
 		return;
+	if (in_reserve(block)) {
+		reserve_used &= ~(1u << (((char *)block - reserve[0]) >> SIZE_SHIFT_MIN));
+		return;
+	}
+	entry = &page_table[page];
+	size = entry->kind - 1u;
 	if (entry->kind == RUN) {
 		run_free(page);
 		return;
