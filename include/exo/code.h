@@ -41,7 +41,7 @@
 #define EXO_WINDOWS		9
 
 /* Published bounds. */
-#define EXO_INSNS_MAX		4096
+#define EXO_INSNS_MAX		4096	/* of any program; fuel, which covers a program's length, allows fewer */
 #define EXO_CODE_DATA_MAX	16384	/* bytes of constants */
 #define EXO_CODE_STACK		512	/* bytes for each function */
 #define EXO_CODE_DEPTH		8	/* functions that call each other */

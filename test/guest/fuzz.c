@@ -114,18 +114,12 @@ TINY static uint64_t any_split(void)
 	return any_handle(EXO_TYPE_FRAME);
 }
 
-/* Numbers at random are seldom right all together. */
-TINY static void plausible(uint64_t call, uint64_t *a)
+/* Numbers at random are seldom right all together. Capabilities, frames, spaces, accounts. */
+TINY static void plausible_memory(uint64_t call, uint64_t *a)
 {
 	volatile uint64_t *word = (volatile uint64_t *)TINY_ARG;
 
-	if (call == EXO_CALL_call) {
-		a[1] = EXO_NEVER;
-		tiny_disp->reenter = draw() % 4 == 0;
-		tiny_disp->window_first = (uint32_t)any_slot();
-		tiny_disp->offer_first = draw() % FILLED;
-		tiny_disp->window_count = tiny_disp->offer_count = draw() % 16;
-	} else if (call == EXO_CALL_cap_derive) {
+	if (call == EXO_CALL_cap_derive) {
 		uint64_t type = type_in(exo_cap_slot(a[0]) % 64);
 		a[1] = draw() % 4 ? 0 : draw() % 4 ? handle_in(SIBLING) : EXO_PEER;
 		a[2] = any_slot();
@@ -147,11 +141,6 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		a[2] = 1;
 	} else if (call == EXO_CALL_split_end) {
 		a[0] = any_split();
-	} else if (call == EXO_CALL_entry_open) {
-		a[1] = any_handle(EXO_TYPE_ACCOUNT);
-	} else if (call == EXO_CALL_entry_take) {
-		a[1] = tiny_disp->self;
-		a[2] = any_handle(EXO_TYPE_ENTRY);
 	} else if (call == EXO_CALL_frame_take) {
 		a[1] = EXO_PFN_ANY;
 		a[2] = 1 + draw() % 12;
@@ -166,12 +155,25 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		a[1] = 0;
 		a[2] = 1 + draw() % 4;
 		word[2] = word[6] = word[10] = word[14] = draw() % 4 | 1ULL << 32;
-	} else if (call == EXO_CALL_env_create) {
+	} else if (call == EXO_CALL_account_share) {
+		a[1] = any_handle(EXO_TYPE_ACCOUNT);
 		a[2] = 0;
-		a[4] = draw() % 3 * 4;
-		a[5] = 0;
-		word[0] = draw() % tiny_word(CPUS);
-	} else if (call == EXO_CALL_flow_make) {
+		for (uint64_t i = 0; i < 6; i++)
+			word[i] = draw() % 40 | (draw() % 8 ? 200ULL << 32 : draw());
+	} else if (call == EXO_CALL_account_make) {
+		a[2] = any_handle(EXO_TYPE_FRAME);
+		a[3] = draw() % 8;
+		a[4] = draw() % 100;
+	} else if (call == EXO_CALL_demand) {
+		a[1] = draw() % 2 ? EXO_TYPE_FRAME : EXO_TYPE_SLICE;
+		a[2] = 1 + draw() % 8;
+	}
+}
+
+/* Flows and programs. */
+TINY static void plausible_programs(uint64_t call, uint64_t *a)
+{
+	if (call == EXO_CALL_flow_make) {
 		any_claim();
 		a[2] = any_handle(EXO_TYPE_FRAME);
 		a[3] = draw() % 8;
@@ -192,29 +194,45 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		a[1] = any_handle(EXO_TYPE_FRAME);
 		a[2] = draw() % EXTRA;
 		a[3] = 0;
-	} else if (call == EXO_CALL_slice_take) {
-		a[1] = draw() % 8 || (uint32_t)a[0] == KEEPER ? draw() % tiny_word(CPUS) : EXO_CPU_NONE;
-		a[2] = draw() % EXO_SLICES;
-		a[3] = 1 + draw() % 4;
 	} else if (call == EXO_CALL_flow_bind) {
 		a[1] = a[3] = any_handle(EXO_TYPE_FRAME);
 		a[2] = draw() % 4;
 		a[4] = a[5] = draw() % 3;
-	} else if (call == EXO_CALL_account_share) {
+	}
+}
+
+/* Environments, time, devices. */
+TINY static void plausible_others(uint64_t call, uint64_t *a)
+{
+	volatile uint64_t *word = (volatile uint64_t *)TINY_ARG;
+
+	if (call == EXO_CALL_call) {
+		a[1] = EXO_NEVER;
+		tiny_disp->reenter = draw() % 4 == 0;
+		tiny_disp->window_first = (uint32_t)any_slot();
+		tiny_disp->offer_first = draw() % FILLED;
+		tiny_disp->window_count = tiny_disp->offer_count = draw() % 16;
+	} else if (call == EXO_CALL_entry_open) {
 		a[1] = any_handle(EXO_TYPE_ACCOUNT);
+	} else if (call == EXO_CALL_entry_take) {
+		a[1] = tiny_disp->self;
+		a[2] = any_handle(EXO_TYPE_ENTRY);
+	} else if (call == EXO_CALL_env_create) {
 		a[2] = 0;
-		for (uint64_t i = 0; i < 6; i++)
-			word[i] = draw() % 40 | (draw() % 8 ? 200ULL << 32 : draw());
-	} else if (call == EXO_CALL_account_make) {
-		a[2] = any_handle(EXO_TYPE_FRAME);
-		a[3] = draw() % 8;
-		a[4] = draw() % 100;
-	} else if (call == EXO_CALL_demand) {
-		a[1] = draw() % 2 ? EXO_TYPE_FRAME : EXO_TYPE_SLICE;
-		a[2] = 1 + draw() % 8;
+		a[4] = draw() % 3 * 4;
+		a[5] = 0;
+		word[0] = draw() % tiny_word(CPUS);
+	} else if (call == EXO_CALL_slice_take) {
+		a[1] = draw() % tiny_word(CPUS);
+		a[2] = draw() % EXO_SLICES;
+		a[3] = 1 + draw() % 4;
 	} else if (call == EXO_CALL_env_move) {
 		a[0] = draw() % 2 ? 0 : any_handle(EXO_TYPE_ENV);
 		a[1] = draw() % tiny_word(CPUS);
+		if (draw() % 8 == 0) {
+			a[0] = handle_in(SIBLING);
+			a[1] = EXO_CPU_NONE;
+		}
 	} else if (call == EXO_CALL_wake) {
 		a[0] = any_handle(draw() % 4 ? EXO_TYPE_ENV : EXO_TYPE_ENTRY);
 	} else if (call == EXO_CALL_slice_bind) {
@@ -234,6 +252,13 @@ TINY static void plausible(uint64_t call, uint64_t *a)
 		a[2] = draw() % 4096;
 		a[3] = draw() % 64;
 	}
+}
+
+TINY static void plausible(uint64_t call, uint64_t *a)
+{
+	plausible_memory(call, a);
+	plausible_programs(call, a);
+	plausible_others(call, a);
 }
 
 TINY static void fuzz_once(void)
