@@ -249,7 +249,7 @@ int64_t sys_slice_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		env = env_behind(cap);
 		if (!env || env_state(env) == EXO_ENV_ENDED)
 			return ERR(DEAD);
-		if (env->cpu != of->index)
+		if (env_state(env) == EXO_ENV_STOPPED || env->cpu != of->index)
 			return ERR(CPU);
 	}
 	first = (uint32_t)slices->first;

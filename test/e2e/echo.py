@@ -142,9 +142,17 @@ def test_ping():
             same((answer.src, answer.dst, answer.bad), (client.guest_ip, client.ip, []), "the answer's addresses and sums")
         wait_until(lambda: counted(machine) >= 309, 10, "309 in its own count")
         hostile(client, chance)
+        # Behind a flood an answer may find no room in the device, and be dropped: whoever pings, pings again.
         since = client.mark()
-        client.ping(b"still there", ident=9, sequence=9)
-        client.wait_frame(lambda f: is_answer(f, struct.pack("!HH", 9, 9), b"still there"), 5, since)
+        for attempt in range(5):
+            client.ping(b"still there", ident=9, sequence=attempt)
+            try:
+                client.wait_frame(lambda f, attempt=attempt: is_answer(f, struct.pack("!HH", 9, attempt), b"still there"),
+                                  2, since)
+                break
+            except AssertionError:
+                if attempt == 4:
+                    raise
     cable.close()
 
 

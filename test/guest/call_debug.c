@@ -89,6 +89,7 @@ static void run(unsigned cpu)
 {
 	struct books before = books_now();
 	uint64_t count, rip, value, at;
+	int64_t slice;
 
 	if (!ok(start("patient", cpu), "on CPU %u: a patient", cpu))
 		return;
@@ -96,6 +97,10 @@ static void run(unsigned cpu)
 	is(stop(), 0, "stop");
 	is(family_state(&member), EXO_ENV_STOPPED, "it is stopped");
 	is(stop(), 0, "again");
+	slice = exo_slice_take(caps_slot(), cpu, 3, 1);
+	ok(slice > 0, "a slice of that CPU");
+	is(exo_slice_bind((exo_cap_t)slice, member.spawn.env), -EXO_ECPU, "bind CPU: it runs on none");
+	is(exo_cap_delete((exo_cap_t)slice), 0, "the slice goes");
 	count = family_word[COUNT];
 	thread_sleep(core_now() + 5 * MS);
 	ok(family_word[COUNT] == count, "it stands still");

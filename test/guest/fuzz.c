@@ -577,7 +577,8 @@ static bool party_make(struct party *of, unsigned cpu, uint64_t count)
 static void party_count(const struct party *of)
 {
 	runs++;
-	calls_made += of->fuzzer.word[CALLS];
+	/* It may have written over that itself. */
+	calls_made += of->fuzzer.word[CALLS] < RUN_CALLS * 2 ? of->fuzzer.word[CALLS] : 0;
 	for (unsigned i = 0; i < 22; i++)
 		errors[i] += of->fuzzer.word[ERRORS + i];
 	for (unsigned i = 0; i < EXO_CALL_COUNT; i++)
