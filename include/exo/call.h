@@ -68,7 +68,13 @@
 	X(49, env_write,     "cvon",    "env, address, offset, bytes",             "ENV:CONTROL",    "copy bytes of the argument frame to another environment's memory, where it could write itself") \
 	X(50, trace,         "ccnnn",   "env or 0, frames, first, count, mask",    "ENV:READ",       "have the kernel write what it does for an environment to frames of one's own") \
 	X(51, port,          "cnnw",    "ports, port, how, value",                 "PORTS:READ",     "read an I/O port of 1, 2 or 4 bytes, or write it (how + EXO_PORT_WRITE; needs WRITE)") \
-	X(52, interrupt,     "cn",      "interrupts, line",                        "INTERRUPTS:BIND", "let an interrupt line interrupt the caller once: EXO_EVENT_INTERRUPT")
+	X(52, interrupt,     "cn",      "interrupts, line",                        "INTERRUPTS:BIND", "let an interrupt line interrupt the caller once: EXO_EVENT_INTERRUPT") \
+	X(53, disk_bind,     "ccn",     "disk, frames, first",                     "DISK:BIND",      "bind a ring frame to shares of a disk's time") \
+	X(54, disk_kick,     "c",       "disk",                                    "DISK:BIND",      "take requests from the ring that is bound through it; returns how many") \
+	X(55, volume_make,   "sccnnc",  "slot, blocks, frames, first, count, code", "BLOCKS:READ+WRITE, FRAME:WRITE, CODE:EXEC", "make blocks a volume, whose metadata an owner function judges; the root's node in the slot") \
+	X(56, node_open,     "scnn",    "slot, node, block, rights",               "NODE",           "a node for metadata that a node's block owns") \
+	X(57, node_load,     "cnn",     "node, block, buffer",                     "NODE:READ",      "reserve a buffer for metadata of the volume; 1: read it, then call again; 0: it is there") \
+	X(58, node_change,   "co",      "node, offset",                            "NODE:WRITE",     "change a block of metadata as struct exo_node_change in the argument frame says")
 
 #ifndef __ASSEMBLER__
 enum exo_call {

@@ -69,6 +69,7 @@
 #define EXO_EVENT_LOST		0x8000	/* something was taken by force: see struct exo_abort */
 #define EXO_EVENT_CONSOLE	0x10000	/* there is input for us, the console's reader */
 #define EXO_EVENT_INTERRUPT	0x20000	/* lines of ours have interrupted: see `interrupts` */
+#define EXO_EVENT_DISK		0x40000	/* requests of a disk's ring of ours are done */
 /* Events that wake who sleeps on a program, whatever that says. */
 #define EXO_EVENTS_ALWAYS	(EXO_EVENT_CUT | EXO_EVENT_DEMAND | EXO_EVENT_LOST)
 

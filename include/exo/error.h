@@ -26,7 +26,8 @@
 	X(17, DEPTH, "the chain of transfers, accounts or derivations is too deep") \
 	X(18, CPU, "the other environment runs on another CPU, or there is no such CPU") \
 	X(19, SEALED, "the space is sealed: its executable mappings are final") \
-	X(20, REJECTED, "the program is not safe to run: the report says where and why")
+	X(20, REJECTED, "the program is not safe to run: the report says where and why") \
+	X(21, DEVICE, "the device reports a failure")
 
 enum exo_error {
 #define EXO_ERROR_ENUM(number, name, text) EXO_E##name = number,

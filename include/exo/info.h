@@ -31,6 +31,7 @@
 #define EXO_FRAME_INFO		13
 #define EXO_FRAME_CODE		14	/* a downloaded program; nobody can write it */
 #define EXO_FRAME_SPLIT		16	/* which frames a split capability still holds */
+#define EXO_FRAME_VOLUME	17	/* what is known of a volume, and its buffers; readable, never writable */
 
 #define EXO_FRAME_DEVICE	15	/* a device's memory: uncached wherever it is mapped */
 
@@ -124,13 +125,23 @@ struct exo_flow_info {
 };
 
 struct exo_device_info {
-	uint32_t kind;		/* 0 none, 1 network */
-	uint32_t flags;
-	uint8_t address[8];	/* network: the hardware address, 6 bytes */
-	char name[16];
-	uint64_t rx_packets, rx_unclaimed, tx_packets, interrupts;
-	uint64_t errors;	/* indices and lengths from the device that could not be */
-	uint64_t spare[3];
+	uint32_t kind;		/* 0 none, 1 network, 2 disk */
+	uint32_t flags;		/* disk: EXO_DISK_* (exo/disk.h) */
+	uint8_t address[8];	/* network: the hardware address, 6 bytes. Disk: first byte: its number */
+	char name[16];		/* "net0"; a disk's, "disk0", with its driver's behind the NUL, from byte 8 on */
+	union {
+		struct {
+			uint64_t rx_packets, rx_unclaimed, tx_packets;
+		};
+		struct {
+			uint64_t read_blocks, written_blocks, flushes;
+		};
+	};
+	uint64_t interrupts;
+	uint64_t errors;	/* indices and lengths from the device that could not be; disk: and requests that failed */
+	uint64_t blocks;	/* disk: how many it has */
+	uint64_t busy_ns;	/* disk: time in which requests were under way */
+	uint64_t refused;	/* disk: requests that a check refused */
 };
 
 struct exo_table_info {

@@ -36,6 +36,8 @@
 #define EXO_NAME_INTERRUPTS	"interrupts"	/* all interrupt lines */
 #define EXO_NAME_VIDEO		"video"		/* the frames of a PC's video memory */
 #define EXO_NAME_NET		"net0"		/* root flow of network device 0 */
+#define EXO_NAME_DISK		"disk0"		/* all shares of disk 0's time; others by their number */
+#define EXO_NAME_BLOCKS		"blocks0"	/* all blocks of disk 0 */
 
 #ifndef __ASSEMBLER__
 struct exo_start_slot {

@@ -59,17 +59,20 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 #define EXO_TYPE_CODE		10	/* a downloaded program (exo/code.h) */
 #define EXO_TYPE_PORTS		11	/* I/O ports [first, first + count) */
 #define EXO_TYPE_INTERRUPTS	12	/* interrupt lines [first, first + count) */
-#define EXO_TYPE_COUNT		13
+#define EXO_TYPE_BLOCKS		13	/* blocks [first, first + count) of a disk (exo/disk.h) */
+#define EXO_TYPE_DISK		14	/* shares [first, first + count) of a disk's time */
+#define EXO_TYPE_NODE		15	/* a block of metadata of a volume (exo/registry.h) */
+#define EXO_TYPE_COUNT		16
 
 /* Rights. Each type uses those that have a meaning for it; the rest stay clear. */
-#define EXO_RIGHT_READ		0x0001	/* frame: map readable; env: inspect; account: demand from it; console, ports: read */
-#define EXO_RIGHT_WRITE		0x0002	/* frame: map writable, retype; space: write entries; console, ports: write */
+#define EXO_RIGHT_READ		0x0001	/* frame: map readable; env: inspect; account: demand from it; console, ports, blocks, node: read */
+#define EXO_RIGHT_WRITE		0x0002	/* frame: map writable, retype; space: write entries; console, ports, blocks, node: write */
 #define EXO_RIGHT_EXEC		0x0004	/* frame: map executable; entry: call; code: attach, sleep on, run */
 #define EXO_RIGHT_GRANT		0x0008	/* env: derive capabilities into its table */
 #define EXO_RIGHT_RESTORE	0x0008	/* frame: split; had WRITE, and may write what no sibling holds (exo/space.h) */
 #define EXO_RIGHT_CONTROL	0x0010	/* env: start, destroy, make entries, bind slices; account: subdivide, charge environments to it; machine: halt */
 #define EXO_RIGHT_CLAIM		0x0020	/* flow: make narrower flows below it */
-#define EXO_RIGHT_BIND		0x0040	/* flow: bind a ring to it, kick it; slice: bind to an environment; code: give it its memory; interrupts: have them */
+#define EXO_RIGHT_BIND		0x0040	/* flow: bind a ring to it, kick it; slice: bind to an environment; code: give it its memory; interrupts: have them; disk: bind a ring, kick it */
 #define EXO_RIGHT_WAKE		0x0080	/* env: post it a wake event, yield to it */
 #define EXO_RIGHTS_ALL		0x00ff
 
