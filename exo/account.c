@@ -6,7 +6,8 @@
  * An account lies in a frame that its maker gave up. Accounts nest; what is charged to one is charged to all
  * above it, so a limit binds everything below. Guarantees are handed down: those right below an account never
  * sum to more than its own, so the root's, which is all there is, covers them all. A limit or a guarantee by
- * itself takes nothing away from anybody; who is owed something asks for it (demand.c).
+ * itself takes nothing away from anybody. What is guaranteed of the machine's tables (environments, flows) is kept
+ * free for its owner; who is owed frames or slices asks for them (demand.c).
  *
  * An account that no environment, account, charge or capability names any more gives its frame back. Since
  * that frame is charged to an account too, which may then be the next, such accounts are put on a list and
@@ -33,20 +34,53 @@ static bool account_needed(const struct account *account)
 
 static bool account_settle(struct account *account);
 
-/* Its guarantees are its parent's to promise again. */
-static void unpromise(const struct account *account, struct account *parent)
+/* What of a kind nobody beside it can have: what is in use, and what is guaranteed beyond that. */
+static uint32_t keeps(const struct account *account, unsigned kind)
 {
-	unsigned kind;
+	uint32_t guaranteed = account->view.share[kind].guaranteed, kept = account->kept[kind - ACCOUNT_ASKED];
 
-	for (kind = 0; kind < EXO_SHARES; kind++)
-		parent->view.share[kind].promised -= account->view.share[kind].guaranteed;
+	return kept > guaranteed ? kept : guaranteed;
+}
+
+static bool kind_kept(unsigned kind)
+{
+	return kind - ACCOUNT_ASKED < ACCOUNT_KEPT;
+}
+
+/* `count` more, or less, is kept in an account; returns whether the root has so much. */
+static bool keep(struct account *account, unsigned kind, int32_t count)
+{
+	uint32_t before;
+
+	for (;; account = account_at(account->parent)) {
+		before = keeps(account, kind);
+		account->kept[kind - ACCOUNT_ASKED] += (uint32_t)count;
+		if (!account->parent)
+			return keeps(account, kind) == account->view.share[kind].guaranteed;
+		count = (int32_t)(keeps(account, kind) - before);
+	}
+}
+
+/* A guarantee changes, and with it what is kept; returns whether the root has so much. */
+static bool set_guarantee(struct account *account, struct account *parent, unsigned kind, uint32_t guaranteed)
+{
+	uint32_t before;
+
+	parent->view.share[kind].promised += guaranteed - account->view.share[kind].guaranteed;
+	if (!kind_kept(kind)) {
+		account->view.share[kind].guaranteed = guaranteed;
+		return true;
+	}
+	before = keeps(account, kind);
+	account->view.share[kind].guaranteed = guaranteed;
+	return keep(parent, kind, (int32_t)(keeps(account, kind) - before));
 }
 
 /* Free some of those that nothing names any more. */
 static void reap(void)
 {
 	struct account *account, *parent;
-	unsigned i;
+	unsigned i, kind;
 
 	if (reaping)
 		return;
@@ -55,8 +89,8 @@ static void reap(void)
 		account = account_at(dead_list);
 		dead_list = account->dead_next;
 		parent = account_at(account->parent);
-		if (parent)
-			unpromise(account, parent);
+		for (kind = 0; parent && kind < EXO_SHARES; kind++)
+			(void)set_guarantee(account, parent, kind, 0);
 		frame_retype(account->self, EXO_FRAME_OWNED, 0);
 		if (parent) {
 			parent->users--;
@@ -112,7 +146,7 @@ exo_pfn_t account_root(void)
 	root->view.share[EXO_SHARE_FRAMES].guaranteed = frames;
 	root->view.share[EXO_SHARE_SLICES].guaranteed = info->cpus * EXO_SLICES;
 	root->view.share[EXO_SHARE_ENVS].guaranteed = info->envs.entries - 1;
-	root->view.share[EXO_SHARE_FLOWS].guaranteed = info->flows.entries;
+	root->view.share[EXO_SHARE_FLOWS].guaranteed = info->flows.entries - EXO_DEVICES_MAX;	/* those have roots */
 	root->view.share[EXO_SHARE_RINGS].guaranteed = frames;
 	return pfn;
 }
@@ -139,11 +173,24 @@ void account_charge(struct account *account, unsigned kind, int32_t count)
 	assert_locked();
 	for (one = account; one; one = account_at(one->parent))
 		one->view.share[kind].used += (uint32_t)count;
+	if (kind_kept(kind))
+		(void)keep(account, kind, count);
 	if (count >= 0)
 		return;
 	if (unlikely(demands) && kind < ACCOUNT_ASKED)
 		demand_given(account, kind, (uint32_t)-count);
 	(void)account_settle(account);	/* those above have a user: this one */
+}
+
+int64_t account_take_kept(struct account *account, unsigned kind)
+{
+	if (!account_take(account, kind, 1))
+		return ERR(QUOTA);
+	if (keep(account, kind, 1))
+		return 0;
+	(void)keep(account, kind, -1);
+	account_untake(account, NULL, kind, 1);
+	return ERR(FULL);
 }
 
 void account_use(struct env *env)
@@ -271,7 +318,8 @@ static int64_t share_check(const struct account *parent, const struct account *a
  * nothing more can be had. Demands that a guarantee now forbids end. Returns 0.
  * Errors: CAP, TYPE, RIGHTS; RANGE offset; INVAL it does not lie right below, a guarantee is above its limit,
  * or answer_ns is less than a slice; STATE a guarantee is less than it has promised to accounts below it;
- * QUOTA with the other guarantees below `parent` it would pass parent's. Nothing has changed then.
+ * QUOTA with the other guarantees below `parent` it would pass parent's; FULL so many environments or flows are not
+ * free, beside what is guaranteed to others. Nothing has changed then.
  */
 int64_t sys_account_share(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -280,6 +328,8 @@ int64_t sys_account_share(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, ui
 	struct account *parent, *account;
 	struct exo_cap *above, *cap;
 	struct exo_shares shares;
+	uint32_t before[EXO_SHARES];
+	bool there = true;
 	unsigned kind;
 	int64_t error;
 
@@ -300,12 +350,17 @@ int64_t sys_account_share(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, ui
 	if (error)
 		return error;
 
-	unpromise(account, parent);
 	for (kind = 0; kind < EXO_SHARES; kind++) {
-		account->view.share[kind].guaranteed = shares.share[kind].guaranteed;
-		account->view.share[kind].limit = shares.share[kind].limit;
-		parent->view.share[kind].promised += shares.share[kind].guaranteed;
+		before[kind] = account->view.share[kind].guaranteed;
+		there = set_guarantee(account, parent, kind, shares.share[kind].guaranteed) && there;
 	}
+	if (!there) {
+		for (kind = 0; kind < EXO_SHARES; kind++)
+			(void)set_guarantee(account, parent, kind, before[kind]);
+		return ERR(FULL);
+	}
+	for (kind = 0; kind < EXO_SHARES; kind++)
+		account->view.share[kind].limit = shares.share[kind].limit;
 	account->view.answer_ns = shares.answer_ns;
 	demand_reconsider(account);
 	return 0;

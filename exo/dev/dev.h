@@ -51,7 +51,8 @@ struct device {
 	void (*orphan)(struct device *device, struct flow *flow, bool programs);
 };
 
-/* device.c: a place for a new device; NULL: there are enough. */
+/* device.c: a line of info->device that is not used yet / a place for a new network device; NULL: there are enough. */
+struct exo_device_info *device_entry(void);
 struct device *device_add(struct device *device, const char *kind, const uint8_t address[6]);
 
 /* pci.c */
@@ -76,12 +77,19 @@ bool pci_enable(struct pci *pci, uint32_t bdf);
 unsigned pci_capability(const struct pci *pci, uint8_t kind, unsigned after);
 /* A stretch of a window, mapped; NULL if the window does not hold it. */
 uint8_t *pci_window(struct pci *pci, unsigned bar, uint64_t offset, uint64_t bytes);
-/* Route message interrupt 0 to a handler; its data word. false: the device has none, or none is left. */
-bool pci_message_interrupt(struct pci *pci, arch_irq_handler handler, void *arg, uint32_t *data);
+/* Route a message interrupt to a handler, on the CPU of the same number, or round from the first; its data word. false: the
+ * device has no such one, or none is left. */
+bool pci_message_interrupt(struct pci *pci, unsigned number, arch_irq_handler handler, void *arg, uint32_t *data);
 
-/* virtio_net.c */
-
-void virtio_net_pci(uint32_t bdf);
-void virtio_net_mmio(const struct arch_mmio_device *window);
+/*
+ * Drivers: make a device run that was found, enabled or opened, and is of the right kind. NULL: it runs; else what is
+ * missing, for the line that says so.
+ */
+struct virtio;
+const char *virtio_net_pci(struct pci *pci);
+const char *virtio_net_mmio(const struct virtio *virtio, const struct arch_mmio_device *window);
+const char *virtio_blk_pci(struct pci *pci);
+const char *virtio_blk_mmio(const struct virtio *virtio, const struct arch_mmio_device *window);
+const char *nvme_pci(struct pci *pci);
 
 #endif

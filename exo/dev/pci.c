@@ -29,6 +29,7 @@
 
 #define CAP_MSIX		0x11
 #define MSIX_CONTROL		2
+#define MSIX_LAST		0x07ff	/* the highest number */
 #define MSIX_ENABLE		0x8000
 #define MSIX_MASK_ALL		0x4000
 #define MSIX_TABLE		4
@@ -162,7 +163,7 @@ uint8_t *pci_window(struct pci *pci, unsigned bar, uint64_t offset, uint64_t byt
 	return pci->bar[bar].mapped ? pci->bar[bar].mapped + offset : NULL;
 }
 
-bool pci_message_interrupt(struct pci *pci, arch_irq_handler handler, void *arg, uint32_t *data)
+bool pci_message_interrupt(struct pci *pci, unsigned number, arch_irq_handler handler, void *arg, uint32_t *data)
 {
 	unsigned at = pci_capability(pci, CAP_MSIX, 0);
 	volatile uint32_t *entry;
@@ -173,8 +174,10 @@ bool pci_message_interrupt(struct pci *pci, arch_irq_handler handler, void *arg,
 		return false;
 	control = arch_pci_read(pci->bdf, at + MSIX_CONTROL, 2);
 	table = arch_pci_read(pci->bdf, at + MSIX_TABLE, 4);
-	entry = (volatile uint32_t *)pci_window(pci, table & 7, table & ~7u, MSIX_ENTRY_BYTES);
-	if (!entry || !arch_irq_msi(handler, arg, &address, data))
+	if (number > (control & MSIX_LAST))
+		return false;
+	entry = (volatile uint32_t *)pci_window(pci, table & 7, (table & ~7u) + number * MSIX_ENTRY_BYTES, MSIX_ENTRY_BYTES);
+	if (!entry || !arch_irq_msi(handler, arg, number % info->cpus, &address, data))
 		return false;
 	arch_pci_write(pci->bdf, at + MSIX_CONTROL, 2, control | MSIX_ENABLE | MSIX_MASK_ALL);
 	entry[0] = (uint32_t)address;

@@ -417,59 +417,40 @@ static uint64_t net_negotiate(struct net *net)
 	return virtio_start(&net->virtio, 1ULL << VIRTIO_F_VERSION_1, 1ULL << F_ADDRESS);
 }
 
-void virtio_net_pci(uint32_t bdf)
+const char *virtio_net_pci(struct pci *pci)
 {
 	struct net *net = net_new();
-	struct pci pci;
 	uint64_t features;
-	const char *missing = NULL;
+	const char *missing;
 
 	if (!net)
-		missing = "there are too many devices";
-	else if (!pci_enable(&pci, bdf))
-		missing = "there is no address left for its windows";
-	else if (!virtio_open_pci(&net->virtio, &pci))
-		missing = "it has no modern interface (disable-modern=on?)";
-	else if (!(features = net_negotiate(net)))
-		missing = "it refuses version 1 of its interface";
-	else if (!pci_message_interrupt(&pci, net_interrupt, net, &net->again))
-		missing = "it has no message interrupt (vectors=0?)";
-	else
-		missing = net_start(net, features);
-	if (missing)
-		kprintf("network device at PCI %02x:%02x.%x is left out: %s\n", bdf >> 8, bdf >> 3 & 31, bdf & 7,
-		    missing);
-	else
-		net->used = true;
+		return "there are too many devices";
+	if (!virtio_open_pci(&net->virtio, pci))
+		return "it has no modern interface (disable-modern=on?)";
+	if (!(features = net_negotiate(net)))
+		return "it refuses version 1 of its interface";
+	if (!pci_message_interrupt(pci, 0, net_interrupt, net, &net->again))
+		return "it has no message interrupt (vectors=0?)";
+	missing = net_start(net, features);
+	net->used = !missing;
+	return missing;
 }
 
-void virtio_net_mmio(const struct arch_mmio_device *window)
+const char *virtio_net_mmio(const struct virtio *virtio, const struct arch_mmio_device *window)
 {
-	static struct virtio probe;
 	struct net *net = net_new();
-	uint32_t version;
 	uint64_t features, address;
-	const char *missing = NULL;
+	const char *missing;
 
-	if (virtio_open_mmio(&probe, window, &version) != 1)
-		return;
-	if (version != 2)
-		missing = "it speaks only the old interface (give QEMU -global virtio-mmio.force-legacy=false)";
-	else if (!net)
-		missing = "there are too many devices";
-	if (missing)
-		goto out;
-	net->virtio = probe;
+	if (!net)
+		return "there are too many devices";
+	net->virtio = *virtio;
 	if (!(features = net_negotiate(net)))
-		missing = "it refuses version 1 of its interface";
-	else if (!arch_irq_msi(net_interrupt, net, &address, &net->again) ||
+		return "it refuses version 1 of its interface";
+	if (!arch_irq_msi(net_interrupt, net, 0, &address, &net->again) ||
 	    !arch_irq_pin(window->gsi, true, false, net_pin_interrupt, net))
-		missing = "there is no interrupt left";
-	else
-		missing = net_start(net, features);
-out:
-	if (missing)
-		kprintf("network device at %lx is left out: %s\n", (unsigned long)window->base, missing);
-	else
-		net->used = true;
+		return "there is no interrupt left";
+	missing = net_start(net, features);
+	net->used = !missing;
+	return missing;
 }
