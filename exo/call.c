@@ -24,30 +24,44 @@ __attribute__((weak)) void debug_check(void);
 	BIT(console_write))
 _Static_assert(EXO_CALL_COUNT <= 64, "a bit for each call");
 
+/* Of those under the lock, what programs do all the time: its wrapper takes the lock by itself. */
+#define OFTEN	(BIT(cap_derive) | BIT(cap_delete) | BIT(frame_take) | BIT(space_write) | BIT(kick) | BIT(entry_make) | \
+	BIT(slice_bind) | BIT(split_give))
+
+static inline int64_t finish(int64_t result)
+{
+	CHECK();
+	kernel_unlock();
+	return result;
+}
+
+/* The lock is another's: wait for it. */
+static out_of_line int64_t later(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
+    uint32_t ticket, call_fn *call)
+{
+	kernel_lock_slowly(ticket);
+	return finish(call(a0, a1, a2, a3, a4, a5));
+}
+
+static out_of_line int64_t locked(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
+    call_fn *call)
+{
+	kernel_lock();
+	return finish(call(a0, a1, a2, a3, a4, a5));
+}
+
 #define CALL_LOCKED(nr, name, args, names, rights, meaning) \
-	static out_of_line int64_t later_##name(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, \
-	    uint64_t a4, uint64_t a5, uint32_t ticket) \
-	{ \
-		int64_t result; \
-\
-		kernel_lock_slowly(ticket); \
-		result = sys_##name(a0, a1, a2, a3, a4, a5); \
-		CHECK(); \
-		kernel_unlock(); \
-		return result; \
-	} \
 	static __attribute__((unused)) int64_t locked_##name(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, \
 	    uint64_t a4, uint64_t a5) \
 	{ \
-		uint32_t ticket = kernel_lock_ticket(); \
-		int64_t result; \
+		uint32_t ticket; \
 \
+		if (!(OFTEN >> nr & 1)) \
+			return locked(a0, a1, a2, a3, a4, a5, sys_##name); \
+		ticket = kernel_lock_ticket(); \
 		if (unlikely(!kernel_lock_turn(ticket))) \
-			return later_##name(a0, a1, a2, a3, a4, a5, ticket); \
-		result = sys_##name(a0, a1, a2, a3, a4, a5); \
-		CHECK(); \
-		kernel_unlock(); \
-		return result; \
+			return later(a0, a1, a2, a3, a4, a5, ticket, sys_##name); \
+		return finish(sys_##name(a0, a1, a2, a3, a4, a5)); \
 	}
 EXO_CALLS(CALL_LOCKED)
 #undef CALL_LOCKED

@@ -18,6 +18,7 @@
  * siblings, because deleting must not scan). All that depends on the type of an object stands in one table
  * below.
  */
+#include "exo/disks.h"
 #include "exo/splits.h"
 
 #define GENERATION_LAST		UINT32_MAX
@@ -125,6 +126,9 @@ static const struct {
 	[EXO_TYPE_INTERRUPTS] = { true, NULL, drop_interrupts },
 	[EXO_TYPE_CONSOLE] = { false, NULL, drop_console },
 	[EXO_TYPE_CODE] = { false, code_hold, code_unhold },
+	[EXO_TYPE_BLOCKS] = { true, NULL, disk_blocks_drop },
+	[EXO_TYPE_DISK] = { true, NULL, disk_drop },
+	[EXO_TYPE_NODE] = { false, registry_hold, registry_drop },
 };
 
 /* --- slots ---------------------------------------------------------------------------------------------- */
@@ -290,7 +294,7 @@ int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget)
 	if (cap->type == EXO_TYPE_ENTRY)
 		cap->bound = 0;
 	if (cap->flags & CAP_RINGS) {
-		if (!flow_cut(cap, budget))
+		if (!disk_cut(cap, budget) || !flow_cut(cap, budget))
 			return ERR(AGAIN);
 	}
 	if (cap->flags & CAP_TRACE && !trace_cut(cap, budget))
@@ -410,21 +414,28 @@ bool cap_frozen(const struct exo_cap *cap)
 /* The part of a ranged source that is asked for: 0 or an error. */
 static int64_t derive_range(const struct exo_cap *source, uint64_t first, uint64_t *count)
 {
+	uint64_t most = EXO_RANGE_MAX;
+
+	if (source->type == EXO_TYPE_BLOCKS) {
+		if (source->object)	/* a volume's */
+			return ERR(BUSY);
+		most = UINT32_MAX;
+	}
 	if (unlikely(source->rights & EXO_RIGHT_RESTORE))
 		return ERR(STATE);
 	if (first >= source->count || *count > source->count - first)
 		return ERR(RANGE);
 	if (*count == 0) {
 		*count = source->count - first;
-		return *count > EXO_RANGE_MAX ? ERR(RANGE) : 0;
+		return *count > most ? ERR(RANGE) : 0;
 	}
-	if (*count > EXO_RANGE_MAX)
-		*count = EXO_RANGE_MAX;
+	if (*count > most)
+		*count = most;
 	return 0;
 }
 
 /* More frames behind the end of a child that an earlier call made. */
-static int64_t derive_extend(const struct exo_cap *source, const struct env *target, exo_cap_t handle,
+static rarely int64_t derive_extend(const struct exo_cap *source, const struct env *target, exo_cap_t handle,
     uint64_t rights, uint64_t first, uint32_t count)
 {
 	struct exo_cap *child;
@@ -495,9 +506,9 @@ static struct env *derive_target(struct env *self, uint64_t handle, uint64_t *sl
  * exo_cap_derive(source, env, slot, rights, first, count): a capability to what `source` names, derived from
  * it, in free slot `slot` of the own table (env 0), or of the one of `env` (an ENV capability with GRANT), or
  * of the window that the caller of the transfer being served has opened (env EXO_PEER; slot: index in the
- * window). source EXO_PEER + i: what lies in slot i of that caller's offer. rights: a subset. Frames and
- * slices: the part [first, first + count) of source's range; count 0: all from first on, at most
- * EXO_RANGE_MAX. Other types: first and count are 0. Returns the handle, in the table where it lies. Of
+ * window). source EXO_PEER + i: what lies in slot i of that caller's offer. rights: a subset. Frames,
+ * slices, ports, lines, blocks and shares: the part [first, first + count) of source's range; count 0: all from
+ * first on, but for blocks at most EXO_RANGE_MAX. Other types: first and count are 0. Returns the handle, in the table where it lies. Of
  * frames one call covers EXO_RANGE_MAX at most, from the front. To go on, call again with the returned handle
  * as `slot`, the same rights, first + done, count - done: that returns how many frames the child got at its
  * end. Errors: CAP, TYPE; RIGHTS more than source's, or env lacks GRANT; DEAD env has ended; SLOT; RANGE;
@@ -594,7 +605,7 @@ static inline void tell_loss(const struct exo_cap *cap)
 		env_lost(env, &loss);
 }
 
-void cap_tell_loss(const struct exo_cap *cap)
+rarely void cap_tell_loss(const struct exo_cap *cap)
 {
 	tell_loss(cap);
 }

@@ -11,7 +11,7 @@
 /* In fuel, of which one stands for 4 instructions of the machine's at least. */
 #define TIME_FUEL	16
 #define WAKE_FUEL	64
-#define SEND_FUEL	160
+#define SEND_FUEL	224
 
 uint64_t bpf_call_time(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
 {
@@ -56,20 +56,32 @@ bpf_call_fn *const bpf_call[EXO_CODE_CALL_COUNT] = {
 
 _Static_assert(BPF_STOP_FUEL == EXO_STOP_FUEL && BPF_STOP_GUARD == EXO_STOP_GUARD, "reasons");
 
+uint32_t code_owns(struct code *code, struct exo_block *context, const void *block, const struct code_patch *patch,
+    uint32_t most, struct bpf_emits *emits, uint8_t order[EXO_EMITS_MAX], uint64_t *result)
+{
+	uint8_t *copy = pfn_to_virt(code->self + code->frames - EXO_OWNER_FRAMES);
+
+	*emits = (struct bpf_emits){ 0, (void *)(copy + EXO_PAGE_SIZE) };
+	context->data = (uintptr_t)copy;
+	context->end = (uintptr_t)copy + EXO_PAGE_SIZE;
+	__builtin_memcpy(copy, block, EXO_PAGE_SIZE);
+	if (patch)
+		__builtin_memcpy(copy + patch->at, patch->bytes, patch->count);
+	*result = code_run(code, context, sizeof(*context), copy, EXO_PAGE_SIZE, emits);
+	if (code->run.stop == BPF_STOP_EXIT && (emits->count > most || !bpf_emits_sort(emits, order)))
+		return EXO_STOP_EMITS;
+	return code->run.stop;
+}
+
 static void owner_run(struct code *code, const void *block, struct exo_owner_run *out)
 {
-	uint8_t *copy = pfn_to_virt(code->self + code->frames - EXO_OWNER_FRAMES), order[EXO_EMITS_MAX];
-	struct bpf_emits emits = { 0, (void *)(copy + EXO_PAGE_SIZE) };
-	struct exo_block context = { (uintptr_t)copy, (uintptr_t)copy + EXO_PAGE_SIZE, read_once(out->block),
-		read_once(out->type) };
+	struct exo_block context = { .block = read_once(out->block), .type = read_once(out->type) };
+	uint8_t order[EXO_EMITS_MAX];
+	struct bpf_emits emits;
 	uint64_t result;
 	uint32_t stop, i;
 
-	__builtin_memcpy(copy, block, EXO_PAGE_SIZE);
-	result = code_run(code, &context, sizeof(context), copy, EXO_PAGE_SIZE, &emits);
-	stop = code->run.stop;
-	if (stop == BPF_STOP_EXIT && !bpf_emits_sort(&emits, order))
-		stop = EXO_STOP_EMITS;
+	stop = code_owns(code, &context, block, NULL, EXO_EMITS_MAX, &emits, order, &result);
 	if (stop != BPF_STOP_EXIT) {
 		result = EXO_CODE_STOPPED;
 		emits.count = 0;

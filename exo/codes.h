@@ -107,6 +107,16 @@ static inline uint64_t code_run(struct code *code, const void *context, uint32_t
 	return code->native((uint64_t)(uintptr_t)context, 0, run);
 }
 
+/* Bytes of a block that are others. */
+struct code_patch {
+	uint32_t at, count;
+	const uint8_t *bytes;
+};
+/* Run an owner function that is ready on a copy of a block. context: `block` and `type`. Returns EXO_STOP_*, which is EMITS
+ * also if there are more than `most`; code->run.seen says what it has read. code_run.c */
+uint32_t code_owns(struct code *code, struct exo_block *context, const void *block, const struct code_patch *patch,
+    uint32_t most, struct bpf_emits *emits, uint8_t order[EXO_EMITS_MAX], uint64_t *result);
+
 /* How much fuel the last run took. */
 static inline uint32_t code_used(const struct code *code)
 {

@@ -239,7 +239,7 @@ static _Noreturn void run(struct env *was, struct env *env)
 }
 
 /* A traced one is given the CPU. */
-static out_of_line void trace_runs(struct env *env, unsigned resume)
+static rarely void trace_runs(struct env *env, unsigned resume)
 {
 	trace_event(env, EXO_TRACE_SWITCHES, EXO_TRACE_RUNS, here.index, 0, 0, 0);
 	if (resume == RESUME_CALLER)
@@ -423,7 +423,7 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 
 /* --- coming and going ------------------------------------------------------------------------------- */
 
-void cpu_forget(struct env *env)
+rarely void cpu_forget(struct env *env)
 {
 	slice_unbind_all(env);
 	if (env_state(env) == EXO_ENV_READY)
@@ -508,7 +508,7 @@ static void cpu_make(unsigned index, struct env **timed)
 	one->slice_info = &info_slice[index * EXO_SLICES];
 }
 
-void cpu_init(void)
+rarely void cpu_init(void)
 {
 	uint64_t us = boot_option("slice_us", SLICE_US_DEFAULT);
 	uint32_t bytes = info->envs.entries * sizeof(struct env *);

@@ -167,6 +167,9 @@ static inline void kernel_lock(void)
 	if (unlikely(!kernel_lock_turn(ticket)))
 		kernel_lock_slowly(ticket);
 }
+/* For an interrupt's handler, which comes back to its work in any case: the interrupted environment may have ended or left
+ * meanwhile, as cpu_interrupted sees. */
+void kernel_lock_inside(void);
 /* Without waiting: for those who hold a lock that comes after it. */
 bool kernel_trylock(void);
 static inline void kernel_unlock(void)

@@ -263,8 +263,9 @@ int64_t sys_env_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	if (!space_holdable(space->object))
 		return ERR(FULL);
 	charged = account ? account->object : self->account;
-	if (!account_take(pfn_to_virt(charged), EXO_SHARE_ENVS, 1))
-		return ERR(QUOTA);
+	error = account_take_kept(pfn_to_virt(charged), EXO_SHARE_ENVS);
+	if (error)
+		return error;
 	env = env_make(pfn, space->object, charged, &params, self->id);
 	if (!env) {
 		account_charge(pfn_to_virt(charged), EXO_SHARE_ENVS, -1);

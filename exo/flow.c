@@ -16,7 +16,7 @@
 
 /* What ending costs of the budget of one step (EXO_UNWIND_MAX): a binding, of which one step ends one; a flow. */
 #define UNBIND_UNITS	40
-#define DROP_UNITS	4
+#define DROP_UNITS	26	/* so that no stay does both */
 
 #define BOUND_BUCKETS	256	/* of lists of what one capability has bound */
 #define BOUND_SHIFT	56	/* 64 - log2 of that */
@@ -98,11 +98,12 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 	error = flow_claim_read(&claim, &copy);
 	if (error)
 		return error;
-	if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FLOWS, 1))
-		return ERR(QUOTA);
+	error = account_take_kept(pfn_to_virt(env->account), EXO_SHARE_FLOWS);
+	if (error)
+		return error;
 	error = flow_claim_check(parent, &claim, &shape);
 	if (error) {
-		account_untake(pfn_to_virt(env->account), NULL, EXO_SHARE_FLOWS, 1);
+		account_charge(pfn_to_virt(env->account), EXO_SHARE_FLOWS, -1);
 		return error;
 	}
 

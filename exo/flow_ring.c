@@ -201,7 +201,7 @@ unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_tim
 }
 
 /* The time that programs took is their environments', and not that of who was interrupted. */
-static out_of_line void programs_pay(void)
+static rarely void programs_pay(void)
 {
 	struct flow *flow = ran;
 	exo_time_t elapsed = arch_now() - batch_start;

@@ -18,7 +18,7 @@
 #define MAP_LEVELS	6	/* 64^6 frames: more than 32-bit frame numbers */
 #define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
 	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT) | \
-	FRAME_STATE(CODE) | FRAME_STATE(SPLIT))
+	FRAME_STATE(CODE) | FRAME_STATE(SPLIT) | FRAME_STATE(VOLUME))
 
 struct frame *frame_table;
 uint32_t frames_left;
@@ -79,7 +79,7 @@ static inline bool map_test(uint64_t i)
 }
 
 /* The first free frame from `i` on; EXO_PFN_ANY if there is none. */
-static exo_pfn_t map_next(uint64_t i)
+static rarely exo_pfn_t map_next(uint64_t i)
 {
 	unsigned level = 0;
 	uint64_t word;
@@ -123,7 +123,7 @@ static uint32_t map_run(uint64_t first, uint32_t want)
 
 /* The first run of `want` free frames among the first `runs` free runs, else the longest of these; returns
  * its length. */
-static uint32_t map_find(uint32_t want, unsigned runs, exo_pfn_t *first)
+static rarely uint32_t map_find(uint32_t want, unsigned runs, exo_pfn_t *first)
 {
 	exo_pfn_t i = map_next(0);
 	uint32_t run, best = 0;
@@ -334,7 +334,7 @@ bool frame_is_free(exo_pfn_t pfn)
 	return pfn < info->frames_total && map_test(pfn);
 }
 
-exo_pfn_t frame_find(uint32_t count)
+rarely exo_pfn_t frame_find(uint32_t count)
 {
 	exo_pfn_t first = EXO_PFN_ANY;
 
@@ -355,7 +355,7 @@ static inline struct exo_frame_info owned_by(const struct env *env, uint16_t hol
 }
 
 /* The account is charged already. */
-static out_of_line void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env, uint16_t holds)
+static rarely void claim_run(exo_pfn_t pfn, uint32_t count, struct env *env, uint16_t holds)
 {
 	const struct exo_frame_info state = owned_by(env, holds);
 	exo_pfn_t account = env ? env->account : 0, end = pfn + count;
@@ -386,7 +386,7 @@ static inline void release_one(exo_pfn_t pfn)
 	map_set(pfn);
 }
 
-void frame_release(exo_pfn_t pfn)
+rarely void frame_release(exo_pfn_t pfn)
 {
 	exo_pfn_t account = frame_table[pfn].account;
 
@@ -500,7 +500,7 @@ __attribute__((cold)) bool frame_device(exo_pfn_t first, uint32_t count)
 	return true;
 }
 
-bool frame_busy(exo_pfn_t first, uint32_t count)
+rarely bool frame_busy(exo_pfn_t first, uint32_t count)
 {
 	for (; count; count--, first++)
 		if (info_frame[first].holds == 1 && state_in(first, OBJECT_STATES & ~FRAME_STATE(RING)))
@@ -511,7 +511,7 @@ bool frame_busy(exo_pfn_t first, uint32_t count)
 /* --- calls ---------------------------------------------------------------------------------------------- */
 
 /* What is wrong with a capability to append to. */
-static out_of_line int64_t append_error(const struct env *env, exo_cap_t handle)
+static rarely int64_t append_error(const struct env *env, exo_cap_t handle)
 {
 	int64_t error = 0;
 
@@ -569,7 +569,7 @@ static inline int64_t take_append(struct env *env, exo_cap_t handle, uint64_t pf
 }
 
 /* Into a new capability. */
-static out_of_line int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn, uint32_t count)
+static rarely int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn, uint32_t count)
 {
 	struct exo_cap *cap = cap_free_slot(env, slot);
 	exo_pfn_t first = (exo_pfn_t)pfn;

@@ -39,6 +39,7 @@
 #define COUNT_OF(array)	(sizeof(array) / sizeof((array)[0]))
 #define likely(x)	__builtin_expect(!!(x), 1)
 #define unlikely(x)	__builtin_expect(!!(x), 0)
+#define rarely		__attribute__((cold))	/* off the ways that are run all the time: small, not fast */
 #define out_of_line	__attribute__((noinline))	/* a way that would spoil the registers of a faster one */
 
 /* Read a word that others may write at the same time, once. */
@@ -120,7 +121,7 @@ extern uint32_t frames_left;			/* how many have it */
 #define FRAME_STATE(name)	(1U << EXO_FRAME_##name)
 #define FRAME_WRITABLE	(FRAME_STATE(OWNED) | FRAME_STATE(DISP) | FRAME_STATE(ARG) | FRAME_STATE(RING))
 #define FRAME_READABLE	(FRAME_WRITABLE | FRAME_STATE(TABLE) | FRAME_STATE(CAPS) | FRAME_STATE(INFO) | \
-	FRAME_STATE(ACCOUNT))
+	FRAME_STATE(ACCOUNT) | FRAME_STATE(VOLUME))
 
 /* Boot: take all of boot.memory over, minus boot.reserved; place the tables; must be called first. */
 void frame_init(void);
@@ -172,11 +173,14 @@ bool frame_busy(exo_pfn_t first, uint32_t count);
  * A5 info->frames_promised == sum of all frame credits <= info->frames_free, and the same for slices; a credit is at most
  *    guaranteed - used
  * A6 all frames of a capability are charged to one account; so are the slices of one
+ * A7 kept[k] == what is used of a kind of ACCOUNT_KEPT and charged to the account itself, and for each account right below
+ *    the larger of its kept[k] and its guarantee; the root's is at most its guarantee
  */
 typedef uint64_t cap_ref_t;	/* a capability's place, see cap.c */
 
 #define ACCOUNT_DEPTH_MAX	8
 #define ACCOUNT_ASKED		2	/* kinds that can be demanded: frames and slices, the first ones */
+#define ACCOUNT_KEPT		2	/* kinds behind these, environments and flows: what is guaranteed of them is kept free */
 
 /* How far exo_repossess has come. */
 struct account_force {
@@ -202,6 +206,7 @@ struct account {		/* a frame of state ACCOUNT; [k] */
 	struct env *agent;	/* first of the environments charged to it, in order of creation: told of demands */
 	struct env *agent_last;
 	/* demand.c */
+	uint32_t kept[ACCOUNT_KEPT];	/* of the machine's tables: see A7 */
 	uint32_t due[ACCOUNT_ASKED];	/* credits and what is demanded, for it and all below */
 	exo_pfn_t demand_on[EXO_DEMANDS_MAX];	/* accounts that owe it; 0: none */
 	exo_pfn_t demander;	/* account that a demand on it is for; 0: none */
@@ -235,6 +240,8 @@ static inline bool account_take(struct account *account, unsigned kind, uint32_t
 	}
 }
 void account_charge(struct account *account, unsigned kind, int32_t count);	/* and all above, whatever the limits */
+/* One of a kind that is kept: 0, ERR(QUOTA), or ERR(FULL): all that are left are guaranteed to others. */
+int64_t account_take_kept(struct account *account, unsigned kind);
 /* An environment belongs to it from now on / no more. With the last user, hold and charge its frame goes back. */
 void account_use(struct env *env);
 void account_unuse(struct env *env);
@@ -637,6 +644,14 @@ bool code_end(exo_pfn_t self, unsigned *budget);
 bool code_cut(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget);
 
 int64_t transfer_call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+
+/* --- registry.c ----------------------------------------------------------------------------------------------------- */
+
+/* A capability of type NODE was filled in / is being dropped: the last takes the volume apart. false: call again. */
+void registry_hold(const struct exo_cap *cap);
+bool registry_drop(struct exo_cap *cap, unsigned *budget);
+/* One step of taking a volume apart, whoever names it; true when it is no more. */
+bool registry_end(exo_pfn_t self, unsigned *budget);
 
 /* --- trace.c -------------------------------------------------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@
  * The loader believes nothing: a segment lies in the module and in the range for images, is not writable and
  * executable at once, and begins on a page behind the one before. ELF: System V ABI, chapters 4 and 5.
  */
-#include "exo/kernel.h"
+#include "exo/disks.h"
 
 #define IMAGE_END	(EXO_VA_IMAGE + (64ULL << 20))
 #define HEAP_END	0x7f0000000000
@@ -268,6 +268,22 @@ static void adopt(exo_pfn_t pfn, uint32_t count, struct env *env)
 	}
 }
 
+/* All shares and all blocks of each disk, by its number: "disk0", "blocks0" ... */
+static void first_disks(struct first *first)
+{
+	char shares[] = EXO_NAME_DISK, blocks[] = EXO_NAME_BLOCKS;
+	const struct disk *disk;
+	unsigned i, rights;
+
+	for (i = 0; (disk = disk_numbered(i)) != NULL; i++) {
+		shares[sizeof(shares) - 2] = blocks[sizeof(blocks) - 2] = (char)('0' + i);
+		rights = disk->flags & EXO_DISK_READ_ONLY ? EXO_RIGHT_READ : EXO_RIGHT_READ | EXO_RIGHT_WRITE;
+		first_cap(first, shares, EXO_TYPE_DISK, EXO_RIGHT_READ | EXO_RIGHT_BIND, exo_disk_first(i, 0),
+		    EXO_DISK_SHARES, 0);
+		first_cap(first, blocks, EXO_TYPE_BLOCKS, rights, exo_disk_first(i, 0), (uint32_t)disk->blocks, 0);
+	}
+}
+
 static void first_caps(struct first *first)
 {
 	const unsigned rwx = EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC;
@@ -293,6 +309,7 @@ static void first_caps(struct first *first)
 	if (flow)
 		first_cap(first, EXO_NAME_NET, EXO_TYPE_FLOW,
 		    EXO_RIGHT_READ | EXO_RIGHT_CLAIM | EXO_RIGHT_BIND, 0, 0, flow);
+	first_disks(first);
 }
 
 static void first_map(const struct first *first, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn,
@@ -423,6 +440,7 @@ _Noreturn void kernel_main(void)
 	env_init();
 	cpu_init();
 	flow_init();
+	disk_init();
 	device_init();
 	console_init();
 	trace_init();

@@ -8,15 +8,15 @@
  * made these. Repossession does the same to what is charged to an account that owes.
  *
  * What an object is part of goes as a whole: with one table all tables of its space, with one frame of an
- * environment that environment, with one of a program the program, with the record of a split capability that
- * capability. Flows, accounts and root tables go with the last capability that names them,
+ * environment that environment, with one of a program the program, with one of a volume the volume, with the record of
+ * a split capability that capability. Flows, accounts and root tables go with the last capability that names them,
  * not before. Steps are bounded and restartable, since both ways of taking apart are.
  */
 #include "exo/splits.h"
 
 #define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
 	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT) | \
-	FRAME_STATE(CODE) | FRAME_STATE(SPLIT))
+	FRAME_STATE(CODE) | FRAME_STATE(SPLIT) | FRAME_STATE(VOLUME))
 
 /* The table that links belong to. */
 static exo_pfn_t table_of(exo_pfn_t pfn)
@@ -69,6 +69,8 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
 		return reclaim_table(pfn, budget);
 	case EXO_FRAME_CODE:
 		return code_end(frame_table[pfn].object, budget) ? 0 : ERR(AGAIN);
+	case EXO_FRAME_VOLUME:
+		return registry_end(frame_table[pfn].object, budget) ? 0 : ERR(AGAIN);
 	case EXO_FRAME_SPLIT:
 		return reclaim_split(pfn, budget);
 	default:
@@ -80,11 +82,11 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
  * exo_frame_reclaim(frames, first, count): take apart the kernel objects that lie in frames [first, first +
  * count) of an underived frame capability with WRITE that is the only one to cover them: environments end
  * (EXO_CAUSE_REPOSSESSED) and are destroyed, spaces lose all their tables but the root and all that is
- * mapped, programs go. Returns 0: all are ordinary memory.
+ * mapped, programs go. Returns 0: all are ordinary memory, which nothing but programs uses.
  * Errors: CAP, TYPE, RIGHTS; RANGE; INVAL count is 0 or more than EXO_RANGE_MAX; STATE the capability is
  * derived; BUSY others hold one of them: revoke first; AGAIN: call again. Then, when all else is done, BUSY:
  * a root table, a flow or an account lies in one, which goes with the last that names it, or an object that
- * the caller itself lives in. Cost: half of EXO_UNWIND_MAX links, and 20 a frame.
+ * the caller itself lives in, or a device still reads or writes one for whoever had it before. Cost: half of EXO_UNWIND_MAX links, and 20 a frame.
  */
 int64_t sys_frame_reclaim(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -111,7 +113,7 @@ int64_t sys_frame_reclaim(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, ui
 			return ERR(AGAIN);
 	}
 	for (i = first; i < first + a2; i++)	/* what went last may have freed what came first */
-		if (OBJECT_STATES >> info_frame[i].state & 1)
+		if (OBJECT_STATES >> info_frame[i].state & 1 || frame_table[i].pins)
 			result = ERR(BUSY);
 	return result;
 }

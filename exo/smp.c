@@ -33,9 +33,8 @@ static void answer(struct arch_frame *frame);
 
 /* --- locks ---------------------------------------------------------------------------------------------- */
 
-out_of_line void kernel_lock_slowly(uint32_t ticket)
+static void wait_turn(uint32_t ticket)
 {
-	struct env *env = here.current;
 	unsigned i;
 
 	here.info->lock_waits++;
@@ -46,10 +45,25 @@ out_of_line void kernel_lock_slowly(uint32_t ticket)
 		if (i == LOOKS)
 			arch_pause();
 	} while (__atomic_load_n(&kernel_lock_word.serving, __ATOMIC_ACQUIRE) != ticket);
+}
+
+out_of_line void kernel_lock_slowly(uint32_t ticket)
+{
+	struct env *env = here.current;
+
+	wait_turn(ticket);
 	if (here.current != env) {	/* it was ended while it waited, in a call or an exception of its own */
 		kernel_unlock();
 		cpu_dispatch();
 	}
+}
+
+void kernel_lock_inside(void)
+{
+	uint32_t ticket = kernel_lock_ticket();
+
+	if (!kernel_lock_turn(ticket))
+		wait_turn(ticket);
 }
 
 bool kernel_trylock(void)

@@ -312,7 +312,7 @@ static bool space_destroy(exo_pfn_t root, unsigned *budget)
 	return true;
 }
 
-bool space_unhold(exo_pfn_t root, unsigned *budget)
+rarely bool space_unhold(exo_pfn_t root, unsigned *budget)
 {
 	if (frame_table[root].pins == 1)
 		return space_destroy(root, budget);
@@ -432,7 +432,7 @@ static uint64_t *marker_of(const struct exo_cap *cap)
 	return (uint64_t *)pfn_to_virt(space_marker) + cap_ref(cap) % (PT_ENTRIES / 2) * 2;
 }
 
-void space_search_anew(const struct exo_cap *cap)
+rarely void space_search_anew(const struct exo_cap *cap)
 {
 	uint64_t *marker = marker_of(cap);
 
@@ -440,7 +440,7 @@ void space_search_anew(const struct exo_cap *cap)
 		marker_remove(marker);
 }
 
-bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget)
+rarely bool space_unbind_frames(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *budget)
 {
 	uint32_t left = maps_of(first, count);
 	uint64_t *marker = marker_of(cap);
@@ -511,7 +511,7 @@ bool space_lower(struct exo_cap *cap, unsigned *budget)
 
 /* --- tables --------------------------------------------------------------------------------------------- */
 
-int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t first)
+rarely int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t first)
 {
 	bool large = level == EXO_LEVEL_LARGE, linked = large || level == EXO_LEVEL_PAGES;
 	unsigned frames = linked ? 3 : 1, at = large ? EXO_LEVEL_1G : level, i;
@@ -547,7 +547,7 @@ int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t 
  * its frames are ordinary then.
  * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY. Nothing has changed then.
  */
-int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *env = current_env();
 	struct exo_cap *slot;
@@ -579,7 +579,7 @@ int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
  * then. AGAIN the space is being emptied (exo_frame_reclaim, exo_repossess), and this call has gone on with
  * that.
  */
-int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct env *env = current_env();
 	struct exo_cap *space;
@@ -611,7 +611,7 @@ int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
  * a second time it does nothing. Returns 0.
  * Errors: CAP, TYPE, RIGHTS.
  */
-int64_t sys_space_seal(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_space_seal(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct exo_cap *space;
 	int64_t error;

@@ -38,7 +38,7 @@ static bool part_has_code(const struct part *part)
 }
 
 /* The space is sealed or being emptied, or the stretch may become executable: 0 or an error. */
-static out_of_line int64_t stretch_code(const struct stretch *s, exo_pfn_t root, unsigned flags)
+static rarely int64_t stretch_code(const struct stretch *s, exo_pfn_t root, unsigned flags)
 {
 	if (frame_table[root].flags & SPACE_EMPTYING)
 		return ERR(NOTABLE);
@@ -203,18 +203,13 @@ static inline uint64_t map_over(uint64_t *entry, uint64_t to, struct exo_cap *ca
 	return old;
 }
 
-/* All pages of a stretch map frames from pfn on; none does after an error. */
-static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flags, uint64_t bits,
+/* The pages of a stretch from `done` on, the first of which cannot be mapped as most are; after an error, none of all. */
+static rarely int64_t map_rest(const struct stretch *s, uint32_t done, exo_pfn_t pfn, unsigned flags, uint64_t bits,
     struct exo_cap *cap, struct stale *stale, uint64_t *all)
 {
-	uint32_t states = space_states[flags], done, i;
+	uint32_t states = space_states[flags], i;
 	uint64_t old;
 
-	done = map_fresh(s->part[0].entry, s->part[0].count, pfn, flags, bits, cap);
-	if (done == s->part[0].count && done < s->count)
-		done += map_fresh(s->part[1].entry, s->part[1].count, pfn + done, flags, bits, cap);
-	if (likely(done == s->count))
-		return 0;
 	for (i = done; i < s->count; i++)
 		if (!(states >> info_frame[pfn + i].state & 1)) {
 			while (done--)	/* another CPU may have seen it */
@@ -228,6 +223,18 @@ static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flag
 		stale_note(stale, old, s->va + ((uint64_t)i << EXO_PAGE_SHIFT));
 	}
 	return 0;
+}
+
+/* All pages of a stretch map frames from pfn on; none does after an error. */
+static int64_t map_stretch(const struct stretch *s, exo_pfn_t pfn, unsigned flags, uint64_t bits,
+    struct exo_cap *cap, struct stale *stale, uint64_t *all)
+{
+	uint32_t done;
+
+	done = map_fresh(s->part[0].entry, s->part[0].count, pfn, flags, bits, cap);
+	if (done == s->part[0].count && done < s->count)
+		done += map_fresh(s->part[1].entry, s->part[1].count, pfn + done, flags, bits, cap);
+	return likely(done == s->count) ? 0 : map_rest(s, done, pfn, flags, bits, cap, stale, all);
 }
 
 /* One descriptor, whatever it asks for: 0 or an error. */
@@ -385,7 +392,7 @@ static inline struct exo_map *group_chain(const struct group *group, struct exo_
 }
 
 /* One page of a group where something was, or of another frame than ordinary memory. False: neither. */
-static out_of_line bool group_over(const struct group *group, struct exo_map *map, struct stale *stale)
+static rarely bool group_over(const struct group *group, struct exo_map *map, struct stale *stale)
 {
 	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE, old, *entry;
 	struct exo_cap *cap = group->cap;
@@ -636,7 +643,7 @@ static out_of_line int64_t write_all(exo_cap_t handle, uint64_t offset, uint64_t
 	return write_batch(env, space->object, map, map + count);
 }
 
-int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags,
+rarely int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_pfn_t pfn, unsigned flags,
     uint64_t *old)
 {
 	struct stale stale;

@@ -459,7 +459,7 @@ static int64_t unended(const struct exo_cap *cap, struct split *split)
  * map it (exo_split_give); or it is just losing frames by force. Nothing has changed then. AGAIN call again.
  * Cost: 32 a frame, ENDS_MAX a call.
  */
-int64_t sys_split_end(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_split_end(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
 	struct exo_cap *cap;
 	struct split *split;

@@ -142,7 +142,7 @@ static __attribute__((cold)) void join_again(struct env *self, struct env *calle
 	}
 }
 
-out_of_line int64_t transfer_call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
+rarely int64_t transfer_call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
     uint64_t a5)
 {
 	struct env *self = current_env(), *callee;
