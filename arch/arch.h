@@ -41,6 +41,11 @@ static inline void *phys_to_virt(paddr_t pa)
 	return arch_phys_base + pa;
 }
 
+static inline paddr_t virt_to_phys(const void *at)
+{
+	return (paddr_t)((const char *)at - arch_phys_base);
+}
+
 static inline void *pfn_to_virt(exo_pfn_t pfn)
 {
 	return arch_phys_base + ((paddr_t)pfn << EXO_PAGE_SHIFT);
@@ -191,10 +196,10 @@ _Noreturn void arch_halt(uint64_t status);
 /* Make a device window usable through the kernel's mapping (uncached); returns its kernel address. Boot only. */
 void *arch_map_device(paddr_t pa, size_t bytes);
 
-/* Give a device's interrupt to a handler. Boot only. `arch_irq_msi` returns address and data to write to the device;
+/* Give a device's interrupt to a handler. Boot only. `arch_irq_msi` returns address and data for the device to interrupt a CPU;
  * `arch_irq_pin` routes a global interrupt line (level, as ACPI says). Both return false when none is left. */
 typedef void (*arch_irq_handler)(void *arg);
-bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32_t *data);
+bool arch_irq_msi(arch_irq_handler handler, void *arg, unsigned cpu, uint64_t *address, uint32_t *data);
 /* Raise an interrupt of arch_irq_msi once more, by its data word, on this CPU: its handler left work behind. */
 void arch_irq_again(uint32_t data);
 bool arch_irq_pin(unsigned gsi, bool level, bool active_low, arch_irq_handler handler, void *arg);

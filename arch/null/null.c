@@ -366,8 +366,9 @@ void *arch_map_device(paddr_t pa, size_t bytes)
 	return phys_to_virt(pa);
 }
 
-bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32_t *data)
+bool arch_irq_msi(arch_irq_handler handler, void *arg, unsigned cpu, uint64_t *address, uint32_t *data)
 {
+	(void)cpu;
 	null.irq = handler;
 	null.irq_arg = arg;
 	*address = 0;
@@ -427,17 +428,27 @@ bool arch_video_memory(exo_pfn_t *first, uint32_t *count)
 
 uint32_t arch_pci_read(uint32_t bdf, unsigned offset, unsigned width)
 {
-	(void)bdf, (void)offset, (void)width;
-	return ~0U;
+	uint32_t value = ~0U;
+
+	(void)bdf;
+	if (null.pci)
+		memcpy(&value, null.pci + offset, width);
+	return width == 4 ? value : value & ((1U << 8 * width) - 1);
 }
 
 void arch_pci_write(uint32_t bdf, unsigned offset, unsigned width, uint32_t value)
 {
-	(void)bdf, (void)offset, (void)width, (void)value;
+	(void)bdf;
+	if (null.pci)
+		memcpy(null.pci + offset, &value, width);
 }
+
+void (*null_found)(void);
 
 bool arch_pci_present(void)
 {
+	if (null_found)
+		null_found();
 	return false;
 }
 

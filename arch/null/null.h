@@ -71,6 +71,7 @@ struct null_machine {
 	void *line_arg[EXO_LINES];
 	uint32_t lines_open;		/* a bit for each that is not masked */
 	uint32_t port[8];		/* what was written to ports last */
+	uint8_t *pci;			/* the configuration space of all PCI functions, 256 bytes; or NULL */
 	uint32_t irq_again;		/* requests to raise one again */
 
 	unsigned cpu_count;
@@ -104,6 +105,8 @@ void null_on(unsigned index);
 
 /* Run one call of the kernel; says how it ended. */
 typedef int64_t null_fn(void *arg);
+/* Boot: called when the machine is looked through for devices, if it is set. */
+extern void (*null_found)(void);
 enum null_way null_enter(null_fn *fn, void *arg);
 /* The same for a call by number as the current environment; the result is null.result. */
 enum null_way null_call(unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,

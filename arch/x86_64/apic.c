@@ -188,11 +188,11 @@ static unsigned irq_take(arch_irq_handler handler, void *arg)
 	return VECTOR_DEVICE + irqs_used++;
 }
 
-bool arch_irq_msi(arch_irq_handler handler, void *arg, uint64_t *address, uint32_t *data)
+bool arch_irq_msi(arch_irq_handler handler, void *arg, unsigned cpu, uint64_t *address, uint32_t *data)
 {
 	unsigned vector = irq_take(handler, arg);
 
-	*address = 0xfee00000 | (lapic_read(LAPIC_ID) >> 24) << 12;
+	*address = 0xfee00000 | machine.cpu_id[cpu] << 12;
 	*data = vector;
 	return vector != 0;
 }

@@ -42,7 +42,7 @@ struct code {
 
 /* An operand in memory. */
 struct place {
-	unsigned base, index;
+	uint16_t base, index;
 	int32_t offset;
 };
 
@@ -57,7 +57,7 @@ static inline bool is_open(const struct code *c, int64_t number)
 	return is_small(number) || c->key == 0;
 }
 
-static inline void put(struct code *c, unsigned byte)
+static __attribute__((noinline)) void put(struct code *c, unsigned byte)
 {
 	*c->next++ = (uint8_t)byte;
 }
@@ -164,7 +164,7 @@ static inline void land(struct code *c, uint8_t *from)
 }
 
 /* The distance to an offset of the program's code, ending an instruction. */
-static inline void put_distance(struct code *c, uint32_t to)
+static void put_distance(struct code *c, uint32_t to)
 {
 	put_32(c, to - (c->offset + (uint32_t)(c->next - c->begin) + 4));
 }
