@@ -307,6 +307,13 @@ const struct tar_node *tar_find(const struct tar *t, const struct tar_node *root
 	return *status ? NULL : &t->nodes[l.at];
 }
 
+const struct tar_node *tar_lookup(const struct tar *t, const struct tar_node *directory, const char *name, size_t len)
+{
+	uint32_t number = child_named(t, (uint32_t)(directory - t->nodes), name, len);
+
+	return number ? &t->nodes[number] : NULL;
+}
+
 const struct tar_node *tar_first(const struct tar *t, const struct tar_node *directory)
 {
 	return directory->child ? &t->nodes[directory->child] : NULL;

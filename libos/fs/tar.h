@@ -90,6 +90,9 @@ enum tar_status tar_open(struct tar *t, const void *base, size_t size, void *mem
 const struct tar_node *tar_find(const struct tar *t, const struct tar_node *root, const char *path,
 				size_t len, enum tar_status *status);
 
+/* The entry of a directory with that name, links not followed; NULL: none. */
+const struct tar_node *tar_lookup(const struct tar *t, const struct tar_node *directory, const char *name, size_t len);
+
 /* First entry of a directory and the one after an entry, in the archive's order; NULL at the end. */
 const struct tar_node *tar_first(const struct tar *t, const struct tar_node *directory);
 const struct tar_node *tar_next(const struct tar *t, const struct tar_node *entry);
