@@ -317,7 +317,9 @@ static int grant(struct spawn *spawn, struct exo_start *start, const char *name,
 
 	if (number == EXO_START_SLOTS_MAX - 1)
 		return fail(spawn, "too many capabilities for its start record", 0);
-	uint64_t done = count < EXO_RANGE_MAX ? count : EXO_RANGE_MAX;
+	const struct exo_cap *cap = caps_at(exo_cap_slot(source));
+	uint64_t most = cap && cap->type == EXO_TYPE_BLOCKS ? count : EXO_RANGE_MAX;	/* those are never in pieces */
+	uint64_t done = count < most ? count : most;
 	int64_t handle = exo_cap_derive(source, spawn->env, number + 1, rights, first, done);
 	if (handle < 0)
 		return fail(spawn, name, handle);

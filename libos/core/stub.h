@@ -126,6 +126,13 @@ EXO_STUB5(flow_make, uint64_t, slot, exo_cap_t, parent, exo_cap_t, frames, uint6
 EXO_STUB6(flow_bind, exo_cap_t, flow, exo_cap_t, ring_frames, uint64_t, first, exo_cap_t, tx_frames, uint64_t,
 	  tx_first, uint64_t, tx_count)
 EXO_STUB1(flow_kick, exo_cap_t, flow)
+EXO_STUB3(disk_bind, exo_cap_t, disk, exo_cap_t, frames, uint64_t, first)
+EXO_STUB1(disk_kick, exo_cap_t, disk)
+EXO_STUB6(volume_make, uint64_t, slot, exo_cap_t, blocks, exo_cap_t, frames, uint64_t, first, uint64_t, count,
+	  exo_cap_t, code)
+EXO_STUB4(node_open, uint64_t, slot, exo_cap_t, node, uint64_t, block, uint64_t, rights)
+EXO_STUB3(node_load, exo_cap_t, node, uint64_t, block, uint64_t, buffer)
+EXO_STUB2(node_change, exo_cap_t, node, uint64_t, offset)
 EXO_STUB5(account_make, uint64_t, slot, exo_cap_t, parent, exo_cap_t, frames, uint64_t, first, uint64_t,
 	  limit)
 EXO_STUB3(account_share, exo_cap_t, parent, exo_cap_t, account, uint64_t, offset)

@@ -7,7 +7,7 @@
  */
 #include <stdint.h>
 #include <string.h>
-#include "libos/net/lwipopts.h"
+#include "libos/net/port/lwipopts.h"
 
 static inline uint64_t add(uint64_t sum, uint64_t word)
 {

@@ -33,6 +33,7 @@ struct page {
 };
 
 static char *base;
+static size_t all;	/* bytes of the run; `pages` of it are the stack's */
 static uint32_t pages, pages_free;
 static uint64_t free_map[PAGES_MAX / 64];
 static struct page page_table[PAGES_MAX];
@@ -211,16 +212,17 @@ void net_free(void *block)
 
 bool net_memory_has(const void *block, size_t bytes, uint32_t *offset)
 {
-	size_t at = (size_t)((const char *)block - base), all = (size_t)pages * EXO_PAGE_SIZE;
+	size_t at = (size_t)((const char *)block - base);
 
 	*offset = (uint32_t)at;
 	return at < all && bytes <= all - at;
 }
 
-void net_memory_start(const struct net_run *run)
+void net_memory_start(const struct net_run *run, uint32_t own)
 {
 	base = run->base;
-	pages = run->frames;
+	all = (size_t)run->frames * EXO_PAGE_SIZE;
+	pages = own;
 	for (unsigned i = 0; i < SIZES; i++)
 		size_list[i] = NO_PAGE;
 	for (uint32_t i = 0; i < pages; i++)

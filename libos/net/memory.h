@@ -17,9 +17,9 @@ struct net_run {
 /* Take and map between `least` and `most` frames. False: there are not so many in one run. */
 bool net_run_take(struct net_run *run, uint32_t least, uint32_t most);
 
-/* Make the run the stack's memory. Before this, net_alloc has nothing to give. */
-void net_memory_start(const struct net_run *run);
-/* Does a block lie in it, as a whole? *offset in bytes from its start. */
+/* Make the first `own` frames of the run the stack's memory. Before this, net_alloc has nothing to give. */
+void net_memory_start(const struct net_run *run, uint32_t own);
+/* Does a block lie in the run, as a whole? *offset in bytes from its start. */
 bool net_memory_has(const void *block, size_t bytes, uint32_t *offset);
 
 /* Blocks, 16-byte aligned; NULL when there is no more. */

@@ -380,21 +380,47 @@ static void interfaces_add(void)
 	netif_set_hostname(&netif, "exo");
 }
 
-const char *net_start(void)
+static struct net_run memory;
+static uint32_t memory_own;	/* frames of it that are the stack's */
+
+/* With up to `more` frames behind the stack's own. */
+static bool memory_take(uint32_t more)
 {
-	static struct net_run memory;
-	static const char *wrong;
 	uint32_t most = frame_left() / MEMORY_SHARE;
 
-	if (started || wrong)
-		return wrong;
 	if (most > EXO_TX_FRAMES_MAX)
 		most = EXO_TX_FRAMES_MAX;
 	if (most < MEMORY_LEAST)
 		most = MEMORY_LEAST;
-	if (!net_run_take(&memory, MEMORY_LEAST, most))
+	if (more > EXO_TX_FRAMES_MAX / 2)
+		more = EXO_TX_FRAMES_MAX / 2;
+	if (most + more > EXO_TX_FRAMES_MAX)
+		most = EXO_TX_FRAMES_MAX - more;
+	if (!net_run_take(&memory, MEMORY_LEAST, most + more))
+		return false;
+	memory_own = memory.frames < most ? memory.frames : most;
+	return true;
+}
+
+uint32_t net_reserve(uint32_t frames, void **base, exo_cap_t *cap, uint32_t *first)
+{
+	if (started || memory.frames || !memory_take(frames))
+		return 0;
+	*base = memory.base + (size_t)memory_own * EXO_PAGE_SIZE;
+	*cap = memory.cap;
+	*first = memory_own;
+	return memory.frames - memory_own;
+}
+
+const char *net_start(void)
+{
+	static const char *wrong;
+
+	if (started || wrong)
+		return wrong;
+	if (!memory.frames && !memory_take(0))
 		return wrong = "no memory for the network";
-	net_memory_start(&memory);
+	net_memory_start(&memory, memory_own);
 	wrong = flownet_bind(&memory, ring_frames());
 	if (!wrong)
 		wrong = page_map();

@@ -16,6 +16,11 @@
 #define NET_HALF_OPEN_MAX	128	/* connections of a port that may take long to be opened */
 #define NET_MSS_LEAST		64	/* bytes of a segment, however few a client asks for */
 
+/*
+ * Before the network starts: take the frames that it can send from, with up to `frames` more for the caller, who may
+ * send what lies there without a copy. How many; *base, *cap and *first are where. 0: none.
+ */
+uint32_t net_reserve(uint32_t frames, void **base, exo_cap_t *cap, uint32_t *first);
 /* Start it, once. NULL, or a sentence that says why there is no network. Does not wait for an address. */
 const char *net_start(void);
 /* Wait until there is an address. False: the deadline has passed. */
@@ -26,6 +31,8 @@ uint32_t net_address(void);
 uint32_t net_send_credit(unsigned connections);
 /* A connection is asked for: before lwIP sees it, make room for it. */
 void net_before_syn(const struct filter_syn *syn);
+/* Bytes of mapped files that send() gave to the stack as they lie in the cache; and those that it copied. */
+extern uint64_t net_sent_by_reference, net_file_bytes_copied;
 /* Called after input was handled, while no thread runs in the stack: for those who wait for readiness. */
 extern void (*net_wakeup)(void);
 

@@ -15,13 +15,20 @@
 #include "lwip/api.h"
 #include "lwip/tcp.h"
 #include "lwip/priv/sockets_priv.h"
+#include "libos/core/thread.h"
+#include "libos/net/memory.h"
 #include "libos/net/net.h"
 #include "libos/uni/fd.h"
 
+#define LOANS		16	/* pages of files that one send() has on its way */
+#define LEND_BYTES	2048	/* less than this is copied */
+#define ACK_WAIT	CORE_SECOND
+#define ACK_TRIES	30	/* so often without any progress: the connection is cut */
 #define ADDRESS_WAIT	(10 * CORE_SECOND)
 
 static const struct fd_ops socket_ops;
 static unsigned sockets;	/* open now */
+uint64_t net_sent_by_reference, net_file_bytes_copied;
 
 static int number_of(const struct fd *fd)
 {
@@ -63,6 +70,100 @@ static bool addressed(const struct sockaddr *to)
 	return false;
 }
 
+/* --- pages of files ------------------------------------------------------------------------------------------------ */
+
+/*
+ * What is mapped from a file goes out by reference, from the file system's cache, if that lies in the frames that can be
+ * sent from; each page is held until its last byte is acknowledged. So send() returns when all has arrived.
+ */
+struct lent {
+	struct fd_loan loan;
+	u32_t end;		/* the sequence number behind it */
+};
+
+static struct thread_queue ack_waiters;
+
+static void woken(void)
+{
+	fd_wake();
+	thread_wake_all(&ack_waiters);
+}
+
+static bool acknowledged(const struct netconn *conn, u32_t end)
+{
+	return !conn->pcb.tcp || (s32_t)(conn->pcb.tcp->lastack - end) >= 0;
+}
+
+/* Give back what has arrived, and wait until at most `most` are left. A peer that takes nothing loses the connection. */
+static void settle(struct netconn *conn, struct lent *lent, unsigned *count, unsigned most)
+{
+	u32_t seen = conn->pcb.tcp ? conn->pcb.tcp->lastack : 0;
+	unsigned tries = 0, gone;
+
+	for (;;) {
+		for (gone = 0; gone < *count && acknowledged(conn, lent[gone].end); gone++)
+			uni_give_back(&lent[gone].loan);
+		*count -= gone;
+		memmove(lent, lent + gone, *count * sizeof(*lent));
+		if (*count <= most)
+			return;
+		thread_wait(&ack_waiters, core_now() + ACK_WAIT);
+		tries = !conn->pcb.tcp || conn->pcb.tcp->lastack != seen ? 0 : tries + 1;
+		seen = conn->pcb.tcp ? conn->pcb.tcp->lastack : 0;
+		if (tries == ACK_TRIES)
+			tcp_abort(conn->pcb.tcp);
+	}
+}
+
+/* Pages from `data` on; how many bytes. What is no page, and what fails, is the caller's. */
+static size_t send_lent(struct netconn *conn, const uint8_t *data, size_t bytes)
+{
+	struct lent lent[LOANS];
+	unsigned count = 0;
+	size_t done = 0, now;
+	uint32_t offset;
+
+	while (done < bytes && conn->pcb.tcp && uni_lend(data + done, bytes - done, &lent[count].loan)) {
+		const struct fd_loan *loan = &lent[count].loan;
+		bool reference = net_memory_has(loan->memory, loan->bytes, &offset);
+		u8_t flags = (reference ? NETCONN_NOCOPY : NETCONN_COPY) | (done + loan->bytes < bytes ? NETCONN_MORE : 0);
+		err_t error = netconn_write_partly(conn, loan->memory, loan->bytes, flags, &now);
+
+		if (!conn->pcb.tcp)
+			now = 0;
+		if (error == ERR_OK && now && reference) {
+			net_sent_by_reference += now;
+			lent[count++].end = conn->pcb.tcp->snd_lbb;
+		} else {
+			net_file_bytes_copied += error == ERR_OK ? now : 0;
+			uni_give_back(loan);
+		}
+		if (error != ERR_OK || !now)
+			break;
+		done += now;
+		if (count == LOANS)
+			settle(conn, lent, &count, LOANS / 2);
+	}
+	settle(conn, lent, &count, 0);
+	return done;
+}
+
+/* As lwip_send. */
+static ssize_t send_bytes(struct fd *fd, int s, const void *data, size_t bytes, int flags)
+{
+	struct netconn *conn = sock_of(fd)->conn;
+	size_t done = 0;
+	ssize_t rest;
+
+	if (uni_lend && bytes >= LEND_BYTES && !(fd->flags & O_NONBLOCK) && !(flags & (MSG_DONTWAIT | MSG_MORE)) &&
+	    NETCONNTYPE_GROUP(netconn_type(conn)) == NETCONN_TCP)
+		done = send_lent(conn, data, bytes);
+	if (done == bytes)
+		return (ssize_t)done;
+	rest = lwip_send(s, (const uint8_t *)data + done, bytes - done, flags);
+	return rest < 0 ? (done ? (ssize_t)done : -1) : (ssize_t)done + rest;
+}
+
 /* --- as descriptors ----------------------------------------------------------------------------------------------- */
 
 static ssize_t socket_read(struct fd *fd, void *buffer, size_t bytes)
@@ -72,7 +173,7 @@ static ssize_t socket_read(struct fd *fd, void *buffer, size_t bytes)
 
 static ssize_t socket_write(struct fd *fd, const void *buffer, size_t bytes)
 {
-	return lwip_send(number_of(fd), buffer, bytes, fd->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
+	return send_bytes(fd, number_of(fd), buffer, bytes, fd->flags & O_NONBLOCK ? MSG_DONTWAIT : 0);
 }
 
 static ssize_t socket_writev(struct fd *fd, const struct iovec *pieces, int count)
@@ -177,7 +278,7 @@ int socket(int family, int type, int protocol)
 		errno = ENETDOWN;
 		return -1;
 	}
-	net_wakeup = fd_wake;
+	net_wakeup = woken;
 	if (family != AF_INET) {
 		errno = EAFNOSUPPORT;
 		return -1;
@@ -346,7 +447,7 @@ ssize_t sendto(int number, const void *buffer, size_t bytes, int flags, const st
 	if (!fd)
 		return -1;
 	if (!to)
-		result = lwip_send(s, buffer, bytes, flags);
+		result = send_bytes(fd, s, buffer, bytes, flags);
 	else if (addressed(to))
 		result = lwip_sendto(s, buffer, bytes, flags, to, to_bytes);
 	fd_put(fd);

@@ -15,6 +15,7 @@
 
 #define CONSOLE_FDS	3
 #define FD_GROW		32
+#define SPARE_MAX	16
 
 static ssize_t console_read(struct fd *fd, void *buffer, size_t bytes);
 static ssize_t console_write(struct fd *fd, const void *buffer, size_t bytes);
@@ -145,19 +146,28 @@ static int place(struct fd *fd, int from)
 	}
 }
 
+/* A few are kept for the next one. */
+static struct fd *spare[SPARE_MAX];
+static unsigned spare_count;
+
+static void fd_free(struct fd *fd)
+{
+	if (spare_count < SPARE_MAX)
+		spare[spare_count++] = fd;
+	else
+		free(fd);
+}
+
 int fd_open(const struct fd_ops *ops, void *object, int flags)
 {
-	struct fd *fd = calloc(1, sizeof(*fd));
+	struct fd *fd = spare_count ? spare[--spare_count] : malloc(sizeof(*fd));
 
 	if (!fd)
 		return -1;
-	fd->ops = ops;
-	fd->object = object;
-	fd->flags = flags;
-	fd->users = 1;
+	*fd = (struct fd){ .ops = ops, .object = object, .flags = flags, .users = 1 };
 	int number = place(fd, 0);
 	if (number < 0)
-		free(fd);
+		fd_free(fd);
 	return number;
 }
 
@@ -178,7 +188,7 @@ void fd_put(struct fd *fd)
 	if (fd->ops->close)
 		fd->ops->close(fd);
 	if (fd < console || fd >= console + CONSOLE_FDS)
-		free(fd);
+		fd_free(fd);
 }
 
 int close(int number)
@@ -194,6 +204,13 @@ int close(int number)
 	return 0;
 }
 
+void fd_close_all(const struct fd_ops *ops)
+{
+	for (int number = 0; number < table_size; number++)
+		if (table[number] && table[number]->ops == ops)
+			close(number);
+}
+
 int dup(int number)
 {
 	struct fd *fd = fd_get(number);	/* the hold is the new number's */
@@ -203,6 +220,32 @@ int dup(int number)
 	int copy = place(fd, 0);
 	if (copy < 0)
 		fd_put(fd);
+	return copy;
+}
+
+int dup2(int number, int copy)
+{
+	struct fd *fd = fd_get(number);	/* the hold is the new number's */
+
+	if (!fd)
+		return -1;
+	if (copy < 0 || copy >= FD_MAX) {
+		fd_put(fd);
+		errno = EBADF;
+		return -1;
+	}
+	if (copy == number) {
+		fd_put(fd);
+		return copy;
+	}
+	while (copy >= table_size)
+		if (grow()) {
+			fd_put(fd);
+			return -1;
+		}
+	if (table[copy])
+		close(copy);
+	table[copy] = fd;
 	return copy;
 }
 
@@ -281,6 +324,38 @@ int isatty(int number)
 	return terminal;
 }
 
+static int set_flags(struct fd *fd, int flags)
+{
+	const int own = fd->ops->set_flags ? O_NONBLOCK | O_APPEND : O_NONBLOCK;
+
+	if (fd->ops->set_flags && fd->ops->set_flags(fd, flags))
+		return -1;
+	fd->flags = (fd->flags & ~own) | (flags & own);
+	return 0;
+}
+
+static int record_lock(struct fd *fd, int command, struct flock *lock)
+{
+	if (fd->ops->lock)
+		return fd->ops->lock(fd, command, lock);
+	errno = EINVAL;
+	return -1;
+}
+
+static int copy_from(struct fd *fd, int from)
+{
+	int copy;
+
+	if (from < 0 || from >= FD_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
+	copy = place(fd, from);
+	if (copy >= 0)
+		fd->users++;
+	return copy;
+}
+
 int fcntl(int number, int command, ...)
 {
 	struct fd *fd = fd_get(number);
@@ -291,14 +366,23 @@ int fcntl(int number, int command, ...)
 		return -1;
 	va_start(arguments, command);
 	switch (command) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		result = copy_from(fd, va_arg(arguments, int));
+		break;
 	case F_GETFL:
 		result = fd->flags;
 		break;
 	case F_SETFL:
-		fd->flags = (fd->flags & ~O_NONBLOCK) | (va_arg(arguments, int) & O_NONBLOCK);
+		result = set_flags(fd, va_arg(arguments, int));
 		break;
 	case F_GETFD:
 	case F_SETFD:
+		break;
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+		result = record_lock(fd, command, va_arg(arguments, struct flock *));
 		break;
 	default:
 		errno = EINVAL;

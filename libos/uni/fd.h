@@ -9,6 +9,7 @@
 #ifndef LIBOS_UNI_FD_H
 #define LIBOS_UNI_FD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -16,7 +17,10 @@
 #define FD_MAX	4096
 
 struct fd;
+struct flock;
 struct iovec;
+struct vfs_file;
+struct buffer;
 
 struct fd_ops {
 	ssize_t (*read)(struct fd *fd, void *buffer, size_t bytes);
@@ -28,6 +32,8 @@ struct fd_ops {
 	/* Which of POLLIN, POLLOUT hold now; also POLLHUP, POLLERR. */
 	short (*poll)(struct fd *fd, short events);
 	int (*option)(struct fd *fd, int request, void *value);	/* ioctl */
+	int (*set_flags)(struct fd *fd, int flags);		/* O_APPEND of F_SETFL; NULL: it is not the kind's business */
+	int (*lock)(struct fd *fd, int command, struct flock *lock);	/* F_GETLK and its like */
 };
 
 struct fd {
@@ -43,10 +49,25 @@ int fd_open(const struct fd_ops *ops, void *object, int flags);
 /* What a number stands for, held until fd_put; NULL and EBADF. */
 struct fd *fd_get(int number);
 void fd_put(struct fd *fd);
+/* Close every descriptor of a kind. */
+void fd_close_all(const struct fd_ops *ops);
 /* Something happened that poll() or select() may be waiting for. */
 void fd_wake(void);
 
-/* file.c, for others here: demand-zero memory by whole pages; NULL and ENOMEM. */
-void *uni_pages(size_t bytes);
+/*
+ * Memory that is mapped from a file and not written through, as it lies in the file system's cache: up to the end of its
+ * page, held until it is given back. NULL pointers: nothing was ever mapped. False: it is no such memory, or a hole.
+ */
+struct fd_loan {
+	const void *memory;
+	size_t bytes;
+	struct vfs_file *file;
+	struct buffer *buffer;
+};
+extern bool (*uni_lend)(const void *at, size_t bytes, struct fd_loan *loan);
+extern void (*uni_give_back)(const struct fd_loan *loan);
+
+/* uni.c: called when the program ends by itself; NULL: nothing. */
+extern void (*uni_last)(void);
 
 #endif

@@ -1,322 +1,388 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files and directories of the boot archive, read-only: open, stat, read, seek, opendir, and mmap, which
- * returns the place in the archive itself.
+ * Files as descriptors: open, and what is done with open files. The work is libos/fs/vfs.c's; here are POSIX's names,
+ * flags and errno. Names of files are in names.c, directories in dir.c, mappings in map.c.
  *
- * The archive lies in the program's space already, mapped by its creator; it is checked and indexed when a
- * path is first looked up. The environment variable EXO_FILES names the directory of it that is the program's
- * "/".
+ * A descriptor that dup() made is the same struct fd, so it shares offset and flags. Memory that is itself mapped from a
+ * file is read and written through a buffer: touching it inside a file system could need that file system again.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include "libos/fs/tar.h"
-#include "libos/uni/fd.h"
-#include "libos/vm/vm.h"
+#include <sys/statvfs.h>
+#include "libos/uni/file.h"
 
-#define ROOT_VARIABLE	"EXO_FILES"
+#define BOUNCE_BYTES	(64 * 1024)
 
-struct __exo_dir {
-	const struct tar_node *directory, *next;
-	unsigned position;	/* 0: ".", 1: "..", then entries */
-	struct dirent entry;
-};
-
-static struct tar archive;
-static const struct tar_node *root;
-static enum { UNKNOWN, OPEN, BROKEN } archive_state;
-
-/* --- pages ---------------------------------------------------------------------------------------------- */
-
-/*
- * Address ranges that were mapped once and are free now: used again first, since their page tables are there.
- */
-static struct vm_region *free_ranges;
-
-static struct vm_region *take_range(uint64_t bytes)
+int64_t uni_result(int64_t result)
 {
-	struct vm_region **link = &free_ranges, *range;
-
-	for (; (range = *link); link = &range->next) {
-		if (range->end - range->start < bytes)
-			continue;
-		*link = range->next;
-		range->end = range->start + bytes;	/* what is left over is not used again */
-		return range;
-	}
-	range = malloc(sizeof(*range));
-	if (range) {
-		range->start = vm_addresses(bytes);
-		range->end = range->start + bytes;
-	}
-	return range;
+	if (result >= 0)
+		return result;
+	errno = (int)-result;
+	return -1;
 }
 
-void *uni_pages(size_t bytes)
+struct vfs_file *uni_file(int number, struct fd **fd, int other)
 {
-	struct vm_region *region = take_range(PAGE_UP(bytes));
-
-	if (!region)
+	*fd = fd_get(number);
+	if (!*fd)
 		return NULL;
-	*region = (struct vm_region){ .start = region->start, .end = region->end, .pager = vm_zero_pager,
-		.flags = EXO_MAP_READ | EXO_MAP_WRITE };
-	if (region->start && vm_add(region))
-		return (void *)region->start;
-	free(region);
-	errno = ENOMEM;
+	if ((*fd)->ops == &file_ops)
+		return (*fd)->object;
+	fd_put(*fd);
+	errno = other;
 	return NULL;
 }
 
-static void uni_pages_free(struct vm_region *region)
+bool uni_from(int number, const char *path, const struct vfs_place **from, struct fd **fd)
 {
-	vm_remove(region);
-	region->next = free_ranges;
-	free_ranges = region;
+	struct vfs_file *file;
+
+	files_begin();
+	*from = NULL;
+	*fd = NULL;
+	if (number == AT_FDCWD || *path == '/')
+		return true;
+	file = uni_file(number, fd, ENOTDIR);
+	if (!file)
+		return false;
+	*from = &file->place;
+	return true;
 }
 
-/* --- paths ---------------------------------------------------------------------------------------------- */
+/* --- open ----------------------------------------------------------------------------------------------- */
 
-static void open_archive(void)
+static int open_at(const struct vfs_place *from, const char *path, int flags, mode_t mode)
 {
-	const void *base = (const void *)core_begin->archive;
-	const char *files = getenv(ROOT_VARIABLE);
-	struct tar_error wrong;
-	enum tar_status status;
-	size_t bytes = core_begin->archive_bytes, need = base ? tar_need(base, bytes, &wrong) : 0;
-	void *index = need ? uni_pages(need) : NULL;
+	static const unsigned ways[] = { VFS_READ, VFS_WRITE, VFS_READ | VFS_WRITE, 0 };
+	unsigned how = ways[flags & O_ACCMODE];
+	struct vfs_file *file;
+	int result;
 
-	archive_state = BROKEN;
-	if (!index || tar_open(&archive, base, bytes, index, need, &wrong) != TAR_OK)
-		return;
-	root = files ? tar_find(&archive, NULL, files, strlen(files), &status) : &archive.nodes[0];
-	if (root && root->kind == TAR_DIRECTORY)
-		archive_state = OPEN;
+	if (flags & (O_CREAT | O_EXCL | O_TRUNC | O_APPEND | O_SYNC | O_DIRECTORY | O_NOFOLLOW))
+		how |= (flags & O_CREAT ? VFS_CREATE : 0) | (flags & O_EXCL ? VFS_EXCLUSIVE : 0) |
+		    (flags & O_TRUNC ? VFS_TRUNCATE : 0) | (flags & O_APPEND ? VFS_APPEND : 0) |
+		    (flags & O_SYNC ? VFS_SYNC : 0) | (flags & O_DIRECTORY ? VFS_DIRECTORY : 0) |
+		    (flags & O_NOFOLLOW ? VFS_NOFOLLOW : 0);
+	result = how & (VFS_READ | VFS_WRITE) ? vfs_open(from, path, how, mode, &file) : -EINVAL;
+	if (result)
+		return (int)uni_result(result);
+	result = fd_open(&file_ops, file, flags & (O_ACCMODE | O_APPEND | O_SYNC | O_NONBLOCK));
+	if (result < 0)
+		vfs_file_put(file);
+	return result;
 }
 
-static const struct tar_node *look_up(const char *path)
+int open(const char *path, int flags, ...)
 {
-	enum tar_status status = TAR_NOENT;
-	const struct tar_node *node = NULL;
+	mode_t mode = 0;
+	va_list arguments;
 
-	if (archive_state == UNKNOWN)
-		open_archive();
-	if (archive_state == OPEN && *path)
-		node = tar_find(&archive, root, path, strlen(path), &status);
-	if (!node)
-		errno = status == TAR_NOTDIR ? ENOTDIR : status == TAR_LOOP ? ELOOP : ENOENT;
-	return node;
-}
-
-static void describe(const struct tar_node *node, struct stat *st)
-{
-	memset(st, 0, sizeof(*st));
-	st->st_ino = (ino_t)(node - archive.nodes) + 1;
-	st->st_mode = (mode_t)(node->mode & 07777) | (node->kind == TAR_DIRECTORY ? S_IFDIR : S_IFREG);
-	st->st_nlink = 1;
-	st->st_size = (off_t)node->size;
-	st->st_mtime = (time_t)node->mtime;
-	st->st_atime = st->st_ctime = st->st_mtime;
-	st->st_blksize = 4096;
-	st->st_blocks = (blkcnt_t)((node->size + 511) / 512);
-}
-
-int stat(const char *path, struct stat *st)
-{
-	const struct tar_node *node = look_up(path);
-
-	if (!node)
-		return -1;
-	describe(node, st);
-	return 0;
-}
-
-/* Symbolic links of the archive are always followed. */
-int lstat(const char *path, struct stat *st)
-{
-	return stat(path, st);
-}
-
-int access(const char *path, int mode)
-{
-	if (!look_up(path))
-		return -1;
-	if (mode & W_OK) {
-		errno = EROFS;
-		return -1;
+	if (flags & O_CREAT) {
+		va_start(arguments, flags);
+		mode = va_arg(arguments, mode_t);
+		va_end(arguments);
 	}
-	return 0;
+	files_begin();
+	return open_at(NULL, path, flags, mode);
 }
 
-char *getcwd(char *buffer, size_t bytes)
+int openat(int directory, const char *path, int flags, ...)
 {
-	if (bytes < 2) {
-		errno = ERANGE;
-		return NULL;
+	const struct vfs_place *from;
+	struct fd *fd;
+	mode_t mode = 0;
+	va_list arguments;
+
+	if (flags & O_CREAT) {
+		va_start(arguments, flags);
+		mode = va_arg(arguments, mode_t);
+		va_end(arguments);
 	}
-	return strcpy(buffer, "/");
+	if (!uni_from(directory, path, &from, &fd))
+		return -1;
+	int number = open_at(from, path, flags, mode);
+	if (fd)
+		fd_put(fd);
+	return number;
 }
 
-/* --- open files ----------------------------------------------------------------------------------------- */
+int creat(const char *path, mode_t mode)
+{
+	return open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+}
+
+/* --- read and write ------------------------------------------------------------------------------------- */
+
+/* Through a buffer. `at` is NULL for the file's own offset. */
+static int64_t bounce(struct vfs_file *file, void *memory, size_t bytes, const off_t *at, bool write)
+{
+	uint8_t *between = malloc(bytes < BOUNCE_BYTES ? bytes : BOUNCE_BYTES);
+	int64_t total = 0, done = between ? 0 : -ENOMEM;
+
+	while (between && (size_t)total < bytes) {
+		size_t now = bytes - (size_t)total < BOUNCE_BYTES ? bytes - (size_t)total : BOUNCE_BYTES;
+		uint64_t to = at ? (uint64_t)*at + (uint64_t)total : 0;
+
+		if (write) {
+			memcpy(between, (uint8_t *)memory + total, now);
+			done = at ? vfs_pwrite(file, between, now, to) : vfs_write(file, between, now);
+		} else {
+			done = at ? vfs_pread(file, between, now, to) : vfs_read(file, between, now);
+			if (done > 0)
+				memcpy((uint8_t *)memory + total, between, (size_t)done);
+		}
+		if (done <= 0)
+			break;
+		total += done;
+		if ((size_t)done < now)
+			break;
+	}
+	free(between);
+	return total ? total : done;
+}
 
 static ssize_t file_read(struct fd *fd, void *buffer, size_t bytes)
 {
-	const struct tar_node *node = fd->object;
+	if (__builtin_expect(uni_file_maps && uni_maps_file(buffer, bytes), 0))
+		return (ssize_t)uni_result(bounce(fd->object, buffer, bytes, NULL, false));
+	return (ssize_t)uni_result(vfs_read(fd->object, buffer, bytes));
+}
 
-	if (node->kind == TAR_DIRECTORY) {
-		errno = EISDIR;
+static ssize_t file_write(struct fd *fd, const void *buffer, size_t bytes)
+{
+	if (__builtin_expect(uni_file_maps && uni_maps_file(buffer, bytes), 0))
+		return (ssize_t)uni_result(bounce(fd->object, (void *)buffer, bytes, NULL, true));
+	return (ssize_t)uni_result(vfs_write(fd->object, buffer, bytes));
+}
+
+ssize_t pread(int number, void *buffer, size_t bytes, off_t at)
+{
+	struct fd *fd;
+	struct vfs_file *file = uni_file(number, &fd, ESPIPE);
+	int64_t done;
+
+	if (!file)
 		return -1;
-	}
-	uint64_t at = (uint64_t)fd->offset;
-	uint64_t left = at < node->size ? node->size - at : 0;
-	if (bytes > left)
-		bytes = left;
-	memcpy(buffer, (const char *)node->data + at, bytes);
-	fd->offset += (off_t)bytes;
-	return (ssize_t)bytes;
+	if (at < 0)
+		done = -EINVAL;
+	else if (uni_file_maps && uni_maps_file(buffer, bytes))
+		done = bounce(file, buffer, bytes, &at, false);
+	else
+		done = vfs_pread(file, buffer, bytes, (uint64_t)at);
+	fd_put(fd);
+	return (ssize_t)uni_result(done);
+}
+
+ssize_t pwrite(int number, const void *buffer, size_t bytes, off_t at)
+{
+	struct fd *fd;
+	struct vfs_file *file = uni_file(number, &fd, ESPIPE);
+	int64_t done;
+
+	if (!file)
+		return -1;
+	if (at < 0)
+		done = -EINVAL;
+	else if (uni_file_maps && uni_maps_file(buffer, bytes))
+		done = bounce(file, (void *)buffer, bytes, &at, true);
+	else
+		done = vfs_pwrite(file, buffer, bytes, (uint64_t)at);
+	fd_put(fd);
+	return (ssize_t)uni_result(done);
 }
 
 static off_t file_lseek(struct fd *fd, off_t offset, int whence)
 {
-	const struct tar_node *node = fd->object;
-	off_t from = whence == SEEK_CUR ? fd->offset : whence == SEEK_END ? (off_t)node->size : 0;
-
-	if ((whence != SEEK_SET && whence != SEEK_CUR && whence != SEEK_END) || offset < -from ||
-	    offset > INT64_MAX - from) {
-		errno = EINVAL;
-		return -1;
-	}
-	return fd->offset = from + offset;
+	return (off_t)uni_result(vfs_seek(fd->object, offset, whence));
 }
 
 static int file_stat(struct fd *fd, struct stat *st)
 {
-	describe(fd->object, st);
+	struct vfs_file *file = fd->object;
+	struct fs_attributes attributes;
+	int result = vfs_attributes(&file->place, &attributes);
+
+	if (!result)
+		uni_stat(&attributes, file->place.mount->number, st);
+	return (int)uni_result(result);
+}
+
+static int file_close(struct fd *fd)
+{
+	vfs_file_put(fd->object);
 	return 0;
 }
 
-static const struct fd_ops file_ops = { .read = file_read, .lseek = file_lseek, .stat = file_stat };
-
-int open(const char *path, int flags, ...)
+static int file_flags(struct fd *fd, int flags)
 {
-	const struct tar_node *node = look_up(path);
+	struct vfs_file *file = fd->object;
 
-	if ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC))) {
-		errno = node && (flags & O_CREAT) && (flags & O_EXCL) ? EEXIST : EROFS;
-		return -1;
-	}
-	if (!node)
-		return -1;
-	if ((flags & O_DIRECTORY) && node->kind != TAR_DIRECTORY) {
-		errno = ENOTDIR;
-		return -1;
-	}
-	return fd_open(&file_ops, (void *)node, flags);
-}
-
-/* --- directories ---------------------------------------------------------------------------------------- */
-
-DIR *opendir(const char *path)
-{
-	const struct tar_node *node = look_up(path);
-	DIR *dir;
-
-	if (!node)
-		return NULL;
-	if (node->kind != TAR_DIRECTORY) {
-		errno = ENOTDIR;
-		return NULL;
-	}
-	dir = calloc(1, sizeof(*dir));
-	if (dir) {
-		dir->directory = node;
-		dir->next = tar_first(&archive, node);
-	}
-	return dir;
-}
-
-struct dirent *readdir(DIR *dir)
-{
-	struct dirent *entry = &dir->entry;
-	const struct tar_node *node = dir->next;
-
-	if (dir->position < 2) {
-		node = dir->position == 0 || dir->directory == root ? dir->directory
-								    : &archive.nodes[dir->directory->parent];
-		strcpy(entry->d_name, dir->position++ ? ".." : ".");
-	} else if (node) {
-		memcpy(entry->d_name, node->name, node->name_len);
-		entry->d_name[node->name_len] = '\0';
-		dir->next = tar_next(&archive, node);
-	} else {
-		return NULL;
-	}
-	entry->d_ino = (ino_t)(node - archive.nodes) + 1;
-	entry->d_type = node->kind == TAR_DIRECTORY ? DT_DIR : node->kind == TAR_FILE ? DT_REG : DT_LNK;
-	return entry;
-}
-
-void rewinddir(DIR *dir)
-{
-	dir->position = 0;
-	dir->next = tar_first(&archive, dir->directory);
-}
-
-int closedir(DIR *dir)
-{
-	free(dir);
+	file->flags = (file->flags & ~(unsigned)VFS_APPEND) | (flags & O_APPEND ? VFS_APPEND : 0);
 	return 0;
 }
 
-/* --- mmap ----------------------------------------------------------------------------------------------- */
+/*
+ * Record locks belong to the program, and it is alone: they never stand in its way. What is wrong with a request is
+ * told all the same.
+ */
+static int file_lock(struct fd *fd, int command, struct flock *lock)
+{
+	struct vfs_file *file = fd->object;
+	int64_t from = 0;
 
-/* Files: their place in the archive, whatever its alignment. Memory: demand-zero pages. */
-void *mmap(void *address, size_t bytes, int protection, int flags, int number, off_t offset)
+	if (lock->l_whence == SEEK_CUR)
+		from = (int64_t)file->offset;
+	else if (lock->l_whence == SEEK_END)
+		from = vfs_seek(file, 0, SEEK_CUR) < 0 ? -1 : 0;
+	if (lock->l_whence < SEEK_SET || lock->l_whence > SEEK_END ||
+	    (lock->l_type != F_RDLCK && lock->l_type != F_WRLCK && lock->l_type != F_UNLCK) ||
+	    (lock->l_whence != SEEK_END && (from + lock->l_start < 0 || from + lock->l_start + lock->l_len < 0))) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (command == F_GETLK) {
+		lock->l_type = F_UNLCK;
+	} else if ((lock->l_type == F_RDLCK && !(file->flags & VFS_READ)) ||
+	    (lock->l_type == F_WRLCK && !(file->flags & VFS_WRITE))) {
+		errno = EBADF;
+		return -1;
+	}
+	return 0;
+}
+
+const struct fd_ops file_ops = {
+	.read = file_read, .write = file_write, .lseek = file_lseek, .stat = file_stat, .close = file_close,
+	.set_flags = file_flags, .lock = file_lock,
+};
+
+/* --- what needs no more --------------------------------------------------------------------------------- */
+
+int flock(int number, int operation)
 {
 	struct fd *fd;
-	void *at = MAP_FAILED;
+	struct vfs_file *file = uni_file(number, &fd, EINVAL);
+	int what = operation & ~LOCK_NB, result = -EINVAL;
 
-	(void)address;
-	if (!bytes || offset < 0 || (flags & MAP_FIXED)) {
-		errno = EINVAL;
-		return MAP_FAILED;
-	}
-	if (flags & MAP_ANONYMOUS) {
-		at = uni_pages(bytes);
-		return at ? at : MAP_FAILED;
-	}
-	fd = fd_get(number);
-	if (!fd)
-		return MAP_FAILED;
-	const struct tar_node *node = fd->object;
-	if (fd->ops != &file_ops || node->kind != TAR_FILE)
-		errno = ENODEV;
-	else if (protection & (PROT_WRITE | PROT_EXEC))
-		errno = EACCES;
-	else if ((uint64_t)offset > node->size)
-		errno = EINVAL;
-	else
-		at = (char *)node->data + offset;
+	if (!file)
+		return -1;
+	if (what == LOCK_SH || what == LOCK_EX || what == LOCK_UN)
+		result = vfs_flock(file, what == LOCK_SH ? VFS_SHARED : what == LOCK_EX ? VFS_ALONE : VFS_UNLOCK,
+		    !(operation & LOCK_NB));
 	fd_put(fd);
-	return at;
+	return (int)uni_result(result);
 }
 
-int munmap(void *address, size_t bytes)
+int ftruncate(int number, off_t bytes)
 {
-	uint64_t at = (uint64_t)address;
+	struct fd *fd;
+	struct vfs_file *file = uni_file(number, &fd, EINVAL);
+	int result;
 
-	if (at - core_begin->archive < core_begin->archive_bytes)
-		return 0;
-	struct vm_region *region = vm_find(at);
-	if (!region || region->start != at || region->end != at + PAGE_UP(bytes) ||
-	    region->pager != vm_zero_pager) {
-		errno = EINVAL;
+	if (!file)
+		return -1;
+	result = bytes < 0 ? -EINVAL : vfs_truncate(file, (uint64_t)bytes);
+	fd_put(fd);
+	return (int)uni_result(result);
+}
+
+static int stable(int number, bool data_only)
+{
+	struct fd *fd;
+	struct vfs_file *file = uni_file(number, &fd, EINVAL);
+	int result;
+
+	if (!file)
+		return -1;
+	result = vfs_fsync(file, data_only);
+	fd_put(fd);
+	return (int)uni_result(result);
+}
+
+int fsync(int number)
+{
+	return stable(number, false);
+}
+
+int fdatasync(int number)
+{
+	return stable(number, true);
+}
+
+void sync(void)
+{
+	files_begin();
+	(void)vfs_sync();
+}
+
+int fstatvfs(int number, struct statvfs *out)
+{
+	struct fd *fd;
+	struct vfs_file *file = uni_file(number, &fd, EINVAL);
+	struct fs_space space;
+	int result;
+
+	if (!file)
+		return -1;
+	result = vfs_space(&file->place, &space);
+	if (!result)
+		*out = (struct statvfs){ .f_bsize = space.block_bytes, .f_frsize = space.block_bytes,
+			.f_blocks = space.blocks, .f_bfree = space.blocks_free, .f_bavail = space.blocks_available,
+			.f_files = space.files, .f_ffree = space.files_free, .f_favail = space.files_free,
+			.f_fsid = file->place.mount->number, .f_namemax = space.name_max,
+			.f_flag = file->place.mount->fs->read_only ? ST_RDONLY : 0 };
+	fd_put(fd);
+	return (int)uni_result(result);
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+	int number = open(path, O_RDONLY), result;
+
+	if (number < 0)
+		return -1;
+	result = fstatvfs(number, out);
+	close(number);
+	return result;
+}
+
+static int64_t copy(struct vfs_file *from, off_t *from_offset, struct vfs_file *to, off_t *to_offset, size_t bytes)
+{
+	uint64_t at = from_offset ? (uint64_t)*from_offset : from->offset;
+	uint64_t to_at = to_offset ? (uint64_t)*to_offset : to->offset;
+	int64_t done;
+
+	if ((from_offset && *from_offset < 0) || (to_offset && *to_offset < 0) || bytes > INT64_MAX)
+		return -EINVAL;
+	if (to->flags & VFS_APPEND)
+		return -EBADF;
+	done = vfs_copy(from, at, to, to_at, bytes);
+	if (done <= 0)
+		return done;
+	*(from_offset ? (uint64_t *)from_offset : &from->offset) = at + (uint64_t)done;
+	*(to_offset ? (uint64_t *)to_offset : &to->offset) = to_at + (uint64_t)done;
+	return done;
+}
+
+ssize_t copy_file_range(int from, off_t *from_offset, int to, off_t *to_offset, size_t bytes, unsigned flags)
+{
+	struct fd *fd, *to_fd;
+	struct vfs_file *file = uni_file(from, &fd, EINVAL), *to_file;
+	int64_t done;
+
+	if (!file)
+		return -1;
+	to_file = uni_file(to, &to_fd, EINVAL);
+	if (!to_file) {
+		fd_put(fd);
 		return -1;
 	}
-	uni_pages_free(region);
-	return 0;
+	done = flags ? -EINVAL : copy(file, from_offset, to_file, to_offset, bytes);
+	fd_put(to_fd);
+	fd_put(fd);
+	return (ssize_t)uni_result(done);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <sys/lock.h>
 #include "libos/core/thread.h"
+#include "libos/uni/fd.h"
 
 extern char **environ;
 int main(int argc, char **argv, char **envp);
@@ -34,8 +35,22 @@ void core_main(void)
 	exit(main((int)argc, argv, envp));
 }
 
+void (*uni_last)(void);
+bool (*uni_lend)(const void *at, size_t bytes, struct fd_loan *loan);
+void (*uni_give_back)(const struct fd_loan *loan);
+
+static void last(void)
+{
+	void (*call)(void) = uni_last;
+
+	uni_last = NULL;
+	if (call)
+		call();
+}
+
 void _exit(int status)
 {
+	last();
 	core_exit((uint64_t)(uint8_t)status);
 }
 
@@ -53,9 +68,10 @@ int kill(pid_t pid, int signal)
 		errno = ESRCH;
 		return -1;
 	}
-	if (signal)
-		core_exit(128 + (uint64_t)signal);
-	return 0;
+	if (!signal)
+		return 0;
+	last();
+	core_exit(128 + (uint64_t)signal);
 }
 
 int getentropy(void *buffer, size_t bytes)

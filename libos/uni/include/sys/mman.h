@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mapping files (read-only, private) and memory. A mapped file is not page-aligned: it is the archive's own copy.
+ * Mapping files and memory. A file of the boot archive that is mapped to be read is not page-aligned: it is the
+ * archive's own copy.
  */
 #ifndef EXO_UNI_SYS_MMAN_H
 #define EXO_UNI_SYS_MMAN_H
@@ -19,11 +20,16 @@
 #define MAP_ANON	MAP_ANONYMOUS
 #define MAP_FAILED	((void *)-1)
 
+#define MS_ASYNC	1
+#define MS_INVALIDATE	2
+#define MS_SYNC		4
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset);
 int munmap(void *address, size_t bytes);
+int msync(void *address, size_t bytes, int flags);
 #ifdef __cplusplus
 }
 #endif

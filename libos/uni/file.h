@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Between the files of libos/uni that put POSIX names on libos/fs/vfs.h.
+ */
+#ifndef LIBOS_UNI_FILE_H
+#define LIBOS_UNI_FILE_H
+
+#include "libos/fs/vfs.h"
+#include "libos/uni/fd.h"
+
+extern const struct fd_ops file_ops;
+
+/* mount.c: the mounts stand, from the first call on. */
+extern bool uni_mounted;
+void uni_mount(void);
+static inline void files_begin(void)
+{
+	if (__builtin_expect(!uni_mounted, 0))
+		uni_mount();
+}
+
+/* -1 and errno for a negative result. */
+int64_t uni_result(int64_t result);
+
+/* The open file of a descriptor, which is held until fd_put; NULL and errno (EBADF, and `other` if it is no file). */
+struct vfs_file *uni_file(int number, struct fd **fd, int other);
+/*
+ * Where a path begins that is given with a directory's descriptor. *from is NULL for the working directory; *fd is to be
+ * put if it is not NULL. False: errno says why.
+ */
+bool uni_from(int number, const char *path, const struct vfs_place **from, struct fd **fd);
+
+/* map.c: is any of it mapped from a file, so that touching it may call a file system? */
+bool uni_maps_file(const void *memory, size_t bytes);
+extern unsigned uni_file_maps;	/* how many such mappings there are */
+/* The program ends: give back what they have written; NULL: there never were any. */
+extern void (*uni_maps_end)(void);
+
+struct stat;
+void uni_stat(const struct fs_attributes *attributes, uint32_t mount_number, struct stat *st);
+
+#endif
