@@ -89,8 +89,12 @@ int main(int argc, char **argv)
 		return receive();
 	if (argc == 2 && !strcmp(argv[1], "first-line"))
 		return first_line();
+	if (argc == 2 && !strcmp(argv[1], "disk")) {
+		bench_disk();
+		return 0;
+	}
 	if (argc != 1) {
-		core_print("usage: bench [first-line | udp | spin N]\n");
+		core_print("usage: bench [disk | first-line | udp | spin N]\n");
 		return 2;
 	}
 	bench_memory();

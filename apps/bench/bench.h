@@ -65,6 +65,8 @@ void bench_caps(void);
 _Noreturn void bench_sleeper(void);
 /* code.c: checking and compiling the largest programs. */
 void bench_code(void);
+/* disk.c: reading from a disk. */
+void bench_disk(void);
 /* kick.c: kicks, sleeping on a program; bench_watcher is the other environment's. */
 void bench_kick(void);
 _Noreturn void bench_watcher(void);

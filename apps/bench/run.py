@@ -39,6 +39,7 @@ PLUGIN = os.path.join(BUILD, "apps", "bench", "insncount.so")
 BATCHES = 5
 WALL_RUNS = 15
 HOSTPAIR = os.path.join(BUILD, "apps", "bench", "hostpair")
+DISK_RUNS = 3
 PAIR_RUNS = 9
 PAIR_ROUNDS = 5000      # some 50 ms each: schedulers need a while to spread threads
 PAIR_OPERATIONS = 800
@@ -50,7 +51,7 @@ FILTER_FRAMES = 400
 CODE_RANGE = (0xffffc00000000000, 0xffffc80000000000)   # where machine code of programs is executed: CODE_BASE in port.h
 AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh": 1000, "page_fault_pool": 350,
         "map_100": 5000, "map_100_run": 2500, "prot1": 250, "unprot1": 250, "prot100": 3000, "unprot100": 3000,
-        "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250,
+        "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250, "disk_read_4k": 3000, "short_file_memory": 5000, "short_file_cofs": 10000,
         "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
         "filter_10": 150, "bpf_verify_per_insn": 2000, "filter_reject": 100, "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 163840}
 
@@ -136,6 +137,42 @@ def add_lines(figures, text):
         figures.add(name, int(value), note=note)
     for name, value in re.findall(r"^bench (\S+) (\d+) frames", text, re.M):
         figures.add(name, int(value), "frames")
+
+
+def disk(figures):
+    """Reading from the emulator's null device, which answers within the instruction that asks: nothing is waited for."""
+    found = {}
+    for _ in range(DISK_RUNS):
+        done = exo("run", "--icount", "-m", "128M", "--timeout", "120", "--disk", "node:null0", "--qemu-arg=-blockdev",
+                   "--qemu-arg=driver=null-co,node-name=null0,size=1073741824,read-zeroes=off", "--qemu-arg=-global",
+                   "--qemu-arg=virtio-mmio.ioeventfd=off", "bench", "disk", timeout=200)
+        if done.returncode != 0:
+            raise SystemExit("bench: disk: status %d:\n%s%s" % (done.returncode, done.stdout[-2000:], done.stderr[-1000:]))
+        for name, value in re.findall(r"^bench (\S+) (\d+) insns", done.stdout, re.M):
+            found.setdefault(name, []).append(int(value))
+    for name, values in found.items():
+        figures.add(name, statistics.median(values), note="median of %d, %d to %d" % (DISK_RUNS, min(values), max(values)))
+
+
+def files(figures):
+    """A short-lived file of 4 KiB on each kind of file system: made, written, closed, removed; nothing waits for the disk."""
+    speed = os.path.join(BUILD, "test", "guest", "fs_speed.uni")
+    with tempfile.TemporaryDirectory() as folder:
+        image, empty = os.path.join(folder, "disk.img"), os.path.join(folder, "empty")
+        os.mkdir(empty)
+        steps = [("create", image, "192M", "--label", "ext2:64M", "--label", "cofs:64M"),
+                 ("import", image, "ext2", "--ext2", empty), ("import", image, "cofs", "--cofs", empty)]
+        for step in steps:
+            done = exo("disk", *step)
+            if done.returncode != 0:
+                raise SystemExit("bench: exo disk %s: %s" % (step[0], done.stderr))
+        for kind, source in (("memory", ""), ("ext2", " extent:ext2"), ("cofs", " extent:cofs")):
+            done = exo("run", "--icount", "--timeout", "60", "--disk", image, "--mount", "/data " + kind + source, speed, "--",
+                       "/data", timeout=100)
+            found = re.search(r"^create_write_close_unlink (\d+)", done.stdout, re.M)
+            if not found:
+                raise SystemExit("bench: files: status %d:\n%s%s" % (done.returncode, done.stdout, done.stderr))
+            figures.add("short_file_" + kind, int(found.group(1)))
 
 
 def two_cpus_run(option, *words):
@@ -498,11 +535,11 @@ def text(figures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--accept", action="store_true", help="make these the accepted figures")
-    parser.add_argument("--only", choices=["primitives", "revocation", "smp", "boot", "wall", "http", "packets", "echo", "filters", "longest", "text"])
+    parser.add_argument("--only", choices=["primitives", "revocation", "disk", "files", "smp", "boot", "wall", "http", "packets", "echo", "filters", "longest", "text"])
     parser.add_argument("--operations", type=int, default=2000, help="per batch, of %d (default 2000)" % BATCHES)
     options = parser.parse_args()
     figures = Figures()
-    parts = {"primitives": primitives, "revocation": revocation, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
+    parts = {"primitives": primitives, "revocation": revocation, "disk": disk, "files": files, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
              "filters": filters,
              "http": lambda f: http(f, options.operations), "echo": lambda f: echo(f, options.operations), "longest": longest, "text": text}
     for name, part in parts.items():

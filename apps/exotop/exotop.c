@@ -22,7 +22,7 @@
 #define USAGE	"usage: exotop [-d SECONDS] [-n COUNT] [-l LINES] [-b | -t] [--entries]\n"
 
 static const char help[] = USAGE
-	"Shows CPUs, environments by share of CPU time, slices, frames and flows, once in an interval.\n"
+	"Shows CPUs, environments by share of CPU time, slices, frames, flows and disks, once in an interval.\n"
 	"  -d SECONDS  the interval (2)\n"
 	"  -n COUNT    end after so many looks (0: go on until the machine ends)\n"
 	"  -l LINES    environments shown at most (20; 0: all)\n"
@@ -55,6 +55,10 @@ static struct {
 static struct env_seen *envs;
 static struct cpu_seen cpus[EXO_CPUS_MAX];
 static struct flow_seen *flows;
+
+static struct disk_seen {
+	uint64_t read, written, flushes, busy;
+} disks[EXO_DEVICES_MAX];
 static exo_time_t looked, passed;
 static unsigned lines;
 
@@ -217,6 +221,20 @@ static void show_flows(void)
 	}
 }
 
+static void show_disks(void)
+{
+	for (uint32_t i = 0; i < EXO_DEVICES_MAX; i++) {
+		const struct exo_device_info *info = &core_info->device[i];
+		struct disk_seen *seen = &disks[i];
+		if (info->kind != 2)
+			continue;
+		uint64_t busy = rate(&seen->busy, info->busy_ns / 1000000);
+		line("%s (%.7s)  busy %lu.%lu %%  read %lu/s  written %lu/s  flushes %lu/s  of %lu blocks", info->name,
+		     info->name + 8, busy / 10, busy % 10, rate(&seen->read, info->read_blocks),
+		     rate(&seen->written, info->written_blocks), rate(&seen->flushes, info->flushes), info->blocks);
+	}
+}
+
 static void show(void)
 {
 	if (option.terminal)
@@ -226,6 +244,7 @@ static void show(void)
 		show_cpu(c);
 	show_envs();
 	show_flows();
+	show_disks();
 	if (!option.terminal)
 		line("%s", "");
 }

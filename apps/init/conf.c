@@ -188,9 +188,9 @@ static int read_key(struct reader *r, char *line)
 		;
 	if (!keys[i].name)
 		return fail_unknown_key(r, line, keys);
-	if (!(keys[i].flags & KEY_MANY) && r->seen & 1u << i)
+	if (!(keys[i].flags & KEY_MANY) && r->seen & 1ULL << i)
 		return conf_fail_twice(r, line, "key ", line, 0);
-	r->seen |= 1u << i;
+	r->seen |= 1ULL << i;
 	if (!*value && !(keys[i].flags & KEY_EMPTY))
 		return conf_fail(r, value, "key ", line, " has no value", NULL);
 	return keys[i].take(r, value);
@@ -316,7 +316,7 @@ static int check_programs(struct reader *r, unsigned number)
 	if (check_others(r, number, "observe", p->observe, p->observe_count))
 		return -1;
 	r->line = r->use_line[number];
-	return check_uses(r, p);
+	return check_uses(r, p) || conf_check_disks(r, number) ? -1 : 0;
 }
 
 /* What one line alone cannot show. Told at the program's section. */

@@ -23,6 +23,7 @@
 #define CONF_PORTS_MAX		16	/* of one program */
 #define CONF_VOLUMES_MAX	8	/* of one program */
 #define CONF_PUBLISH_MAX	32
+#define CONF_DISKS_MAX		4
 #define CONF_ARGS_MAX		64	/* of one program */
 #define CONF_NAME_MAX		63	/* bytes of a program's name */
 #define CONF_CPUS_MAX		16
@@ -32,6 +33,10 @@
 #define CONF_DEMANDS_MAX	8	/* programs from which one may demand */
 #define CONF_DEVICES_MAX	8	/* of one program */
 #define CONF_DEVICE_NAME_MAX	9	/* as the next lines */
+#define CONF_EXTENTS_MAX	8	/* of one program */
+#define CONF_EXTENT_NAME_MAX	15	/* bytes of a capability's name */
+#define CONF_MOUNTS_MAX		8	/* of one program */
+#define CONF_DISK_SHARES	64	/* of a disk's time: EXO_DISK_SHARES */
 #define CONF_OBSERVES_MAX	8	/* programs that one may observe */
 #define CONF_SERVES_MAX		4	/* labels under which one is called */
 #define CONF_USES_MAX		8	/* labels that one calls */
@@ -56,6 +61,20 @@ struct conf_device {
 	int8_t line;		/* -1: none */
 };
 
+enum conf_disk { CONF_DISK_NONE, CONF_DISK_READ_ONLY, CONF_DISK_WHOLE };
+
+struct conf_extent {
+	const char *label, *name;	/* on the disk, or its UUID; and as the program knows it */
+	uint8_t read_only, shared;
+	unsigned line;
+};
+
+struct conf_mount {
+	const char *path, *kind;
+	const char *extent;	/* its name as the program knows it; NULL: none */
+	const char *options;	/* words parted by commas; "": none */
+};
+
 struct conf_publish {
 	const char *address;	/* NULL: none was given */
 	uint16_t host, guest;	/* host 0: any */
@@ -71,6 +90,7 @@ struct conf_machine {
 	int fixed;		/* randomize = no: for the programs that do not say it themselves */
 	unsigned publish_count;
 	struct conf_publish publish[CONF_PUBLISH_MAX];
+	unsigned disk_count;	/* what they are is the runner's */
 };
 
 struct conf_program {
@@ -100,6 +120,11 @@ struct conf_program {
 	int main;
 	unsigned device_count;
 	struct conf_device device[CONF_DEVICES_MAX];
+	enum conf_disk disk;
+	unsigned disk_shares;	/* of each disk on which it has something; 0: not given */
+	unsigned extent_count, mount_count;
+	struct conf_extent extent[CONF_EXTENTS_MAX];
+	struct conf_mount mount[CONF_MOUNTS_MAX];
 	unsigned port_count, volume_count, claim_count;
 	const char *claim[CONF_CLAIMS_MAX];	/* well-formed: conf_claim takes it apart */
 	struct conf_port port[CONF_PORTS_MAX];

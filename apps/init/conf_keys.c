@@ -69,7 +69,7 @@ static int take_number(struct reader *r, char *value, unsigned min, unsigned max
 	return 0;
 }
 
-static int take_count(struct reader *r, char *value, unsigned max, unsigned *count)
+int conf_take_count(struct reader *r, char *value, unsigned max, unsigned *count)
 {
 	return take_number(r, value, 1, max, count);
 }
@@ -103,8 +103,7 @@ static int take_span(struct reader *r, char *value, uint64_t *ms)
 	return 0;
 }
 
-/* One of a NULL-terminated list of words, as its number; -1 with the error told. */
-static int take_word(struct reader *r, char *value, const char *what, const char *const *known)
+int conf_take_word(struct reader *r, char *value, const char *what, const char *const *known)
 {
 	for (int i = 0; known[i]; i++)
 		if (!strcmp(value, known[i]))
@@ -129,7 +128,7 @@ static int machine_memory(struct reader *r, char *value)
 
 static int machine_cpus(struct reader *r, char *value)
 {
-	return take_count(r, value, CONF_CPUS_MAX, &r->c->machine.cpus);
+	return conf_take_count(r, value, CONF_CPUS_MAX, &r->c->machine.cpus);
 }
 
 static int machine_machine(struct reader *r, char *value)
@@ -137,7 +136,7 @@ static int machine_machine(struct reader *r, char *value)
 	static const char *const known[] = { "microvm", "q35", "pc", NULL };
 
 	r->c->machine.machine = value;
-	return take_word(r, value, "unknown machine ", known) < 0 ? -1 : 0;
+	return conf_take_word(r, value, "unknown machine ", known) < 0 ? -1 : 0;
 }
 
 static int machine_cpu(struct reader *r, char *value)
@@ -159,7 +158,7 @@ static int machine_publish(struct reader *r, char *value)
 		return conf_fail(r, value, "too many published ports", NULL, NULL, NULL);
 	if (slash) {
 		*slash = 0;
-		udp = take_word(r, slash + 1, "unknown protocol ", protocols);
+		udp = conf_take_word(r, slash + 1, "unknown protocol ", protocols);
 		if (udp < 0)
 			return -1;
 	}
@@ -177,6 +176,38 @@ static int machine_publish(struct reader *r, char *value)
 	p->address = host ? value : NULL;
 	p->udp = (uint8_t)udp;
 	m->publish_count++;
+	return 0;
+}
+
+/* The end of a word of a disk's; two commas are one that ends nothing. */
+static char *disk_word_end(char *p)
+{
+	while (*p && (*p != ',' || p[1] == ','))
+		p += *p == ',' ? 2 : 1;
+	return p;
+}
+
+/* FILE[,OPTION...]. What the options' values may be is left to the runner. */
+static int machine_disk(struct reader *r, char *value)
+{
+	static const char *const known[] = { "driver", "readonly", "cache", "noflush", "sector", "queues", "iops", "bps",
+		"blkdebug", "log", NULL };
+	char *end = disk_word_end(value), *word;
+	char more = *end;
+
+	if (r->c->machine.disk_count++ == CONF_DISKS_MAX)
+		return conf_fail(r, value, "too many disks; there may be 4", NULL, NULL, NULL);
+	if (end == value)
+		return conf_fail_value(r, value, "names no file");
+	while (more) {
+		word = end + 1;
+		end = disk_word_end(word);
+		more = *end;
+		*end = 0;
+		word[strcspn(word, "=")] = 0;
+		if (conf_take_word(r, word, "unknown option of a disk ", known) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -227,7 +258,7 @@ static int program_memory(struct reader *r, char *value)
 
 static int program_slices(struct reader *r, char *value)
 {
-	return take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->slices);
+	return conf_take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->slices);
 }
 
 static int program_cpu(struct reader *r, char *value)
@@ -242,27 +273,27 @@ static int program_guarantee(struct reader *r, char *value)
 
 static int program_guarantee_slices(struct reader *r, char *value)
 {
-	return take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->guarantee_slices);
+	return conf_take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->guarantee_slices);
 }
 
 static int program_limit_slices(struct reader *r, char *value)
 {
-	return take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->limit_slices);
+	return conf_take_count(r, value, CONF_SLICES_MAX, &conf_current(r)->limit_slices);
 }
 
 static int program_limit_envs(struct reader *r, char *value)
 {
-	return take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_envs);
+	return conf_take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_envs);
 }
 
 static int program_limit_flows(struct reader *r, char *value)
 {
-	return take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_flows);
+	return conf_take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_flows);
 }
 
 static int program_limit_rings(struct reader *r, char *value)
 {
-	return take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_rings);
+	return conf_take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_rings);
 }
 
 static int program_answer(struct reader *r, char *value)
@@ -415,7 +446,7 @@ static int program_input(struct reader *r, char *value)
 static int program_net(struct reader *r, char *value)
 {
 	static const char *const known[] = { "none", "own", "share", NULL };
-	int net = take_word(r, value, "unknown net ", known);
+	int net = conf_take_word(r, value, "unknown net ", known);
 
 	if (net < 0)
 		return -1;
@@ -443,7 +474,7 @@ static int program_port(struct reader *r, char *value)
 	if (take_port_number(r, value, slash + 1, 1, &port.number))
 		return -1;
 	*slash = 0;
-	udp = take_word(r, value, "unknown protocol ", protocols);
+	udp = conf_take_word(r, value, "unknown protocol ", protocols);
 	if (udp < 0)
 		return -1;
 	port.udp = (uint8_t)udp;
@@ -457,8 +488,7 @@ static int program_port(struct reader *r, char *value)
 	return 0;
 }
 
-/* An absolute directory without ".." components. */
-static int check_guest_path(struct reader *r, char *value)
+int conf_check_path(struct reader *r, char *value)
 {
 	const char *p = value;
 
@@ -475,7 +505,7 @@ static int check_guest_path(struct reader *r, char *value)
 static int program_files(struct reader *r, char *value)
 {
 	conf_current(r)->files = value;
-	return check_guest_path(r, value);
+	return conf_check_path(r, value);
 }
 
 static int program_volume(struct reader *r, char *value)
@@ -487,7 +517,7 @@ static int program_volume(struct reader *r, char *value)
 		return conf_fail(r, value, "too many volumes for one program", NULL, NULL, NULL);
 	if (!colon || colon == value)
 		return conf_fail_value(r, value, "is not HOSTDIR:/GUESTPATH");
-	if (check_guest_path(r, colon + 1))
+	if (conf_check_path(r, colon + 1))
 		return -1;
 	*colon = 0;
 	p->volume[p->volume_count].host = value;
@@ -531,6 +561,7 @@ const struct key conf_machine_keys[] = {
 	{ "machine", 0, machine_machine },
 	{ "cpu", 0, machine_cpu },
 	{ "publish", KEY_MANY, machine_publish },
+	{ "disk", KEY_MANY, machine_disk },
 	{ "timeout", 0, machine_timeout },
 	{ "randomize", 0, machine_randomize },
 	{ NULL, 0, NULL },
@@ -565,6 +596,10 @@ const struct key conf_program_keys[] = {
 	{ "show_addresses", 0, program_show_addresses },
 	{ "input", 0, program_input },
 	{ "device", KEY_MANY, program_device },
+	{ "extent", KEY_MANY, conf_extent },
+	{ "mount", KEY_MANY, conf_mount },
+	{ "disk", 0, conf_disk },
+	{ "disk_shares", 0, conf_disk_shares },
 	{ NULL, 0, NULL },
 };
 

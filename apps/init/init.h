@@ -48,10 +48,18 @@ void net_grant(struct child *child);
 /* It has ended: drop its flows; returns how many frames that frees. */
 uint32_t net_drop(struct child *child);
 
+/*
+ * disk.c: find the extents that the programs want, by the disks' tables, and reckon their shares. Then, for each child,
+ * number i for program i, what it is to be granted; and the environment variable with its mounts: false: no room.
+ */
+void disks_make(const struct conf *conf);
+void disks_grant(struct child *child, unsigned number);
+bool disks_mounts(const struct conf_program *program, char *text, size_t bytes);
+
 /* program.c: make, start, and take away again. */
 void program_grant(struct child *child, const char *name, exo_cap_t cap, uint64_t rights, uint64_t first,
 		   uint64_t count);
-void program_make(struct child *child, const struct conf_program *program,
+void program_make(struct child *child, const struct conf_program *program, unsigned number,
 		  const struct boot_archive *archive);
 /* When all are made: the accounts from which it may demand, and the programs that it may observe. */
 void program_others(struct child *child, struct child *children, unsigned count);

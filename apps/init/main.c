@@ -90,8 +90,9 @@ void core_main(void)
 	child_count = conf.count;
 	memset(child, 0, child_count * sizeof(child[0]));
 	net_make(child, &conf);
+	disks_make(&conf);
 	for (unsigned i = 0; i < child_count; i++)
-		program_make(&child[i], &conf.program[i], &archive);
+		program_make(&child[i], &conf.program[i], i, &archive);
 	for (unsigned i = 0; i < child_count; i++)
 		program_publish(&child[i]);
 	for (unsigned i = 0; i < child_count; i++)

@@ -64,11 +64,12 @@ static void grant_devices(struct child *child)
 	}
 }
 
-void program_make(struct child *child, const struct conf_program *program, const struct boot_archive *archive)
+void program_make(struct child *child, const struct conf_program *program, unsigned number,
+		  const struct boot_archive *archive)
 {
-	static char files[256];
+	static char files[256], mounts[1024];
 	static char *argv[CONF_ARGS_MAX + 1];
-	const char *envv[] = { files };
+	const char *envv[] = { files, mounts };
 	struct spawn *spawn = &child->spawn;
 	unsigned column;
 
@@ -82,6 +83,8 @@ void program_make(struct child *child, const struct conf_program *program, const
 		init_fail("program %s: args: %s", program->name,
 			  words == -1 ? "a quote is not closed" : "too many words");
 	core_format(files, sizeof(files), FILES_VARIABLE "%s", program->files);
+	if (!disks_mounts(program, mounts, sizeof(mounts)))
+		init_fail("program %s: its mounts are too long, all together", program->name);
 
 	spawn->name = program->name;
 	spawn->image = image->data;
@@ -90,7 +93,7 @@ void program_make(struct child *child, const struct conf_program *program, const
 	spawn->image_at = (uint64_t)((const char *)image->data - archive->module);
 	spawn->argc = (unsigned)words + 1;
 	spawn->argv = (const char *const *)argv;
-	spawn->envc = 1;
+	spawn->envc = program->mount_count ? 2 : 1;
 	spawn->envv = envv;
 	spawn->archive_cap = archive->data_cap;
 	spawn->archive_first = (uint32_t)(archive->at / EXO_PAGE_SIZE);
@@ -112,6 +115,7 @@ void program_make(struct child *child, const struct conf_program *program, const
 		      program->input ? EXO_RIGHT_READ | EXO_RIGHT_WRITE : EXO_RIGHT_WRITE, 0, 0);
 	grant_devices(child);
 	net_grant(child);
+	disks_grant(child, number);
 	if (spawn_make(spawn))
 		init_fail("program %s: %s", program->name, spawn->error);
 	if (program->show_addresses)

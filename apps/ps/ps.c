@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ps: environments, CPUs, frames, slices and flows of the machine, from the pages that the kernel exposes.
+ * ps: environments, CPUs, frames, slices, flows and disks of the machine, from the pages that the kernel exposes.
  *
  * Between the first line and the last it makes no kernel entry but one console write for each line: the
  * tables are mapped before, and a line is put together in a buffer that is there already. With --entries it
@@ -9,6 +9,7 @@
  *
  * Usage: ps [--entries]
  */
+#include <exo/disk.h>
 #include <stdio.h>
 #include <string.h>
 #include "libos/core/core.h"
@@ -101,6 +102,19 @@ static void list_flows(void)
 	}
 }
 
+static void list_disks(void)
+{
+	for (uint32_t i = 0; i < EXO_DEVICES_MAX; i++) {
+		const struct exo_device_info *disk = &core_info->device[i];
+		if (disk->kind != 2)
+			continue;
+		line("%s (%.7s)%s: %lu blocks, read %lu, written %lu, %lu flushes, busy %lu ms, %lu errors, %lu refused",
+		     disk->name, disk->name + 8, disk->flags & EXO_DISK_READ_ONLY ? " read-only" : "", disk->blocks,
+		     disk->read_blocks, disk->written_blocks, disk->flushes, disk->busy_ns / 1000000, disk->errors,
+		     disk->refused);
+	}
+}
+
 static const struct exo_env_info *self;
 
 /* Kernel entries so far, the ones of the sleep that brings the figure up to date included. */
@@ -132,6 +146,7 @@ int main(int argc, char **argv)
 	list_frames();
 	list_slices();
 	list_flows();
+	list_disks();
 	if (measure) {
 		uint64_t after = entries();
 		core_print("ps: %u lines, %lu kernel entries for them\n", lines, after - before - 1);
