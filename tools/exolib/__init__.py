@@ -11,6 +11,8 @@ image    composing the boot module: the first program and the boot archive
 qemu     turning a machine description into an emulator command
 run      one run: process, console, time limit, exit status
 ports    published ports, and whether they are free
+disktool images of disks and their extents: exo disk
+gpt      partition tables of images
 doctor   what this computer lacks, and how to get it
 
 cc       exo-cc

@@ -22,6 +22,8 @@ usage: exo-cc [--libos=NAME] [options of the C compiler] FILES
 Compiles and links C programs that run on Exo. Everything but these is the compiler's:
 
   --libos=NAME   the library operating system to link with (default uni)
+  --fs=LIST      the file systems that the program can mount: names with commas, of memory,
+                 ext2 and cofs, or none (default all; a program without files has none)
   --dry-run      print the compiler's command and stop
   --help         this page
 
@@ -39,7 +41,8 @@ NO_LINK = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
 NO_FILES = ("-v", "--version", "-###", "-dumpversion", "-dumpmachine", "-dumpspecs", "-dumpfullversion")
 REFUSED = {"-shared": "there are no shared objects on Exo", "-rdynamic": "there is no dynamic linking on Exo"}
 IMAGE_BASE = "0x400000"         # EXO_VA_IMAGE: where programs with a fixed address begin
-OWN_WORDS = ("--libos", "--dry-run", "--help")
+OWN_WORDS = ("--libos", "--fs", "--dry-run", "--help")
+KINDS = {"memory": [], "ext2": ["disk_extent_open"], "cofs": ["disk_extent_open"]}    # what else each needs
 TAKES_VALUE = ("-o", "-I", "-L", "-D", "-U", "-include", "-isystem", "-idirafter", "-iquote", "-imacros",
                "-x", "-l",
                "-MF", "-MT", "-MQ", "-T", "-u", "-Xlinker", "-Xassembler", "-Xpreprocessor", "--param", "-e",
@@ -111,7 +114,7 @@ def built_flags(place, libos, pc):
     values = makefile_values(place)
     source, third = values.get("abs_srcdir", "."), values["THIRD"]
     compile_flags = without_places(pc.words("Cflags"))
-    for directory in ("include", "libos/%s/include" % libos, "libos/net"):
+    for directory in ("include", "libos/%s/include" % libos, "libos/net/port"):
         compile_flags.append("-I" + os.path.join(source, directory))
     compile_flags.append("-I" + os.path.join(third, "lwip/src/include"))
     for directory in (os.path.join(third, "prefix/include"), values.get("TARGET_INCLUDE")):
@@ -135,26 +138,38 @@ def flags(place, libos):
 
 
 def own_options(words):
-    """The command line without what is exo-cc's: (rest, libos, dry run)."""
-    rest, libos, dry = [], "uni", False
+    """The command line without what is exo-cc's: (rest, libos, file systems or None for all, dry run)."""
+    rest, own, dry = [], {"--libos": "uni", "--fs": None}, False
     words = list(words)
     while words:
         word = words.pop(0)
         name, equals, value = word.partition("=")
-        if name == "--libos":
+        if name in own:
             if not equals:
                 if not words:
-                    raise ExoError("option --libos", "needs a value, NAME", "write --libos=uni")
+                    raise ExoError("option %s" % name, "needs a value", "write --libos=uni or --fs=ext2,memory")
                 value = words.pop(0)
-            libos = value
+            own[name] = value
         elif word == "--dry-run":
             dry = True
-        elif word.startswith(("--lib", "--dry")) or word in REFUSED:
+        elif word.startswith(("--lib", "--fs", "--dry")) or word in REFUSED:
             raise ExoError("option %s" % word, REFUSED.get(word, "exo-cc has no such option"),
                            "leave it out" if word in REFUSED else nearest_mend(name, OWN_WORDS))
         else:
             rest.append(word)
-    return rest, libos, dry
+    return rest, own["--libos"], own["--fs"], dry
+
+
+def choose_kinds(link_flags, names):
+    """Linker flags for these file systems only, instead of all."""
+    chosen = [] if names == "none" else names.split(",")
+    symbols = []
+    for name in chosen:
+        if name not in KINDS:
+            raise ExoError("file system %s" % (name or names), "there is none of this name", nearest_mend(name, KINDS))
+        symbols += ["fs_" + name] + KINDS[name]
+    words = ["-lkinds-weak" if word == "-lkinds-all" else word for word in link_flags]
+    return ["-Wl,-u," + symbol for symbol in dict.fromkeys(symbols)] + words
 
 
 def has_files(words):
@@ -170,14 +185,32 @@ def has_files(words):
     return False
 
 
+def option_values(words, option):
+    """Values of an option that stands before its value or together with it."""
+    values = [word[len(option):] for word in words if word.startswith(option) and word != option]
+    return values + [after for word, after in zip(words, words[1:]) if word == option]
+
+
+def check_libraries(words, link_flags):
+    """A library that only the host has is none: the linker would find it, and a configure script believe it."""
+    places = option_values(words, "-L") + option_values(link_flags, "-L")
+    for name in option_values(words, "-l"):
+        file = name[1:] if name.startswith(":") else "lib%s.a" % name
+        if not any(os.path.isfile(os.path.join(place, file)) for place in places):
+            raise ExoError("library %s" % name, "there is no %s for Exo in %s" % (file, ", ".join(places)),
+                           "build it with exo-cc, and name its folder with -L")
+
+
 def command(words):
     """The compiler's whole command, and whether only to print it."""
-    rest, libos, dry = own_options(words)
+    rest, libos, kinds, dry = own_options(words)
     place = tree.find()
     known = place.libos_names()
     if libos not in known:
         raise ExoError("libOS %s" % libos, "there is none of this name", nearest_mend(libos, known))
     compiler, compile_flags, link_flags = flags(place, libos)
+    if kinds is not None:
+        link_flags = choose_kinds(link_flags, kinds)
     whole = shlex.split(compiler)
     if not has_files(rest):
         if not any(word in NO_FILES or word.startswith("-print") for word in rest):
@@ -192,6 +225,7 @@ def command(words):
             word for word in link_flags if word != "-static-pie"]
     whole += compile_flags + rest
     if not any(word in NO_LINK for word in rest):
+        check_libraries(rest, link_flags)
         whole += link_flags
     return whole, dry
 

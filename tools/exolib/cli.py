@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from . import config, doctor, elf, filters, helptext, image, ports, qemu, run, tree, util
+from . import config, disks, disktool, doctor, elf, filters, helptext, image, ports, qemu, run, tree, util
 from .options import Option, parse
 from .util import STATUS_RUNNER, ExoError, say
 
@@ -55,6 +55,11 @@ COMMON = [
     Option("--guest-net", "HOW", _word(config.NETS, "guest net"),
            "own: the program has the machine's address; share: only its\n"
            "ports; none (default own if there is a network)"),
+    Option("--extent", "'LABEL [read-only]'", config.parse_extent, "give the program an extent of a disk; see exo.conf(5)", many=True),
+    Option("--mount", "'PATH KIND extent:LABEL'", config.parse_mount, "a file system for the program; see exo.conf(5)", many=True),
+    Option("--guest-disk", "HOW", _word(config.DISKS, "guest disk"),
+           "whole: the program has all disks; read-only: reads them; none\n"
+           "(default whole if there is a disk, and no --extent or --mount)"),
     Option("--kernel-arg", "ARG", qemu.check_kernel_arg, "an argument for the kernel: quiet, seed=N, slice_us=N,\n"
            "or virtio_mmio.device=SIZE@BASE:LINE",
            many=True),
@@ -68,6 +73,12 @@ RUN = [
     Option("-p --publish", "[ADDR:]HOST:GUEST[/udp]", ports.parse_publish,
            "forward a port of this computer to one of the machine;\n"
            "ADDR is 127.0.0.1 unless given, HOST 0 is any free port",
+           many=True),
+    Option("--disk", "FILE[,OPTION...]", disks.parse_disk,
+           "a disk: a raw image, or scratch:SIZE for an empty one that goes with\n"
+           "the run; up to %d. Options: driver=virtio|nvme, readonly,\n"
+           "sector=512|4096, cache=writeback|writethrough, iops=N, bps=SIZE and\n"
+           "others: see exo-run(1)" % disks.MAX_DISKS,
            many=True),
     Option("-m --memory", "SIZE", util.parse_size,
            "memory of the machine (default 64M, or what the files need)"),
@@ -132,7 +143,8 @@ def plan_config(plan, values):
     if values.words:
         raise ExoError("program %s" % values.words[0], "a configuration names its programs itself",
                        "leave it out, or leave out --config")
-    for key, option in (("volume", "-v"), ("libos", "--libos"), ("guest_net", "--guest-net")):
+    for key, option in (("volume", "-v"), ("libos", "--libos"), ("guest_net", "--guest-net"), ("extent", "--extent"),
+                        ("mount", "--mount"), ("guest_disk", "--guest-disk")):
         if getattr(values, key):
             raise ExoError("option %s" % option, "cannot be given with --config", "write it into the file")
     conf = config.load(values.config)
@@ -151,6 +163,9 @@ def plan_config(plan, values):
     machine.cpus, machine.cpu = section.get("cpus", 1), section.get("cpu")
     machine.machine = section.get("machine")
     machine.publish = list(section.get("publish", []))
+    machine.disks = list(section.get("disk", []))
+    for disk in machine.disks:
+        disks.rebase(disk, base)
 
 
 def plan_program(plan, values):
@@ -172,6 +187,12 @@ def plan_program(plan, values):
         section.values["args"] = args
     if values.volume:
         section.values["files"] = GUEST_ROOT
+    for key in ("extent", "mount"):
+        if getattr(values, key):
+            section.values[key] = getattr(values, key)
+    disk = values.guest_disk or ("whole" if getattr(values, "disk", None) and not (values.extent or values.mount) else None)
+    if disk:
+        section.values["disk"] = disk
     plan.programs = [section]
     plan.volumes = [(host, GUEST_ROOT + guest) for host, guest in values.volume]
     plan.single = section
@@ -267,7 +288,12 @@ def plan_machine(plan, values):
     """The machine's own options, checked against each other."""
     machine = plan.machine
     machine.boot = values.boot or "direct"
-    machine.machine = values.machine or machine.machine or ("microvm" if machine.boot == "direct" else "q35")
+    machine.disks = values.disk or machine.disks
+    nvme = any(disk.driver == "nvme" for disk in machine.disks)
+    machine.machine = values.machine or machine.machine or ("microvm" if machine.boot == "direct" and not nvme
+                                                            else "q35")
+    if machine.machine == "microvm" and nvme:
+        raise ExoError("--machine microvm", "has no PCI, which a disk with driver=nvme needs", "use --machine q35")
     if machine.machine == "microvm" and machine.boot != "direct":
         raise ExoError("--machine microvm", "has no firmware that boots a disk",
                        "use --machine q35 or --boot direct")
@@ -393,13 +419,16 @@ def verb_run(words):
         return 0
     qemu.emulator_path()
     ports.check_free(machine.publish)
+    disks.check(machine.disks)
     check_outputs(values)
     with run.WorkDir() as work:
         boot_files(plan, values, place, work, module)
+        disks.prepare(machine.disks, work)
         machine.debugcon = values.debugcon or work.file("end.log")
         announce(plan, values, place, module_bytes)
         process = run.Run(qemu.command(machine), machine.debugcon, plan.timeout, values.interactive)
         process.whole_lines = values.json
+        process.explain = lambda said: disks.explain(said, machine.disks)
         outcome = process.run()
         if values.json:
             print(run.record(machine, process, outcome, module_bytes), flush=True)
@@ -514,9 +543,15 @@ def verb_filter(words):
     return 0
 
 
-VERBS = {"run": verb_run, "image": verb_image, "filter": verb_filter, "bpf": verb_bpf, "doctor": verb_doctor,
+def verb_disk(words):
+    """Images of disks, and the extents on them."""
+    status = disktool.verb(words)
+    return show_help("disk") if status is None else status
+
+
+VERBS = {"run": verb_run, "image": verb_image, "disk": verb_disk, "filter": verb_filter, "bpf": verb_bpf, "doctor": verb_doctor,
          "version": verb_version, "help": verb_help}
-TABLES = {"run": RUN, "image": IMAGE, "filter": SIMPLE, "bpf": SIMPLE, "doctor": SIMPLE,
+TABLES = {"run": RUN, "image": IMAGE, "disk": disktool.OPTIONS, "filter": SIMPLE, "bpf": SIMPLE, "doctor": SIMPLE,
           "version": SIMPLE, "help": SIMPLE}
 
 

@@ -11,12 +11,13 @@ known word, and reading goes on, so that one look shows all faults of a file.
 import re
 import shlex
 
-from . import filters, ports
+from . import disks, filters, ports
 from .util import (ExoError, nearest_mend, parse_number, parse_seconds, parse_size, parse_word, parse_yes_no,
                    plain_name, show_size)
 
 MACHINES = ("microvm", "q35", "pc")
 NETS = ("none", "own", "share")
+DISKS = ("none", "read-only", "whole")
 MAX_CPUS = 16           # what the kernel uses
 MAX_SLICES = 4096
 MAX_LIMIT = 1000000
@@ -24,7 +25,8 @@ MAX_DEMAND_NAME, MAX_OBSERVE_NAME = 7, 11       # they are part of a capability'
 MAX_PROGRAMS = 16
 MAX_ARGS = 64
 MAX_LABEL = 31
-MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32, "demand": 8, "claim": 16, "observe": 8, "serve": 4, "use": 8, "device": 8}
+MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32, "disk": disks.MAX_DISKS, "demand": 8, "claim": 16, "observe": 8, "serve": 4, "use": 8, "device": 8,
+                "extent": 8, "mount": 8}
 
 
 def parse_volume(text):
@@ -111,6 +113,89 @@ def _device(text):
     return text
 
 
+MOUNT_KINDS = ("cofs", "ext2", "memory")
+MAX_EXTENT_NAME = 15
+MAX_DISK_SHARES = 64
+RESERVED = ("account", "archive", "blocks0", "blocks1", "blocks2", "blocks3", "console", "directory", "disk0", "disk1", "disk2",
+            "disk3", "env", "info", "interrupts", "machine", "module", "net0", "netinfo", "ports", "self", "space", "video")
+
+
+class Extent:
+    """LABEL [read-only] [shared] [as NAME]."""
+
+    def __init__(self, label, name, read_only=False, shared=False):
+        self.label, self.name, self.read_only, self.shared = label, name, read_only, shared
+        if not plain_name(name):
+            raise ValueError("'%s' is not a name: letters, digits, . _ + -" % name)
+        for wrong, why in ((len(name) > MAX_EXTENT_NAME, "is too long a name for a capability, which may have 15 letters"),
+                           (name in RESERVED, "is the name of another capability")):
+            if wrong:
+                raise ValueError("'%s' %s; write extent = %s as NAME" % (name, why, label))
+
+    def __str__(self):
+        return self.label + " read-only" * self.read_only + " shared" * self.shared + (
+            " as " + self.name if self.name != self.label else "")
+
+
+def _words(text):
+    return [word for word in re.split("[ \t]+", text) if word]
+
+
+def parse_extent(text):
+    words = _words(text)
+    if len(words) > 8:
+        raise ValueError("'%s' has too many words" % text)
+    if not words or not plain_name(words[0]):
+        raise ValueError("'%s' is not a label: letters, digits, . _ + -; or name the extent by its UUID" % (words or [""])[0])
+    flags, name, rest = set(), words[0], words[1:]
+    while rest:
+        word = parse_word(rest.pop(0), ("read-only", "shared", "as"), "word")
+        if word != "as":
+            flags.add(word)
+        elif rest:
+            name = rest.pop(0)
+        else:
+            raise ValueError("a name is missing behind as")
+    return Extent(words[0], name, "read-only" in flags, "shared" in flags)
+
+
+class Mount:
+    """/PATH KIND [extent:NAME] [OPTIONS]."""
+
+    def __init__(self, path, kind, extent, options):
+        self.path, self.kind, self.extent, self.options = path, kind, extent, options
+
+    def __str__(self):
+        return " ".join([self.path, self.kind] + (["extent:" + self.extent] if self.extent else []) +
+                        [self.options] * bool(self.options))
+
+
+def parse_mount(text):
+    says = "'%s' is not /PATH KIND [extent:NAME] [OPTIONS]; write for example /data ext2 extent:data" % text
+    words = _words(text)
+    if not 2 <= len(words) <= 4:
+        raise ValueError(says)
+    guest_path(words[0])
+    kind, rest = parse_word(words[1], MOUNT_KINDS, "file system"), words[2:]
+    extent = rest.pop(0)[7:] if rest and rest[0].startswith("extent:") else None
+    options = rest.pop(0) if rest else ""
+    if rest:
+        raise ValueError(says)
+    if kind in ("cofs", "ext2") and not extent:
+        raise ValueError("%s needs an extent; write for example %s ext2 extent:data" % (kind, words[0]))
+    if kind not in ("cofs", "ext2") and extent is not None:
+        raise ValueError("%s has no extent" % kind)
+    return Mount(words[0], kind, extent, options)
+
+
+def _disk(text):
+    return parse_word(text, DISKS, "word")
+
+
+def _disk_shares(text):
+    return parse_number(text, 1, MAX_DISK_SHARES, "a number of shares")
+
+
 def _label(text):
     if not plain_name(text) or len(text) > MAX_LABEL:
         raise ValueError("'%s' is not a label: letters, digits, . _ + -, at most %d" % (text, MAX_LABEL))
@@ -132,6 +217,7 @@ MACHINE_KEYS = {
     "machine": (_machine, False),
     "cpu": (_text, False),
     "publish": (ports.parse_publish, True),
+    "disk": (disks.parse_disk, True),
     "timeout": (parse_seconds, False),
     "randomize": (parse_yes_no, False),
 }
@@ -164,6 +250,10 @@ PROGRAM_KEYS = {
     "show_addresses": (parse_yes_no, False),
     "input": (parse_yes_no, False),
     "device": (_device, True),
+    "extent": (parse_extent, True),
+    "mount": (parse_mount, True),
+    "disk": (_disk, False),
+    "disk_shares": (_disk_shares, False),
 }
 
 
@@ -173,6 +263,7 @@ class Section:
     def __init__(self, name, line):
         self.name, self.line = name, line
         self.values, self.lines = {}, {}
+        self.extents = []               # with those that mounts bring with them
 
     def get(self, key, default=None):
         return self.values.get(key, default)
@@ -219,6 +310,7 @@ class _Reader:
         self.config = Config(path)
         self.faults = []
         self.section = self.keys = None
+        self.extents = []               # of all programs so far, with the program's name
 
     def fault(self, line, reason):
         self.faults.append("%s:%d: %s" % (self.config.path, line, reason))
@@ -322,6 +414,41 @@ class _Reader:
             if sum(len(claims) for claims in program.get("claim", [])) > filters.CLAIMS_MAX:
                 self.fault(program.lines["claim"], "too many claims; a program may have %d" % filters.CLAIMS_MAX)
             self.check_shares(program)
+            self.check_disks(program)
+
+    def check_disks(self, program):
+        """Extents: names, those that mounts bring with them, and who else has them."""
+        extents, lines = program.get("extent", []), program.lines
+        for i, extent in enumerate(extents):
+            for other in extents[:i]:
+                for word in {extent.name, extent.label} & {other.name, other.label}:
+                    if extent.name == other.name or extent.label == other.label:
+                        self.fault(lines["extent"], "extent %s stands twice" % word)
+                        break
+        paths = [mount.path for mount in program.get("mount", [])]
+        for path in {path for path in paths if paths.count(path) > 1}:
+            self.fault(lines["mount"], "mount %s stands twice" % path)
+        have = [(extent, lines.get("extent")) for extent in extents]
+        for mount in program.get("mount", []):
+            if mount.extent is None or any(extent.name == mount.extent for extent, unused in have):
+                continue
+            if len(have) == MAX_REPEATED["extent"]:
+                self.fault(lines["mount"], "too many extents for one program")
+                break
+            try:
+                have.append((Extent(mount.extent, mount.extent, "ro" in mount.options.split(",")), lines["mount"]))
+            except ValueError as error:
+                self.fault(lines["mount"], "mount: %s" % error)
+        program.extents = [extent for extent, unused in have]
+        if "disk_shares" in lines and not have and program.get("disk", "none") == "none":
+            self.fault(lines["disk_shares"], "%s has disk_shares, but no extent" % program.name)
+        for extent, line in have:
+            for other, name in self.extents:
+                if other.label == extent.label and not (other.read_only and extent.read_only) and not (
+                        other.shared and extent.shared):
+                    self.fault(line, "extent %s is program %s's already; both must say read-only, or both shared" % (
+                        extent.label, name))
+        self.extents += [(extent, program.name) for extent, unused in have]
 
     def check_shares(self, program):
         """Guarantees, and the programs that one names."""

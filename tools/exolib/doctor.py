@@ -24,6 +24,8 @@ PACKAGES = {
     "ovmf": ("ovmf", "edk2-ovmf", "edk2-ovmf"),
     "gdb": ("gdb", "gdb", "gdb"),
     "cc": ("gcc", "gcc", "gcc"),
+    "sfdisk": ("fdisk", "util-linux", "util-linux"),
+    "mke2fs": ("e2fsprogs", "e2fsprogs", "e2fsprogs"),
     "ld": ("binutils", "binutils", "binutils"),
 }
 GRUB_DIRS = ("/usr/lib/grub", "/usr/share/grub", "/usr/lib/grub2")
@@ -137,8 +139,9 @@ def check_grub(report):
 
 def check_tools(report):
     compiler = os.environ.get("EXO_TARGET_CC", "gcc")
-    for tool, what, use in ((compiler, "cc", "exo-cc"), ("ld", "ld", "exo-cc"), ("gdb", "gdb", "--gdb")):
-        path = shutil.which(tool)
+    for tool, what, use in ((compiler, "cc", "exo-cc"), ("ld", "ld", "exo-cc"), ("gdb", "gdb", "--gdb"),
+                            ("sfdisk", "sfdisk", "exo disk"), ("mke2fs", "mke2fs", "exo disk import --ext2")):
+        path = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if path:
             report.good(tool, "%s, for %s" % (path, use))
         else:

@@ -8,6 +8,7 @@ usage: exo VERB [options]
 
   run      boot a machine that runs a program, or several; the console is shown here
   image    write what run would boot: a boot module, or a disk that GRUB boots
+  disk     make disk images, and what is on them
   filter   make claims on packets of a tcpdump expression
   bpf      check and run programs for the kernel (eBPF)
   doctor   say what is missing on this computer, and how to get it
@@ -48,6 +49,32 @@ examples:
   exo image -o hello.mod hello                a module; boot it with exo run --module hello.mod
   exo image -f bios -o exo.img -p 80:80 -v DIR httpd
   exo image -f uefi -o exo.img --config lab.conf"""),
+    "disk": ("""\
+usage: exo disk create FILE SIZE [--label LABEL:SIZE[:TYPE]]...
+       exo disk list FILE
+       exo disk check FILE [LABEL]
+       exo disk add FILE LABEL SIZE
+       exo disk remove FILE LABEL
+       exo disk import FILE LABEL SOURCE | --ext2 DIR | --cofs DIR
+       exo disk export FILE LABEL TARGET [--files]
+
+Disk images for exo run --disk FILE. An image is a sparse file with a partition table (GPT);
+its partitions are the extents that programs get by label. Needs no root.
+
+create   make an image, with these extents
+list     show the extents; where each lies, in blocks of 4096 bytes
+add      make one more, in the first place with room; SIZE may be rest
+remove   take one away; its contents stay on the disk until the place is used again
+import   fill an extent from a file, or with a file system that has the files of a directory
+export   write an extent to a file, which other tools can read or loop-mount; with
+         --files, the files of its file system to a directory
+check    say what is wrong with the table, or with the file system on an extent; exit
+         status 1 if something is""", """\
+examples:
+  exo disk create disk.img 256M --label data:64M --label logs:rest
+  exo disk import disk.img data --ext2 site
+  exo disk export disk.img data data.ext2
+  exo run --disk disk.img --config lab.conf"""),
     "filter": ("""\
 usage: exo filter EXPRESSION
 

@@ -14,6 +14,7 @@ import os
 import shlex
 import shutil
 
+from . import disks
 from .util import ExoError, nearest_mend, show_size
 
 EMULATOR = "qemu-system-x86_64"
@@ -36,6 +37,7 @@ class Machine:
         self.boot, self.machine, self.memory = "direct", None, DEFAULT_MEMORY
         self.cpus, self.cpu, self.accel = 1, None, "tcg"
         self.kernel = self.module = self.disk = None
+        self.disks = []
         self.kernel_args = []
         self.net, self.mac, self.pcap, self.publish = None, None, None, []
         self.icount, self.seed = False, None
@@ -167,11 +169,11 @@ def _boot(machine):
             words += ["-append", " ".join(machine.kernel_args)]
         return words
     words = ["-bios", firmware()] if machine.boot == "uefi" else []
-    image = "file=%s,format=raw,readonly=on" % _comma(machine.disk)
+    image = "file=%s,format=raw,if=none,id=boot" % _comma(machine.disk)
     if is_iso(machine.disk):
-        return words + ["-drive", image + ",media=cdrom,if=ide"]
+        return words + ["-drive", image + ",media=cdrom,readonly=on", "-device", "ide-cd,drive=boot,bootindex=0"]
     # IDE takes no read-only disk; a snapshot keeps the image as it is
-    return words + ["-drive", "file=%s,format=raw,snapshot=on,if=ide" % _comma(machine.disk)]
+    return words + ["-drive", image + ",snapshot=on", "-device", "ide-hd,drive=boot,bootindex=0"]
 
 
 def is_iso(path):
@@ -212,7 +214,9 @@ def command(machine):
     words += ["-chardev", "file,id=end,path=" + _comma(machine.debugcon),
               "-device", "isa-debugcon,iobase=0xe9,chardev=end",
               "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
-    words += _boot(machine) + _network(machine) + _clock(machine)
+    if machine.disks:
+        words += ["-boot", "strict=on"]             # firmware leaves disks alone that it does not boot from
+    words += _boot(machine) + _network(machine) + disks.words(machine.disks, machine.machine) + _clock(machine)
     if machine.gdb is not None:
         words += ["-gdb", gdb_where(machine.gdb)[0], "-S"]
     if machine.log:

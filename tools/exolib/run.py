@@ -158,6 +158,7 @@ class Run:
 
     def __init__(self, words, end_file, timeout=None, interactive=False):
         self.words, self.end_file, self.timeout, self.interactive = words, end_file, timeout, interactive
+        self.explain = lambda said: None    # the emulator's last words as an ExoError, if they are known ones
         self.whole_lines = False            # whether something follows the console on standard output
         self.process = None
         self.listening = False
@@ -259,7 +260,12 @@ class Run:
                 self.write(b"\n")
             except BrokenPipeError:
                 pass
-        for line in self.own_words.decode("utf-8", "replace").splitlines():
+        said = self.own_words.decode("utf-8", "replace")
+        known = self.explain(said) if outcome.cause == "error" else None
+        if known:
+            outcome.text = str(known)
+            said = ""
+        for line in said.splitlines():
             say("emulator: " + line)
         if outcome.text:
             (warn if outcome.cause == "exit" else say)(outcome.text)
@@ -345,4 +351,5 @@ def record(machine, run, outcome, module_bytes):
         "emulator_status": run.emulator_status, "accel": machine.accel, "machine": machine.machine,
         "boot": machine.boot, "memory_bytes": machine.memory, "cpus": machine.cpus,
         "module_bytes": module_bytes, "publish": [str(p) for p in machine.publish],
+        "disks": [disk.file or str(disk) for disk in machine.disks],
         "pcap": machine.pcap, "command": run.words}, sort_keys=True)

@@ -49,6 +49,10 @@ class Tree:
     def bpf_tool(self):
         return self._file("the tool for programs of the kernel's", "tools/exo-bpf", "exo-bpf")
 
+    def host_tool(self, name):
+        """A program of this computer's that comes with Exo."""
+        return self._file("the tool %s" % name, "tools/" + name, name)
+
     def program_dirs(self):
         """Directories that hold programs; in a build tree each has one of its own."""
         if self.installed:
