@@ -62,6 +62,13 @@ for flag in -mpreferred-stack-boundary=3 -mstack-alignment=8; do
 	fi
 done
 AC_SUBST([KERNEL_STACK_FLAG])
+dnl What is made small, as far as the compiler can: values that are kept over a loop or a branch cost saved registers.
+for KERNEL_SMALL_FLAGS in '-Oz -fno-tree-loop-im -fno-tree-dominator-opts' -Oz -Os; do
+	if $TARGET_CC -Werror $KERNEL_SMALL_FLAGS -x c -c -o /dev/null /dev/null 2>/dev/null; then
+		break
+	fi
+done
+AC_SUBST([KERNEL_SMALL_FLAGS])
 AC_SUBST([TARGET_LIBGCC])
 ])
 
