@@ -70,6 +70,17 @@ def sources():
     write("part.h", HEADER)
 
 
+FILES = r"""#include <stdio.h>
+int main(void)
+{
+	FILE *file = fopen("/tmp/x", "w");
+
+	printf("%s\n", file ? "made" : "not made");
+	return !file;
+}
+"""
+
+
 def test_build_and_run():
     """a program of two files is compiled apart, linked and run with arguments and a status"""
     sources()
@@ -78,6 +89,23 @@ def test_build_and_run():
     done = guest.exo("run", "-q", "-t", 30, "mine.uni", "--", "you and me", 7, cwd=work)
     same(done.returncode, 7, "exit status (%s)" % done.stderr)
     has(done.stdout, "hello you and me, 3 words, 1.875\n", "console")
+
+
+def test_file_systems():
+    """--fs says which file systems a program can mount; without files it has none"""
+    write("files.c", FILES)
+    sizes = []
+    for option in ([], ["--fs=memory"], ["--fs", "none"]):
+        good("files.c", *option, "-o", "files.uni")
+        sizes.append(os.path.getsize(os.path.join(work, "files.uni")))
+        done = guest.exo("run", "-q", "-t", 30, "--mount", "/tmp memory", "files.uni", cwd=work)
+        if option[-1:] == ["none"]:
+            same(done.returncode, 125, "a kind that was left out")
+            has(done.stdout, "mount /tmp: memory: this program is linked without it", "console")
+        else:
+            same((done.returncode, done.stdout), (0, "made\n"), "a program with %s" % (option or "all"))
+    check(sizes[0] > sizes[1] > sizes[2], "what is not there takes no room: %s" % sizes)
+    bad(["--fs=ext3", "files.c"], "file system ext3", "the nearest known one is ext2")
 
 
 def test_errors():

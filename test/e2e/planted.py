@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every checker sees the bug that is planted for it.
 
-test/planted/NAME.patch is a bug in the kernel; lines in front of the patch say which test must fail then (README there).
+test/planted/NAME.patch is a bug in the kernel or a file system; lines in front of the patch say which test must fail then (README there).
 The bug is put into a copy of the sources (links to the files, but for the patched ones), what depends on it is built in
 a copy of the build, and the test is run: it must fail, in the way that the patch says. One that passes is a checker that
 is blind. `planted.py NAME...` tries single ones.
@@ -28,7 +28,8 @@ LONG = os.environ.get("EXO_TEST_LONG")
 SCRATCH = os.path.join(BUILD, "test", "planted.tmp")
 SOURCES, COPY = os.path.join(SCRATCH, "src"), os.path.join(SCRATCH, "build")
 # What a kernel and a unit test are made of, and a guest needs.
-PARTS = ["exo", "arch", "tools/bpf", "test/unit", "test/lib", "test/sanitize", "apps/init", "Makefile", "config.status"]
+PARTS = ["exo", "arch", "tools/bpf", "test/unit", "test/fs", "test/lib", "test/sanitize", "apps/init", "apps/httpd", "libos",
+         "Makefile", "config.status"]
 
 
 class Patch:
@@ -89,7 +90,7 @@ def plant(patch):
         done = subprocess.run(["patch", "-s", "-p1", "-d", SOURCES], stdin=text, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
     check(done.returncode == 0, "the patch does not fit:\n" + done.stdout.decode())
-    gone = {"test/unit/libkernel.a", patch.target()}.union(*(depends(file) for file in patch.files))
+    gone = {"test/unit/libkernel.a", "test/fs/librig.a", patch.target()}.union(*(depends(file) for file in patch.files))
     for path in gone:
         if os.path.exists(os.path.join(COPY, path)):
             os.unlink(os.path.join(COPY, path))

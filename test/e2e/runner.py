@@ -287,11 +287,47 @@ def test_dry_run():
                  "-gdb tcp:127.0.0.1:1234 -S", "-append slice_us=100 quiet", "virtio-net-pci",
                  "mac=52:54:00:00:00:09"):
         has(words, part, "command")
+    words = " ".join(dry("--disk", "a,,b,readonly", "--disk", "scratch:8M,driver=nvme,sector=4096,iops=5,log=w", "hello"))
+    for part in ("-M q35", "filename=a,,b,discard=unmap,read-only=on", "x-iops-total=5", "file=disk1-logged",
+                 "virtio-blk-pci,disable-legacy=on,drive=disk0-raw,write-cache=on,rerror=report",
+                 "nvme,serial=exo1,drive=disk1-slow,logical_block_size=4096"):
+        has(words, part, "command")
+    has(dry("--disk", "node:x,cache=writethrough", "hello")[-1], "virtio-blk-device,drive=x,write-cache=off", "command")
     words = " ".join(dry("--boot", "bios", "--net", "dgram:/a,/b", "--pcap", "with,comma", "hello"))
     for part in ("-M q35", "local.path=/a,remote.type=unix,remote.path=/b", "file=with,,comma",
                  "exo-disk.img"):
         has(words, part, "command")
     same(tree.left_behind(), [], "files left behind")
+
+
+def test_disk_faults():
+    """images that are no disks are refused before the start, with the mend"""
+    for name, content, part in (("empty.img", b"", "exo disk create"), ("odd.img", b"x" * 5000, "truncate -s %4096"),
+                                ("q.img", b"QFI\xfb" + bytes(4092), "qemu-img convert")):
+        path = tree.file(name)
+        with open(path, "wb") as file:
+            file.write(content)
+        error_line(tree.exo("run", "--disk", path, "hello"), path, part)
+    good = tree.file("good.img")
+    os.truncate(good, 8192)
+    error_line(tree.exo("run", "--disk", good, "--disk", good, "hello"), good, "twice")
+    error_line(tree.exo("run", "--disk", "/nonexistent", "hello"), "/nonexistent", "exo disk create")
+    error_line(tree.exo("run", "--disk", tree.dir, "hello"), tree.dir, "directory")
+    error_line(tree.exo("run", "--disk", good + ",readonyl", "hello"), "readonyl", "readonly")
+    error_line(tree.exo("run", "--disk", "scratch:1000B", "hello"), "1000B", "4096")
+    error_line(tree.exo("run", "--machine", "microvm", "--disk", good + ",driver=nvme", "hello"), "microvm", "q35")
+    error_line(tree.exo("run", *["--disk=" + good + ",readonly"] * 5, "hello"), "5 are too many", "4")
+
+
+def test_disk_twice():
+    """two runs on one image: the second says so"""
+    good = tree.file("shared.img")
+    os.truncate(good, 8192)
+    with start("--disk", good, "hello", "wait", name="disk") as machine:
+        machine.wait_line("^wait$")
+        error_line(tree.exo("run", "--disk", good, "hello"), good, "another program uses it")
+        machine.process.terminate()
+        machine.wait(10)
 
 
 def test_debugger():

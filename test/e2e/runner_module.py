@@ -301,6 +301,17 @@ BAD = [
     ("[program a]\nuse = clock", 2, "no program has a key serve"),
     ("[program a]\nserve = clock\n[program b]\nserve = clock", 4, "a's already"),
     ("[program a]\nserve = a/b", 2, "not a label"),
+    ("[program a]\nextent = x read-onyl", 2, "read-only"),
+    ("[program a]\nextent = x\nextent = y as x", 3, "stands twice"),
+    ("[program a]\nextent = sixteen-letters.", 2, "write extent = sixteen-letters. as NAME"),
+    ("[program a]\nextent = net0", 2, "name of another capability; write extent = net0 as NAME"),
+    ("[program a]\nextent = x\n[program b]\nextent = x read-only", 4, "a's already; both must say read-only, or both shared"),
+    ("[program a]\nextent = x\n[program b]\nmount = /x ext2 extent:x ro", 4, "a's already"),
+    ("[program a]\nmount = /x ext4 extent:x", 2, "ext2"),
+    ("[program a]\nmount = /x ext2", 2, "needs an extent"),
+    ("[program a]\nmount = /x ext2 extent:x\nmount = /x memory", 3, "stands twice"),
+    ("[program a]\ndisk_shares = 4", 2, "no extent"),
+    ("[program a]\ndisk = hole", 2, "whole"),
     ("[machine]\nmachine = q53", 2, "q35"),
     ("[machine]\npublish = 80", 2, "HOST:GUEST"),
     ("[machine]\ncpu =", 2, "no value"),
@@ -367,6 +378,12 @@ claim = all|claim = 12:2=0x800|claim = 12:3=1|claim = 12:2&0xf0!=0x30 @14&15<<2+
 claim = @14&0<<2+1:1=1|claim = 1513:2=1|claim = 12:2=1x|claim = 12:2=0X1|claim = 012:2=010|claim = 0:4&0=0|claim = 12:2
 claim = 1:1=1 2:1=1 3:1=1 4:1=1 5:1=1 6:1=1 7:1=1 8:1=1|claim = 1:1=1 2:1=1 3:1=1 4:1=1 5:1=1 6:1=1 7:1=1 8:1=1 9:1=1|claim = all 1:1=1
 randomize = no|randomize = yes|randomize = on|input = yes|input = no|input = 1|show_addresses = yes|seal = yes|seal = x|limit_env = 3
+disk = a|disk = a,readonly|disk = ,readonly|disk = a,,b,iops=7,log=x,,y|disk = a,readonli|disk = scratch:1M,driver=nvme|disk = a,
+extent = a|extent = a read-only|extent = b shared|extent = a as x|extent = a as a shared|extent = a as|extent = console|extent = /
+extent = sixteen-letters.|extent = sixteen-letters. as six read-only|extent = a a|extent = a readonly|disk_shares = 3|disk_shares = 65
+mount = /a ext2 extent:a|mount = /a ext2 extent:a ro|mount = /b cofs extent:x a,b|mount = /t memory|mount = /t memory x y|mount = /t tar|mount = /t memory extent:a
+mount = /a ext2|mount = a ext2 extent:a|mount = /.. ext2 extent:a|mount = /a ext3 extent:a|mount = /a cofs extent: x|mount = /a
+disk = whole|disk = read-only|disk = all|extent = a as b as c as d as e|mount = /n ext2 extent:sixteen-letters.
 main = maybe|# c||  [machine]  |key # = v|\x01|args = \x7f|image = \t x
 """.strip().replace("\n", "|").split("|")
 
@@ -392,6 +409,9 @@ def described(text):
         out += "".join("," + name for name in p.get("demand", []) + p.get("observe", []) + [
             device.split(":")[0] for device in p.get("device", [])] + p.get("serve", []) + p.get("use", []))
         out += "".join(",%d" % (claim != "all" and len(claim.split())) for claims in p.get("claim", []) for claim in claims)
+        out += ";%d,%d" % (config.DISKS.index(p.get("disk", "none")), p.get("disk_shares", 0))
+        out += "".join(",%s/%s/%d/%d" % (e.label, e.name, e.read_only, e.shared) for e in p.extents)
+        out += "".join(",%s:%s:%s:%s" % (m.path, m.kind, m.extent or "-", m.options) for m in p.get("mount", []))
     return out
 
 
@@ -402,7 +422,7 @@ def test_same_language():
     done = subprocess.run(compiler + ["-I" + guest.SOURCE, "-I" + os.path.join(guest.SOURCE, "include"), "-o", dump] + [
         os.path.join(guest.SOURCE, part) for part in (
             "test/lib/confdump.c", "apps/init/conf.c", "apps/init/conf_keys.c",
-            "apps/init/conf_claim.c", "libos/core/nearest.c")],
+            "apps/init/conf_claim.c", "apps/init/conf_disk.c", "libos/core/nearest.c")],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     same(done.returncode, 0, "compiler: %s" % done.stdout.decode("utf-8", "replace"))
     chance = random.Random(5)

@@ -10,7 +10,7 @@
  * error if a capability, a slot or an offset is wrong; and after an error nothing may have changed: not its capability
  * table, not a frame's state, not the number of free ones.
  * Runs first: yes
- * Run with: -m 32M
+ * Run with: -m 32M --disk scratch:4M
  * Time limit: 120 s
  */
 #include "test/guest/agent.h"
@@ -98,6 +98,8 @@ static bool build(void)
 	exo_cap_derive(core_named(EXO_NAME_PORTS), agent.env, GOOD + EXO_TYPE_PORTS, EXO_RIGHT_READ, 0x70, 8);
 	exo_cap_derive(core_named(EXO_NAME_PORTS), agent.env, WEAK + EXO_TYPE_PORTS, 0, 0x70, 8);
 	give(core_named(EXO_NAME_INTERRUPTS), EXO_TYPE_INTERRUPTS, EXO_RIGHT_BIND);
+	give(core_named(EXO_NAME_BLOCKS), EXO_TYPE_BLOCKS, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
+	give(core_named(EXO_NAME_DISK), EXO_TYPE_DISK, EXO_RIGHT_BIND);
 	tiny_grant(&agent, core_named(EXO_NAME_MACHINE), WEAK + EXO_TYPE_MACHINE, 0);
 	tiny_grant(&agent, sibling.env, DELETED, 0);
 	agent_do(&agent, EXO_CALL_cap_delete, exo_cap_make(DELETED, 1), 0, 0, 0, 0, 0);
@@ -136,7 +138,7 @@ static const uint64_t bad_offsets[] = { 4097, 8192, 1ULL << 31, 1ULL << 32, (1UL
 static unsigned type_needed(unsigned nr)
 {
 	static const char *const types[] = { "", "FRAME", "SPACE", "ENV", "ENTRY", "SLICE", "FLOW", "ACCOUNT", "CONSOLE",
-		"MACHINE", "CODE", "PORTS", "INTERRUPTS" };
+		"MACHINE", "CODE", "PORTS", "INTERRUPTS", "BLOCKS", "DISK", "NODE" };
 
 	for (unsigned type = 1; type < EXO_TYPE_COUNT; type++)
 		if (!strncmp(needs[nr], types[type], strlen(types[type])))

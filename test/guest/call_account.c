@@ -215,6 +215,48 @@ static void kinds(void)
 	is(exo_cap_delete(frames), 0, "and the frames");
 }
 
+/* What is guaranteed of a table nobody else gets. */
+static void kept(void)
+{
+	exo_cap_t root = core_named(EXO_NAME_ACCOUNT), frames = take_frames(24), env[4];
+	uint32_t slot = caps_slot(), space_slot, most, made_for;
+	exo_cap_t account = made(slot, exo_account_make(slot, root, frames, 0, EXO_UNLIMITED)), space;
+
+	space_slot = caps_slot();
+	space = made(space_slot, exo_space_create(space_slot, frames, 1));
+	for (most = core_info->envs.entries; most; most--) {
+		shares(0, 0)->share[EXO_SHARE_ENVS].guaranteed = most;
+		if (exo_account_share(root, account, 0) == 0)
+			break;
+	}
+	ok(most > 8, "%u of %u environments are guaranteed to one: all that are left", most, core_info->envs.entries);
+	shares(0, 0)->share[EXO_SHARE_ENVS].guaranteed = most + 1;
+	is(exo_account_share(root, account, 0), -EXO_EFULL, "share FULL: one more is in use");
+	made_for = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		slot = caps_slot();
+		*(struct exo_env_params *)core_arg(0) = (struct exo_env_params){ .label = "kept" };
+		is(exo_env_create(slot, space, 0, frames, 2 + 4 * i, 0), -EXO_EFULL, "env_create FULL: nobody else gets one");
+		*(struct exo_env_params *)core_arg(0) = (struct exo_env_params){ .label = "kept" };
+		env[made_for] = made(slot, exo_env_create(slot, space, account, frames, 2 + 4 * i, 0));
+		ok(env[made_for++] != 0, "but it does");
+	}
+	shares(0, 0)->share[EXO_SHARE_ENVS].guaranteed = most - 1;
+	is(exo_account_share(root, account, 0), 0, "it is guaranteed one less");
+	slot = caps_slot();
+	*(struct exo_env_params *)core_arg(0) = (struct exo_env_params){ .label = "kept" };
+	env[made_for] = made(slot, exo_env_create(slot, space, 0, frames, 10, 0));
+	ok(env[made_for++] != 0, "which another gets");
+	while (made_for--) {
+		while (exo_env_destroy(env[made_for]) == -EXO_EAGAIN)
+			;
+		caps_delete(env[made_for]);
+	}
+	caps_delete(space);
+	is(exo_cap_delete(account), 0, "the account goes, and with it its guarantee");
+	is(exo_cap_delete(frames), 0, "and the frames");
+}
+
 /* Two tenants: one is guaranteed 30 frames and has none, the other is guaranteed 10 and takes 50. */
 static void demands(void)
 {
@@ -299,6 +341,7 @@ int main(void)
 		quota();
 		share();
 		kinds();
+	kept();
 		demands();
 		if (round)
 			ok(books_same(before), "the books are even");

@@ -10,7 +10,7 @@
  * make are also known to a keeper, since nobody could destroy them after its end otherwise. Options: seed, calls, cpus;
  * the seed is printed. A long run takes ten minutes.
  * Runs first: yes
- * Run with: --net user --smp 2
+ * Run with: --net user --smp 2 --disk scratch:4M
  * Time limit: 180 s
  */
 #include <exo/code.h>
@@ -29,11 +29,11 @@
 
 /* Words of its data page, all but the agent's. */
 enum { SEED = 60, CALLS, WANT, TIME, FRAMES_TOTAL, LAST, MADE, PHASE, KEPT, CPUS, MAKING, ERRORS = 80, GOOD = 102,
-	SIGNATURE = 160 };
+	SIGNATURE = 176 };
 
 /* Slots that are filled at first. */
 enum { OWN_ENV = 1, OWN_SPACE, ACCOUNT, FRAMES, CONSOLE, MACHINE, SIBLING, ENTRY, SLICES, FLOW,
-	INFO, ALL_FRAMES, SELF_ENTRY, KEEPER, PORTS, INTERRUPTS, CODE, FILLED };
+	INFO, ALL_FRAMES, SELF_ENTRY, KEEPER, PORTS, INTERRUPTS, CODE, BLOCKS, DISK, FILLED };
 
 static uint64_t seed, state;
 
@@ -170,7 +170,7 @@ TINY static void plausible_memory(uint64_t call, uint64_t *a)
 	}
 }
 
-/* Flows and programs. */
+/* Flows, disks and programs. */
 TINY static void plausible_programs(uint64_t call, uint64_t *a)
 {
 	if (call == EXO_CALL_flow_make) {
@@ -198,6 +198,9 @@ TINY static void plausible_programs(uint64_t call, uint64_t *a)
 		a[1] = a[3] = any_handle(EXO_TYPE_FRAME);
 		a[2] = draw() % 4;
 		a[4] = a[5] = draw() % 3;
+	} else if (call == EXO_CALL_disk_bind) {
+		a[1] = any_handle(EXO_TYPE_FRAME);
+		a[2] = draw() % EXTRA;
 	}
 }
 
@@ -390,7 +393,7 @@ static void signatures(struct tiny *fuzzer)
 		EXO_CALLS(NEEDS)
 #undef NEEDS
 	}, *const types[] = { "", "FRAME", "SPACE", "ENV", "ENTRY", "SLICE", "FLOW", "ACCOUNT", "CONSOLE", "MACHINE",
-	    "CODE", "PORTS", "INTERRUPTS" };
+	    "CODE", "PORTS", "INTERRUPTS", "BLOCKS", "DISK", "NODE" };
 	volatile uint8_t *to = (volatile uint8_t *)&fuzzer->word[SIGNATURE];
 
 	for (unsigned i = 0; i < EXO_CALL_COUNT; i++) {
@@ -471,6 +474,9 @@ static bool equip(struct party *of)
 	if (flow)
 		good = good &&
 		       tiny_grant(fuzzer, flow, FLOW, EXO_RIGHT_READ | EXO_RIGHT_BIND | EXO_RIGHT_CLAIM) > 0;
+	if (core_named(EXO_NAME_DISK))
+		good = good && tiny_grant(fuzzer, core_named(EXO_NAME_BLOCKS), BLOCKS, EXO_RIGHT_READ | EXO_RIGHT_WRITE) > 0 &&
+		    exo_cap_derive(core_named(EXO_NAME_DISK), fuzzer->env, DISK, EXO_RIGHT_BIND, next() % 4 * 16, 16) > 0;
 	good = good && exo_cap_derive(core_named(EXO_NAME_INFO), fuzzer->env, INFO, EXO_RIGHT_READ, 0, 2) > 0;
 	good = good && exo_cap_derive(fuzzer->frames, fuzzer->env, ALL_FRAMES, rwx, 0, 0) > 0;
 	good = good && tiny_grant(fuzzer, own, SELF_ENTRY, EXO_RIGHT_EXEC) > 0;
@@ -683,7 +689,7 @@ int main(void)
 	for (unsigned i = 1; i < 22; i++)
 		printf(" %s:%lu", exo_error_name(-(int64_t)i), (long)errors[i]);
 	printf(" replies to the test:%u\n", replies);
-	ok(done >= EXO_CALL_COUNT - (count < 50000 ? 16 : 10), "%u of %u calls succeeded at times", done, EXO_CALL_COUNT);
+	ok(done >= EXO_CALL_COUNT - (count < 50000 ? 20 : 14), "%u of %u calls succeeded at times", done, EXO_CALL_COUNT);
 	space_map((exo_vaddr_t)canary, 0, 0, 0, 1);
 	exo_cap_t mine[] = { account, slices, flow, weak_console, weak_machine, account_frame, flow_frame,
 		page };

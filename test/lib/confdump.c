@@ -38,6 +38,12 @@ static void show(const struct conf_program *p)
 		printf(",%s", p->use[i]);
 	for (unsigned i = 0; i < p->claim_count; i++)
 		printf(",%d", conf_claim(p->claim[i], NULL, NULL));
+	printf(";%d,%u", (int)p->disk, p->disk_shares);
+	for (unsigned i = 0; i < p->extent_count; i++)
+		printf(",%s/%s/%d/%d", p->extent[i].label, p->extent[i].name, p->extent[i].read_only, p->extent[i].shared);
+	for (unsigned i = 0; i < p->mount_count; i++)
+		printf(",%s:%s:%s:%s", p->mount[i].path, p->mount[i].kind, p->mount[i].extent ? p->mount[i].extent : "-",
+		       p->mount[i].options);
 }
 
 int main(void)

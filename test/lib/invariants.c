@@ -7,6 +7,7 @@
  *
  * One look costs a few instructions a frame, 512 loads a page table, 64 slots a capability table frame.
  */
+#include "exo/disks.h"
 #include "exo/spaces.h"
 #include "exo/splits.h"
 #include "exo/flows.h"
@@ -221,6 +222,8 @@ static const char *check_table_address(exo_pfn_t of)
 
 static void count_use(exo_pfn_t pfn, unsigned kind, uint32_t count)
 {
+	if (kind - ACCOUNT_ASKED < ACCOUNT_KEPT)
+		account_counts(pfn)->kept[kind - ACCOUNT_ASKED] += count;
 	for (; pfn; pfn = ((struct account *)pfn_to_virt(pfn))->parent)
 		account_counts(pfn)->used[kind] += count;
 }
@@ -231,10 +234,11 @@ static void count_due(exo_pfn_t pfn, unsigned kind, uint32_t count)
 		account_counts(pfn)->due[kind] += count;
 }
 
-/* What no frame tells: slices, flows, and what is bound to these. */
+/* What no frame tells: slices, flows, and what is bound to these and to disks. */
 static void count_uses(void)
 {
 	const struct flow *flow;
+	const struct disk *disk;
 	unsigned i, c;
 
 	for (c = 0; c < info->cpus; c++)
@@ -248,16 +252,27 @@ static void count_uses(void)
 		if (flow && flow->ring)
 			count_use(flow->ring_account, EXO_SHARE_RINGS, 1 + flow->rx_frames + flow->tx_frames);
 	}
+	for (i = 0; (disk = disk_numbered(i)) != NULL; i++)
+		for (c = 0; c < EXO_DISK_SHARES; c++)
+			if (disk->state->ring[c].through)
+				count_use(disk->state->ring[c].account, EXO_SHARE_RINGS, 1);
 }
 
 /* What an account's own entries say of others. */
 static void count_account(const struct account *account)
 {
+	uint32_t guaranteed;
 	unsigned kind;
 
 	for (kind = 0; kind < EXO_SHARES; kind++)
 		if (account->parent)
 			account_counts(account->parent)->promised[kind] += account->view.share[kind].guaranteed;
+	for (kind = 0; kind < ACCOUNT_KEPT; kind++) {
+		guaranteed = account->view.share[ACCOUNT_ASKED + kind].guaranteed;
+		if (account->parent)
+			account_counts(account->parent)->kept[kind] +=
+			    account->kept[kind] > guaranteed ? account->kept[kind] : guaranteed;
+	}
 	for (kind = 0; kind < ACCOUNT_ASKED; kind++)
 		count_due(account->self, kind, account->view.credit[kind]);
 	if (account->demander)
@@ -294,6 +309,10 @@ static const char *check_account(const struct account *account, const struct acc
 		CHECK(account->view.share[kind].promised == c->promised[kind]);
 		CHECK(c->promised[kind] <= account->view.share[kind].guaranteed);
 		CHECK(account->view.share[kind].guaranteed <= account->view.share[kind].limit);
+	}
+	for (kind = 0; kind < ACCOUNT_KEPT; kind++) {
+		CHECK(account->kept[kind] == c->kept[kind]);
+		CHECK(account->parent || c->kept[kind] <= account->view.share[ACCOUNT_ASKED + kind].guaranteed);
 	}
 	for (kind = 0; kind < ACCOUNT_ASKED; kind++) {
 		CHECK(account->due[kind] == c->due[kind]);
@@ -358,7 +377,8 @@ static const char *check_tree(const struct exo_cap *cap)
 	CHECK(parent->type == cap->type);
 	CHECK(!(cap->rights & ~(parent->rights | (cap_is_split(cap) ? EXO_RIGHT_RESTORE : 0))));
 	CHECK(!cap_is_split(cap) || parent->rights & EXO_RIGHT_WRITE);
-	if (cap->type == EXO_TYPE_FRAME || cap->type == EXO_TYPE_SLICE)
+	if (cap->type == EXO_TYPE_FRAME || cap->type == EXO_TYPE_SLICE || cap->type == EXO_TYPE_BLOCKS ||
+	    cap->type == EXO_TYPE_DISK)
 		CHECK(cap->first >= parent->first &&
 		    cap->first + cap->count <= parent->first + parent->count);
 	return NULL;
@@ -677,6 +697,8 @@ const char *invariants_broken(struct invariants_room *room)
 		broken = check_turns();
 	if (!broken)
 		broken = invariants_code();
+	if (!broken)
+		broken = invariants_disks();
 	if (broken)
 		return broken;
 	CHECK(ringed == entries);

@@ -16,7 +16,7 @@ struct counts {
 
 /* For an account. */
 struct account_counts {
-	uint32_t used[EXO_SHARES], promised[EXO_SHARES], due[ACCOUNT_ASKED], users, holds;
+	uint32_t used[EXO_SHARES], promised[EXO_SHARES], due[ACCOUNT_ASKED], kept[ACCOUNT_KEPT], users, holds;
 };
 
 /* Where it counts: so many bytes for a machine of `frames` frames. */
@@ -32,5 +32,7 @@ size_t invariants_bytes(uint32_t frames);
 const char *invariants_broken(struct invariants_room *room);
 /* Of these, those of downloaded programs. invariants_code.c */
 const char *invariants_code(void);
+/* And those of disks. invariants_disk.c */
+const char *invariants_disks(void);
 
 #endif

@@ -8,9 +8,9 @@
 # redzones of globals, and the shadow of the other CPUs' stacks and the image, [-2 GiB, -2 GiB + 2 MiB), right behind
 # that. Its address is what -fasan-shadow-offset stands for: shadow of ADDRESS = (ADDRESS >> 3) + offset.
 
-checked_src = test/sanitize/address.c test/sanitize/undefined.c test/sanitize/hook.c test/lib/invariants.c test/lib/invariants_code.c
+checked_src = test/sanitize/address.c test/sanitize/undefined.c test/sanitize/hook.c test/lib/invariants.c test/lib/invariants_code.c test/lib/invariants_disk.c
 checked_objects = $(call objects,s,$(exo_src) $(arch_$(ARCH)_src)) $(call k_objects,$(checked_src))
-checked_sanitize = -fsanitize=kernel-address -fasan-shadow-offset=0xdfffffff901b0000 \
+checked_sanitize = -fsanitize=kernel-address -fasan-shadow-offset=0xdfffffff901bc000 \
 	--param asan-instrumentation-with-call-threshold=0 --param asan-stack=1 --param asan-globals=1 \
 	-fsanitize=$(checked_undefined) -DEXO_DEBUG
 # Not those that cost a record for each dereference and find nothing that the page tables would not: null, alignment.
@@ -31,8 +31,8 @@ $(call k_objects,$(checked_src)): kernel_flags += -DEXO_DEBUG $(checked_stack)
 $(checked_ld): $(kernel_ld) $(srcdir)/test/sanitize/checked.mk
 	@mkdir -p $(@D)
 	@sed -e 's/^\(\t*\)rodata_end = .;/\1.init_array : AT(ADDR(.init_array) - KERNEL_BASE) {\n\1\tconstructors_start = .;\n\1\tKEEP(*(.init_array .init_array.*))\n\1\tconstructors_end = .;\n\1} :rodata\n&/' \
-		-e 's/^\(\t*\)pool_start = .;/\1. = ALIGN(0x40000) - 0x10000;\n\1shadow_start = .;\n\1. += 0x40000;\n&/' \
-		-e 's/^\timage_end = .;/&\n\tASSERT(shadow_start == image_start + 0xb0000, "the shadow is not where it must be")/' \
+		-e 's/^\(\t*\)pool_start = .;/\1. = ALIGN(0x40000) - 0x4000;\n\1shadow_start = .;\n\1. += 0x40000;\n&/' \
+		-e 's/^\timage_end = .;/&\n\tASSERT(shadow_start == image_start + 0xbc000, "the shadow is not where it must be")/' \
 		-e 's/\/DISCARD\/ : {/& *(.fini_array .fini_array.*)/' $(kernel_ld) >$@
 
 exo/exo-checked.elf: $(checked_objects) $(checked_ld)

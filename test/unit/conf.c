@@ -67,6 +67,12 @@ static void test_good(void)
 			 "seal = yes\n"
 			 "show_addresses = yes\n"
 			 "serve = clock\n"
+			 "extent = data read-only\n"
+			 "extent = 0FC63DAF-8483-4772-8E79-3D69D8477DE4 as raw\n"
+			 "mount = /data ext2 extent:data ro,acl\n"
+			 "mount = /tmp memory\n"
+			 "mount = /logs cofs extent:logs ro\n"
+			 "disk_shares = 12\n"
 			 "use = clock\n"
 			 "net = own\n"
 			 "port = tcp/80\n"
@@ -103,6 +109,10 @@ static void test_good(void)
 	   p->limit_envs == 5 && p->limit_flows == 6 && p->limit_rings == 1000 && p->answer_ms == 50, "shares");
 	ok(p->demand_count == 1 && !strcmp(p->demand[0], "two") && p->randomize && p->seal && p->show_addresses,
 	   "demand, randomisation");
+	ok(p->extent_count == 3 && p->extent[0].read_only && !p->extent[1].read_only && !strcmp(p->extent[1].name, "raw") &&
+	   !strcmp(p->extent[2].label, "logs") && p->extent[2].read_only, "extents, and that of a mount");
+	ok(p->mount_count == 3 && !strcmp(p->mount[0].path, "/data") && !strcmp(p->mount[0].options, "ro,acl") &&
+	   !p->mount[1].extent && !strcmp(p->mount[2].extent, "logs") && p->disk_shares == 12, "mounts");
 	ok(p->serve_count == 1 && !strcmp(p->serve[0], "clock") && p->use_count == 1 && !strcmp(p->use[0], "clock"), "labels");
 	ok(p->port_count == 2 && p->port[0].number == 80 && !p->port[0].udp && p->port[1].udp, "ports");
 	ok(p->claim_count == 2 && conf_claim(p->claim[1], NULL, NULL) == 0, "claims");
@@ -177,6 +187,19 @@ static void test_key_errors(void)
 	wrong(P "answer = 0", 2, 10, "time span");
 	wrong(P "demand = abcdefgh", 2, 10, "may have 7 letters");
 	wrong(P "serve = a/b", 2, 9, "not a label");
+	wrong(P "extent = a/b", 2, 10, "not a label");
+	wrong(P "extent = a read-onyl", 2, 12, "nearest known one is read-only");
+	wrong(P "extent = a as", 2, 12, "a name is missing");
+	wrong(P "extent = sixteen-letters.", 2, 10, "write extent = sixteen-letters. as NAME");
+	wrong(P "extent = a as console", 2, 15, "name of another capability; write extent = a as NAME");
+	wrong(P "extent = a\nextent = a as b", 3, 10, "extent a stands twice (first in line 2)");
+	wrong(P "mount = /x ext3 extent:a", 2, 12, "nearest known one is ext2");
+	wrong(P "mount = /x cofs", 2, 12, "cofs needs an extent");
+	wrong(P "mount = x ext2 extent:a", 2, 9, "does not begin with a slash");
+	wrong(P "mount = /x", 2, 9, "is not /PATH KIND");
+	wrong(P "mount = /x memory\nmount = /x memory", 3, 9, "mount /x stands twice");
+	wrong(P "disk = hole", 2, 8, "nearest known one is whole");
+	wrong(P "disk_shares = 65", 2, 15, "from 1 to 64");
 	wrong(P "use = abcdefghijklmnopqrstuvwxyz123456", 2, 7, "at most 31");
 	wrong(P "randomize = maybe", 2, 13, "neither yes nor no");
 	wrong(M "randomise = no", 2, 1, "nearest known one is randomize");
@@ -227,6 +250,10 @@ static void test_whole_errors(void)
 	wrong(P "demand = webs\n[program web]\n[program net]", 2, 1, "nearest known one is web");
 	wrong(P "demand = b\ndemand = b\n[program b]", 3, 1, "demand = b stands twice");
 	wrong(P "serve = x\nserve = y\n[program b]\nserve = y", 5, 9, "belongs already to program a");
+	wrong(P "extent = x shared\n[program b]\nextent = x", 4, 1, "is program a's already; both must say read-only, or both shared");
+	wrong(P "extent = x read-only\n[program b]\nmount = /x ext2 extent:x", 4, 1, "is program a's already");
+	wrong(P "disk_shares = 2", 1, 1, "no extent");
+	wrong(P "mount = /x ext2 extent:sixteen-letters.", 2, 1, "write extent = sixteen-letters. as NAME");
 	wrong(P "serve = x\nserve = x", 3, 9, "belongs already to program a");
 	wrong(P "use = x", 2, 1, "no program has a key serve");
 	wrong(P "use = x\nuse = clok\n[program b]\nserve = x\nserve = clock", 3, 1, "nearest known one is clock");

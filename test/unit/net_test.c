@@ -78,7 +78,7 @@ static void test_memory(void)
 	uint32_t offset;
 
 	ok(!net_alloc(100), "nothing before the start");
-	net_memory_start(&run);
+	net_memory_start(&run, run.frames);
 	is_int(net_memory_use().pages_free, PAGES, "all pages are free");
 	for (unsigned step = 0; step < 200000; step++) {
 		struct block *b = &block[below(BLOCKS)];

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "exo/disks.h"
 #include "exo/spaces.h"
 #include "test/lib/invariants.h"
 #include "test/unit/world.h"
@@ -22,6 +23,7 @@ static int64_t frame_init_call(void *arg)
 	env_init();
 	cpu_init();
 	flow_init();
+	disk_init();
 	return 0;
 }
 
