@@ -37,7 +37,8 @@ kernel_flags = $(common_flags) -fno-pic $(kernel_optimize) -ffreestanding -nostd
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(LINT_FLAGS) $(TARGET_CFLAGS)
 
 user_flags = $(common_flags) -fPIE -O2 -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
-	-nostdinc -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/libos/uni/include -I$(srcdir)/libos/net \
+	-U__linux__ -U__linux -Ulinux -U__gnu_linux__ -D__exo__ \
+	-nostdinc -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/libos/uni/include -I$(srcdir)/libos/net/port \
 	-I$(THIRD)/lwip/src/include -isystem $(THIRD)/prefix/include -isystem $(TARGET_INCLUDE) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(TARGET_CFLAGS)
 
@@ -76,7 +77,7 @@ endef
 # The kernel.
 kernel_ld = $(srcdir)/arch/$(ARCH)/kernel.ld
 kernel_objects = $(call k_objects,$(exo_src) $(arch_$(ARCH)_src))
-$(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_optimize = -Os
+$(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_optimize = $(KERNEL_SMALL_FLAGS)
 $(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer
 $(call k_objects,$(exo_strict_src)): kernel_flags += -fstrict-aliasing
 kernel_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
@@ -102,8 +103,10 @@ $(1): $$(call u_objects,$(2)) $$(TARGET_MK)
 	$$(V_TAR)$$(TARGET_AR) rcs $$@ $$(call u_objects,$(2))
 all_user_objects += $$(call u_objects,$(2))
 endef
-$(eval $(call library,libos/core/libcore.a,$(libcore_src) $(libfs_src) $(libdev_src)))
+$(eval $(call library,libos/core/libcore.a,$(libcore_src) $(libfs_src) $(libdisk_src) $(libdev_src)))
 $(eval $(call library,libos/uni/libuni.a,$(libuni_src) $(libnet_src)))
+$(eval $(call library,libos/uni/libkinds-all.a,libos/uni/kinds_all.c))
+$(eval $(call library,libos/uni/libkinds-weak.a,libos/uni/kinds_weak.c))
 
 # Fault handlers run with the program's FPU registers live.
 $(call u_objects,$(libcore_src)): user_flags += -mgeneral-regs-only
@@ -113,7 +116,7 @@ $(call u_objects,$(bpf_vm_src) test/guest/bpf_isa.c test/guest/bpf_random.c): us
 
 # lwIP: the sources stay where they were unpacked, unmodified; the objects are ours.
 lwip_objects = $(lwip_src:%.c=libos/net/lwip/%.u.o)
-$(lwip_objects): libos/net/lwip/%.u.o: $(srcdir)/libos/net/lwipopts.h $(TARGET_MK) $(THIRD_STAMP)
+$(lwip_objects): libos/net/lwip/%.u.o: $(srcdir)/libos/net/port/lwipopts.h $(TARGET_MK) $(THIRD_STAMP)
 	@mkdir -p $(@D)
 	$(V_TCC)$(TARGET_CC) $(user_flags) -Wno-error $(lwip_flags) -c -o $@ $(THIRD)/lwip/src/$*.c
 libos/net/liblwip.a: $(lwip_objects)
@@ -124,7 +127,7 @@ all_user_objects += $(lwip_objects)
 # Programs.
 c_library = $(THIRD)/prefix/lib/libc.a $(THIRD)/prefix/lib/libm.a $(TARGET_LIBGCC)
 core_libraries = libos/core/libcore.a
-uni_libraries = libos/uni/libuni.a libos/net/liblwip.a $(core_libraries)
+uni_libraries = libos/uni/libuni.a libos/uni/libkinds-all.a libos/net/liblwip.a $(core_libraries)
 comma = ,
 user_ld = $(srcdir)/libos/core/user.ld
 user_ldflags = -nostdlib -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
@@ -148,7 +151,10 @@ $(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src)
 # with environments of their own making (tiny.h).
 fixed_tests := $(patsubst $(srcdir)/%.c,%.uni,$(shell grep -El 'Runs first: yes|"(test/guest/)?(tiny|agent).h"' \
 	$(srcdir)/test/guest/*.c))
-$(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni=.c),$(uni_libraries),\
+$(eval $(call library,test/fs/libguest.a,$(fs_guest_src)))
+fs_work_libraries = test/fs/libguest.a
+$(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni=.c),\
+	$($(basename $(notdir $(t)))_libraries) $(uni_libraries),\
 	$(if $(filter $(t),$(fixed_tests)),$(fixed_kind),-static-pie))))
 
 images = exo/exo.elf apps/init/init.elf $(uni_images) $(guest_tests) $(guest_programs)
