@@ -16,7 +16,8 @@
 
 /* What ending costs of the budget of one step (EXO_UNWIND_MAX): a binding, of which one step ends one; a flow. */
 #define UNBIND_UNITS	40
-#define DROP_UNITS	26	/* so that no stay does both */
+#define DROP_UNITS	5
+#define FRAMES_PER_UNIT	50	/* so that no stay unbinds and drops a flow with many frames */
 
 #define BOUND_BUCKETS	256	/* of lists of what one capability has bound */
 #define BOUND_SHIFT	56	/* 64 - log2 of that */
@@ -418,7 +419,7 @@ __attribute__((cold)) bool flow_unhold(struct exo_cap *cap, unsigned *budget)
 
 	kassert(flow->holds > 0);
 	if (flow->ring && (flow->through == cap || flow->holds == 1)) {
-		if (!afford(budget, UNBIND_UNITS))
+		if (!afford(budget, UNBIND_UNITS + flow->tx_frames / FRAMES_PER_UNIT))
 			return false;
 		unbind(flow);
 	}
