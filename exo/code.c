@@ -27,6 +27,7 @@
 #define WEIGHT_OBSERVE	8
 #define WEIGHT_MOST	18
 #define STOP_UNITS	24	/* of the budget of a step: to stop a program and let its windows go */
+_Static_assert(STOP_UNITS <= STEP_UNITS_MAX, "or an end would say AGAIN for ever");
 #define WINDOW_UNITS	12
 #define WIPE_UNITS	6	/* for a frame of machine code; others: */
 #define FREE_UNITS	1

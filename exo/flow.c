@@ -14,10 +14,15 @@
 #include "exo/codes.h"
 #include "exo/dev/dev.h"
 
-/* What ending costs of the budget of one step (EXO_UNWIND_MAX): a binding, of which one step ends one; a flow. */
-#define UNBIND_UNITS	40
+/*
+ * What ending costs of the budget of a step (EXO_UNWIND_MAX): UNPIN_FRAMES of the transmit frames, while there are more;
+ * what is left of the binding; a flow. So no stay does all that for one with the most frames.
+ */
+#define UNPIN_FRAMES	256
+#define UNPIN_UNITS	18
+#define UNBIND_UNITS	24
 #define DROP_UNITS	5
-#define FRAMES_PER_UNIT	50	/* so that no stay unbinds and drops a flow with many frames */
+_Static_assert(UNBIND_UNITS <= STEP_UNITS_MAX, "or an end would say AGAIN for ever");
 
 #define BOUND_BUCKETS	256	/* of lists of what one capability has bound */
 #define BOUND_SHIFT	56	/* 64 - log2 of that */
@@ -219,8 +224,29 @@ static void detach(struct flow *flow)
 	flow->device->orphan(flow->device, flow, true);
 }
 
-static void unbind(struct flow *flow)
+/* Nothing is sent from the last transmit frames any more; what the device reads of them, it has pinned. */
+static void unpin(struct flow *flow, uint32_t count)
 {
+	spin_lock(&flow_lock);
+	flow->device->orphan(flow->device, flow, false);
+	flow->tx_frames -= count;
+	flow->tx_bytes = flow->tx_frames * EXO_PAGE_SIZE;
+	spin_unlock(&flow_lock);
+	account_charge(pfn_to_virt(flow->ring_account), EXO_SHARE_RINGS, -(int32_t)count);
+	frames_unpin(flow->tx_pfn + flow->tx_frames, count);
+}
+
+/* False: budget used up. The binding lasts until all is done, with fewer frames to send from. */
+static bool unbind(struct flow *flow, unsigned *budget)
+{
+	while (flow->tx_frames > UNPIN_FRAMES) {
+		if (!afford(budget, UNPIN_UNITS))
+			return false;
+		unpin(flow, UNPIN_FRAMES);
+	}
+	if (!afford(budget, UNBIND_UNITS))
+		return false;
+	unpin(flow, flow->tx_frames);	/* from here on only its program can send, until it is detached */
 	bound_leave(&flow->bound[0]);
 	if (flow->bound[1].cap)
 		bound_leave(&flow->bound[1]);
@@ -228,17 +254,16 @@ static void unbind(struct flow *flow)
 	if (flow->code)
 		detach(flow);
 	flow_room_forget(flow);
-	flow->device->orphan(flow->device, flow, false);
 	flow->env = NULL;
 	flow->ring = NULL;
 	flow->info->state = 1;
 	flow->info->env = 0;
 	spin_unlock(&flow_lock);
-	account_charge(pfn_to_virt(flow->ring_account), EXO_SHARE_RINGS, -(int32_t)(1 + flow->rx_frames + flow->tx_frames));
+	account_charge(pfn_to_virt(flow->ring_account), EXO_SHARE_RINGS, -(int32_t)(1 + flow->rx_frames));
 	frames_state(flow->ring_pfn, 1 + flow->rx_frames, EXO_FRAME_OWNED);
 	frames_unpin(flow->ring_pfn, 1 + flow->rx_frames);
-	frames_unpin(flow->tx_pfn, flow->tx_frames);
 	flow->through = flow->ring_cap = flow->tx_cap = NULL;
+	return true;
 }
 
 static void bind(struct flow *flow, struct env *env)
@@ -418,11 +443,8 @@ __attribute__((cold)) bool flow_unhold(struct exo_cap *cap, unsigned *budget)
 	struct flow *flow = flow_of(cap->object);
 
 	kassert(flow->holds > 0);
-	if (flow->ring && (flow->through == cap || flow->holds == 1)) {
-		if (!afford(budget, UNBIND_UNITS + flow->tx_frames / FRAMES_PER_UNIT))
-			return false;
-		unbind(flow);
-	}
+	if (flow->ring && (flow->through == cap || flow->holds == 1) && !unbind(flow, budget))
+		return false;
 	if (flow->code && flow->attach_cap == cap) {
 		if (!afford(budget, UNBIND_UNITS))
 			return false;
@@ -440,9 +462,8 @@ bool flow_cut(struct exo_cap *cap, unsigned *budget)
 	const struct flow_bound *bound;
 
 	while ((bound = *bound_find(cap)) != NULL) {
-		if (!afford(budget, UNBIND_UNITS))
+		if (!unbind(bound->flow, budget))
 			return false;
-		unbind(bound->flow);
 	}
 	cap->flags &= (uint8_t)~CAP_RINGS;
 	return true;

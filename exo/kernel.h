@@ -353,7 +353,11 @@ int64_t cap_drop(struct exo_cap *cap);
 int64_t cap_drop_some(struct exo_cap *cap, unsigned *budget);
 /* The environment whose table it lies in, and its slot there. */
 struct env *cap_env(const struct exo_cap *cap, uint32_t *slot);
-/* Take it from the budget of a step; false: that is used up, the step ends here. */
+/*
+ * Take it from the budget of a step; false: that is used up, the step ends here. Nothing asks for more than STEP_UNITS_MAX
+ * at once, which every call has left for the first: half of EXO_UNWIND_MAX (exo_frame_reclaim) without what finding it takes.
+ */
+#define STEP_UNITS_MAX	(EXO_UNWIND_MAX / 2 - 5)
 static inline bool afford(unsigned *budget, unsigned units)
 {
 	if (*budget < units)
