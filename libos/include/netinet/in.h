@@ -2,8 +2,8 @@
 /*
  * Internet addresses: lwIP's types, constants and byte order macros.
  */
-#ifndef EXO_UNI_NETINET_IN_H
-#define EXO_UNI_NETINET_IN_H
+#ifndef EXO_LIBC_NETINET_IN_H
+#define EXO_LIBC_NETINET_IN_H
 
 #include <sys/socket.h>
 #include "lwip/inet.h"

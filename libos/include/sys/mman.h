@@ -3,8 +3,8 @@
  * Mapping files and memory. A file of the boot archive that is mapped to be read is not page-aligned: it is the
  * archive's own copy.
  */
-#ifndef EXO_UNI_SYS_MMAN_H
-#define EXO_UNI_SYS_MMAN_H
+#ifndef EXO_LIBC_SYS_MMAN_H
+#define EXO_LIBC_SYS_MMAN_H
 
 #include <sys/types.h>
 

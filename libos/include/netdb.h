@@ -2,8 +2,8 @@
 /*
  * Names to addresses (POSIX.1-2017). Types and constants are lwIP's.
  */
-#ifndef EXO_UNI_NETDB_H
-#define EXO_UNI_NETDB_H
+#ifndef EXO_LIBC_NETDB_H
+#define EXO_LIBC_NETDB_H
 
 #include <sys/socket.h>
 #include "lwip/netdb.h"

@@ -2,8 +2,8 @@
 /*
  * picolibc's, and what it lacks: the special times of utimensat() and futimens().
  */
-#ifndef EXO_UNI_SYS_STAT_H
-#define EXO_UNI_SYS_STAT_H
+#ifndef EXO_LIBC_SYS_STAT_H
+#define EXO_LIBC_SYS_STAT_H
 
 #include_next <sys/stat.h>
 

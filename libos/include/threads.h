@@ -2,8 +2,8 @@
 /*
  * C11 threads (ISO/IEC 9899:2011, 7.26). Threads are cooperative: one runs until it waits, sleeps or yields.
  */
-#ifndef EXO_UNI_THREADS_H
-#define EXO_UNI_THREADS_H
+#ifndef EXO_LIBC_THREADS_H
+#define EXO_LIBC_THREADS_H
 
 #include <time.h>
 

@@ -2,8 +2,8 @@
 /*
  * picolibc's, and what it lacks.
  */
-#ifndef EXO_UNI_STDIO_H
-#define EXO_UNI_STDIO_H
+#ifndef EXO_LIBC_STDIO_H
+#define EXO_LIBC_STDIO_H
 
 #include_next <stdio.h>
 

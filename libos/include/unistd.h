@@ -2,8 +2,8 @@
 /*
  * picolibc's, and what it lacks.
  */
-#ifndef EXO_UNI_UNISTD_H
-#define EXO_UNI_UNISTD_H
+#ifndef EXO_LIBC_UNISTD_H
+#define EXO_LIBC_UNISTD_H
 
 #include_next <unistd.h>
 

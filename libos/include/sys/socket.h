@@ -2,8 +2,8 @@
 /*
  * Sockets (POSIX.1-2017). Types and constants are lwIP's; the functions are libos/net's, over uni's descriptors.
  */
-#ifndef EXO_UNI_SYS_SOCKET_H
-#define EXO_UNI_SYS_SOCKET_H
+#ifndef EXO_LIBC_SYS_SOCKET_H
+#define EXO_LIBC_SYS_SOCKET_H
 
 #include <fcntl.h>
 #include <poll.h>

@@ -2,8 +2,8 @@
 /*
  * Reading and writing several pieces at once (POSIX.1-2017). struct iovec is the one that sockets use.
  */
-#ifndef EXO_UNI_SYS_UIO_H
-#define EXO_UNI_SYS_UIO_H
+#ifndef EXO_LIBC_SYS_UIO_H
+#define EXO_LIBC_SYS_UIO_H
 
 #include <sys/socket.h>
 

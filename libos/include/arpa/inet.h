@@ -2,8 +2,8 @@
 /*
  * Internet addresses as text: lwIP's, under their POSIX names.
  */
-#ifndef EXO_UNI_ARPA_INET_H
-#define EXO_UNI_ARPA_INET_H
+#ifndef EXO_LIBC_ARPA_INET_H
+#define EXO_LIBC_ARPA_INET_H
 
 #include <netinet/in.h>
 

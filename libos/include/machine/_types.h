@@ -3,8 +3,8 @@
  * Types that picolibc leaves to the machine: wide enough for what file systems have. No function of picolibc that is
  * used here has one of them in a structure.
  */
-#ifndef EXO_UNI_MACHINE_TYPES_H
-#define EXO_UNI_MACHINE_TYPES_H
+#ifndef EXO_LIBC_MACHINE_TYPES_H
+#define EXO_LIBC_MACHINE_TYPES_H
 
 #include <machine/_default_types.h>
 

@@ -2,8 +2,8 @@
 /*
  * What a file system has room for (POSIX.1-2017).
  */
-#ifndef EXO_UNI_SYS_STATVFS_H
-#define EXO_UNI_SYS_STATVFS_H
+#ifndef EXO_LIBC_SYS_STATVFS_H
+#define EXO_LIBC_SYS_STATVFS_H
 
 #include <sys/types.h>
 

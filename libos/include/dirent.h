@@ -2,8 +2,8 @@
 /*
  * Reading directories (POSIX.1-2017).
  */
-#ifndef EXO_UNI_DIRENT_H
-#define EXO_UNI_DIRENT_H
+#ifndef EXO_LIBC_DIRENT_H
+#define EXO_LIBC_DIRENT_H
 
 #include <sys/types.h>
 

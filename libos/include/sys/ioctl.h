@@ -2,8 +2,8 @@
 /*
  * ioctl: the two requests that sockets know.
  */
-#ifndef EXO_UNI_SYS_IOCTL_H
-#define EXO_UNI_SYS_IOCTL_H
+#ifndef EXO_LIBC_SYS_IOCTL_H
+#define EXO_LIBC_SYS_IOCTL_H
 
 #ifndef FIONBIO
 #define FIONREAD	0x541b	/* bytes that can be read now; int * */

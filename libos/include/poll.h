@@ -2,8 +2,8 @@
 /*
  * poll (POSIX.1-2017).
  */
-#ifndef EXO_UNI_POLL_H
-#define EXO_UNI_POLL_H
+#ifndef EXO_LIBC_POLL_H
+#define EXO_LIBC_POLL_H
 
 #define POLLIN		0x0001
 #define POLLPRI		0x0002

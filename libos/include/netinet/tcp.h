@@ -2,8 +2,8 @@
 /*
  * TCP's socket options: lwIP's.
  */
-#ifndef EXO_UNI_NETINET_TCP_H
-#define EXO_UNI_NETINET_TCP_H
+#ifndef EXO_LIBC_NETINET_TCP_H
+#define EXO_LIBC_NETINET_TCP_H
 
 #include <sys/socket.h>
 
