@@ -12,6 +12,7 @@
 static uint32_t table_frames = 1;
 static uint32_t next_slot = 1;
 static bool growing;
+static uint32_t reserved, reserved_end;	/* slots that are given out elsewhere */
 
 const struct exo_cap *caps_at(uint32_t slot)
 {
@@ -48,7 +49,9 @@ static bool grow(void)
 static uint32_t scan(uint32_t from, uint32_t to)
 {
 	for (uint32_t slot = from; slot < to; slot++)
-		if (caps_at(slot)->type == EXO_TYPE_NONE)
+		if (slot >= reserved && slot < reserved_end)
+			slot = reserved_end - 1;
+		else if (caps_at(slot)->type == EXO_TYPE_NONE)
 			return slot;
 	return 0;
 }
@@ -78,7 +81,7 @@ static uint32_t scan_run(uint32_t from, uint32_t count)
 	uint32_t run = 0;
 
 	for (uint32_t slot = from; slot < table_frames * EXO_CAPS_PER_FRAME - 2; slot++) {
-		run = caps_at(slot)->type == EXO_TYPE_NONE ? run + 1 : 0;
+		run = caps_at(slot)->type == EXO_TYPE_NONE && (slot < reserved || slot >= reserved_end) ? run + 1 : 0;
 		if (run == count)
 			return slot + 1 - count;
 	}
@@ -95,6 +98,19 @@ uint32_t caps_slots(uint32_t count)
 			return 0;
 	next_slot = first + count;
 	return first;
+}
+
+void caps_reserve(uint32_t first, uint32_t end)
+{
+	reserved = first;
+	reserved_end = end;
+}
+
+void caps_forked(void)
+{
+	table_frames = 1;
+	next_slot = 1;
+	growing = false;
 }
 
 int64_t caps_delete(exo_cap_t cap)

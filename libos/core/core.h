@@ -57,6 +57,16 @@ static inline void core_stack(void)
 #define CORE_UPCALL	__attribute__((target("general-regs-only")))
 #endif
 
+/*
+ * Data of core or of a libOS that only threads touch, and that is large: where a program's data is copied when it forks,
+ * what upcall code writes is copied at once (libos/posix/memory.h), but this is not. With an initialiser: CORE_UNWIRED_DATA.
+ */
+#define CORE_UNWIRED		__attribute__((section(".unwired_bss,\"aw\",@nobits#")))
+#define CORE_UNWIRED_DATA	__attribute__((section(".unwired")))
+
+/* Stacks of upcalls and the like: what is in them need not be copied. */
+#define CORE_WIRED_STACK	__attribute__((section(".wired_stacks,\"aw\",@nobits#"), aligned(64)))
+
 /* --- start.c -------------------------------------------------------------------------------------------- */
 
 /* Supplied by the libOS variant or the program: the first thread runs it. Returning is core_exit(0). */
@@ -64,6 +74,13 @@ void core_main(void);
 
 /* The capability that the start record names; EXO_CAP_NONE if there is none. */
 exo_cap_t core_named(const char *name);
+
+/*
+ * Called once by core_start when upcalls can come but nothing is there yet. True: the program is the copy of another (fork),
+ * and core_parked and thread_current say where it goes on. Core's own says no; a libOS may bring another.
+ */
+bool core_resumes(void);
+extern uint64_t core_parked;	/* the stack of a thread that core_sleep and the like have left */
 
 /* The program's name: its first argument, or "?". */
 const char *core_name(void);
@@ -190,6 +207,9 @@ uint64_t core_wall(void);
 /* Bytes of a generator seeded from the start record (ChaCha20, key replaced after each use). */
 void core_random(void *buffer, size_t bytes);
 
+/* Mix so many bits into the generator: in a copy of a program, so that it is not the same. */
+void core_random_mix(const uint64_t seed[4]);
+
 /* --- caps.c --------------------------------------------------------------------------------------------- */
 
 /*
@@ -199,6 +219,10 @@ void core_random(void *buffer, size_t bytes);
 uint32_t caps_slot(void);
 /* The first of `count` free ones in a row; 0: there are none. */
 uint32_t caps_slots(uint32_t count);
+/* Slots [first, end) are never given out by these two: somebody else does that. */
+void caps_reserve(uint32_t first, uint32_t end);
+/* In a copy of a program: its table has one frame. */
+void caps_forked(void);
 /* What a slot holds, as the kernel's table shows it; NULL if there is no such slot. */
 const struct exo_cap *caps_at(uint32_t slot);
 /* The handle of what a slot holds now. */

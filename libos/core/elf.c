@@ -502,8 +502,8 @@ enum elf_status elf_extent(const void *image, size_t size, size_t *bytes)
 	return ELF_OK;
 }
 
-/* Look for the Exo note in one note segment: 4-byte aligned (namesz, descsz, type, name, desc) entries. */
-static enum elf_status scan_notes(const unsigned char *p, size_t left, struct elf_abi *abi)
+/* Look for an Exo note in one note segment: 4-byte aligned (namesz, descsz, type, name, desc) entries. */
+static enum elf_status scan_notes(const unsigned char *p, size_t left, uint32_t type, const unsigned char **found)
 {
 	while (left >= 12) {
 		uint32_t head[3];
@@ -514,14 +514,10 @@ static enum elf_status scan_notes(const unsigned char *p, size_t left, struct el
 		desc = ((uint64_t)head[1] + 3) & ~3ull;
 		if (name > left - 12 || desc > left - 12 - name)
 			return ELF_NOTE_BAD;
-		if (head[0] == sizeof(ELF_NOTE_EXO) && head[2] == ELF_NOTE_EXO_ABI &&
+		if (head[0] == sizeof(ELF_NOTE_EXO) && head[2] == type &&
 		    !memcmp(p + 12, ELF_NOTE_EXO, sizeof(ELF_NOTE_EXO))) {
-			if (head[1] < 16)
-				return ELF_NOTE_BAD;
-			memcpy(&abi->major, p + 12 + name, 4);
-			memcpy(&abi->minor, p + 12 + name + 4, 4);
-			memcpy(&abi->features, p + 12 + name + 8, 8);
-			return ELF_OK;
+			*found = p + 12 + name;
+			return head[1] < 16 ? ELF_NOTE_BAD : ELF_OK;
 		}
 		p += 12 + name + desc;
 		left -= (size_t)(12 + name + desc);
@@ -529,7 +525,9 @@ static enum elf_status scan_notes(const unsigned char *p, size_t left, struct el
 	return ELF_NOTE_NONE;
 }
 
-enum elf_status elf_abi(const void *image, size_t size, struct elf_abi *abi)
+/* The 16 bytes of the first note of a type, and the address that they have. */
+static enum elf_status find_note(const void *image, size_t size, uint32_t type, const unsigned char **found,
+				 uint64_t *vaddr)
 {
 	struct file f;
 	enum elf_status status = open_headers(&f, image, size);
@@ -544,11 +542,44 @@ enum elf_status elf_abi(const void *image, size_t size, struct elf_abi *abi)
 			continue;
 		if (!inside(&f, ph.offset, ph.filesz))
 			return ELF_SEGMENT_FILE;
-		status = scan_notes(f.base + ph.offset, (size_t)ph.filesz, abi);
+		status = scan_notes(f.base + ph.offset, (size_t)ph.filesz, type, found);
+		if (status == ELF_OK)
+			*vaddr = ph.vaddr + (uint64_t)(*found - (f.base + ph.offset));
 		if (status != ELF_NOTE_NONE)
 			return status;
 	}
 	return ELF_NOTE_NONE;
+}
+
+enum elf_status elf_abi(const void *image, size_t size, struct elf_abi *abi)
+{
+	const unsigned char *note;
+	uint64_t vaddr;
+	enum elf_status status = find_note(image, size, ELF_NOTE_EXO_ABI, &note, &vaddr);
+
+	if (status)
+		return status;
+	memcpy(&abi->major, note, 4);
+	memcpy(&abi->minor, note + 4, 4);
+	memcpy(&abi->features, note + 8, 8);
+	return ELF_OK;
+}
+
+enum elf_status elf_process(const void *image, size_t size, struct elf_process *process)
+{
+	const unsigned char *note;
+	uint64_t vaddr;
+	int32_t from[2];
+	enum elf_status status = find_note(image, size, ELF_NOTE_EXO_PROCESS, &note, &vaddr);
+
+	if (status)
+		return status;
+	memcpy(&process->major, note, 4);
+	memcpy(&process->minor, note + 4, 4);
+	memcpy(from, note + 8, 8);
+	process->wired = vaddr + 8 + (uint64_t)(int64_t)from[0];
+	process->wired_end = vaddr + 12 + (uint64_t)(int64_t)from[1];
+	return process->wired > process->wired_end || (process->wired | process->wired_end) % PAGE ? ELF_NOTE_BAD : ELF_OK;
 }
 
 /* Is `a` a better answer than `b` for an address that both may contain? */

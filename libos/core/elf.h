@@ -138,6 +138,20 @@ struct elf_abi {
 /* Find the Exo ABI note in the PT_NOTE segments. ELF_NOTE_NONE when there is none. */
 enum elf_status elf_abi(const void *image, size_t size, struct elf_abi *abi);
 
+/*
+ * The note of type 2, which programs of libOSes with processes have: what they and their keeper say to each other, and
+ * which of their writable pages are *wired*: upcall code writes them, so they are there at the first instruction.
+ */
+#define ELF_NOTE_EXO_PROCESS	2
+
+struct elf_process {
+	uint32_t major, minor;
+	uint64_t wired, wired_end;	/* page-aligned, in the file's own numbers */
+};
+
+/* Find it in the PT_NOTE segments. ELF_NOTE_NONE when there is none. */
+enum elf_status elf_process(const void *image, size_t size, struct elf_process *process);
+
 struct elf_symbol {
 	const char *name;	/* in the image; name_len bytes, not necessarily terminated */
 	size_t name_len;

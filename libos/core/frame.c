@@ -153,11 +153,8 @@ static void retire_fresh(void)
 		frame_free(from);
 }
 
-/*
- * A run where memory is in pieces: the kernel's own choice looks at the first few free runs only, so name
- * places, from the top of memory down.
- */
-static bool take_by_number(uint32_t slot, uint32_t count)
+/* From the top of memory down, at places that lie so far apart that what is taken there can mostly grow. */
+bool frame_take_by_number(uint32_t slot, uint32_t count)
 {
 	uint32_t total = core_info->frames_total, step = total / PLACES > count ? total / PLACES : count;
 
@@ -186,7 +183,7 @@ static bool take_new_run(uint32_t count, uint32_t least)
 		return false;
 	if (caps_at(slot)->count < least) {
 		caps_delete(caps_handle(slot));
-		if (!take_by_number(slot, least))
+		if (!frame_take_by_number(slot, least))
 			return false;
 	}
 	spare_slot = 0;
@@ -344,7 +341,7 @@ static bool take_objects(void)
 {
 	uint32_t slot = caps_slot();
 
-	if (!slot || !take_by_number(slot, EXO_TAKE_MAX)) {
+	if (!slot || !frame_take_by_number(slot, EXO_TAKE_MAX)) {
 		objects_apart = held + held / 4;	/* memory is in pieces: not again soon */
 		return false;
 	}
@@ -614,6 +611,20 @@ uint32_t frame_resync(void)
 	return before - held;
 }
 
+void frame_forked(void)
+{
+	runs = runs_static;
+	run_count = 0;
+	run_max = RUNS_STATIC;
+	fresh = fresh_end = map_hint = 0;
+	held = recycled = reserved = spare_slot = low_slot = 0;
+	objects = (struct frame_run){ 0 };
+	objects_used = 0;
+	objects_apart = OBJECTS_APART;
+	memset(map_pages, 0, sizeof(map_pages));
+	busy = 0;
+}
+
 uint32_t frame_held(void)
 {
 	return held;
@@ -656,7 +667,7 @@ int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *fram
 		return error;
 	if (caps_at(slot)->count < count) {
 		caps_delete(caps_handle(slot));
-		if (!take_by_number(slot, count))
+		if (!frame_take_by_number(slot, count))
 			return -EXO_EFULL;
 	}
 	last = &bag->run[bag->runs++];

@@ -77,6 +77,14 @@ uint32_t frame_resync(void);
 /* Which capability of the allocator covers a frame; false: none. */
 bool frame_find(exo_pfn_t pfn, struct frame *frame);
 
+/*
+ * A run of so many frames in a free slot, where memory is in pieces: the kernel's own choice looks at the first few free
+ * runs only. False: none was found at a number of places. [upcall]
+ */
+bool frame_take_by_number(uint32_t slot, uint32_t count);
+/* In a copy of a program, which has none of its frames: the allocator begins anew. */
+void frame_forked(void);
+
 /* How many frames the allocator holds, and how many of these are unused now. */
 uint32_t frame_held(void);
 uint32_t frame_unused(void);

@@ -40,6 +40,18 @@ static void block(uint64_t number, uint32_t out[16])
 		out[i] += in[i];
 }
 
+void core_random_mix(const uint64_t seed[4])
+{
+	uint32_t words[16];
+
+	if (!seeded)
+		return;
+	for (int i = 0; i < 8; i++)
+		key[i] ^= (uint32_t)(seed[i / 2] >> i % 2 * 32);
+	block(0, words);
+	memcpy(key, words, sizeof(key));
+}
+
 void core_random(void *buffer, size_t bytes)
 {
 	uint32_t words[16], next[16];

@@ -90,10 +90,14 @@ void report_fault(const char *name, exo_cap_t env, const struct exo_env_info *in
 
 /* --- info.c: the exposed tables, mapped at first use; NULL: no capability or no memory ------------------ */
 
+/* Nanoseconds of CPU time of this environment until now, if it may know; else since boot. Never runs back. */
+uint64_t info_cpu_ns(void);
 const struct exo_env_info *info_env(uint32_t index);
 const struct exo_cpu_info *info_cpu(uint32_t index);
 const struct exo_slice_info *info_slice(uint32_t index);
 const struct exo_flow_info *info_flow(uint32_t index);
 const struct exo_frame_info *info_frame(uint32_t pfn);
+/* In a copy of a program, whose space has none of them: they are mapped again when they are asked for. */
+void info_forked(void);
 
 #endif

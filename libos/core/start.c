@@ -20,7 +20,7 @@ struct stacks {
 	char call[CALL_STACK];
 	char upcall[UPCALL_STACK];
 };
-static struct stacks core_stacks __attribute__((aligned(16), used));
+static CORE_WIRED_STACK struct stacks core_stacks __attribute__((used));
 extern char core_upcall_stack_end[];
 __asm__(".globl core_upcall_stack_end\n.set core_upcall_stack_end, core_stacks + 15360");
 _Static_assert(sizeof(struct stacks) == 15360, "core_upcall_stack_end");
@@ -117,9 +117,11 @@ void core_start(uint64_t reasons)
 			  core_info->abi_major);
 	core_fsgsbase = core_info->cpu_features & EXO_CPU_FSGSBASE;
 	space_start();
-	vm_start();
-	revoke_start();
-	core_parked = thread_start(first);
+	if (!core_resumes()) {
+		vm_start();
+		revoke_start();
+		core_parked = thread_start(first);
+	}
 	uint64_t base = thread_current->fs_base;
 	if (core_fsgsbase)
 		__asm__ volatile("wrfsbase %0" :: "r"(base));

@@ -15,6 +15,8 @@
 #include "libos/vm/vm.h"
 
 #define CACHED_MAX	8
+#define THREAD_STACK_LEAST 8192
+#define NO_SLOT		UINT32_MAX	/* the stack is the caller's */
 #define POLL_EVERY	64	/* switches without an event after which pollers and timeouts are looked at */
 /* Bytes of a stack that are there from the start: most threads need no more. */
 #define STACK_READY	(14 * 1024)
@@ -24,6 +26,8 @@
 struct control_block {
 	void *self;		/* the ABI's: %fs:0 */
 	struct thread *thread;
+	uint64_t spare[3];
+	uint64_t guard;		/* ... %fs:40: what functions compiled with -fstack-protector compare with */
 };
 
 extern const struct {
@@ -35,6 +39,7 @@ void thread_begin(void);
 
 struct thread *thread_current;
 void (*thread_idle)(exo_time_t until, uint64_t events) = core_sleep;
+bool (*thread_leave)(void);
 static struct thread first_thread;
 static const struct sched *policy = &sched_rr;
 static struct thread_poller *pollers;
@@ -43,6 +48,7 @@ static uint64_t seen_events;
 static uint32_t switches_left;
 static struct vm_region main_stack, stacks;
 static uint64_t slots_used[THREADS_MAX / 64];
+static uint64_t stack_bytes = THREAD_STACK_BYTES;
 static struct thread *cached, *ended;
 static uint32_t cached_count, ready_count;
 
@@ -183,11 +189,30 @@ static exo_time_t poll(void)
 	return until;
 }
 
+bool thread_doze(uint64_t events)
+{
+	if (ready_count || timeouts || thread_leave || !switches_left || !--switches_left)
+		return false;
+	core_disp->pending = 0;
+	thread_idle(EXO_NEVER, events);
+	return true;
+}
+
+void thread_look(void)
+{
+	core_stack();
+	seen_events = *(volatile uint64_t *)&core_disp->events;
+	switches_left = POLL_EVERY;
+	poll();
+}
+
 /* Run whoever is next; returns when the scheduler picks the caller again. */
 static void switch_away(void)
 {
 	struct thread *self = thread_current, *next;
 
+	if (thread_leave && thread_leave())
+		return;
 	for (;;) {
 		uint64_t events = *(volatile uint64_t *)&core_disp->events;
 		if (events == seen_events && switches_left && --switches_left && (next = pick()))
@@ -277,11 +302,17 @@ static void lay_out(struct thread *thread, uint64_t top, void (*entry)(void *), 
 	uint64_t block = tp - ((core_tls.bytes + align - 1) & -align);
 	struct control_block *control = (struct control_block *)tp;
 	uint64_t *sp = (uint64_t *)(block & ~15ULL);
+	static uint64_t guard;
 
+	if (!guard) {
+		core_random(&guard, sizeof(guard));
+		guard &= ~0xffULL;		/* no string copied over it has its first byte */
+	}
 	memcpy((void *)block, __tls_start, core_tls.file_bytes);
 	memset((void *)(block + core_tls.file_bytes), 0, core_tls.bytes - core_tls.file_bytes);
 	control->self = control;
 	control->thread = thread;
+	control->guard = guard;
 	*--sp = 0;				/* ends backtraces */
 	*--sp = 0;
 	*--sp = (uint64_t)thread_begin;
@@ -305,16 +336,17 @@ static void begin(void *arg)
 
 uint64_t thread_start(void (*entry)(void *arg))
 {
-	exo_vaddr_t at = vm_addresses(THREAD_MAIN_BYTES);
+	exo_vaddr_t at = vm_addresses(thread_main_bytes);
 
-	main_stack = (struct vm_region){ .start = at, .end = at + THREAD_MAIN_BYTES, .pager = vm_stack_pager,
-		.flags = EXO_MAP_READ | EXO_MAP_WRITE, .slot_bytes = THREAD_MAIN_BYTES };
+	main_stack = (struct vm_region){ .start = at, .end = at + thread_main_bytes, .pager = vm_stack_pager,
+		.flags = EXO_MAP_READ | EXO_MAP_WRITE, .slot_bytes = thread_main_bytes };
 	uint64_t top = main_stack.end;
 	uint64_t need = core_tls.bytes + core_tls.align + STACK_READY;
 	if (!at || !vm_add(&main_stack) || !vm_touch(top - need, need))
 		core_fail("no memory for the first stack");
 	first_thread.name = "main";
 	first_thread.entry = entry;
+	first_thread.slot = NO_SLOT;
 	first_thread.state = THREAD_READY;
 	lay_out(&first_thread, top, begin, &first_thread);
 	thread_current = &first_thread;
@@ -323,21 +355,22 @@ uint64_t thread_start(void (*entry)(void *arg))
 
 static uint64_t slot_top(uint32_t slot)
 {
-	return stacks.start + (uint64_t)(slot + 1) * THREAD_STACK_BYTES;
+	return stacks.start + (uint64_t)(slot + 1) * stack_bytes;
 }
 
 static void slot_release(struct thread *thread)
 {
 	uint32_t slot = thread->slot;
 
+	if (slot == NO_SLOT)
+		return;
 	if (cached_count < CACHED_MAX) {
 		cached_count++;
 		thread->next = cached;
 		cached = thread;
 		return;
 	}
-	space_unmap_free(slot_top(slot) - THREAD_STACK_BYTES + EXO_PAGE_SIZE,
-			 THREAD_STACK_BYTES / EXO_PAGE_SIZE - 1);
+	vm_release(slot_top(slot) - stack_bytes + EXO_PAGE_SIZE, stack_bytes - EXO_PAGE_SIZE);
 	slots_used[slot / 64] &= ~(1ULL << slot % 64);
 }
 
@@ -361,12 +394,12 @@ static struct thread *slot_take(void)
 		return thread;
 	}
 	if (!stacks.end) {
-		uint64_t bytes = (uint64_t)THREADS_MAX * THREAD_STACK_BYTES;
+		uint64_t bytes = (uint64_t)THREADS_MAX * stack_bytes;
 		stacks.start = vm_addresses(bytes);
 		stacks.end = stacks.start + bytes;
 		stacks.pager = vm_stack_pager;
 		stacks.flags = EXO_MAP_READ | EXO_MAP_WRITE;
-		stacks.slot_bytes = THREAD_STACK_BYTES;
+		stacks.slot_bytes = stack_bytes;
 		if (!stacks.start || !vm_add(&stacks))
 			return NULL;
 	}
@@ -386,13 +419,9 @@ static struct thread *slot_take(void)
 	return NULL;
 }
 
-struct thread *thread_create(const char *name, void (*entry)(void *arg), void *arg)
+/* `thread` is at the top of its stack. */
+static struct thread *fill(struct thread *thread, uint32_t slot, const char *name, void (*entry)(void *arg), void *arg)
 {
-	core_stack();
-	struct thread *thread = slot_take();
-	if (!thread)
-		return NULL;
-	uint32_t slot = thread->slot;
 	memset(thread, 0, sizeof(*thread));
 	thread->slot = slot;
 	thread->name = name;
@@ -403,13 +432,57 @@ struct thread *thread_create(const char *name, void (*entry)(void *arg), void *a
 	return thread;
 }
 
+struct thread *thread_create(const char *name, void (*entry)(void *arg), void *arg)
+{
+	core_stack();
+	struct thread *thread = slot_take();
+
+	return thread ? fill(thread, thread->slot, name, entry, arg) : NULL;
+}
+
+struct thread *thread_create_on(const char *name, void (*entry)(void *arg), void *arg, uint64_t stack, uint64_t bytes)
+{
+	uint64_t top = (stack + bytes - sizeof(struct thread)) & ~63ULL;
+
+	core_stack();
+	if (bytes < THREAD_STACK_LEAST + core_tls.bytes + core_tls.align)
+		return NULL;
+	reap();
+	return fill((struct thread *)top, NO_SLOT, name, entry, arg);
+}
+
+bool thread_stack_bytes(uint64_t bytes)
+{
+	if (stacks.end)
+		return stack_bytes == bytes;
+	stack_bytes = bytes;
+	return true;
+}
+
+void thread_forget(struct thread *waits)
+{
+	if (waits->state != THREAD_BLOCKED)
+		return;
+	queue_remove(waits);
+	timeout_clear(waits);
+	waits->state = THREAD_ENDED;
+}
+
+void thread_forget_others(void)
+{
+	while (pick())
+		;
+	timeouts = timeouts_last = NULL;
+	ended = NULL;
+}
+
 void thread_exit(void)
 {
 	struct thread *self = thread_current;
 
 	core_stack();
 	self->state = THREAD_ENDED;
-	if (self->detached) {
+	if (self->detached && self->slot != NO_SLOT) {
 		self->next = ended;
 		ended = self;
 	} else {
@@ -430,7 +503,7 @@ void thread_join(struct thread *thread)
 void thread_detach(struct thread *thread)
 {
 	thread->detached = true;
-	if (thread->state == THREAD_ENDED && thread != &first_thread) {
+	if (thread->state == THREAD_ENDED && thread != &first_thread && thread->slot != NO_SLOT) {
 		thread->next = ended;
 		ended = thread;
 	}

@@ -16,8 +16,8 @@
 
 #include "libos/core/core.h"
 
-#define THREAD_STACK_BYTES	(64 * 1024)	/* addresses of a thread's stack, its guard page included */
-#define THREAD_MAIN_BYTES	(256 * 1024)	/* of the first thread's */
+#define THREAD_STACK_BYTES	(64 * 1024)	/* addresses of a thread's stack, its guard page included: if not changed */
+#define THREAD_MAIN_BYTES	(256 * 1024)	/* of the first thread's ... */
 #define THREADS_MAX		4096
 
 struct thread;
@@ -77,10 +77,30 @@ void thread_add_poller(struct thread_poller *poller);
  */
 extern void (*thread_idle)(exo_time_t until, uint64_t events);
 
+/*
+ * Called when the running thread is about to wait, before another is looked for. True: it has been away meanwhile, and
+ * was picked again. For a block that runs threads by itself (libos/keep/serve.c); NULL: none does.
+ */
+extern bool (*thread_leave)(void);
+
 extern struct thread *thread_current;
+extern const uint64_t thread_main_bytes;	/* ... if a program does not define this otherwise */
 
 /* Start a thread; NULL when there is no memory or slot. It runs at the caller's next switch. */
 struct thread *thread_create(const char *name, void (*entry)(void *arg), void *arg);
+/*
+ * The same on a stack that the caller supplies, of at least 8 KiB and the TLS block, whose top 4 KiB are mapped or can be touched. It is the
+ * caller's again when the thread has ended and was joined; of a detached thread, never.
+ */
+struct thread *thread_create_on(const char *name, void (*entry)(void *arg), void *arg, uint64_t stack, uint64_t bytes);
+/* Before the first thread_create: how large stacks are. False: too late. */
+bool thread_stack_bytes(uint64_t bytes);
+/*
+ * In a copy of the environment: no thread is ready but the caller; one that waits, is named, and is in no queue
+ * any more. Their stacks stay as they are.
+ */
+void thread_forget_others(void);
+void thread_forget(struct thread *waits);
 _Noreturn void thread_exit(void);
 /* Wait for a thread's end; it is gone then. */
 void thread_join(struct thread *thread);
@@ -88,6 +108,15 @@ void thread_join(struct thread *thread);
 void thread_detach(struct thread *thread);
 /* Let the next ready thread run; the caller stays ready. */
 void thread_yield(void);
+/* Have pollers and timeouts make threads ready whose time has come; never switches. */
+void thread_look(void);
+/*
+ * Sleep until the events are not `events` any more, with no regard for pollers: for a thread that knows what it waits for,
+ * looked after it read core_disp->events, and will look again. False, and nothing done: somebody else could run or
+ * waits for a time, or it is the pollers' turn; then it must be thread_wait. Pollers who want to be called at a time of their
+ * own are the caller's business.
+ */
+bool thread_doze(uint64_t events);
 /* Would a switch now find somebody to run? */
 bool thread_others_ready(void);
 /* Sleep until a time of the monotonic clock. */

@@ -203,6 +203,7 @@ core_lend:
 	fnstcw	4(%rsp)
 	movq	%rsp, core_parked(%rip)
 	syscall
+	.globl	core_unpark
 core_unpark:
 	ldmxcsr	(%rsp)
 	fldcw	4(%rsp)

@@ -61,6 +61,9 @@ const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned ac
  */
 bool vm_touch(exo_vaddr_t va, uint64_t bytes);
 
+/* Unmap whole pages that these pagers have mapped, and put their frames back. */
+void vm_release(exo_vaddr_t va, uint64_t bytes);
+
 /* [upcall] The page-fault handler that core installs. NULL: resolved; else why not. */
 const char *vm_fault(const struct exo_regs *regs);
 
