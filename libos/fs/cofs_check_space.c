@@ -53,6 +53,7 @@ static void chunk_look(struct check *check, uint32_t number)
 {
 	struct cofs *fs = check->fs;
 	const uint32_t *users = check->users[number];
+	uint64_t left = fs->super.blocks - (uint64_t)number * COFS_CHUNK_BLOCKS;	/* those behind the end are used: fixed_right */
 	int error = fs->chunk[number].now ? 0 : cofs_chunk_load(fs, number);
 
 	if (error) {
@@ -60,7 +61,7 @@ static void chunk_look(struct check *check, uint32_t number)
 		    error == -FS_EDAMAGED ? "damaged" : "cannot be read");
 		return;
 	}
-	for (uint64_t i = 0; i < COFS_CHUNK_BLOCKS; i++) {
+	for (uint64_t i = 0; i < COFS_CHUNK_BLOCKS && i < left; i++) {
 		uint64_t block = (uint64_t)number * COFS_CHUNK_BLOCKS + i;
 		bool used = fs->chunk[number].now[i / 64] >> i % 64 & 1;
 		uint32_t wanted = block < fs->fixed || block >= fs->super.blocks - 1;

@@ -121,6 +121,10 @@ static bool fixed_right(const struct cofs *fs, const struct cofs_chunk *chunk, u
 			block = fs->super.blocks - 2;
 			continue;
 		}
+		if (block % 64 == 0 && chunk->now[(block - begin) / 64] == ~0ull) {
+			block += 63;
+			continue;
+		}
 		if (!(chunk->now[(block - begin) / 64] >> (block - begin) % 64 & 1))
 			return false;
 	}

@@ -52,6 +52,9 @@ struct fs_node {
 	uint64_t number;
 	uint32_t holds;		/* fs_ops functions that give one out add 1; fs_put() takes it away */
 	uint8_t kind;		/* enum fs_kind */
+	bool known;		/* the user's own: mode, uid and gid are here. False when it is given out first */
+	uint16_t mode;
+	uint32_t uid, gid;
 	struct fs_node *hash_next, *hash_prev;	/* the file system's */
 	void *face;		/* the user's own: locks, mappings. NULL when it is given out first */
 };
@@ -81,6 +84,7 @@ struct fs_mount {
 	/* fs_memory: where its pages come from, and go; NULL: malloc. */
 	void *(*pages)(uint32_t pages);
 	void (*pages_free)(void *memory, uint32_t pages);
+	bool (*room)(void);	/* may there be one more name? NULL: as long as malloc has memory */
 	/* fs_tar: the archive, which stays where it is, and the directory of it that is the root (NULL: its own root). */
 	const void *archive;
 	size_t archive_bytes;

@@ -206,11 +206,17 @@ static int new_name(struct mem_node *directory, const char *name, size_t bytes)
 	return find_name(directory, name, bytes) ? -EEXIST : 0;
 }
 
+static bool has_room(const struct mem_fs *fs)
+{
+	return !fs->room || fs->room();
+}
+
 static int memory_create(struct fs_node *directory, const char *name, size_t bytes, const struct fs_attributes *how,
     const char *target, struct fs_node **out)
 {
 	int result = new_name(of(directory), name, bytes);
-	struct mem_node *node = result ? NULL : node_make(fs_of(of(directory)), how);
+	bool room = result || has_room(fs_of(of(directory)));
+	struct mem_node *node = result || !room ? NULL : node_make(fs_of(of(directory)), how);
 	struct mem_entry *entry = node ? entry_make(of(directory), name, bytes, node) : NULL;
 
 	if (result)
@@ -244,7 +250,7 @@ static int memory_link(struct fs_node *directory, const char *name, size_t bytes
 		return -EPERM;
 	if (!of(node)->links)
 		return -ENOENT;
-	entry = entry_make(of(directory), name, bytes, of(node));
+	entry = has_room(fs_of(of(directory))) ? entry_make(of(directory), name, bytes, of(node)) : NULL;
 	if (!entry)
 		return -ENOSPC;
 	entry_link(entry);
@@ -444,6 +450,7 @@ static int memory_mount(struct fs **out, struct fs_node **root, const struct fs_
 	fs->now = how->now ? how->now : no_time;
 	fs->pages = how->pages ? how->pages : own_pages;
 	fs->pages_free = how->pages ? how->pages_free : own_pages_free;
+	fs->room = how->room;
 	fs->pages_max = bytes / BLOCK_BYTES;
 	fs->hash_mask = 63;
 	fs->hash = calloc(fs->hash_mask + 1, sizeof(*fs->hash));

@@ -2,7 +2,7 @@
 /*
  * The contents of files in memory.
  *
- * Pages come in chunks of MEMORY_CHUNK and go to a free list, which only unmounting gives back. A file's first pages hang
+ * Pages come in chunks of MEMORY_CHUNK and go to a free list, which is given back when no page is used any more. A file's first pages hang
  * in its node, the others in leaves of 512. A page that is given out (fs_ops.page) is on its node's list `out`; if the
  * file is cut meanwhile, the page stays with who has it.
  */
@@ -11,9 +11,18 @@
 #include "libos/fs/memory_fs.h"
 
 #define LEAF		512
+#define CHUNKS_KEPT	2		/* when no page is used */
 #define ORPHAN		1		/* buffer.kind: the page is not the file's any more */
 
 /* --- pages ---------------------------------------------------------------------------------------------- */
+
+static void pages_free_in(struct mem_fs *fs, uint8_t *chunk)
+{
+	for (int i = MEMORY_CHUNK; i--;) {
+		*(void **)(chunk + (size_t)i * BLOCK_BYTES) = fs->free_pages;
+		fs->free_pages = chunk + (size_t)i * BLOCK_BYTES;
+	}
+}
 
 static bool chunk_add(struct mem_fs *fs)
 {
@@ -25,10 +34,7 @@ static bool chunk_add(struct mem_fs *fs)
 	if (!memory)
 		return false;
 	fs->chunks[fs->chunk_count++] = memory;
-	for (int i = MEMORY_CHUNK; i--;) {
-		*(void **)(memory + (size_t)i * BLOCK_BYTES) = fs->free_pages;
-		fs->free_pages = memory + (size_t)i * BLOCK_BYTES;
-	}
+	pages_free_in(fs, memory);
 	return true;
 }
 
@@ -49,7 +55,14 @@ static void page_give(struct mem_fs *fs, uint8_t *page)
 {
 	*(void **)page = fs->free_pages;
 	fs->free_pages = page;
-	fs->pages_used--;
+	if (--fs->pages_used || fs->chunk_count <= CHUNKS_KEPT)
+		return;
+	/* Nothing is in any of them. */
+	fs->free_pages = NULL;
+	while (fs->chunk_count > CHUNKS_KEPT)
+		fs->pages_free(fs->chunks[--fs->chunk_count], MEMORY_CHUNK);
+	for (uint32_t i = 0; i < fs->chunk_count; i++)
+		pages_free_in(fs, fs->chunks[i]);
 }
 
 /* Where a file's page hangs; NULL: nowhere yet, and with `make`, no memory. */

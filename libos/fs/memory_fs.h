@@ -55,6 +55,7 @@ struct mem_fs {
 	uint32_t chunk_count;
 	void *(*pages)(uint32_t pages);		/* as struct fs_mount */
 	void (*pages_free)(void *memory, uint32_t pages);
+	bool (*room)(void);
 	struct fs_time (*now)(void);
 };
 

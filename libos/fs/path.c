@@ -1,104 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mounts, the walk along a path, and the name cache.
- *
- * The name cache is a table of CACHE_NAMES places, each with the last name that fell into it: directory node and name
- * lead to a node; both nodes are held. Every change of a name passes here and empties its place, so what is in the
- * table is true. Nothing that could block is between a lookup and filling the place (unlocking wakes others, and goes
- * on), so that no change gets lost; what was in the place before is let go afterwards, with no lock held.
+ * Mounts and the walk along a path; its first part runs through the name cache (name.c), where nothing is held.
  *
  * A symbolic link is put in front of what is left of the path, in a buffer that is made for the first one.
+ *
+ * Whoever walks needs the right to search each directory in which a name is looked up (who.c).
  */
 #include <stdlib.h>
 #include <string.h>
-#include "libos/fs/vfs.h"
-
-#define CACHE_NAMES	512	/* a power of 2 */
-#define CACHE_BYTES	39	/* longer names are not kept */
-
-struct name {
-	struct fs_node *directory, *node;	/* NULL: empty */
-	uint32_t hash;
-	uint8_t bytes;
-	char name[CACHE_BYTES];
-};
+#include "libos/fs/name.h"
 
 const struct vfs_machine *vfs_machine;
 struct vfs_place vfs_root, vfs_cwd;
 struct vfs_mount *vfs_mounts;
 unsigned vfs_umask = 022;
 static uint32_t mount_number;
-static struct name *names;
-
-/* --- the name cache ------------------------------------------------------------------------------------- */
-
-static inline uint32_t hash_of(const struct fs_node *directory, const char *name, size_t bytes)
-{
-	uint32_t hash = (uint32_t)(uintptr_t)directory >> 4;
-
-	while (bytes--)
-		hash = (hash ^ (uint8_t)*name++) * 16777619u;
-	return hash ^ hash >> 15;
-}
-
-static void name_put(struct fs_node *node)
-{
-	vfs_put(node->fs->face, node);
-}
-
-static void name_drop(struct name *name)
-{
-	struct fs_node *directory = name->directory, *node = name->node;
-
-	if (!directory)
-		return;
-	name->directory = NULL;
-	name_put(node);
-	name_put(directory);
-}
-
-static inline struct fs_node *name_find(const struct fs_node *directory, const char *text, size_t bytes, uint32_t hash)
-{
-	const struct name *name = &names[hash % CACHE_NAMES];
-
-	if (name->directory != directory || name->hash != hash || name->bytes != bytes)
-		return NULL;
-	for (size_t i = 0; i < bytes; i++)
-		if (name->name[i] != text[i])
-			return NULL;
-	return name->node;
-}
-
-static void name_add(struct fs_node *directory, const char *text, size_t bytes, uint32_t hash, struct fs_node *node)
-{
-	struct name *name = &names[hash % CACHE_NAMES], old = *name;
-
-	if (bytes > CACHE_BYTES)
-		return;
-	fs_hold(directory);
-	fs_hold(node);
-	name->directory = directory;
-	name->node = node;
-	name->hash = hash;
-	name->bytes = (uint8_t)bytes;
-	memcpy(name->name, text, bytes);
-	name_drop(&old);
-}
-
-void path_forget(const struct fs_node *directory, const char *text, size_t bytes)
-{
-	uint32_t hash = hash_of(directory, text, bytes);
-
-	if (name_find(directory, text, bytes, hash))
-		name_drop(&names[hash % CACHE_NAMES]);
-}
-
-void vfs_forget(const struct fs *fs)
-{
-	for (unsigned i = 0; names && i < CACHE_NAMES; i++)
-		if (names[i].directory && (!fs || names[i].directory->fs == fs))
-			name_drop(&names[i]);
-}
 
 /* --- mounts --------------------------------------------------------------------------------------------- */
 
@@ -137,7 +53,7 @@ static int mount_point(const char *path, struct vfs_place *point, const char **n
 	struct path_end end;
 	int result;
 
-	*point = (struct vfs_place){ 0 };
+	*point = (struct vfs_place){ .node = NULL };
 	*name = NULL;
 	if (!vfs_root.node)
 		return strcmp(path, "/") ? -ENOENT : 0;
@@ -145,7 +61,7 @@ static int mount_point(const char *path, struct vfs_place *point, const char **n
 	if (result)
 		return result;
 	if (end.node)
-		*point = (struct vfs_place){ end.mount, end.node };
+		*point = (struct vfs_place){ .mount = end.mount, .node = end.node };
 	else
 		*point = end.at;
 	if (!end.node && !end.at.mount->fs->read_only)
@@ -180,7 +96,7 @@ static void mount_link(struct vfs_mount *mount)
 	mount->next = vfs_mounts;
 	vfs_mounts = mount;
 	if (!face) {
-		vfs_root = vfs_cwd = (struct vfs_place){ mount, mount->root };
+		vfs_root = vfs_cwd = (struct vfs_place){ .mount = mount, .node = mount->root };
 		mount->root->holds += 2;
 		mount->users = 1;
 	} else if (mount->name) {
@@ -214,14 +130,12 @@ int vfs_mount(const char *path, const struct fs_ops *ops, const struct fs_mount 
 	struct vfs_place point;
 	int result;
 
-	if (!names)
-		names = calloc(CACHE_NAMES, sizeof(*names));
 	if (!mount)
 		return -ENOMEM;
 	mount->path = strdup(path);
 	if (vfs_machine)
 		mount->lock = vfs_machine->lock_make();
-	result = !names || !mount->path || (vfs_machine && !mount->lock) ? -ENOMEM :
+	result = !name_start() || !mount->path || (vfs_machine && !mount->lock) ? -ENOMEM :
 	    mount_point(path, &point, &mount->name);
 	if (!result) {
 		mount->above = point.mount;
@@ -239,6 +153,7 @@ int vfs_mount(const char *path, const struct fs_ops *ops, const struct fs_mount 
 		mount->lock = NULL;
 	}
 	mount_link(mount);
+	vfs_forget(NULL);	/* what it covers is known by names */
 	return 0;
 }
 
@@ -303,7 +218,7 @@ static inline void cross(struct vfs_place *place)
 			break;
 		fs_hold(mounted->root);
 		vfs_put(place->mount, place->node);
-		*place = (struct vfs_place){ mounted, mounted->root };
+		*place = (struct vfs_place){ .mount = mounted, .node = mounted->root };
 	}
 }
 
@@ -317,7 +232,7 @@ static const char *out_of_mount(struct vfs_place *place)
 
 		fs_hold(mount->covers);
 		vfs_put(mount, place->node);
-		*place = (struct vfs_place){ mount->above, mount->covers };
+		*place = (struct vfs_place){ .mount = mount->above, .node = mount->covers };
 		name = mount->name;
 	}
 	return name;
@@ -350,30 +265,32 @@ static bool beside(const struct vfs_place *at, const char *name, size_t bytes, s
 	if (!mount)
 		return false;
 	fs_hold(mount->root);
-	*to = (struct vfs_place){ mount, mount->root };
+	*to = (struct vfs_place){ .mount = mount, .node = mount->root };
 	return true;
 }
 
-static int child(const struct vfs_place *at, const char *name, size_t bytes, uint32_t hash, struct vfs_place *to)
+static int child(const struct vfs_place *at, const char *name, size_t bytes, struct vfs_place *to)
 {
-	struct fs_node *node = name_find(at->node, name, bytes, hash);
+	struct fs_node *node = name_find(at->node, name, bytes);
 	int result;
 
-	to->mount = at->mount;
-	if (at->node->face && beside(at, name, bytes, to))
-		return 0;
 	if (node) {
 		fs_hold(node);
-	} else {
+		to->mount = node->fs->face;
+		to->node = node;
+		return 0;
+	}
+	to->mount = at->mount;
+	if (!at->node->face || !beside(at, name, bytes, to)) {
 		vfs_enter(at->mount);
 		result = at->mount->fs->ops->lookup(at->node, name, bytes, &node);
 		vfs_leave(at->mount);
 		if (result)
 			return result;
-		name_add(at->node, name, bytes, hash, node);
+		to->node = node;
+		cross(to);
 	}
-	to->node = node;
-	cross(to);
+	name_add(at->node, name, bytes, to->node);
 	return 0;
 }
 
@@ -403,13 +320,22 @@ static int expand(struct path_end *end, const struct vfs_place *link, const char
 	return bytes < 0 ? bytes : bytes ? -ENAMETOOLONG : -ENOENT;
 }
 
+static inline int search(const struct path_end *end)
+{
+	return !end->who || !end->who->uid ? 0 : vfs_may(end->who, &end->at, VFS_MAY_SEARCH);
+}
+
 /* One name: [path, path + bytes) is not empty. What the walk comes to is `to`; the end has the last name. */
-static int step(struct path_end *end, const char *path, size_t bytes, uint32_t hash, struct vfs_place *to)
+static int step(struct path_end *end, const char *path, size_t bytes, struct vfs_place *to)
 {
 	struct vfs_place *at = &end->at;
+	int result;
 
 	if (at->node->kind != FS_DIRECTORY)
 		return -ENOTDIR;
+	result = search(end);
+	if (result)
+		return result;
 	end->last = PATH_NAME;
 	if (path[0] == '.' && bytes == 1)
 		end->last = PATH_DOT;
@@ -420,7 +346,7 @@ static int step(struct path_end *end, const char *path, size_t bytes, uint32_t h
 	end->name = path;
 	end->bytes = (uint32_t)bytes;
 	if (end->last == PATH_NAME)
-		return child(at, path, bytes, hash, to);
+		return child(at, path, bytes, to);
 	*to = *at;
 	fs_hold(to->node);
 	return end->last == PATH_DOTDOT ? up(to) : 0;
@@ -430,7 +356,8 @@ static void begin(struct path_end *end, const struct vfs_place *from)
 {
 	if (end->at.node)
 		vfs_put(end->at.mount, end->at.node);
-	end->at = *from;
+	end->at.mount = from->mount;
+	end->at.node = from->node;
 	fs_hold(end->at.node);
 }
 
@@ -441,19 +368,19 @@ int path_walk(const struct vfs_place *from, const char *path, unsigned flags, st
 	unsigned links = 0;
 	int result = 0;
 
-	*end = (struct path_end){ .last = PATH_ROOT };
+	*end = (struct path_end){ .last = PATH_ROOT, .who = from ? from->who : NULL };
 	if (!*path || !vfs_root.node)
 		return -ENOENT;
-	begin(end, *path == '/' ? &vfs_root : from ? from : &vfs_cwd);
+	end->at = *path == '/' ? vfs_root : from ? *from : vfs_cwd;
+	path = name_walk(end->who, &end->at, path, 0);
+	fs_hold(end->at.node);
 	for (;;) {
-		uint32_t hash = (uint32_t)(uintptr_t)end->at.node >> 4;
 		const char *name, *next;
 
 		while (*path == '/')
 			path++;
 		for (name = path; *path && *path != '/'; path++)
-			hash = (hash ^ (uint8_t)*path) * 16777619u;
-		hash ^= hash >> 15;
+			;
 		for (next = path; *next == '/'; next++)
 			;
 		if (next - start >= VFS_PATH_MAX) {
@@ -468,21 +395,15 @@ int path_walk(const struct vfs_place *from, const char *path, unsigned flags, st
 			return 0;
 		}
 		end->slash = next != path && !*next;
-		to.node = end->at.node->face ? NULL : name_find(end->at.node, name, (size_t)(path - name), hash);
-		if (to.node && !to.node->face) {
-			to.mount = end->at.mount;
-			fs_hold(to.node);
-			end->last = PATH_NAME;
-			end->name = name;
-			end->bytes = (uint32_t)(path - name);
-			result = 0;
-		} else {
-			result = step(end, name, (size_t)(path - name), hash, &to);
-		}
+		to.node = NULL;
+		result = step(end, name, (size_t)(path - name), &to);
 		if (result == -ENOENT && !*next && flags & PATH_NEW && end->last == PATH_NAME)
 			return 0;
-		if (result)
+		if (result) {
+			if (to.node)
+				vfs_put(to.mount, to.node);
 			break;
+		}
 		if (to.node->kind == FS_SYMLINK && (*next || (!(flags & PATH_LAST) && (end->slash || flags & PATH_FOLLOW)))) {
 			result = ++links > VFS_LINKS_MAX ? -ELOOP : expand(end, &to, path, &path);
 			vfs_put(to.mount, to.node);

@@ -7,7 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include "libos/fs/vfs.h"
+#include "libos/fs/name.h"
 
 #define COPY_BYTES	(64 * 1024)
 #define SPARE_MAX	16	/* structures that are kept for the next open() */
@@ -18,10 +18,19 @@ void (*vfs_unmap)(const struct fs_node *node, uint64_t from);
 
 /* --- opening -------------------------------------------------------------------------------------------- */
 
+static int check_rights(const struct path_end *end, unsigned flags)
+{
+	const struct vfs_place place = { .mount = end->mount, .node = end->node };
+
+	return vfs_may(end->who, &place, (flags & VFS_READ ? VFS_MAY_READ : 0) |
+	    (flags & (VFS_WRITE | VFS_TRUNCATE) ? VFS_MAY_WRITE : 0) | (flags & VFS_EXECUTE ? VFS_MAY_SEARCH : 0));
+}
+
 /* What is there, and what is asked for. */
 static int check_there(const struct path_end *end, unsigned flags)
 {
-	bool directory = end->node->kind == FS_DIRECTORY;
+	bool directory = end->node->kind == FS_DIRECTORY, special = !directory && end->node->kind != FS_FILE;
+	int result;
 
 	if (flags & VFS_CREATE && end->slash && end->last == PATH_NAME)
 		return -EISDIR;
@@ -33,16 +42,19 @@ static int check_there(const struct path_end *end, unsigned flags)
 		return -ENOTDIR;
 	if (directory && flags & (VFS_WRITE | VFS_CREATE | VFS_TRUNCATE))
 		return -EISDIR;
-	if (!directory && end->node->kind != FS_FILE)
-		return -ENXIO;
-	return flags & (VFS_WRITE | VFS_TRUNCATE) && end->mount->fs->read_only ? -EROFS : 0;
+	result = end->who ? check_rights(end, flags) : 0;
+	if (special)
+		return result ? result : flags & VFS_SPECIAL ? 0 : -ENXIO;
+	return result ? result : flags & (VFS_WRITE | VFS_TRUNCATE) && end->mount->fs->read_only ? -EROFS : 0;
 }
 
 static int create(struct path_end *end, unsigned mode)
 {
-	struct fs_attributes how = { .kind = FS_FILE, .mode = (uint16_t)(mode & 07777 & ~vfs_umask) };
+	struct fs_attributes how = { .kind = FS_FILE, .mode = (uint16_t)(mode & 07777) };
 	int result = end->slash ? -EISDIR : path_may_change(end);
 
+	if (!result)
+		result = path_new(end, &how);
 	if (result)
 		return result;
 	end->mount = end->at.mount;
@@ -64,6 +76,18 @@ int vfs_cut(const struct vfs_place *place, uint64_t bytes)
 	return result;
 }
 
+/* A path that is known all the way: the walk's end without its directory; false: it has to be walked. */
+static bool find_known(const struct vfs_place *from, const char *path, bool follow, struct path_end *end)
+{
+	struct fs_node *node = name_known(from, path, NAME_LAST | (follow ? 0 : NAME_LINK));
+
+	if (!node)
+		return false;
+	*end = (struct path_end){ .node = node, .mount = node->fs->face, .who = from ? from->who : NULL };
+	fs_hold(node);
+	return true;
+}
+
 /* The node that is to be open, held. */
 static int find_or_create(const struct vfs_place *from, const char *path, unsigned flags, unsigned mode,
     struct vfs_place *place)
@@ -73,20 +97,21 @@ static int find_or_create(const struct vfs_place *from, const char *path, unsign
 	int result;
 
 	do {
-		result = path_walk(from, path, (follow ? PATH_FOLLOW : 0) | (flags & VFS_CREATE ? PATH_NEW : 0), &end);
+		result = !(flags & VFS_CREATE) && find_known(from, path, follow, &end) ? 0 :
+		    path_walk(from, path, (follow ? PATH_FOLLOW : 0) | (flags & VFS_CREATE ? PATH_NEW : 0), &end);
 		if (result)
 			return result == -ENOTDIR && flags & VFS_CREATE && end.slash ? -EISDIR : result;
 		if (!end.node) {
 			result = create(&end, mode);
 		} else {
 			result = check_there(&end, flags);
-			if (!result && flags & VFS_TRUNCATE)
-				result = vfs_cut(&(struct vfs_place){ end.mount, end.node }, 0);
+			if (!result && flags & VFS_TRUNCATE && end.node->kind == FS_FILE)
+				result = vfs_cut(&(struct vfs_place){ .mount = end.mount, .node = end.node }, 0);
 			if (result == -EEXIST)
 				flags |= VFS_EXCLUSIVE;
 		}
 		if (!result) {
-			*place = (struct vfs_place){ end.mount, end.node };
+			*place = (struct vfs_place){ .mount = end.mount, .node = end.node };
 			end.node = NULL;
 		}
 		path_end(&end);
@@ -124,6 +149,18 @@ int vfs_open(const struct vfs_place *from, const char *path, unsigned flags, uns
 	return 0;
 }
 
+struct vfs_file *vfs_open_node(struct fs_node *node, unsigned flags)
+{
+	struct vfs_file *made = spare_count ? spare[--spare_count] : malloc(sizeof(*made));
+
+	if (!made)
+		return NULL;
+	fs_hold(node);
+	*made = (struct vfs_file){ .place = { .mount = node->fs->face, .node = node }, .flags = flags, .holds = 1 };
+	made->place.mount->users++;
+	return made;
+}
+
 void vfs_file_put(struct vfs_file *file)
 {
 	if (--file->holds)
@@ -141,8 +178,8 @@ static int check(const struct vfs_file *file, unsigned way, size_t bytes)
 {
 	if (!(file->flags & way))
 		return -EBADF;
-	if (file->place.node->kind == FS_DIRECTORY)
-		return -EISDIR;
+	if (file->place.node->kind != FS_FILE)
+		return file->place.node->kind == FS_DIRECTORY ? -EISDIR : -EINVAL;
 	return bytes > INT64_MAX ? -EINVAL : 0;
 }
 
@@ -278,6 +315,10 @@ int vfs_set(const struct vfs_place *place, const struct fs_attributes *attribute
 		return -EROFS;
 	vfs_enter(place->mount);
 	result = place->mount->fs->ops->set(place->node, attributes, which);
+	if (which & (FS_SET_MODE | FS_SET_UID | FS_SET_GID)) {
+		place->node->known = false;
+		name_forget_paths();
+	}
 	vfs_leave(place->mount);
 	return result;
 }

@@ -2,14 +2,17 @@
 /*
  * Files by path: what a libOS with a POSIX face asks of file systems, without its names, its errno and its descriptors.
  *
- *   path.c       mounts, the walk along a path, the name cache
+ *   path.c       mounts, the walk along a path
+ *   name.c       the name cache
  *   vfs.c        open files: read, write, seek, directories
  *   vfs_name.c   what changes names and attributes
  *   vfs_lock.c   flock and record locks
+ *   who.c        what modes and owners allow
  *
  * Functions return a non-negative result or a negative errno. One thread at a time is in a mounted file system: each
- * has a lock, unless nothing in it can wait or change, which `vfs_machine` supplies. Whoever runs may do all: modes and
- * owners are kept and not enforced, as for root. Reading updates times of last access where the file system wants it.
+ * has a lock, unless nothing in it can wait or change, which `vfs_machine` supplies. Modes and owners are enforced for
+ * those who say who they are: in the place from which a walk begins. Others may do all, as root. Reading updates times
+ * of last access where the file system wants it.
  *
  * The name cache holds the nodes that it names: a path whose directories were used lately costs no call of the file
  * system. Names that are not there are not remembered.
@@ -51,14 +54,25 @@ struct vfs_mount {
 	char *path;			/* as it was mounted */
 };
 
+/* Who uses files; user 0 may do all. */
+struct vfs_who {
+	uint32_t uid, gid;
+	unsigned umask;			/* left out of new modes */
+	const uint32_t *group;		/* more groups that he is in */
+	uint32_t groups;
+};
+
 struct vfs_place {
 	struct vfs_mount *mount;
 	struct fs_node *node;		/* held */
+	const struct vfs_who *who;	/* only where a walk begins; NULL: nobody asks, and the bits are vfs_umask */
 };
 
 /* The root (NULL node: nothing is mounted), the working directory, and the bits that are left out of new modes. */
 extern struct vfs_place vfs_root, vfs_cwd;
 extern unsigned vfs_umask;
+/* Places of the name cache; a power of 2. Not changed after the first mount. */
+extern unsigned vfs_names_max;
 
 /* The mounts, latest first. */
 extern struct vfs_mount *vfs_mounts;
@@ -116,6 +130,7 @@ struct path_end {
 	enum path_last last;
 	bool slash;			/* slashes behind it: it must be a directory */
 	char *buffer;			/* where symbolic links were put in */
+	const struct vfs_who *who;	/* walks */
 };
 
 /*
@@ -128,6 +143,17 @@ void path_end(struct path_end *end);
 void path_forget(const struct fs_node *directory, const char *name, size_t bytes);
 /* What is in the way of changing this name: -EBUSY a mount point, -EROFS, else 0. */
 int path_may_change(const struct path_end *end);
+/* ... and of who walks. To make a name: mode and owners of the new node are completed. -EACCES. */
+int path_new(const struct path_end *end, struct fs_attributes *how);
+/* To take this one away: -EACCES, -EPERM: the directory is sticky, and he owns neither. */
+int path_may_remove(const struct path_end *end);
+
+/* What modes and owners allow somebody (NULL: everything). -EACCES / -EPERM: neither the owner nor user 0. */
+#define VFS_MAY_READ	4
+#define VFS_MAY_WRITE	2
+#define VFS_MAY_SEARCH	1	/* of a file: to execute */
+int vfs_may(const struct vfs_who *who, const struct vfs_place *place, unsigned how);
+int vfs_owns(const struct vfs_who *who, const struct vfs_place *place);
 /* The path of a directory from the root on, NUL-terminated. -ERANGE, -ENOENT: it was removed. Its length. */
 int64_t vfs_path(const struct vfs_place *place, char *path, size_t bytes);
 
@@ -143,6 +169,8 @@ int64_t vfs_path(const struct vfs_place *place, char *path, size_t bytes);
 #define VFS_TRUNCATE	0x080
 #define VFS_DIRECTORY	0x100	/* -ENOTDIR for anything else */
 #define VFS_NOFOLLOW	0x200	/* -ELOOP for a symbolic link */
+#define VFS_SPECIAL	0x400	/* FIFOs, sockets, devices: what they are for is the caller's; else -ENXIO */
+#define VFS_EXECUTE	0x800	/* to search or execute: that right is asked for */
 
 #define VFS_BESIDE	((uint64_t)1 << 62)
 
@@ -155,6 +183,8 @@ struct vfs_file {
 };
 
 int vfs_open(const struct vfs_place *from, const char *path, unsigned flags, unsigned mode, struct vfs_file **file);
+/* A node, by whoever has made sure that he may. NULL: no memory. */
+struct vfs_file *vfs_open_node(struct fs_node *node, unsigned flags);
 static inline void vfs_file_hold(struct vfs_file *file)
 {
 	file->holds++;
@@ -189,6 +219,14 @@ int64_t vfs_copy(struct vfs_file *from, uint64_t at, struct vfs_file *to, uint64
 int vfs_find(const struct vfs_place *from, const char *path, bool follow, struct vfs_place *place);
 int vfs_stat(const struct vfs_place *from, const char *path, bool follow, struct fs_attributes *attributes,
     uint32_t *mount_number);
+/*
+ * The node of a path that this user has walked lately from `from` (the root's node, if it begins with a slash), not held.
+ * The path is read once, so it may lie in memory that others write to; 72 bytes of it must be there. NULL: not known.
+ */
+struct fs_node *vfs_known(const struct fs_node *from, uint32_t uid, uint32_t gid, const char *path, bool follow);
+/* vfs_stat of such a path in a file system without a device; false: ask vfs_stat. */
+bool vfs_stat_known(const struct fs_node *from, uint32_t uid, uint32_t gid, const char *path, bool follow,
+    struct fs_attributes *attributes, uint32_t *mount_number);
 /* A directory, symbolic link, fifo ...; `how` gives kind, mode (before vfs_umask), device. */
 int vfs_make(const struct vfs_place *from, const char *path, const struct fs_attributes *how, const char *target);
 int vfs_link(const struct vfs_place *from, const char *path, bool follow, const struct vfs_place *new_from,
@@ -214,6 +252,8 @@ struct vfs_range {
 /* Record locks: set or undo `range`. -EAGAIN, -ENOLCK: no memory. / Another's range that is in the way; VFS_UNLOCK: none. */
 int vfs_record(struct vfs_file *file, const struct vfs_range *range, bool wait);
 struct vfs_range vfs_record_test(struct vfs_file *file, const struct vfs_range *range);
+/* Is something of this owner's in the way? */
+bool vfs_record_stops(struct vfs_file *file, const struct vfs_range *range, uint64_t owner);
 /* All of an owner's on this file go: it has closed a descriptor of it. */
 void vfs_record_close(struct vfs_file *file, uint64_t owner);
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include "libos/fs/vfs.h"
 
+#define RECORDS_MAX	1024	/* of an owner on a file */
+
 struct vfs_flock {
 	struct vfs_flock *next;
 	struct vfs_file *file;
@@ -111,6 +113,17 @@ struct vfs_range vfs_record_test(struct vfs_file *file, const struct vfs_range *
 	return (struct vfs_range){ .lock = VFS_UNLOCK };
 }
 
+bool vfs_record_stops(struct vfs_file *file, const struct vfs_range *range, uint64_t owner)
+{
+	const struct vfs_face *face = file->place.node->face;
+
+	for (const struct vfs_record *other = face ? face->records : NULL; other; other = other->next)
+		if (other->range.owner == owner && owner != range->owner && overlap(&other->range, range) &&
+		    (range->lock == VFS_ALONE || other->range.lock == VFS_ALONE))
+			return true;
+	return false;
+}
+
 /* Take a range out of what its owner has. `spare` becomes the second half of one that it splits. */
 static struct vfs_record *cut(struct vfs_face *face, const struct vfs_range *range, struct vfs_record *spare)
 {
@@ -141,6 +154,15 @@ static struct vfs_record *cut(struct vfs_face *face, const struct vfs_range *ran
 	return spare;
 }
 
+static unsigned records_of(const struct vfs_face *face, uint64_t owner)
+{
+	unsigned count = 0;
+
+	for (const struct vfs_record *record = face ? face->records : NULL; record; record = record->next)
+		count += record->range.owner == owner;
+	return count;
+}
+
 int vfs_record(struct vfs_file *file, const struct vfs_range *range, bool wait)
 {
 	struct vfs_record *mine, *spare;
@@ -153,6 +175,9 @@ int vfs_record(struct vfs_file *file, const struct vfs_range *range, bool wait)
 	}
 	if (range->lock == VFS_UNLOCK && !file->place.node->face)
 		return 0;
+	/* To give up a part of one may make two of it, too; to give up all of a file's never does. */
+	if ((range->lock != VFS_UNLOCK || range->start) && records_of(file->place.node->face, range->owner) >= RECORDS_MAX)
+		return -ENOLCK;
 	mine = malloc(sizeof(*mine));
 	spare = malloc(sizeof(*spare));
 	face = mine && spare ? vfs_face(file->place.node) : NULL;

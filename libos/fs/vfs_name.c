@@ -6,7 +6,7 @@
  * the file system may do.
  */
 #include <string.h>
-#include "libos/fs/vfs.h"
+#include "libos/fs/name.h"
 
 int vfs_find(const struct vfs_place *from, const char *path, bool follow, struct vfs_place *place)
 {
@@ -15,7 +15,7 @@ int vfs_find(const struct vfs_place *from, const char *path, bool follow, struct
 
 	if (result)
 		return result;
-	*place = (struct vfs_place){ end.mount, end.node };
+	*place = (struct vfs_place){ .mount = end.mount, .node = end.node };
 	end.node = NULL;
 	path_end(&end);
 	return 0;
@@ -24,16 +24,20 @@ int vfs_find(const struct vfs_place *from, const char *path, bool follow, struct
 int vfs_stat(const struct vfs_place *from, const char *path, bool follow, struct fs_attributes *attributes,
     uint32_t *mount_number)
 {
-	struct path_end end;
-	int result = path_walk(from, path, follow ? PATH_FOLLOW : 0, &end);
+	struct vfs_place at = { .node = name_known(from, path, NAME_LAST | (follow ? 0 : NAME_LINK)) };
+	int result;
 
-	if (result)
+	if (at.node) {
+		at.mount = at.node->fs->face;
+		fs_hold(at.node);
+	} else if ((result = vfs_find(from, path, follow, &at))) {
 		return result;
-	vfs_enter(end.mount);
-	result = end.mount->fs->ops->attributes(end.node, attributes);
-	vfs_leave(end.mount);
-	*mount_number = end.mount->number;
-	path_end(&end);
+	}
+	vfs_enter(at.mount);
+	result = at.mount->fs->ops->attributes(at.node, attributes);
+	vfs_leave(at.mount);
+	*mount_number = at.mount->number;
+	vfs_put(at.mount, at.node);
 	return result;
 }
 
@@ -56,7 +60,10 @@ int vfs_make(const struct vfs_place *from, const char *path, const struct fs_att
 		result = -ENOENT;
 	else
 		result = path_may_change(&end);
-	attributes.mode = target ? 0777 : (uint16_t)(how->mode & ~vfs_umask);
+	if (!result)
+		result = path_new(&end, &attributes);
+	if (target)
+		attributes.mode = 0777;
 	if (!result) {
 		vfs_enter(end.at.mount);
 		result = end.at.mount->fs->ops->create(end.at.node, end.name, end.bytes, &attributes, target, &node);
@@ -89,6 +96,8 @@ int vfs_link(const struct vfs_place *from, const char *path, bool follow, const 
 			result = -EPERM;
 		else
 			result = path_may_change(&end);
+		if (!result)
+			result = vfs_may(end.who, &end.at, VFS_MAY_WRITE | VFS_MAY_SEARCH);
 		if (!result) {
 			vfs_enter(old.mount);
 			result = old.mount->fs->ops->link(end.at.node, end.name, end.bytes, old.node);
@@ -131,6 +140,8 @@ int vfs_unlink(const struct vfs_place *from, const char *path, bool directory)
 		result = -ENOTDIR;
 	if (!result)
 		result = path_may_change(&end);
+	if (!result)
+		result = path_may_remove(&end);
 	if (!result) {
 		vfs_enter(end.mount);
 		result = end.mount->fs->ops->unlink(end.at.node, end.name, end.bytes, directory);
@@ -176,7 +187,13 @@ static int rename_error(const struct path_end *old, const struct path_end *new)
 	if (old->node->kind != FS_DIRECTORY && (old->slash || new->slash))
 		return -ENOTDIR;
 	result = path_may_change(old);
-	return result ? result : path_may_change(new);
+	if (!result)
+		result = path_may_change(new);
+	if (!result)
+		result = path_may_remove(old);
+	if (result)
+		return result;
+	return new->node ? path_may_remove(new) : vfs_may(new->who, &new->at, VFS_MAY_WRITE | VFS_MAY_SEARCH);
 }
 
 /* With the lock held: whatever is above cannot change meanwhile. */
@@ -245,6 +262,8 @@ int vfs_truncate_path(const struct vfs_place *from, const char *path, uint64_t b
 		result = place.node->kind == FS_DIRECTORY ? -EISDIR : -EINVAL;
 	else if (place.mount->fs->read_only)
 		result = -EROFS;
+	if (!result)
+		result = vfs_may(from ? from->who : NULL, &place, VFS_MAY_WRITE);
 	if (!result)
 		result = vfs_cut(&place, bytes);
 	vfs_put(place.mount, place.node);
