@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include "libos/fs/posix.h"
 #include "libos/uni/file.h"
 
 #define BOUNCE_BYTES	(64 * 1024)
@@ -208,7 +209,7 @@ static int file_stat(struct fd *fd, struct stat *st)
 	int result = vfs_attributes(&file->place, &attributes);
 
 	if (!result)
-		uni_stat(&attributes, file->place.mount->number, st);
+		vfs_to_stat(&attributes, file->place.mount->number, st);
 	return (int)uni_result(result);
 }
 
@@ -330,11 +331,7 @@ int fstatvfs(int number, struct statvfs *out)
 		return -1;
 	result = vfs_space(&file->place, &space);
 	if (!result)
-		*out = (struct statvfs){ .f_bsize = space.block_bytes, .f_frsize = space.block_bytes,
-			.f_blocks = space.blocks, .f_bfree = space.blocks_free, .f_bavail = space.blocks_available,
-			.f_files = space.files, .f_ffree = space.files_free, .f_favail = space.files_free,
-			.f_fsid = file->place.mount->number, .f_namemax = space.name_max,
-			.f_flag = file->place.mount->fs->read_only ? ST_RDONLY : 0 };
+		vfs_to_statvfs(&space, file->place.mount, out);
 	fd_put(fd);
 	return (int)uni_result(result);
 }

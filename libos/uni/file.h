@@ -36,7 +36,4 @@ extern unsigned uni_file_maps;	/* how many such mappings there are */
 /* The program ends: give back what they have written; NULL: there never were any. */
 extern void (*uni_maps_end)(void);
 
-struct stat;
-void uni_stat(const struct fs_attributes *attributes, uint32_t mount_number, struct stat *st);
-
 #endif

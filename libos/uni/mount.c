@@ -202,10 +202,14 @@ void uni_mount(void)
 		.archive_bytes = core_begin->archive_bytes, .archive_root = getenv(ROOT_VARIABLE) };
 	const char *mounts = getenv(MOUNT_VARIABLE);
 	char line[LINE_BYTES];
+	int result;
 
 	uni_mounted = true;
 	vfs_machine = &machine;
-	if (vfs_mount("/", &fs_tar, &root) || !mounts)
+	result = vfs_mount("/", &fs_tar, &root);
+	if (result == -ENOMEM)
+		die("/", "the boot archive", "there is no memory for its names");
+	if (result || !mounts)
 		return;
 	while (*mounts) {
 		size_t bytes = strcspn(mounts, "\n");

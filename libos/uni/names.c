@@ -9,26 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/stat.h>
+#include "libos/fs/posix.h"
 #include "libos/uni/file.h"
 
 /* --- stat ----------------------------------------------------------------------------------------------- */
-
-void uni_stat(const struct fs_attributes *attributes, uint32_t mount_number, struct stat *st)
-{
-	static const mode_t kinds[] = { 0, S_IFREG, S_IFDIR, S_IFLNK, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK };
-
-	*st = (struct stat){
-		.st_dev = mount_number, .st_ino = attributes->number,
-		.st_mode = attributes->mode | kinds[attributes->kind & 7],
-		.st_nlink = attributes->links > UINT16_MAX ? UINT16_MAX : (nlink_t)attributes->links,
-		.st_uid = attributes->uid, .st_gid = attributes->gid, .st_rdev = attributes->device,
-		.st_size = (off_t)attributes->bytes, .st_blksize = BLOCK_BYTES,
-		.st_blocks = (blkcnt_t)attributes->blocks,
-		.st_atim = { attributes->accessed.seconds, (long)attributes->accessed.nanoseconds },
-		.st_mtim = { attributes->modified.seconds, (long)attributes->modified.nanoseconds },
-		.st_ctim = { attributes->changed.seconds, (long)attributes->changed.nanoseconds },
-	};
-}
 
 static int stat_from(const struct vfs_place *from, const char *path, bool follow, struct stat *st)
 {
@@ -38,7 +22,7 @@ static int stat_from(const struct vfs_place *from, const char *path, bool follow
 
 	if (result)
 		return (int)uni_result(result);
-	uni_stat(&attributes, number, st);
+	vfs_to_stat(&attributes, number, st);
 	return 0;
 }
 

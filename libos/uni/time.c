@@ -19,9 +19,7 @@ static void split(uint64_t ns, struct timespec *out)
 /* Nanoseconds of CPU time that the environment has used, if it may know; else since boot. */
 static uint64_t cpu_ns(void)
 {
-	const struct exo_env_info *own = info_env((uint32_t)core_disp->self);
-
-	return own ? own->ns : core_now();
+	return info_cpu_ns();
 }
 
 int clock_gettime(clockid_t clock, struct timespec *out)
