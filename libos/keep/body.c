@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bodies: environments for processes. See private.h.
+ *
+ * What core/spawn.c does for a program that runs alone, made for being done often: one run of frames for all
+ * objects, all fixed pages in one batch, the start record by one env_write. Where an object's frames come
+ * from: `objects`, a bag that is dropped with the body, so that an environment that was killed anywhere
+ * leaves nothing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "libos/keep/private.h"
+#include "libos/vm/vm.h"
+
+#define OBJECT_FRAMES	6		/* root, environment (4), start record */
+#define TABLE_BYTES	(2ULL << 20)	/* that a table of pages maps */
+#define SHARED_FRAMES	(1 + WIRE_BUFFER / EXO_PAGE_SIZE)
+#define OWN_SHARE	16		/* one in so many of the frames left at the start is kept for the keeper */
+#define LABEL_NAME	8		/* of a name, in the environment's label, with its pid */
+#define TEXT_AT		KEEP_RECORD_BYTES
+
+exo_cap_t keep_account;			/* above those of all processes */
+exo_vaddr_t keep_shared;		/* where pages and buffers lie in the keeper */
+
+static exo_vaddr_t window;
+
+/* What a process index has for good: frames of page and buffer, and the entry. */
+static struct {
+	struct frame_bag bag;
+	struct frame frame;
+	exo_cap_t entry;
+} fixed[WIRE_PROCESSES];
+
+int body_error(int64_t error)
+{
+	switch (-error) {
+	case EXO_EFULL:
+	case EXO_EQUOTA:
+	case EXO_ESLOT:
+		return -ENOMEM;
+	default:
+		return error < 0 ? -EIO : 0;
+	}
+}
+
+bool body_room(void)
+{
+	if (core_info->frames_free >= KEEP_RESERVE)
+		return true;
+	kit_trim();
+	image_trim();
+	return core_info->frames_free >= KEEP_RESERVE;
+}
+
+/* --- what stays with the index --------------------------------------------------------------------------- */
+
+/* Page and buffer of a process of the table, mapped here; false: no memory. */
+bool body_fixed(struct keep_process *process)
+{
+	uint32_t index = process->index;
+	exo_vaddr_t va = keep_shared + (exo_vaddr_t)index * SHARED_FRAMES * EXO_PAGE_SIZE;
+	uint32_t slot;
+
+	process->page = (struct wire_page *)va;
+	process->buffer = (char *)va + EXO_PAGE_SIZE;
+	if (fixed[index].entry)
+		return true;
+	if (!fixed[index].bag.runs && frame_bag_take(&fixed[index].bag, SHARED_FRAMES, &fixed[index].frame))
+		return false;
+	if (space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, fixed[index].frame.cap, fixed[index].frame.first,
+		      SHARED_FRAMES))
+		return false;
+	slot = caps_slot();
+	if (!slot || exo_entry_make(slot, EXO_CAP_NONE, (uint64_t)process) < 0)
+		return false;
+	fixed[index].entry = caps_handle(slot);
+	return true;
+}
+
+/* Nobody but the keeper has them any more. */
+void body_fixed_revoke(const struct keep_process *process)
+{
+	while (exo_cap_revoke(fixed[process->index].frame.cap) == -EXO_EAGAIN)
+		;
+}
+
+/* --- making ---------------------------------------------------------------------------------------------- */
+
+/* The kit's own account, which it keeps: nothing is charged to it while nobody uses the kit. */
+static int64_t make_account(struct keep_kit *kit)
+{
+	struct exo_shares *shares = core_arg(0);
+	struct frame frame;
+	uint32_t slot;
+	int64_t error;
+
+	if (kit->account)
+		return 0;
+	slot = caps_slot();
+	if (!slot || !kit_take(kit, 1, &frame))
+		return -EXO_ESLOT;
+	error = exo_account_make(slot, keep_account, frame.cap, frame.first, EXO_UNLIMITED);
+	if (error < 0)
+		return error;
+	kit->account = caps_handle(slot);
+	for (unsigned i = 0; i < EXO_SHARES; i++)
+		shares->share[i] = (struct exo_share){ 0, i == EXO_SHARE_FRAMES ? EXO_UNLIMITED :
+						      i == EXO_SHARE_ENVS };
+	shares->answer_ns = 16 * core_info->slice_ns;
+	return exo_account_share(keep_account, kit->account, 0);
+}
+
+struct keep_kit *body_kit(struct keep_body *body)
+{
+	struct keep_kit *kit = body->kits < BODY_KITS ? kit_get(body->uid, !body->kits) : NULL;
+
+	if (kit)
+		body->kit[body->kits++] = kit;
+	return kit;
+}
+
+static int64_t link_table(struct keep_body *body, exo_vaddr_t va, unsigned level)
+{
+	uint32_t count = level == EXO_LEVEL_PAGES ? 3 : 1;
+	struct frame frame;
+
+	if (!kit_take(body->kit[0], count, &frame)) {
+		int64_t error = frame_bag_take(&body->objects, count, &frame);
+
+		if (error)
+			return error;
+	}
+	return exo_space_table(body->space, va, level, frame.cap, frame.first);
+}
+
+/* The tables that every process needs are linked beforehand, those of its image too. */
+static int64_t link_tables(struct keep_body *body, exo_vaddr_t start, exo_vaddr_t end)
+{
+	int64_t error = link_table(body, 0, EXO_LEVEL_512G);
+
+	if (error >= 0)
+		error = link_table(body, 0, EXO_LEVEL_1G);
+	if (error >= 0)
+		error = link_table(body, 0, EXO_LEVEL_PAGES);
+	for (start &= -TABLE_BYTES; start < end && error >= 0; start += TABLE_BYTES)
+		error = link_table(body, start, EXO_LEVEL_PAGES);
+	/* What a new image touches first: the main stack's top, and the heap above it. */
+	end += WIRE_STACK - 1;
+	if (error >= 0 && end >= start)
+		error = link_table(body, end & -TABLE_BYTES, EXO_LEVEL_PAGES);
+	return error;
+}
+
+static int64_t make_env(struct keep_body *body, const struct frame *root, const char *name, pid_t pid,
+			exo_vaddr_t entry)
+{
+	struct exo_env_params *params = core_arg(0);
+	uint32_t slot = caps_slot();
+	int64_t error;
+
+	if (!slot)
+		return -EXO_ESLOT;
+	error = exo_space_create(slot, root->cap, root->first);
+	if (error < 0)
+		return error;
+	body->space = caps_handle(slot);
+	slot = caps_slot();
+	if (!slot)
+		return -EXO_ESLOT;
+	*params = (struct exo_env_params){ .cpu = info_env((uint32_t)core_disp->self)->cpu, .run_entry = entry };
+	core_format(params->label, sizeof(params->label), "%.*s[%d]", LABEL_NAME, name, pid);
+	error = exo_env_create(slot, body->space, body->account, root->cap, root->first + 1, 0);
+	if (error < 0)
+		return error;
+	body->env = caps_handle(slot);
+	return 0;
+}
+
+/* Everything below 2 MiB but what a process maps itself. */
+static int64_t map_fixed(struct keep_body *body, const struct frame *root, const struct frame *shared)
+{
+	const unsigned rw = EXO_MAP_READ | EXO_MAP_WRITE;
+	struct exo_map *map = core_arg(0);
+	exo_cap_t info = core_named(EXO_NAME_INFO);
+
+	map[0] = (struct exo_map){ EXO_VA_DISP | rw, root->cap, root->first + 2, 2, 0 };
+	map[1] = (struct exo_map){ EXO_VA_CAPS | EXO_MAP_READ, root->cap, root->first + 4, 1, 0 };
+	map[2] = (struct exo_map){ EXO_VA_INFO | EXO_MAP_READ, info, 0, 1, 0 };
+	map[3] = (struct exo_map){ EXO_VA_START | rw, root->cap, root->first + 5, 1, 0 };
+	map[4] = (struct exo_map){ WIRE_VA_PAGE | rw, shared->cap, shared->first, 1, 0 };
+	map[5] = (struct exo_map){ WIRE_VA_BUFFER | rw, shared->cap, shared->first + 1, SHARED_FRAMES - 1, 0 };
+	return space_write_all(body->space, &body->objects, 0, 6);
+}
+
+/* A capability in slot `slot` of its table: its handle or an error. */
+static int64_t derive(struct keep_body *body, uint32_t slot, exo_cap_t source, uint64_t rights, uint32_t first,
+		      uint32_t count)
+{
+	uint32_t done = count < EXO_RANGE_MAX ? count : EXO_RANGE_MAX;
+	int64_t handle = exo_cap_derive(source, body->env, slot, rights, first, done), more;
+
+	for (; handle >= 0 && done < count; done += (uint32_t)more) {
+		uint32_t part = count - done < EXO_RANGE_MAX ? count - done : EXO_RANGE_MAX;
+
+		more = exo_cap_derive(source, body->env, (uint64_t)handle, rights, first + done, part);
+		if (more <= 0)
+			return more;
+	}
+	return handle;
+}
+
+static void name_slot(struct keep_body *body, const char *name, exo_cap_t cap)
+{
+	struct exo_start_slot *slot = &record_of(body)->slot[record_of(body)->slots++];
+
+	memset(slot->name, 0, EXO_START_NAME);
+	memcpy(slot->name, name, strnlen(name, EXO_START_NAME - 1));
+	slot->cap = cap;
+}
+
+int body_grant(struct keep_body *body, const char *name, exo_cap_t source, uint64_t rights, uint32_t first,
+	       uint32_t count)
+{
+	int64_t handle;
+
+	if (record_of(body)->slots >= KEEP_SLOTS)
+		return -ENOMEM;
+	handle = derive(body, record_of(body)->slots + 1, source, rights, first, count);
+	if (handle < 0)
+		return body_error(handle);
+	name_slot(body, name, (exo_cap_t)handle);
+	return 0;
+}
+
+/* Few processes look into the exposed tables, and the capability for them covers many frames. */
+static int64_t grant_info(struct keep_request *request)
+{
+	exo_cap_t info = core_named(EXO_NAME_INFO);
+	int64_t handle = derive(request->process->body, WIRE_SLOT_INFO, info, EXO_RIGHT_READ, 0,
+				caps_at(exo_cap_slot(info))->count);
+
+	return handle < 0 && handle != -EXO_ESLOT ? body_error(handle) : 0;
+}
+
+static int grant_own(struct keep_body *body, const struct keep_process *process)
+{
+	const struct frame *shared = &fixed[process->index].frame;
+	int error;
+
+	error = body_grant(body, EXO_NAME_ENV, body->env,
+			   EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL | EXO_RIGHT_WAKE, 0, 0);
+	if (!error)
+		error = body_grant(body, EXO_NAME_SPACE, body->space, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0);
+	if (!error)
+		name_slot(body, EXO_NAME_INFO, exo_cap_make(WIRE_SLOT_INFO, 1));
+	if (!error)
+		error = body_grant(body, EXO_NAME_ACCOUNT, body->account, EXO_RIGHT_READ, 0, 0);
+	if (!error)
+		error = body_grant(body, WIRE_ENTRY, fixed[process->index].entry, EXO_RIGHT_EXEC, 0, 0);
+	if (!error)
+		error = body_grant(body, WIRE_SHARED, shared->cap, EXO_RIGHT_READ | EXO_RIGHT_WRITE, shared->first,
+				   SHARED_FRAMES);
+	if (!error)
+		error = body_grant(body, WIRE_KEEPER, core_named(EXO_NAME_ENV), EXO_RIGHT_WAKE, 0, 0);
+	return error;
+}
+
+/* The generator costs as much for many bytes as for a few. */
+static void seed(uint64_t to[4])
+{
+	static uint64_t some[60];
+	static unsigned left;
+
+	if (!left) {
+		core_random(some, sizeof(some));
+		left = sizeof(some) / sizeof(some[0]);
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		to[i] = some[--left];
+		some[left] = 0;
+	}
+}
+
+static void record_begin(struct keep_body *body, const struct keep_record *like)
+{
+	struct exo_start *start = record_of(body);
+
+	if (like)
+		memcpy(&body->record, like, KEEP_RECORD_BYTES);
+	else
+		memset(&body->record, 0, KEEP_RECORD_BYTES);
+	start->magic = EXO_START_MAGIC;
+	start->version = EXO_START_VERSION;
+	start->size = sizeof(*start);
+	start->slots = 0;
+	start->argc = 1;
+	start->args = start->envs = TEXT_AT;
+	seed(start->seed);
+}
+
+int body_make(struct keep_body *body, const struct keep_process *process, exo_vaddr_t entry,
+	      const struct keep_record *like, const struct keep_image *image)
+{
+	struct frame root;
+	struct keep_kit *kit;
+	uint32_t slots = 0;
+	int64_t error;
+
+	memset(body, 0, offsetof(struct keep_body, record));
+	body->uid = process->uid;
+	body->pure = process->euid == process->uid && process->suid == process->uid && process->egid == process->gid;
+	kit = body_room() ? body_kit(body) : NULL;
+	if (!kit)
+		return -ENOMEM;
+	error = make_account(kit);
+	body->account = kit->account;
+	/* In a row: root, environment (4), start record. */
+	if (error >= 0 && !kit_take(kit, OBJECT_FRAMES, &root))
+		error = -EXO_EFULL;
+	if (error >= 0)
+		error = make_env(body, &root, process->name, process->pid, entry);
+	if (error >= 0)
+		error = link_tables(body, image ? image->start : 0, image ? image->end : 0);
+	if (error >= 0)
+		error = map_fixed(body, &root, &fixed[process->index].frame);
+	if (error >= 0)
+		error = exo_env_read(body->env, EXO_VA_DISP + offsetof(struct exo_disp, self), 0, sizeof(body->id));
+	if (error < 0) {
+		int result = error == -EXO_EFULL || error == -EXO_EQUOTA ? -EAGAIN : body_error(error);
+
+		body_drop(body);
+		return result;
+	}
+	body->id = *(volatile exo_env_id_t *)core_arg(0);
+	record_begin(body, like);
+	if (like)
+		slots = like->start.slots;
+	int result = grant_own(body, process);
+	if (result)
+		body_drop(body);
+	else if (slots > WIRE_SLOTS_OWN)
+		record_of(body)->slots = slots;
+	return result;
+}
+
+int body_map(struct keep_body *body, exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t pages)
+{
+	return body_error(space_map_in(body->space, &body->objects, va, flags, cap, first, pages));
+}
+
+int body_record(struct keep_body *body, const char *name)
+{
+	char *at = core_arg(0);
+	size_t bytes = strlen(name) + 1;
+
+	core_stack();
+	memcpy(at, &body->record, KEEP_RECORD_BYTES);
+	memcpy(at + TEXT_AT, name, bytes);
+	return body_error(exo_env_write(body->env, EXO_VA_START, 0, TEXT_AT + bytes));
+}
+
+void body_wake(const struct keep_body *body)
+{
+	exo_wake(body->env);
+}
+
+void body_drop(struct keep_body *body)
+{
+	exo_cap_t *const caps[] = { &body->env, &body->space };
+
+	if (body->env)
+		while (exo_env_destroy(body->env) == -EXO_EAGAIN)
+			;
+	for (unsigned i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
+		if (*caps[i])
+			caps_delete(*caps[i]);
+		*caps[i] = EXO_CAP_NONE;
+	}
+	while (body->kits)
+		kit_put(body->kit[--body->kits], body->uid, body->pure);
+	body->account = EXO_CAP_NONE;
+	kit_bag_drop(&body->objects);
+	kit_bag_drop(&body->data);
+	kit_bag_drop(&body->wired);
+	kit_limbo();
+	if (body->image)
+		image_put(body->image);
+	body->image = NULL;
+	body->id = 0;
+}
+
+/* --- the window ------------------------------------------------------------------------------------------ */
+
+void *body_window(exo_cap_t cap, uint32_t first, uint32_t pages)
+{
+	if (space_map(window, EXO_MAP_READ | EXO_MAP_WRITE, cap, first, pages))
+		return NULL;
+	return (void *)window;
+}
+
+void body_window_close(uint32_t pages)
+{
+	space_map(window, 0, EXO_CAP_NONE, 0, pages);
+}
+
+void body_start(void)
+{
+	struct frame frame;
+	uint32_t slot;
+
+	window = vm_addresses(EXO_TAKE_MAX * EXO_PAGE_SIZE);
+	keep_shared = vm_addresses((uint64_t)WIRE_PROCESSES * SHARED_FRAMES * EXO_PAGE_SIZE);
+	if (!window || !keep_shared || !frame_alloc_object(1, &frame))
+		core_fail("no memory for processes");
+	slot = caps_slot();
+	uint32_t left = frame_left(), own = left / OWN_SHARE > KEEP_RESERVE ? left / OWN_SHARE : KEEP_RESERVE;
+	int64_t error = exo_account_make(slot, core_named(EXO_NAME_ACCOUNT), frame.cap, frame.first,
+					 left > own ? left - own : 0);
+	if (error < 0)
+		core_fail("the account of processes: %s", exo_error_text(error));
+	keep_account = caps_handle(slot);
+	keep_reserve = own;
+	keep_serve(REQUEST_INFO, grant_info);
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who is who: the table of processes, their beginning and end.
+ *
+ * A process ends in one of three ways: it asks to (EXIT), somebody kills it (keep_kill), or its environment
+ * ends by itself (an exception, exo_env_exit, force), which the poller sees. Its environment goes first, so
+ * that it runs no more; then, when no handler works for it any more, what it held; then it is a zombie, and
+ * its parent is told.
+ *
+ * P1 a record that is not KEEP_FREE has its pid, which nobody else has as pid, group or session
+ * P2 parent is NULL for pid 1 only; who loses his parent becomes pid 1's child
+ * P3 `ending`: the body is gone, the status is known; what is left is for keep_process_finish
+ * P4 a zombie has no body, descriptors, directory or worker
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include "libos/keep/private.h"
+#include "libos/vm/vm.h"
+
+#define PID_MAX		30000
+#define WEAK		__attribute__((weak))
+
+#pragma weak keep_signal_forked
+#pragma weak keep_signal_exit
+#pragma weak keep_signal_child
+#pragma weak keep_fds_copy
+#pragma weak keep_fds_close
+#pragma weak keep_cwd_copy
+#pragma weak keep_cwd_drop
+#pragma weak keep_object_exit
+
+struct keep_process *keep_process, *keep_first;
+uint32_t keep_used, keep_reserve;
+static struct vm_region table;
+static pid_t last_pid;
+static struct thread_queue reaper_waits, end_waits;
+static struct thread_poller poller;
+static uint64_t seen;			/* events, when the poller looked last */
+static bool ended;			/* pid 1 has ended ... */
+static int end_status;			/* ... with this */
+
+/* --- finding --------------------------------------------------------------------------------------------- */
+
+struct keep_process *keep_next(const struct keep_process *from)
+{
+	uint32_t index = from ? from->index + 1 : 0;
+
+	for (; index < keep_used; index++)
+		if (keep_process[index].state != KEEP_FREE)
+			return &keep_process[index];
+	return NULL;
+}
+
+struct keep_process *keep_find(pid_t pid)
+{
+	for (struct keep_process *process = keep_next(NULL); process; process = keep_next(process))
+		if (process->pid == pid && process->state != KEEP_MAKING)
+			return process;
+	return NULL;
+}
+
+bool keep_in_group(const struct keep_process *process, gid_t gid)
+{
+	for (uint32_t i = 0; i < process->groups; i++)
+		if (process->group[i] == gid)
+			return true;
+	return process->egid == gid;
+}
+
+static bool pid_used(pid_t pid)
+{
+	for (struct keep_process *process = keep_next(NULL); process; process = keep_next(process))
+		if (process->pid == pid || process->pgid == pid || process->sid == pid)
+			return true;
+	return false;
+}
+
+static pid_t pid_new(void)
+{
+	do
+		last_pid = last_pid >= PID_MAX ? 2 : last_pid + 1;
+	while (pid_used(last_pid));
+	return last_pid;
+}
+
+/* --- waiting --------------------------------------------------------------------------------------------- */
+
+void keep_wait(struct keep_queue *queue, const struct keep_process *process)
+{
+	queue->waits[process->index / 64] |= 1ULL << process->index % 64;
+}
+
+void keep_wake(struct keep_queue *queue)
+{
+	for (unsigned word = 0; word < 2; word++) {
+		uint64_t waits = queue->waits[word];
+
+		queue->waits[word] = 0;
+		for (; waits; waits &= waits - 1) {
+			struct keep_process *process = &keep_process[word * 64 + (unsigned)__builtin_ctzll(waits)];
+
+			if (process->state != KEEP_FREE && process->state != KEEP_ZOMBIE)
+				keep_poke(process);
+		}
+	}
+}
+
+void keep_poke(struct keep_process *process)
+{
+	if (!process->body)
+		return;
+	__atomic_add_fetch(&process->page->wakes, 1, __ATOMIC_RELEASE);
+	body_wake(process->body);
+}
+
+void keep_process_free(struct keep_process *process)
+{
+	process->state = KEEP_FREE;
+	while (keep_used && keep_process[keep_used - 1].state == KEEP_FREE)
+		keep_used--;
+}
+
+/* --- beginning ------------------------------------------------------------------------------------------- */
+
+void keep_page_fill(struct keep_process *process)
+{
+	struct wire_page *page = process->page;
+
+	page->major = WIRE_MAJOR;
+	page->minor = WIRE_MINOR;
+	page->size = sizeof(*page);
+	page->pid = process->pid;
+	page->ppid = process->parent ? process->parent->pid : 0;
+	page->pgid = process->pgid;
+	page->sid = process->sid;
+	page->uid = process->uid;
+	page->euid = process->euid;
+	page->gid = process->gid;
+	page->egid = process->egid;
+	page->umask = process->umask;
+	page->reserve = keep_reserve;
+}
+
+void keep_process_name(struct keep_process *process, const char *path)
+{
+	const char *last = strrchr(path, '/');
+
+	path = last && last[1] ? last + 1 : path;
+	size_t bytes = strnlen(path, sizeof(process->name) - 1);
+	memcpy(process->name, path, bytes);
+	memset(process->name + bytes, 0, sizeof(process->name) - bytes);
+}
+
+static uint32_t count_of(uid_t uid)
+{
+	uint32_t count = 0;
+
+	for (struct keep_process *process = keep_next(NULL); process; process = keep_next(process))
+		count += process->uid == uid;
+	return count;
+}
+
+static struct keep_process *record_take(const struct keep_process *parent)
+{
+	uint64_t most = parent && parent->euid ? parent->limit[KEEP_LIMIT_PROCESSES][0] : WIRE_PROCESSES;
+	uint32_t index;
+
+	/* The last few places are the superuser's: to log in and to kill what went wild. */
+	if (parent && parent->euid && most > WIRE_PROCESSES - KEEP_PLACES_ROOT)
+		most = WIRE_PROCESSES - KEEP_PLACES_ROOT;
+	if (parent && count_of(parent->uid) >= most)
+		return NULL;
+	for (index = 0; index < WIRE_PROCESSES; index++)
+		if (keep_process[index].state == KEEP_FREE && !keep_process[index].worker)
+			return &keep_process[index];
+	return NULL;
+}
+
+static void inherit(struct keep_process *child, struct keep_process *parent)
+{
+	child->parent = parent;
+	child->pgid = parent->pgid;
+	child->sid = parent->sid;
+	child->uid = parent->uid;
+	child->euid = parent->euid;
+	child->suid = parent->suid;
+	child->gid = parent->gid;
+	child->egid = parent->egid;
+	child->sgid = parent->sgid;
+	child->groups = parent->groups;
+	memcpy(child->group, parent->group, sizeof(child->group));
+	child->umask = parent->umask;
+	child->tty = parent->tty;
+	child->ignored = parent->ignored;
+	child->caught = parent->caught;
+	memcpy(child->limit, parent->limit, sizeof(child->limit));
+	memcpy(child->name, parent->name, sizeof(child->name));
+}
+
+static void inherit_nothing(struct keep_process *process)
+{
+	process->pgid = process->sid = process->pid;
+	process->umask = 022;
+	for (unsigned i = 0; i < KEEP_LIMITS; i++)
+		process->limit[i][0] = process->limit[i][1] = UINT64_MAX;
+	process->limit[KEEP_LIMIT_FILES][0] = process->limit[KEEP_LIMIT_FILES][1] = WIRE_FDS;
+	process->limit[KEEP_LIMIT_PROCESSES][0] = process->limit[KEEP_LIMIT_PROCESSES][1] = WIRE_PROCESSES;
+	process->limit[KEEP_LIMIT_CORE][0] = 0;
+}
+
+struct keep_process *keep_process_make(struct keep_process *parent)
+{
+	struct keep_process *process = record_take(parent);
+	uint32_t index;
+	uid_t before;
+
+	if (!process)
+		return NULL;
+	index = (uint32_t)(process - keep_process);
+	before = process->uid;
+	memset(process, 0, offsetof(struct keep_process, fd));
+	process->index = index;
+	if (!body_fixed(process))
+		return NULL;
+	process->state = KEEP_MAKING;
+	if (keep_used <= index)
+		keep_used = index + 1;
+	process->pid = pid_new();
+	if (parent)
+		inherit(process, parent);
+	else
+		inherit_nothing(process);
+	/* What the last user of this place left in its buffer is nobody's business but his own. */
+	memset(process->page, 0, sizeof(*process->page));
+	if (process->uid != before)
+		memset(process->buffer, 0, WIRE_BUFFER);
+	if (keep_fds_copy && parent)
+		keep_fds_copy(process, parent);
+	if (keep_cwd_copy)
+		keep_cwd_copy(process, parent);
+	if (keep_signal_forked && parent)
+		keep_signal_forked(process, parent);
+	keep_page_fill(process);
+	process->started = core_now();
+	return process;
+}
+
+void keep_process_run(struct keep_process *process, struct keep_body *body)
+{
+	process->body = body;
+	process->env = body->env;
+	process->space = body->space;
+	process->id = body->id;
+	process->state = KEEP_RUNNING;
+}
+
+/* --- end ------------------------------------------------------------------------------------------------- */
+
+static void body_end(struct keep_process *process)
+{
+	struct keep_body *body = process->body;
+
+	process->body = NULL;
+	process->env = process->space = EXO_CAP_NONE;
+	process->id = 0;
+	if (!body)
+		return;
+	body_drop(body);
+	body_fixed_revoke(process);
+	if (!body->pure)	/* it had other rights than its user, who has the buffer next */
+		memset(process->buffer, 0, WIRE_BUFFER);
+	free(body);
+}
+
+static void record_drop(struct keep_process *process)
+{
+	free(process->strings);
+	process->strings = NULL;
+	process->strings_bytes = 0;
+	if (keep_object_exit)
+		keep_object_exit(process);
+	if (keep_fds_close)
+		keep_fds_close(process);
+	if (keep_cwd_drop)
+		keep_cwd_drop(process);
+	process->tty = NULL;
+}
+
+void keep_process_undo(struct keep_process *process)
+{
+	body_end(process);
+	record_drop(process);
+	keep_process_free(process);
+}
+
+/* Its parent is told; false: it does not want to know. */
+static bool tell(struct keep_process *process)
+{
+	int status = process->status, signal = status & 0x7f;
+
+	if (keep_signal_child)
+		return keep_signal_child(process, !signal ? CLD_EXITED : status & 0x80 ? CLD_DUMPED : CLD_KILLED,
+					 signal ? signal : status >> 8 & 0xff);
+	keep_wake(&process->parent->children);
+	return true;
+}
+
+/* Those whose parent it was. */
+static void orphan_all(struct keep_process *parent)
+{
+	for (struct keep_process *child = keep_next(NULL); child; child = keep_next(child)) {
+		if (child->parent != parent)
+			continue;
+		child->parent = keep_first;
+		child->page->ppid = keep_first->pid;
+		if (child->state == KEEP_ZOMBIE && !tell(child))
+			keep_process_free(child);
+	}
+}
+
+static void end_all(int status)
+{
+	for (struct keep_process *process = keep_next(NULL); process; process = keep_next(process))
+		if (process != keep_first)
+			keep_kill(process, SIGKILL);
+	ended = true;
+	end_status = status;
+	thread_wake_all(&end_waits);
+	keep_again();
+}
+
+
+void keep_process_finish(struct keep_process *process)
+{
+	struct keep_process *making = process->making;
+
+	process->making = NULL;
+	if (making)
+		keep_process_undo(making);
+	record_drop(process);
+	process->ending = false;
+	process->later = process->done = false;
+	process->state = KEEP_ZOMBIE;
+	process->report = true;
+	if (process == keep_first) {
+		end_all(process->status);
+		return;
+	}
+	orphan_all(process);
+	if (!tell(process))
+		keep_process_free(process);
+}
+
+void keep_kill(struct keep_process *process, int status)
+{
+	if (process->ending || (process->state != KEEP_RUNNING && process->state != KEEP_STOPPED))
+		return;
+	process->ending = true;
+	process->status = status;
+	if (keep_signal_exit)
+		keep_signal_exit(process);
+	body_end(process);
+	if (!process->worker || process->worker == thread_current)
+		keep_process_finish(process);
+}
+
+/* --- ends that nobody asked for -------------------------------------------------------------------------- */
+
+static int signal_of(uint32_t cause)
+{
+	static const uint8_t signals[32] = { [0] = SIGFPE, [1] = SIGTRAP, [3] = SIGTRAP, [4] = SIGSEGV, [5] = SIGSEGV,
+		[6] = SIGILL, [7] = SIGFPE, [12] = SIGBUS, [13] = SIGSEGV, [14] = SIGSEGV, [16] = SIGFPE,
+			[17] = SIGBUS,
+		[19] = SIGFPE };
+
+	return cause < 32 && signals[cause] ? signals[cause] : SIGKILL;
+}
+
+static const struct exo_env_info *ended_env(const struct keep_process *process)
+{
+	const struct exo_env_info *info = process->body ? info_env((uint32_t)process->id) : NULL;
+
+	return info && info->id == process->id && info->state == EXO_ENV_ENDED ? info : NULL;
+}
+
+/* The thread that reaps: descriptors may have to wait for a disk. */
+static void reap(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		struct keep_process *process = keep_next(NULL);
+		const struct exo_env_info *info;
+
+		for (; process; process = keep_next(process))
+			if ((info = ended_env(process)) != NULL)
+				keep_kill(process, info->cause == EXO_CAUSE_EXIT ? (int)(info->status & 0xff) << 8 :
+					  signal_of(info->cause));
+		thread_wait(&reaper_waits, EXO_NEVER);
+	}
+}
+
+static exo_time_t look(void *arg)
+{
+	struct keep_process *process = NULL;
+
+	(void)arg;
+	if (core_disp->events == seen)
+		return EXO_NEVER;
+	seen = core_disp->events;
+	while ((process = keep_next(process)) != NULL)
+		if (ended_env(process)) {
+			thread_wake_all(&reaper_waits);
+			break;
+		}
+	return EXO_NEVER;
+}
+
+int keep_run(void)
+{
+	while (!ended)
+		thread_wait(&end_waits, EXO_NEVER);
+	return end_status;
+}
+
+void keep_process_start(void)
+{
+	struct thread *reaper;
+
+	table.start = vm_addresses(WIRE_PROCESSES * sizeof(struct keep_process));
+	table.end = table.start + PAGE_UP(WIRE_PROCESSES * sizeof(struct keep_process));
+	table.pager = vm_zero_pager;
+	table.flags = EXO_MAP_READ | EXO_MAP_WRITE;
+	if (!table.start || !vm_add(&table) || !vm_touch(table.start, table.end - table.start))
+		core_fail("no memory for the table of processes");
+	keep_process = (struct keep_process *)table.start;
+	body_start();
+	reaper = thread_create("reaper", reap, NULL);
+	if (!reaper)
+		core_fail("no memory for threads");
+	thread_detach(reaper);
+	poller.poll = look;
+	thread_add_poller(&poller);
+	info_env(0);
+}
