@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* picolibc's, and what it lacks. */
+#ifndef EXO_POSIX_STDIO_H
+#define EXO_POSIX_STDIO_H
+
+#include_next <stdio.h>
+
+#ifndef L_ctermid
+#define L_ctermid	16
+#endif
+#undef P_tmpdir
+#define P_tmpdir	"/tmp"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+char *ctermid(char *);
+int dprintf(int, const char *__restrict, ...) __attribute__((__format__(__printf__, 2, 3)));
+int vdprintf(int, const char *__restrict, __gnuc_va_list) __attribute__((__format__(__printf__, 2, 0)));
+FILE *open_memstream(char **, size_t *);
+FILE *popen(const char *, const char *);
+int pclose(FILE *);
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * picolibc's, without the two functions that no standard knows and whose names programs use for their own; and the
+ * functions of pseudo-terminals.
+ */
+#ifndef EXO_POSIX_STDLIB_H
+#define itoa __exo_hidden_itoa
+#define utoa __exo_hidden_utoa
+#include_next <stdlib.h>
+#undef itoa
+#undef utoa
+#else
+#include_next <stdlib.h>
+#endif
+
+#ifndef EXO_POSIX_STDLIB_H
+#define EXO_POSIX_STDLIB_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#if __XSI_VISIBLE || __MISC_VISIBLE
+int grantpt(int fd);
+int unlockpt(int fd);
+char *ptsname(int fd);
+int ptsname_r(int fd, char *name, size_t bytes);
+int posix_openpt(int flags);
+#endif
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,5 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * As <signal.h>.
+ */
+#include <signal.h>

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What mmap has mapped, for the rest of the libOS.
+ */
+#ifndef LIBOS_POSIX_MAP_H
+#define LIBOS_POSIX_MAP_H
+
+#include "libos/vm/vm.h"
+
+enum posix_map_kind {
+	POSIX_MAP_NONE,		/* the region is none of mmap's */
+	POSIX_MAP_MEMORY,	/* own frames, zeros at first */
+	POSIX_MAP_COPY,		/* own frames, at first with what the file has there */
+	POSIX_MAP_SHARED	/* the keeper's frames */
+};
+
+/* [upcall] */
+enum posix_map_kind posix_map_kind(const struct vm_region *region);
+
+/* The signal and its code for a fault that nobody has resolved. [upcall] */
+int posix_fault_signal(uint64_t address, uint64_t error, int *code);
+
+#endif

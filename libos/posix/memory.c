@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private pages: places, frames, faults. See memory.h; the runs of frames are in runs.c.
+ *
+ * In place of libos/vm/zero.c: core's stacks, and whatever else uses vm_zero_pager, are private memory here.
+ * All of it is upcall code. A write fault on a shared page is two calls: map a new frame in the page's place
+ * once it is filled, give the old one up. It is filled where it is *staged*: frames that were never used are
+ * mapped at META_COPY, many at a time, when the first of them is needed for a copy (a single one at
+ * META_WINDOW). On a page that nobody else holds it is one call: the exposed frame table says so beforehand,
+ * and if that was true a moment ago only, the kernel refuses and the page is copied.
+ */
+#include <string.h>
+#include "libos/core/spawn.h"
+#include "libos/posix/call.h"
+#include "libos/posix/runs.h"
+
+#pragma GCC target("general-regs-only")
+
+#define LEAF_PAGES	512
+#define LEAF_BYTES	(LEAF_PAGES * sizeof(uint32_t))
+#define LEAVES		((META_REGIONS - META_LEAVES) / LEAF_BYTES)
+#define REGIONS		((META_END - META_REGIONS) / sizeof(struct vm_region))
+#define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
+#define BATCH		64
+#define SPARE		64		/* frames that memory_left leaves for tables and the like */
+#define ADDRESSES	(64ULL << 30)	/* above the heap: those below are given out in turn by vm_addresses */
+#define NO_FRAME	"out of memory"
+#define NO_TABLE	"out of memory: no frame for a page table"
+#define RIGHTS		"access against the page's rights"
+
+extern char __data_start[], __wired_start[], __wired_stacks[], __wired_end[], __end[];
+
+/* Sorted by key: which 2 MiB a leaf is for. */
+static struct {
+	uint32_t key;
+	uint16_t leaf, low, high;	/* pages with a place lie in [low, high) */
+} leaves[LEAVES];
+static uint32_t leaf_count, leaf_hint;
+static uint32_t regions_used;
+static struct vm_region *regions_free;
+static struct vm_region data, bss, args;
+static bool owned;
+static uint64_t meta_there[(META_END - META_START) / EXO_PAGE_SIZE / 64 + 1];	/* whose bits behind the end are 0 */
+
+/* --- the pages of the tables ---------------------------------------------------------------------------- */
+
+static uint32_t meta_page(exo_vaddr_t va)
+{
+	return (uint32_t)((va - META_START) / EXO_PAGE_SIZE);
+}
+
+static bool meta_has(uint32_t page)
+{
+	return meta_there[page / 64] >> page % 64 & 1;
+}
+
+bool meta_need(exo_vaddr_t va)
+{
+	uint32_t page = meta_page(va);
+	struct frame frame;
+
+	if (meta_has(page))
+		return true;
+	va = PAGE_DOWN(va);
+	if (!frame_alloc(&frame) || space_map_frame(va, RW, &frame) < 0)
+		return false;
+	if (frame.dirty)
+		memset((void *)va, 0, EXO_PAGE_SIZE);
+	meta_there[page / 64] |= 1ULL << page % 64;
+	return true;
+}
+
+static uint32_t meta_next(uint32_t page, bool there)
+{
+	const uint32_t end = meta_page(META_END);
+
+	while (page < end) {
+		uint64_t word = meta_there[page / 64] ^ (there ? 0 : ~0ULL);
+
+		word >>= page % 64;
+		if (word)
+			return page + (uint32_t)__builtin_ctzll(word);
+		page = (page | 63) + 1;
+	}
+	return end;
+}
+
+uint32_t memory_wired(struct memory_stretch *list, uint32_t most)
+{
+	uint32_t count = 2, page, end = 0;
+
+	list[0] = (struct memory_stretch){ (exo_vaddr_t)__wired_start,
+		(uint32_t)((__wired_stacks - __wired_start) / EXO_PAGE_SIZE), true };
+	list[1] = (struct memory_stretch){ (exo_vaddr_t)__wired_stacks,
+		(uint32_t)((__wired_end - __wired_stacks) / EXO_PAGE_SIZE), false };
+	while (count < most && (page = meta_next(end, true)) < meta_page(META_END)) {
+		end = meta_next(page, false);
+		list[count++] = (struct memory_stretch){ META_START + (exo_vaddr_t)page * EXO_PAGE_SIZE,
+							end - page, true };
+	}
+	return count;
+}
+
+/* --- places --------------------------------------------------------------------------------------------- */
+
+static uint32_t *leaf_places(uint32_t i)
+{
+	return (uint32_t *)(META_LEAVES + leaves[i].leaf * LEAF_BYTES);
+}
+
+/* The first leaf whose key is not less. */
+static uint32_t leaf_search(uint32_t key)
+{
+	uint32_t low = 0, high = leaf_count, middle;
+
+	if (leaf_hint < leaf_count && leaves[leaf_hint].key == key)
+		return leaf_hint;
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (leaves[middle].key < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return leaf_hint = low;
+}
+
+/* Where the place of a page stands; NULL: it has none, and none can be made. */
+static uint32_t *place_at(exo_vaddr_t va, bool make)
+{
+	uint32_t key = (uint32_t)(va >> 21), i = leaf_search(key), page;
+
+	if (i == leaf_count || leaves[i].key != key) {
+		if (!make || leaf_count == LEAVES || !meta_need(META_LEAVES + leaf_count * LEAF_BYTES))
+			return NULL;
+		for (uint32_t k = leaf_count; k > i; k--)
+			leaves[k] = leaves[k - 1];
+		leaves[i].key = key;
+		leaves[i].leaf = (uint16_t)leaf_count++;
+		leaves[i].low = LEAF_PAGES;
+		leaves[i].high = 0;
+	}
+	page = va >> EXO_PAGE_SHIFT & (LEAF_PAGES - 1);
+	if (make && page < leaves[i].low)
+		leaves[i].low = (uint16_t)page;
+	if (make && page >= leaves[i].high)
+		leaves[i].high = (uint16_t)(page + 1);
+	return &leaf_places(i)[page];
+}
+
+bool memory_there(exo_vaddr_t va)
+{
+	const uint32_t *place = place_at(va, false);
+
+	return place && *place;
+}
+
+bool memory_table(unsigned i, exo_vaddr_t *va)
+{
+	if (i >= leaf_count)
+		return false;
+	*va = leaves[i].low < leaves[i].high ? (exo_vaddr_t)leaves[i].key << 21 : 0;
+	return true;
+}
+
+static int64_t map_place(exo_vaddr_t va, unsigned flags, uint32_t place)
+{
+	const struct frame frame = { .cap = run_of(place)->cap, .first = place & INDEX_MASK };
+
+	return space_map_frame(va, flags, &frame);
+}
+
+/* --- faults --------------------------------------------------------------------------------------------- */
+
+/* Frames of these places, which follow each other in a run, are mapped at META_COPY. */
+static struct {
+	uint32_t place, count;
+} staged;
+
+static int64_t write_run(exo_vaddr_t va, exo_cap_t cap, uint32_t first, uint32_t count)
+{
+	struct exo_map *map = core_arg(CORE_ARG_FAULT);
+
+	*map = (struct exo_map){ va, cap, first, count, 0 };
+	return exo_space_write(space_own(), CORE_ARG_FAULT, 1);
+}
+
+void memory_window_empty(void)
+{
+	space_protect_page(META_WINDOW, 0);
+	if (staged.count)
+		(void)write_run(META_COPY, EXO_CAP_NONE, 0, staged.count);
+	staged.count = 0;
+}
+
+/* Where a frame can be written that is to be a page's copy; 0: it cannot be mapped. */
+static exo_vaddr_t stage(uint32_t place)
+{
+	const struct memory_run *run = run_of(place);
+	uint32_t index = place & INDEX_MASK, count = run->count - index;
+
+	if (place - staged.place < staged.count)
+		return META_COPY + (place - staged.place) * EXO_PAGE_SIZE;
+	if (count > META_STAGED)
+		count = META_STAGED;
+	if (count < 2 || run->split || index + 1 != run->used)
+		return map_place(META_WINDOW, RW, place) < 0 ? 0 : META_WINDOW;
+	memory_window_empty();
+	if (write_run(META_COPY | RW, run->cap, index, count) != 1)
+		return 0;
+	staged.place = place;
+	staged.count = count;
+	return META_COPY;
+}
+
+/* The page is another one's too: a copy takes its place. */
+static __attribute__((noinline)) const char *copy_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present)
+{
+	bool dirty;
+	uint32_t place = *at, copy = run_take(&dirty);
+	const void *from = (const void *)va;
+	void *to = copy ? (void *)stage(copy) : NULL;
+	uint64_t words = EXO_PAGE_SIZE / 8;
+
+	if (!copy)
+		return NO_FRAME;
+	if (!to || (!present && map_place(va, EXO_MAP_READ, place) < 0)) {
+		run_put(copy);
+		return "its frame has gone";
+	}
+	__asm__ volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(words) : : "memory");
+	if (map_place(va, flags, copy) < 0)
+		return "a copy cannot be mapped";
+	*at = copy;
+	run_give(place);
+	return NULL;
+}
+
+static const char *write_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present)
+{
+	if (run_shared(*at))
+		return copy_page(va, flags, at, present);
+	if (map_place(va, flags, *at) >= 0)
+		return NULL;
+	return run_of(*at)->split ? copy_page(va, flags, at, present) : "its frame has gone";
+}
+
+/* A frame that is to be zeros; one with old contents is writable until it is. */
+static const char *first_touch(exo_vaddr_t va, unsigned flags, uint32_t *at)
+{
+	bool dirty;
+	uint32_t place = run_take(&dirty);
+	uint64_t words = EXO_PAGE_SIZE / 8;
+	void *to = (void *)va;
+
+	if (!place)
+		return NO_FRAME;
+	if (dirty) {
+		if (map_place(va, RW, place) < 0) {
+			run_put(place);
+			return NO_TABLE;
+		}
+		__asm__ volatile("rep stosq" : "+D"(to), "+c"(words) : "a"(0ULL) : "memory");
+		if (flags == RW) {
+			*at = place;
+			return NULL;
+		}
+	}
+	if (map_place(va, flags, place) < 0) {
+		run_put(place);
+		return NO_TABLE;
+	}
+	*at = place;
+	return NULL;
+}
+
+const char *memory_zero(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	unsigned flags = region->flags;
+	uint32_t *at;
+
+	if (access & ~flags)
+		return RIGHTS;
+	va = PAGE_DOWN(va);
+	at = place_at(va, true);
+	if (!at)
+		return NO_FRAME;
+	if (!*at)
+		return present ? RIGHTS : first_touch(va, flags, at);
+	if (access == VM_WRITE)
+		return write_page(va, flags, at, present);
+	if (present)
+		return RIGHTS;
+	if (run_of(*at)->split)
+		flags &= ~EXO_MAP_WRITE;
+	return map_place(va, flags, *at) < 0 ? "its frame has gone" : NULL;
+}
+
+const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	return memory_zero(region, va, access, present);
+}
+
+const char *vm_stack_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
+{
+	if ((va - region->start) % region->slot_bytes < EXO_PAGE_SIZE)
+		return "stack overflow";
+	return memory_zero(region, va, access, present);
+}
+
+/* What is mapped so already, a lowering that changes nothing tells. */
+static bool touched(exo_vaddr_t va, unsigned flags)
+{
+	struct exo_map *map = core_arg(CORE_ARG_FAULT);
+
+	*map = (struct exo_map){ va | flags, EXO_CAP_NONE, 0, 1, 0 };
+	return exo_space_write(space_own(), CORE_ARG_FAULT, 1) == 1 && map->old & EXO_PTE_PRESENT;
+}
+
+bool vm_touch(exo_vaddr_t va, uint64_t bytes)
+{
+	for (exo_vaddr_t at = PAGE_DOWN(va); at < va + bytes; at += EXO_PAGE_SIZE) {
+		struct exo_regs regs = { .address = at };
+		struct vm_region *region = vm_find(at);
+
+		if (!region || touched(at, region->flags))
+			continue;
+		regs.error = region->flags & EXO_MAP_WRITE ? VM_ERROR_WRITE : 0;
+		if (vm_fault(&regs))
+			return false;
+	}
+	return true;
+}
+
+/* --- many pages ----------------------------------------------------------------------------------------- */
+
+/* Nothing is in [from, to) of a leaf any more; `to` may be where the next one begins. */
+static void leaf_empty(uint32_t i, exo_vaddr_t from, exo_vaddr_t to)
+{
+	uint32_t first = from >> EXO_PAGE_SHIFT & (LEAF_PAGES - 1), end = to >> EXO_PAGE_SHIFT & (LEAF_PAGES - 1);
+
+	if (!end)
+		end = LEAF_PAGES;
+	if (first <= leaves[i].low && end > leaves[i].low)
+		leaves[i].low = (uint16_t)end;
+	if (end >= leaves[i].high && first < leaves[i].high)
+		leaves[i].high = (uint16_t)first;
+	if (leaves[i].low >= leaves[i].high) {
+		leaves[i].low = LEAF_PAGES;
+		leaves[i].high = 0;
+	}
+}
+
+void memory_discard(exo_vaddr_t va, uint64_t bytes)
+{
+	exo_vaddr_t end = va + bytes, at = va, next;
+	struct exo_map *map = core_arg(0);
+
+	core_stack();
+	for (; at < end; at = next) {
+		uint32_t key = (uint32_t)(at >> 21), i = leaf_search(key), count = 0;
+
+		if (i == leaf_count)
+			return;
+		if (leaves[i].key != key) {
+			next = (exo_vaddr_t)leaves[i].key << 21;
+			continue;
+		}
+		for (next = at; next < end && next >> 21 == key && count < BATCH; next += EXO_PAGE_SIZE)
+			if (*place_at(next, false))
+				map[count++] = (struct exo_map){ next, EXO_CAP_NONE, 0, 1, 0 };
+		leaf_empty(i, at, next);
+		if (!count)
+			continue;
+		(void)exo_space_write(space_own(), 0, count);
+		while (count--) {
+			uint32_t *place = place_at(map[count].va, false);
+			run_release(*place);
+			*place = 0;
+		}
+	}
+}
+
+void vm_release(exo_vaddr_t va, uint64_t bytes)
+{
+	memory_discard(va, bytes);
+}
+
+void memory_protect(exo_vaddr_t va, uint64_t bytes, unsigned flags)
+{
+	core_stack();
+	for (exo_vaddr_t at = va; at < va + bytes; at += EXO_PAGE_SIZE) {
+		const uint32_t *place = place_at(at, false);
+
+		if (!place || !*place)
+			continue;
+		if (flags & EXO_MAP_WRITE && run_of(*place)->split)
+			space_protect_page(at, flags & ~EXO_MAP_WRITE);
+		else if (!flags || space_protect_page(at, flags) < 0)
+			space_protect_page(at, 0);	/* it comes back by a fault, with all its rights */
+	}
+}
+
+/* --- regions -------------------------------------------------------------------------------------------- */
+
+struct vm_region *memory_region_make(void)
+{
+	struct vm_region *region = regions_free;
+
+	if (region) {
+		regions_free = region->next;
+	} else {
+		region = (struct vm_region *)META_REGIONS + regions_used;
+		if (regions_used == REGIONS || !meta_need((exo_vaddr_t)region) ||
+		    !meta_need((exo_vaddr_t)(region + 1) - 1))
+			return NULL;
+		regions_used++;
+	}
+	*region = (struct vm_region){ .pager = vm_zero_pager };
+	return region;
+}
+
+void memory_region_free(struct vm_region *region)
+{
+	region->next = regions_free;
+	regions_free = region;
+}
+
+exo_vaddr_t memory_addresses(uint64_t bytes)
+{
+	exo_vaddr_t at = PAGE_UP(core_begin->heap) + ADDRESSES, most = core_begin->heap_end;
+	struct vm_region *region = vm_first();
+
+	bytes = PAGE_UP(bytes);
+	for (; region && bytes; region = region->next) {
+		if (region->end <= at)
+			continue;
+		if (region->start > at && region->start - at > bytes)
+			break;
+		at = region->end + EXO_PAGE_SIZE;
+	}
+	return !bytes || bytes > most - at ? 0 : at;
+}
+
+bool memory_left(uint64_t pages)
+{
+	return pages + SPARE + ((struct wire_page *)WIRE_VA_PAGE)->reserve < core_info->frames_free &&
+		pages / LEAF_PAGES + leaf_count + 2 < LEAVES;
+}
+
+/* --- fork ----------------------------------------------------------------------------------------------- */
+
+static void region_of_data(struct vm_region *region, exo_vaddr_t start, exo_vaddr_t end)
+{
+	*region = (struct vm_region){ .start = start, .end = PAGE_UP(end), .pager = vm_zero_pager, .flags = RW };
+	if (region->start < region->end)
+		vm_add(region);
+}
+
+void memory_start(void)
+{
+	if (runs_started())
+		return;
+	runs_start();
+	region_of_data(&data, (exo_vaddr_t)__data_start, (exo_vaddr_t)__wired_start);
+	region_of_data(&bss, (exo_vaddr_t)__wired_end, (exo_vaddr_t)__end);
+	region_of_data(&args, ARGS_START, ARGS_END);
+}
+
+/* The pages of a region that the creator has mapped: which frame each is, the old entries say. */
+static bool own_region(const struct vm_region *region)
+{
+	struct exo_map *map = core_arg(0);
+	exo_vaddr_t va = region->start;
+	uint32_t count, *at;
+	int64_t done;
+
+	for (; va < region->end; va += count * EXO_PAGE_SIZE) {
+		for (count = 0; count < BATCH && va + count * EXO_PAGE_SIZE < region->end; count++)
+			map[count] = (struct exo_map){ (va + count * EXO_PAGE_SIZE) | RW, EXO_CAP_NONE, 0, 1, 0 };
+		done = exo_space_write(space_own(), 0, count);
+		if (done < 0)
+			return true;	/* no table: nothing is there */
+		count = (uint32_t)done;
+		for (uint32_t i = 0; i < count; i++) {
+			exo_pfn_t pfn = (exo_pfn_t)((map[i].old & EXO_PTE_FRAME) >> EXO_PAGE_SHIFT);
+			uint32_t place = map[i].old & EXO_PTE_PRESENT ? run_find(pfn) : 0;
+
+			at = place ? place_at(va + i * EXO_PAGE_SIZE, true) : NULL;
+			if (place && !at)
+				return false;
+			if (!place || *at)
+				continue;
+			*at = place;
+			if (map_place(va + i * EXO_PAGE_SIZE, RW, place) < 0)
+				return false;
+		}
+	}
+	return true;
+}
+
+bool memory_own(void)
+{
+	core_stack();
+	memory_start();
+	posix_need_info();
+	(void)info_frame(1);	/* mapped now, not at a fault */
+	if (!owned)
+		owned = own_region(&data) && own_region(&bss) && own_region(&args);
+	return owned;
+}
+
+void memory_pack(void)
+{
+	uint64_t empty = runs_to_empty();
+
+	for (uint32_t i = 0; empty && i < leaf_count; i++)
+		for (uint32_t page = leaves[i].low; page < leaves[i].high; page++) {
+			uint32_t *at = &leaf_places(i)[page];
+			exo_vaddr_t va = ((exo_vaddr_t)leaves[i].key << 21) + page * EXO_PAGE_SIZE;
+			const struct vm_region *region;
+
+			if (!*at || !(empty >> ((*at >> MEMORY_INDEX_BITS) - 1) & 1))
+				continue;
+			region = vm_find(va);
+			if (region && copy_page(va, region->flags, at, false))
+				empty = 0;	/* no memory: they stay where they are */
+		}
+	runs_emptied(empty);
+}
+
+/* How many pages from `page` of a leaf on follow each other in their run, too. */
+static uint32_t same_run(const uint32_t *place, uint32_t page)
+{
+	uint32_t end = page + 1;
+
+	while (end < LEAF_PAGES && place[end] == place[page] + (end - page))
+		end++;
+	return end - page;
+}
+
+/* Write what descriptors there are; what cannot be mapped comes by a fault. */
+static uint32_t flush(uint32_t count)
+{
+	for (uint32_t from = 0; from < count;) {
+		int64_t done = exo_space_write(space_own(), from * sizeof(struct exo_map), count - from);
+		from += done > 0 ? (uint32_t)done : 1;
+	}
+	return 0;
+}
+
+void memory_forked(void)
+{
+	struct exo_map *map = core_arg(0);
+	uint32_t count = 0;
+
+	runs_forked();
+	info_forked();
+	for (uint32_t i = 0; i < leaf_count; i++) {
+		const uint32_t *place = leaf_places(i);
+		exo_vaddr_t base = (exo_vaddr_t)leaves[i].key << 21;
+
+		for (uint32_t page = leaves[i].low, run; page < leaves[i].high; page += run) {
+			exo_vaddr_t va = base + page * EXO_PAGE_SIZE;
+			const struct vm_region *region;
+
+			run = 1;
+			if (!place[page])
+				continue;
+			region = vm_find(va);
+			run = same_run(place, page);
+			if (region && region->end - va < run * EXO_PAGE_SIZE)
+				run = (uint32_t)((region->end - va) / EXO_PAGE_SIZE);
+			if (!region || !(region->flags & EXO_MAP_READ))
+				continue;
+			map[count++] = (struct exo_map){ va | (region->flags & ~(unsigned)EXO_MAP_WRITE),
+				run_of(place[page])->cap, place[page] & INDEX_MASK, run, 0 };
+			if (count == BATCH)
+				count = flush(count);
+		}
+	}
+	flush(count);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Mutexes. The word is 0, or who holds it (a thread's number; among processes posix_shared_self()), with
+ * WAITED if somebody waits; DEAD: a robust mutex's holder has ended; LOST: it did, and nobody made the mutex
+ * consistent.
+ *
+ * Within a process, who unlocks hands the mutex over to the first that waits: nobody starves, and a thread
+ * that unlocks and locks at once lets others in. Among processes the word changes by compare-and-swap, and
+ * waiters are all woken and try again. `__depth` is its holder's.
+ *
+ * M1 a robust mutex that a thread holds is in its `held`; if that is full, locking fails with EAGAIN
+ */
+#include <errno.h>
+#include "libos/posix/signals.h"
+#include "libos/posix/thread.h"
+
+#define KIND_TYPE	3u
+#define KIND_ROBUST	4u
+#define KIND_SHARED	8u
+#define KIND_PROTOCOL	0x30u		/* PTHREAD_PRIO_* << 4 */
+#define KIND_DEAD	0x100u		/* the holder knows that the one before died */
+#define WAITED		0x80000000u
+#define DEAD		0x40000000u
+#define LOST		0x3fffffffu
+#define HELD_MAX	(sizeof(posix_first_thread.held) / sizeof(posix_first_thread.held[0]))
+
+static uint32_t me(const pthread_mutex_t *mutex)
+{
+	return mutex->__kind & KIND_SHARED ? posix_shared_self() : posix_self()->number;
+}
+
+static bool swap(pthread_mutex_t *mutex, uint32_t from, uint32_t to)
+{
+	return __atomic_compare_exchange_n(&mutex->__word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* --- robust --------------------------------------------------------------------------------------------- */
+
+static pthread_mutex_t **held_slot(const pthread_mutex_t *mutex)
+{
+	struct __exo_thread *self = posix_self();
+
+	for (unsigned i = 0; i < HELD_MAX; i++)
+		if (self->held[i] == mutex)
+			return &self->held[i];
+	return NULL;
+}
+
+static void wake(pthread_mutex_t *mutex)
+{
+	posix_word_wake(&mutex->__word, UINT32_MAX, mutex->__kind & KIND_SHARED);
+}
+
+void posix_mutexes_abandon(struct __exo_thread *thread)
+{
+	for (unsigned i = 0; i < HELD_MAX; i++) {
+		pthread_mutex_t *mutex = thread->held[i];
+		if (!mutex)
+			continue;
+		thread->held[i] = NULL;
+		__atomic_store_n(&mutex->__word, mutex->__kind & KIND_DEAD ? LOST : DEAD, __ATOMIC_RELEASE);
+		wake(mutex);
+	}
+}
+
+/* Got: `word` is what it was before. */
+static int taken(pthread_mutex_t *mutex, uint32_t word)
+{
+	mutex->__depth = 1;
+	if (mutex->__kind & KIND_ROBUST)
+		*held_slot(NULL) = mutex;
+	if (!(word & DEAD))
+		return 0;
+	mutex->__kind |= KIND_DEAD;
+	return EOWNERDEAD;
+}
+
+/* --- locking -------------------------------------------------------------------------------------------- */
+
+/* It is free, or its holder's process is gone: take it. EBUSY: it is another's. */
+static int take(pthread_mutex_t *mutex, uint32_t self)
+{
+	uint32_t word = __atomic_load_n(&mutex->__word, __ATOMIC_RELAXED);
+
+	if ((mutex->__kind & KIND_ROBUST) && !held_slot(NULL))
+		return EAGAIN;
+	for (;;) {
+		uint32_t owner = word & ~WAITED;
+		if (owner == LOST)
+			return ENOTRECOVERABLE;
+		if (owner && !(owner & DEAD)) {
+			if (!(mutex->__kind & KIND_ROBUST) || !(mutex->__kind & KIND_SHARED) ||
+			    !posix_shared_gone(owner))
+				return EBUSY;
+			if (swap(mutex, word, (word & WAITED) | DEAD))
+				word = (word & WAITED) | DEAD;
+		} else if (swap(mutex, word, (word & WAITED) | self)) {
+			return taken(mutex, word);
+		}
+		word = __atomic_load_n(&mutex->__word, __ATOMIC_RELAXED);
+	}
+}
+
+/* It is held: may the holder lock it again? EBUSY: no, and it is not the holder. */
+static int again(pthread_mutex_t *mutex, uint32_t self)
+{
+	unsigned type = mutex->__kind & KIND_TYPE;
+
+	if ((__atomic_load_n(&mutex->__word, __ATOMIC_RELAXED) & ~WAITED) != self || type == PTHREAD_MUTEX_NORMAL)
+		return EBUSY;
+	if (type == PTHREAD_MUTEX_ERRORCHECK)
+		return EDEADLK;
+	if (mutex->__depth == UINT32_MAX)
+		return EAGAIN;
+	mutex->__depth++;
+	return 0;
+}
+
+static int wait(pthread_mutex_t *mutex, uint32_t self, exo_time_t deadline)
+{
+	struct __exo_thread *thread = posix_self();
+	uint32_t word = __atomic_load_n(&mutex->__word, __ATOMIC_RELAXED);
+	bool shared = mutex->__kind & KIND_SHARED;
+	int why;
+
+	if (!(word & ~WAITED) || (word & DEAD) || (word & ~WAITED) == LOST)
+		return EBUSY;
+	if (!(word & WAITED) && !swap(mutex, word, word | WAITED))
+		return EBUSY;
+	thread->handed = false;
+	why = posix_word_wait(&mutex->__word, word | WAITED, shared, deadline);
+	if (thread->handed && (mutex->__word & ~WAITED) == self)
+		return taken(mutex, 0);
+	return why == -ETIMEDOUT ? ETIMEDOUT : EBUSY;
+}
+
+/* `until` is looked at only if it has to wait. */
+static int lock(pthread_mutex_t *mutex, const struct timespec *until, clockid_t clock)
+{
+	uint32_t self = me(mutex);
+	exo_time_t deadline = EXO_NEVER;
+	int error;
+
+	error = take(mutex, self);
+	if (error == EBUSY)
+		error = again(mutex, self);
+	if (error == EBUSY && until && (error = posix_deadline(clock, until, &deadline)) == 0)
+		error = EBUSY;
+	posix_cancel_hold();
+	while (error == EBUSY) {
+		error = wait(mutex, self, deadline);
+		if (error == EBUSY)
+			error = take(mutex, self);
+	}
+	posix_cancel_release();
+	return error;
+}
+
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	bool was = posix_enter();
+	int error = lock(mutex, NULL, 0);
+
+	posix_leave(was);
+	return error;
+}
+
+int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until)
+{
+	bool was = posix_enter();
+	int error = lock(mutex, until, CLOCK_REALTIME);
+
+	posix_leave(was);
+	return error;
+}
+
+int pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	bool was = posix_enter();
+	uint32_t self = me(mutex);
+	int error = take(mutex, self);
+
+	if (error == EBUSY && (mutex->__kind & KIND_TYPE) == PTHREAD_MUTEX_RECURSIVE)
+		error = again(mutex, self);
+	posix_leave(was);
+	return error;
+}
+
+/* --- unlocking ------------------------------------------------------------------------------------------ */
+
+/* To the first of this process's threads that waits. */
+static void hand_over(pthread_mutex_t *mutex)
+{
+	bool more;
+	struct __exo_thread *next = posix_word_first(&mutex->__word, &more);
+
+	if (!next) {
+		mutex->__word = 0;
+		return;
+	}
+	mutex->__word = next->number | (more ? WAITED : 0);
+	next->handed = true;
+	posix_word_wake(&mutex->__word, 1, false);
+}
+
+static int unlock(pthread_mutex_t *mutex)
+{
+	uint32_t word = __atomic_load_n(&mutex->__word, __ATOMIC_RELAXED);
+
+	if ((mutex->__kind & (KIND_TYPE | KIND_ROBUST)) && (word & ~WAITED) != me(mutex))
+		return EPERM;
+	if ((mutex->__kind & KIND_TYPE) == PTHREAD_MUTEX_RECURSIVE && --mutex->__depth)
+		return 0;
+	if (mutex->__kind & KIND_ROBUST) {
+		pthread_mutex_t **slot = held_slot(mutex);
+		if (slot)
+			*slot = NULL;
+	}
+	if (mutex->__kind & KIND_DEAD) {	/* not made consistent */
+		mutex->__kind &= ~KIND_DEAD;
+		__atomic_store_n(&mutex->__word, LOST, __ATOMIC_RELEASE);
+		wake(mutex);
+	} else if (mutex->__kind & KIND_SHARED) {
+		if (__atomic_exchange_n(&mutex->__word, 0, __ATOMIC_RELEASE) & WAITED)
+			wake(mutex);
+	} else if (word & WAITED) {
+		hand_over(mutex);
+	} else {
+		mutex->__word = 0;
+	}
+	return 0;
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	bool was = posix_enter();
+	int error = unlock(mutex);
+
+	posix_leave(was);
+	return error;
+}
+
+int pthread_mutex_consistent(pthread_mutex_t *mutex)
+{
+	if (!(mutex->__kind & KIND_DEAD) || (mutex->__word & ~WAITED) != me(mutex))
+		return EINVAL;
+	mutex->__kind &= ~KIND_DEAD;
+	return 0;
+}
+
+/* --- making --------------------------------------------------------------------------------------------- */
+
+int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
+{
+	*mutex = (pthread_mutex_t){ .__kind = attributes ? attributes->__kind : 0 };
+	return 0;
+}
+
+int pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+	uint32_t owner = mutex->__word & ~WAITED;
+
+	return owner && !(owner & DEAD) && owner != LOST ? EBUSY : 0;
+}
+
+int pthread_mutexattr_init(pthread_mutexattr_t *attributes)
+{
+	*attributes = (pthread_mutexattr_t){ 0 };
+	return 0;
+}
+
+int pthread_mutexattr_destroy(pthread_mutexattr_t *attributes)
+{
+	if (!attributes)
+		return EINVAL;
+	attributes->__kind = UINT32_MAX;
+	return 0;
+}
+
+static int change(pthread_mutexattr_t *attributes, bool good, unsigned mask, unsigned bits)
+{
+	if (!good || attributes->__kind == UINT32_MAX)
+		return EINVAL;
+	attributes->__kind = (attributes->__kind & ~mask) | bits;
+	return 0;
+}
+
+int pthread_mutexattr_gettype(const pthread_mutexattr_t *attributes, int *type)
+{
+	*type = (int)(attributes->__kind & KIND_TYPE);
+	return attributes->__kind == UINT32_MAX ? EINVAL : 0;
+}
+
+int pthread_mutexattr_settype(pthread_mutexattr_t *attributes, int type)
+{
+	return change(attributes, type >= 0 && type <= PTHREAD_MUTEX_ERRORCHECK, KIND_TYPE, (unsigned)type);
+}
+
+int pthread_mutexattr_getrobust(const pthread_mutexattr_t *attributes, int *robust)
+{
+	*robust = attributes->__kind & KIND_ROBUST ? PTHREAD_MUTEX_ROBUST : PTHREAD_MUTEX_STALLED;
+	return attributes->__kind == UINT32_MAX ? EINVAL : 0;
+}
+
+int pthread_mutexattr_setrobust(pthread_mutexattr_t *attributes, int robust)
+{
+	return change(attributes, robust == PTHREAD_MUTEX_ROBUST || robust == PTHREAD_MUTEX_STALLED, KIND_ROBUST,
+		      robust ? KIND_ROBUST : 0);
+}
+
+int pthread_mutexattr_getpshared(const pthread_mutexattr_t *attributes, int *shared)
+{
+	*shared = attributes->__kind & KIND_SHARED ? PTHREAD_PROCESS_SHARED : PTHREAD_PROCESS_PRIVATE;
+	return attributes->__kind == UINT32_MAX ? EINVAL : 0;
+}
+
+int pthread_mutexattr_setpshared(pthread_mutexattr_t *attributes, int shared)
+{
+	return change(attributes, shared == PTHREAD_PROCESS_SHARED || shared == PTHREAD_PROCESS_PRIVATE, KIND_SHARED,
+		      shared ? KIND_SHARED : 0);
+}
+
+int pthread_mutexattr_getprotocol(const pthread_mutexattr_t *attributes, int *protocol)
+{
+	*protocol = (int)((attributes->__kind & KIND_PROTOCOL) >> 4);
+	return attributes->__kind == UINT32_MAX ? EINVAL : 0;
+}
+
+/* Priorities are not inherited: only PTHREAD_PRIO_NONE is true. */
+int pthread_mutexattr_setprotocol(pthread_mutexattr_t *attributes, int protocol)
+{
+	if (protocol == PTHREAD_PRIO_INHERIT || protocol == PTHREAD_PRIO_PROTECT)
+		return ENOTSUP;
+	return change(attributes, protocol == PTHREAD_PRIO_NONE, KIND_PROTOCOL, 0);
+}

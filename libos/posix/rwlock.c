@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Read-write locks. The word counts readers, or is WRITTEN. Readers go first: a thread that reads may read
+ * again whatever waits. But one with a priority waits behind writers that have the same or a higher one.
+ */
+#include <errno.h>
+#include "libos/posix/signals.h"
+#include "libos/posix/thread.h"
+
+#define WRITTEN		0x80000000u
+#define READERS_MAX	0x7fffffffu
+
+static uint32_t me(const pthread_rwlock_t *lock)
+{
+	return lock->__shared ? posix_shared_self() : posix_self()->number;
+}
+
+/* 0; EBUSY: it is held so that this is not possible now; EAGAIN: too many readers. */
+static int take(pthread_rwlock_t *lock, bool write, uint32_t *word)
+{
+	const struct __exo_thread *self = posix_self();
+
+	*word = __atomic_load_n(&lock->__word, __ATOMIC_RELAXED);
+	if (!write && self->priority && lock->__waiters && posix_word_written(&lock->__word, self->priority))
+		return EBUSY;
+	for (;;) {
+		if (write ? *word != 0 : *word & WRITTEN)
+			return EBUSY;
+		if (*word == READERS_MAX)
+			return EAGAIN;
+		if (__atomic_compare_exchange_n(&lock->__word, word, write ? WRITTEN : *word + 1, false,
+						__ATOMIC_ACQ_REL,
+		    __ATOMIC_RELAXED))
+			break;
+	}
+	if (write)
+		lock->__writer = me(lock);
+	return 0;
+}
+
+static int lock_until(pthread_rwlock_t *lock, bool write, const struct timespec *until)
+{
+	bool was = posix_enter();
+	exo_time_t deadline = EXO_NEVER;
+	uint32_t word;
+	int error = take(lock, write, &word), why = 0;
+
+	if (error == EBUSY && (word & WRITTEN) && lock->__writer == me(lock))
+		error = EDEADLK;
+	if (error == EBUSY && until && (error = posix_deadline(CLOCK_REALTIME, until, &deadline)) == 0)
+		error = EBUSY;
+	posix_cancel_hold();
+	while (error == EBUSY && why != -ETIMEDOUT) {
+		__atomic_add_fetch(&lock->__waiters, 1, __ATOMIC_ACQ_REL);
+		posix_self()->writes = write;
+		why = posix_word_wait(&lock->__word, word, lock->__shared, deadline);
+		posix_self()->writes = false;
+		__atomic_sub_fetch(&lock->__waiters, 1, __ATOMIC_ACQ_REL);
+		error = take(lock, write, &word);
+	}
+	posix_cancel_release();
+	posix_leave(was);
+	return error == EBUSY ? ETIMEDOUT : error;
+}
+
+int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
+{
+	return lock_until(lock, false, NULL);
+}
+
+int pthread_rwlock_wrlock(pthread_rwlock_t *lock)
+{
+	return lock_until(lock, true, NULL);
+}
+
+int pthread_rwlock_timedrdlock(pthread_rwlock_t *lock, const struct timespec *until)
+{
+	return lock_until(lock, false, until);
+}
+
+int pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *until)
+{
+	return lock_until(lock, true, until);
+}
+
+int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
+{
+	uint32_t word;
+
+	return take(lock, false, &word);
+}
+
+int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
+{
+	uint32_t word;
+
+	return take(lock, true, &word);
+}
+
+int pthread_rwlock_unlock(pthread_rwlock_t *lock)
+{
+	bool was = posix_enter();
+	uint32_t word = __atomic_load_n(&lock->__word, __ATOMIC_RELAXED);
+	int error = 0;
+
+	if (!word || (word & WRITTEN && lock->__writer != me(lock))) {
+		error = EINVAL;
+	} else {
+		if (word & WRITTEN) {
+			lock->__writer = 0;
+			__atomic_store_n(&lock->__word, 0, __ATOMIC_RELEASE);
+			word = 0;
+		} else {
+			word = __atomic_sub_fetch(&lock->__word, 1, __ATOMIC_ACQ_REL);
+		}
+		if (!word && __atomic_load_n(&lock->__waiters, __ATOMIC_ACQUIRE))
+			posix_word_wake(&lock->__word, UINT32_MAX, lock->__shared);
+	}
+	posix_leave(was);
+	return error;
+}
+
+int pthread_rwlock_init(pthread_rwlock_t *lock, const pthread_rwlockattr_t *attributes)
+{
+	*lock = (pthread_rwlock_t){ .__shared = attributes ? attributes->__shared : 0 };
+	return 0;
+}
+
+int pthread_rwlock_destroy(pthread_rwlock_t *lock)
+{
+	(void)lock;
+	return 0;
+}
+
+int pthread_rwlockattr_init(pthread_rwlockattr_t *attributes)
+{
+	attributes->__shared = 0;
+	return 0;
+}
+
+int pthread_rwlockattr_destroy(pthread_rwlockattr_t *attributes)
+{
+	(void)attributes;
+	return 0;
+}
+
+int pthread_rwlockattr_getpshared(const pthread_rwlockattr_t *attributes, int *shared)
+{
+	*shared = (int)attributes->__shared;
+	return 0;
+}
+
+int pthread_rwlockattr_setpshared(pthread_rwlockattr_t *attributes, int shared)
+{
+	if (shared != PTHREAD_PROCESS_SHARED && shared != PTHREAD_PROCESS_PRIVATE)
+		return EINVAL;
+	attributes->__shared = (unsigned)shared;
+	return 0;
+}

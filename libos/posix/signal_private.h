@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals of a process, for the files that make them up.
+ */
+#ifndef LIBOS_POSIX_SIGNAL_PRIVATE_H
+#define LIBOS_POSIX_SIGNAL_PRIVATE_H
+
+#include "libos/posix/signals.h"
+#include "libos/posix/thread.h"
+
+#define SIGNAL_BIT(number)	(1ULL << ((number) - 1))
+/* Who is flooded goes on with its own work after so many times: what is left comes at its next call or slice. */
+#define SIGNAL_ROUNDS	3
+#define SIGNAL_BURST	16	/* handlers of the old signals, at most, in each of these */
+#define SIGNAL_FOREVER		(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP))
+#define SIGNAL_STOPS	(SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
+#define signal_page	((struct wire_page *)WIRE_VA_PAGE)
+
+/* signal.c */
+extern struct sigaction signal_actions[NSIG];
+extern uint64_t signal_pending_all;		/* of the process, not of a thread */
+extern struct signal_thread *signal_threads;	/* all threads' */
+
+static inline struct signal_thread *signal_self(void)
+{
+	return &posix_self()->signal;
+}
+
+static inline bool signal_valid(int number)
+{
+	return number > 0 && number < NSIG;
+}
+
+/* Take in what the keeper has posted. */
+void signal_intake(void);
+/* Post within the process: to a thread, or NULL: to whichever. False: it must be queued and there is no room. */
+bool signal_post(struct signal_thread *thread, const siginfo_t *info);
+/* The signal of this timer (of timer_create) that is queued and not taken yet, or NULL. */
+siginfo_t *signal_of_timer(int timer);
+/* How many signals of sigqueue, sent by the process itself, it has not taken yet. Cost: of all that are queued. */
+unsigned signal_queued(void);
+/* Take one that is pending to a thread or the process; false: it is not. */
+bool signal_take_one(struct signal_thread *self, int number, siginfo_t *info);
+/* Nothing of these is pending any more. */
+void signal_forget(uint64_t set);
+/* Deliver all that can be; `regs` and `fpu`: the state that was interrupted, or NULL. Inside brackets. */
+void signal_deliver(struct signal_thread *self, struct exo_regs *regs, void *fpu);
+/* Run a handler for what has just happened in the thread itself. */
+void signal_handle(struct signal_thread *self, const siginfo_t *info, struct exo_regs *regs, void *fpu);
+/* Is something there for anybody? Sets signal_look. */
+void signal_look_round(void);
+/* The keeper must know what is ignored, caught and blocked. `all`: even what only a new image cares for. */
+void signal_tell(bool all);
+
+/* signal_call.S: call handler(number, info, context) on another stack (0: this one). */
+void signal_call(void (*handler)(int, siginfo_t *, void *), int number, siginfo_t *info, void *context, uint64_t sp);
+void signal_entered_here(void);
+
+/* signal_upcall.c */
+void signal_upcall_start(void);
+
+/* timer.c */
+extern exo_time_t signal_timer_next;		/* [upcall] when one is due */
+void signal_timers(void);			/* fire what is due; never blocks */
+void signal_timers_tell(void);			/* have the keeper poke at the next one; a thread's business */
+void signal_timers_start(void);
+void signal_timers_forked(void);
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Signals inside a process: what the other parts of the libOS use.
+ *
+ * A handler runs, and a thread is preempted, only outside of *brackets*. Whatever touches the libOS's own
+ * state (a request with its buffer, queues of threads, tables) stands in one:
+ *
+ *	bool was = posix_enter();
+ *	...
+ *	posix_leave(was);
+ *
+ * All threads of a process are one thread of control to the kernel, so this byte is all the exclusion there
+ * is. Each switch of threads happens inside a bracket; each keeps the value it found and puts it back. A new
+ * thread begins inside one: its first act is posix_leave(false). What comes meanwhile is delivered by the
+ * outermost posix_leave, or by signal_run where somebody waits.
+ *
+ * A handler may leave by siglongjmp, also out of signal_run: at that point nothing may be half done.
+ */
+#ifndef LIBOS_POSIX_SIGNALS_H
+#define LIBOS_POSIX_SIGNALS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "libos/core/thread.h"
+#include "libos/posix/wire.h"
+
+extern volatile bool posix_inside;	/* [upcall] reads it */
+extern volatile bool signal_look;	/* some thread has something to take */
+/* As the thread, outside of brackets. */
+void signal_take(void);
+
+static inline bool posix_enter(void)
+{
+	bool was = posix_inside;
+
+	posix_inside = true;
+	__asm__ volatile("" ::: "memory");
+	return was;
+}
+
+static inline void posix_leave(bool was)
+{
+	__asm__ volatile("" ::: "memory");
+	posix_inside = was;
+	__asm__ volatile("" ::: "memory");
+	if (!was && (signal_look || ((volatile struct wire_page *)WIRE_VA_PAGE)->pending))
+		signal_take();
+}
+
+/* A thread's own; zeros are a thread that blocks nothing. In struct __exo_thread (thread.h) as `signal`. */
+struct signal_info {
+	siginfo_t info;
+	struct signal_info *next;
+};
+struct signal_thread {
+	uint64_t mask, pending;		/* bit n - 1 */
+	uint64_t awaits;		/* sigwait: these come to it though it blocks them */
+	struct signal_info *queue;	/* infos of `pending`, in order */
+	stack_t alternate;		/* ss_size 0: none */
+	bool waits, came;		/* it is in signal_wait; it has been woken by a signal */
+	bool poked;
+	uint64_t handled;		/* handlers run; of them without SA_RESTART: */
+	uint64_t breaking;
+	struct __exo_thread *of;	/* NULL: not begun */
+	struct signal_thread *next, *prev;	/* all of the process's */
+};
+
+enum signal_woken { SIGNAL_WOKEN, SIGNAL_TIME, SIGNAL_CAME };
+/*
+ * thread_wait, that a signal for this thread ends too; inside brackets. After SIGNAL_CAME: signal_run. With
+ * one that is there already it does not wait at all.
+ */
+enum signal_woken signal_wait(struct thread_queue *queue, exo_time_t deadline);
+/*
+ * Deliver what is there for this thread; inside brackets, whose state is whole. True: a handler has run that
+ * ends the wait with EINTR: one without SA_RESTART or, if the call never restarts, any.
+ */
+bool signal_run(bool restarts);
+/* Make a thread's signal_wait return SIGNAL_CAME; for cancellation. */
+void signal_poke(struct thread *thread);
+
+/*
+ * As the thread, from a function of core_fault_defer: a handler is told of the fault, or the process ends.
+ * `regs` is what will be resumed.
+ */
+void signal_fault(struct exo_regs *regs, int number, int code);
+
+/* In a new thread's record, before it begins: it inherits its maker's mask. At its end. */
+struct __exo_thread;
+void signal_thread_start(struct __exo_thread *thread);
+void signal_thread_end(struct __exo_thread *thread);
+
+/* Before main; in a child of fork; before REQUEST_EXEC and after it failed. */
+void signal_start(void);
+void signal_forked(void);
+void signal_before_exec(void);
+void signal_exec_failed(void);
+
+/* What a signal handler's return from a preempted state runs besides; NULL: nothing (thr). */
+extern void (*posix_preempt)(void);
+/* Have it called after so many nanoseconds, if that has not been asked for already. Inside brackets. */
+void signal_slice(uint64_t ns);
+extern bool signal_slice_over;		/* it has passed, and nobody was preempted yet */
+
+/* The process's CPU time in nanoseconds (time.c). */
+uint64_t posix_cpu_ns(void);
+
+#endif

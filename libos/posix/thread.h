@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads of a process, inside the libOS: a record for each (what pthread_t points to) on top of core's
+ * threads, and words that threads wait for, of which all synchronisation is made.
+ *
+ * A record outlives its thread's stack until it is joined, and is used again: a pthread_t that is not valid
+ * any more may name a newer thread, but never memory that is something else.
+ *
+ * All functions here are called inside brackets (signals.h) but for those that say otherwise.
+ */
+#ifndef LIBOS_POSIX_THREAD_H
+#define LIBOS_POSIX_THREAD_H
+
+#include <pthread.h>
+#include "libos/core/thread.h"
+#include "libos/posix/signals.h"
+#include "libos/vm/vm.h"
+
+#define POSIX_THREADS_MAX	1024		/* of a process, the first one included */
+#define POSIX_STACK_BYTES	(256 * 1024)	/* of a thread, if nothing else is said */
+#define POSIX_STACK_MIN		16384
+#define POSIX_KEYS_MAX		128
+#define POSIX_NAME		16
+
+enum posix_thread_state { POSIX_THREAD_FREE, POSIX_THREAD_RUNS, POSIX_THREAD_ENDED };
+
+struct __exo_thread {
+	struct thread *thread;		/* core's */
+	struct signal_thread signal;
+	uint32_t number;		/* 1 .. POSIX_THREADS_MAX; the first thread has 1 */
+	enum posix_thread_state state;
+	bool detached, joined;
+	bool cancel_off, cancel_async, cancelled, ending;
+	uint32_t no_cancel;		/* > 0: what it waits for is no cancellation point */
+	void *(*start)(void *);
+	void *arg, *result;
+	struct thread_queue joiners;
+	struct __pthread_cleanup *cleanup;
+	void **value;			/* of keys; NULL: none was ever set */
+	const uint32_t *word;		/* that it waits for, if it does */
+	bool handed;			/* what it waited for has been given to it */
+	bool writes;			/* it waits for a read-write lock, to write */
+	pthread_mutex_t *held[8];	/* robust mutexes; NULL: none */
+	pthread_attr_t attributes;
+	struct vm_region *stack;	/* its own, if it needed a large one; NULL: none */
+	int policy, priority;
+	uint32_t fpu_control, sse_control;
+	char name[POSIX_NAME];
+	struct __exo_thread *next_free;
+};
+
+extern struct __exo_thread posix_first_thread;
+
+static inline struct __exo_thread *posix_self(void)
+{
+	struct __exo_thread *self = thread_current->local;
+
+	return self ? self : &posix_first_thread;
+}
+
+/* The record of a number; NULL: there is no such thread. */
+struct __exo_thread *posix_thread(uint32_t number);
+/* Core's thread of a pthread_t; NULL: it has ended. */
+struct thread *posix_thread_of(pthread_t thread);
+/* How many threads run. */
+uint32_t posix_thread_count(void);
+
+/* Called once at the start of a process, before main. */
+void posix_threads_start(void);
+void posix_preempt_start(void);
+/*
+ * fork: what pthread_atfork says, and in the child all threads but the caller are gone. Not inside brackets.
+ */
+void posix_fork_prepare(void);
+void posix_fork_parent(void);
+void posix_fork_child(void);
+
+/* --- sched.c -------------------------------------------------------------------------------------------------- */
+
+/* A thread of a higher priority has been made ready; let it run, where nothing is half done. */
+extern bool posix_sched_wanted;
+void posix_sched_yield(void);
+/* From now on threads have priorities; before one that has one is made. */
+void posix_sched_begin(void);
+/* It has been made, and has its record now. */
+void posix_sched_made(struct __exo_thread *thread);
+
+/* --- cancel.c ------------------------------------------------------------------------------------------------- */
+
+/*
+ * If the thread has been cancelled and allows it here, it ends. Called by signal_run, too: so every wait is a
+ * cancellation point but those between posix_cancel_hold and posix_cancel_release.
+ */
+void posix_cancel_check(void);
+/* Would it end at posix_cancel_check? */
+bool posix_cancel_due(void);
+
+static inline void posix_cancel_hold(void)
+{
+	posix_self()->no_cancel++;
+}
+
+static inline void posix_cancel_release(void)
+{
+	posix_self()->no_cancel--;
+}
+
+/* --- word.c --------------------------------------------------------------------------------------------------- */
+
+/*
+ * Wait while *word is `value`, until posix_word_wake is called for it. `shared`: by any process that has
+ * mapped the memory. 0: woken, or it had another value, or no reason; -ETIMEDOUT; -EINTR: a signal was
+ * handled. Cancellation point if not held.
+ */
+int posix_word_wait(uint32_t *word, uint32_t value, bool shared, exo_time_t deadline);
+/* Wake the first `most` that wait for a word (if it is shared: all). */
+void posix_word_wake(uint32_t *word, uint32_t most, bool shared);
+/* The first of this process's threads that waits for a word; NULL: none. `more`: there are others. */
+struct __exo_thread *posix_word_first(const uint32_t *word, bool *more);
+/* Does a thread of such a priority or a higher one wait for a read-write lock's word, to write? */
+bool posix_word_written(const uint32_t *word, int priority);
+/* Words in memory that is shared, among processes (shared.c); -ENODEV: the memory is this process's alone. */
+int posix_shared_wait(uint32_t *word, uint32_t value, exo_time_t deadline);
+void posix_shared_wake(uint32_t *word);
+/* Is the process of a shared mutex's owner gone? */
+bool posix_shared_gone(uint32_t owner);
+/* This thread's name among all processes: < 2^30. */
+uint32_t posix_shared_self(void);
+
+/* A time of a clock as a deadline. 0, or EINVAL. */
+int posix_deadline(clockid_t clock, const struct timespec *until, exo_time_t *deadline);
+
+/* --- mutex.c -------------------------------------------------------------------------------------------------- */
+
+/* The robust mutexes of a thread that ends have no owner any more. */
+void posix_mutexes_abandon(struct __exo_thread *thread);
+
+/* --- keys.c --------------------------------------------------------------------------------------------------- */
+
+/* Not inside brackets: destructors are the program's. */
+void posix_keys_end(struct __exo_thread *thread);
+
+#endif
