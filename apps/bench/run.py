@@ -52,7 +52,8 @@ CODE_RANGE = (0xffffc00000000000, 0xffffc80000000000)   # where machine code of 
 AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh": 1000, "page_fault_pool": 350,
         "map_100": 5000, "map_100_run": 2500, "prot1": 250, "unprot1": 250, "prot100": 3000, "unprot100": 3000,
         "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250, "disk_read_4k": 3000, "short_file_memory": 5000, "short_file_cofs": 10000,
-        "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
+        "fork_exit_wait": 60000, "fork_exec_wait": 150000, "pipe_rtt": 2500, "open_close": 1500, "stat": 800, "signal_self": 500,
+        "pthread_create_join": 3000, "tcp_rtt": 15000, "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
         "filter_10": 150, "bpf_verify_per_insn": 2000, "filter_reject": 100, "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 163840}
 
 EVENTS = {"switches": "space switches", "invalidations": "TLB invalidations", "calls": "calls"}
@@ -122,6 +123,14 @@ def revocation(figures):
                                                                 done.stderr[-1000:]))
     add_lines(figures, done.stdout)
     print("".join(line + "\n" for line in done.stdout.splitlines() if re.match(r"frames| *\d+  ", line)), end="")
+
+
+def processes(figures):
+    """The libOS posix: a process that forks, execs, waits, asks its keeper."""
+    done = exo("run", "--icount", "-m", "256M", "--timeout", "300", "processes", timeout=400)
+    if done.returncode != 0:
+        raise SystemExit("bench: processes: status %d:\n%s%s" % (done.returncode, done.stdout[-2000:], done.stderr[-1000:]))
+    add_lines(figures, done.stdout)
 
 
 def add_lines(figures, text):
@@ -535,11 +544,11 @@ def text(figures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--accept", action="store_true", help="make these the accepted figures")
-    parser.add_argument("--only", choices=["primitives", "revocation", "disk", "files", "smp", "boot", "wall", "http", "packets", "echo", "filters", "longest", "text"])
+    parser.add_argument("--only", choices=["primitives", "processes", "revocation", "disk", "files", "smp", "boot", "wall", "http", "packets", "echo", "filters", "longest", "text"])
     parser.add_argument("--operations", type=int, default=2000, help="per batch, of %d (default 2000)" % BATCHES)
     options = parser.parse_args()
     figures = Figures()
-    parts = {"primitives": primitives, "revocation": revocation, "disk": disk, "files": files, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
+    parts = {"primitives": primitives, "processes": processes, "revocation": revocation, "disk": disk, "files": files, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
              "filters": filters,
              "http": lambda f: http(f, options.operations), "echo": lambda f: echo(f, options.operations), "longest": longest, "text": text}
     for name, part in parts.items():
