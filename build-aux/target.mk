@@ -9,6 +9,7 @@
 #      libcore_src, libuni_src ...  sources of the libraries                                    -> libos/...
 #      uni_programs, NAME_src       programs linked with the libOS uni, and what NAME is made of -> apps/NAME/NAME.uni
 #      guest_tests, guest_programs  test programs, of one source file each                       -> test/guest/NAME.uni
+#      posix_programs, posix_tests, posix_test_programs   the same with the libOS posix          -> NAME.posix
 #      LINT_FLAGS                   further warnings (from the command line)
 # Every image has .map (linker), .sym (addresses, sorted) and .dis (disassembly) beside it.
 # Objects depend on this file: a changed flag compiles everything again.
@@ -38,7 +39,7 @@ kernel_flags = $(common_flags) -fno-pic $(kernel_optimize) -ffreestanding -nostd
 
 user_flags = $(common_flags) -fPIE -O2 -march=x86-64 -mtune=generic -ftls-model=local-exec -ffunction-sections -fdata-sections \
 	-U__linux__ -U__linux -Ulinux -U__gnu_linux__ -D__exo__ \
-	-nostdinc -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/libos/uni/include -I$(srcdir)/libos/net/port \
+	-nostdinc -I$(srcdir)/include -I$(srcdir) -I$(srcdir)/libos/include -I$(srcdir)/libos/net/port \
 	-I$(THIRD)/lwip/src/include -isystem $(THIRD)/prefix/include -isystem $(TARGET_INCLUDE) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(TARGET_CFLAGS)
 
@@ -46,6 +47,7 @@ user_flags = $(common_flags) -fPIE -O2 -march=x86-64 -mtune=generic -ftls-model=
 objects = $(patsubst %.c,%.$(1).o,$(patsubst %.S,%.$(1).o,$(filter %.c %.S,$(2))))
 k_objects = $(call objects,k,$(1))
 u_objects = $(call objects,u,$(1))
+p_objects = $(call objects,p,$(1))
 
 %.k.o: %.c $(TARGET_MK)
 	@mkdir -p $(@D)
@@ -57,6 +59,15 @@ u_objects = $(call objects,u,$(1))
 	@mkdir -p $(@D)
 	$(V_TCC)$(TARGET_CC) $(user_flags) $(LINT_FLAGS) -c -o $@ $<
 %.u.o: %.S $(TARGET_MK) $(THIRD_STAMP)
+	@mkdir -p $(@D)
+	$(V_TCC)$(TARGET_CC) $(user_flags) -D__ASSEMBLER__ -c -o $@ $<
+
+# What is linked with the libOS posix, or is it, sees its headers: FILE.p.o.
+posix_include = -I$(srcdir)/libos/posix/include
+%.p.o: %.c $(TARGET_MK) $(THIRD_STAMP)
+	@mkdir -p $(@D)
+	$(V_TCC)$(TARGET_CC) $(posix_include) $(user_flags) $(LINT_FLAGS) -c -o $@ $<
+%.p.o: %.S $(TARGET_MK) $(THIRD_STAMP)
 	@mkdir -p $(@D)
 	$(V_TCC)$(TARGET_CC) $(user_flags) -D__ASSEMBLER__ -c -o $@ $<
 
@@ -96,20 +107,36 @@ exo/exo.elf: $(kernel_objects) $(kernel_ld)
 MOSTLYCLEANFILES += exo/names.s exo/names.o
 
 # Libraries.
-define library
-$(1): $$(call u_objects,$(2)) $$(TARGET_MK)
+define library_of
+$(1): $(2) $$(TARGET_MK)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(V_TAR)$$(TARGET_AR) rcs $$@ $$(call u_objects,$(2))
-all_user_objects += $$(call u_objects,$(2))
+	$$(V_TAR)$$(TARGET_AR) rcs $$@ $(2)
+all_user_objects += $(2)
 endef
+library = $(call library_of,$(1),$(call u_objects,$(2)))
 $(eval $(call library,libos/core/libcore.a,$(libcore_src) $(libfs_src) $(libdisk_src) $(libdev_src)))
 $(eval $(call library,libos/uni/libuni.a,$(libuni_src) $(libnet_src)))
 $(eval $(call library,libos/uni/libkinds-all.a,libos/uni/kinds_all.c))
 $(eval $(call library,libos/uni/libkinds-weak.a,libos/uni/kinds_weak.c))
+$(eval $(call library,libos/keep/libkeep.a,$(libkeep_src)))
+$(eval $(call library_of,libos/posix/libposix.a,$(call p_objects,$(libposix_src) $(libposix_uni_src))))
+
+# What libposix has, the C library need not have too: an archive's members come as a whole, and the linker would find
+# the same function twice where a member has one that libposix has and one that it has not.
+libos/posix/libc.a: libos/posix/libposix.a $(THIRD_STAMP) $(TARGET_MK)
+	@cp $(THIRD)/prefix/lib/libc.a $@.part
+	@$(TARGET_NM) -g --defined-only libos/posix/libposix.a | awk 'NF == 3 { print $$3 }' | sort -u >$@.names
+	@$(TARGET_NM) -A -g --defined-only $@.part | awk 'FILENAME != "-" { has[$$1] = 1; next } \
+		$$3 in has { n = split($$1, part, ":"); print part[n - 1] }' $@.names - | sort -u >$@.out
+	$(V_TAR)xargs $(TARGET_AR) ds $@.part <$@.out && mv $@.part $@
+MOSTLYCLEANFILES += libos/posix/libc.a.names libos/posix/libc.a.out
 
 # Fault handlers run with the program's FPU registers live.
 $(call u_objects,$(libcore_src)): user_flags += -mgeneral-regs-only
+
+# A keeper says what processes read: struct stat, sockaddr and so on are theirs.
+$(call u_objects,$(libkeep_src) $(keeper_src)): user_flags := $(posix_include) $(user_flags)
 
 # Downloaded code in a program of the machine's: the engine's exo/bpf.h, not the one for programs of its.
 $(call u_objects,$(bpf_vm_src) test/guest/bpf_isa.c test/guest/bpf_random.c): user_flags := -I$(srcdir) $(user_flags)
@@ -127,6 +154,9 @@ all_user_objects += $(lwip_objects)
 # Programs.
 c_library = $(THIRD)/prefix/lib/libc.a $(THIRD)/prefix/lib/libm.a $(TARGET_LIBGCC)
 core_libraries = libos/core/libcore.a
+keep_libraries = libos/keep/libkeep.a
+posix_libraries = libos/posix/libposix.a libos/posix/libc.a $(core_libraries)
+posix_c_library = $(filter-out %/libc.a,$(c_library))
 uni_libraries = libos/uni/libuni.a libos/uni/libkinds-all.a libos/net/liblwip.a $(core_libraries)
 comma = ,
 user_ld = $(srcdir)/libos/core/user.ld
@@ -136,17 +166,21 @@ user_ldflags = -nostdlib -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-s
 
 fixed_kind = -static -Wl$(comma)-Ttext-segment=0x400000
 
-# $(call program,IMAGE,SOURCES,LIBRARIES,KIND): KIND is -static-pie or $(fixed_kind)
-define program
-$(1): $$(call u_objects,$(2)) $(3) $$(user_ld) $$(TARGET_MK)
+# $(call program,IMAGE,SOURCES,LIBRARIES,KIND,C): KIND is -static-pie or $(fixed_kind), C names the C library's variable
+define program_of
+$(1): $(2) $(3) $$(user_ld) $$(TARGET_MK)
 	@mkdir -p $$(@D)
-	$$(V_TLD)$$(TARGET_CC) $(4) $$(user_ldflags) -Wl,-Map=$$@.map -o $$@ $$(call u_objects,$(2)) \
-		-Wl,--start-group $(3) $$(c_library) -Wl,--end-group
+	$$(V_TLD)$$(TARGET_CC) $(4) $$(user_ldflags) -Wl,-Map=$$@.map -o $$@ $(2) \
+		-Wl,--start-group $(3) $$($(or $(5),c_library)) -Wl,--end-group
 	$$(call beside,$$@)
-all_user_objects += $$(call u_objects,$(2))
+all_user_objects += $(2)
 endef
+program = $(call program_of,$(1),$(call u_objects,$(2)),$(3),$(4))
+posix_program = $(call program_of,$(1),$(call p_objects,$(2)),$(posix_libraries),-static-pie,posix_c_library)
 $(eval $(call program,apps/init/init.elf,$(init_src),$(core_libraries),$(fixed_kind)))
-$(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src),$(uni_libraries),-static-pie)))
+$(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src),$($(p)_libraries) $(uni_libraries),-static-pie)))
+$(foreach p,$(posix_programs),$(eval $(call posix_program,apps/$(p)/$(p).posix,$($(p)_src))))
+$(foreach t,$(posix_tests) $(posix_test_programs),$(eval $(call posix_program,$(t),$(t:.posix=.c))))
 # Tests that the kernel itself loads have a fixed address, as init has; and so have those that share their addresses
 # with environments of their own making (tiny.h).
 fixed_tests := $(patsubst $(srcdir)/%.c,%.uni,$(shell grep -El 'Runs first: yes|"(test/guest/)?(tiny|agent).h"' \
@@ -157,9 +191,10 @@ $(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni
 	$($(basename $(notdir $(t)))_libraries) $(uni_libraries),\
 	$(if $(filter $(t),$(fixed_tests)),$(fixed_kind),-static-pie))))
 
-images = exo/exo.elf apps/init/init.elf $(uni_images) $(guest_tests) $(guest_programs)
+images = exo/exo.elf apps/init/init.elf $(uni_images) $(posix_images) $(guest_tests) $(guest_programs) \
+	$(posix_tests) $(posix_test_programs)
 target_products = $(sort $(images) $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \
-	$(kernel_objects) $(all_user_objects) $(bpf_src:.c=.o))
+	$(keep_libraries) $(posix_libraries) $(kernel_objects) $(all_user_objects) $(bpf_src:.c=.o))
 
 # A failed test's log is shown at the end, with what the guest said last.
 VERBOSE ?= 1

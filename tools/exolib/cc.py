@@ -21,7 +21,8 @@ usage: exo-cc [--libos=NAME] [options of the C compiler] FILES
 
 Compiles and links C programs that run on Exo. Everything but these is the compiler's:
 
-  --libos=NAME   the library operating system to link with (default uni)
+  --libos=NAME   the library operating system to link with: uni (default), one program on its
+                 own; posix, processes with fork, exec, signals, pipes, terminals: exo-posix(7)
   --fs=LIST      the file systems that the program can mount: names with commas, of memory,
                  ext2 and cofs, or none (default all; a program without files has none)
   --dry-run      print the compiler's command and stop
@@ -35,14 +36,15 @@ EXO_TARGET_CC names another compiler. EXO_BUILD names a build tree to use.
 examples:
   exo-cc hello.c -o hello.uni
   exo-cc -O2 -c part.c
-  ./configure CC=exo-cc --host=x86_64-none"""
+  ./configure CC="exo-cc --libos=posix" --host=x86_64-none"""
 
-NO_LINK = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
+NO_LINK = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "-r")
 NO_FILES = ("-v", "--version", "-###", "-dumpversion", "-dumpmachine", "-dumpspecs", "-dumpfullversion")
 REFUSED = {"-shared": "there are no shared objects on Exo", "-rdynamic": "there is no dynamic linking on Exo"}
 IMAGE_BASE = "0x400000"         # EXO_VA_IMAGE: where programs with a fixed address begin
 OWN_WORDS = ("--libos", "--fs", "--dry-run", "--help")
 KINDS = {"memory": [], "ext2": ["disk_extent_open"], "cofs": ["disk_extent_open"]}    # what else each needs
+EMPTY = ("-lpthread", "-lrt", "-lxnet")         # POSIX names these libraries; what they have is in libposix
 TAKES_VALUE = ("-o", "-I", "-L", "-D", "-U", "-include", "-isystem", "-idirafter", "-iquote", "-imacros",
                "-x", "-l",
                "-MF", "-MT", "-MQ", "-T", "-u", "-Xlinker", "-Xassembler", "-Xpreprocessor", "--param", "-e",
@@ -114,9 +116,13 @@ def built_flags(place, libos, pc):
     values = makefile_values(place)
     source, third = values.get("abs_srcdir", "."), values["THIRD"]
     compile_flags = without_places(pc.words("Cflags"))
-    for directory in ("include", "libos/%s/include" % libos, "libos/net/port"):
-        compile_flags.append("-I" + os.path.join(source, directory))
-    compile_flags.append("-I" + os.path.join(third, "lwip/src/include"))
+    places = ["libos/%s/include" % libos, "libos/include", "include"]
+    if "-llwip" in pc.words("Libs"):
+        places += ["libos/net/port", os.path.join(third, "lwip/src/include")]
+    for directory in places:
+        directory = os.path.join(source, directory)
+        if os.path.isdir(directory):
+            compile_flags.append("-I" + directory)
     for directory in (os.path.join(third, "prefix/include"), values.get("TARGET_INCLUDE")):
         if directory:
             compile_flags += ["-isystem", directory]
@@ -135,6 +141,20 @@ def flags(place, libos):
     if place.installed:
         return compiler, pc.words("Cflags"), pc.words("Libs")
     return (compiler, *built_flags(place, libos, pc))
+
+
+def split_places(words):
+    """(flags, folders of headers): the folders are searched behind those that the command names."""
+    flags_, places, words = [], [], list(words)
+    while words:
+        word = words.pop(0)
+        if word in ("-I", "-isystem"):
+            places += ["-isystem", words.pop(0)]
+        elif word.startswith("-I"):
+            places += ["-isystem", word[2:]]
+        else:
+            flags_.append(word)
+    return flags_, places
 
 
 def own_options(words):
@@ -178,6 +198,8 @@ def has_files(words):
     for word in words:
         if skip:
             skip = False
+        elif word.startswith("-l"):
+            return True
         elif word in TAKES_VALUE:
             skip = True
         elif word == "-" or not word.startswith("-"):
@@ -223,10 +245,15 @@ def command(words):
         compile_flags = [("-fno-pie" if word == "-fPIE" else word) for word in compile_flags]
         link_flags = ["-static", "-Wl,-Ttext-segment=" + IMAGE_BASE] + [
             word for word in link_flags if word != "-static-pie"]
-    whole += compile_flags + rest
+    options, places = split_places(compile_flags)
+    whole += options + rest + places
     if not any(word in NO_LINK for word in rest):
-        check_libraries(rest, link_flags)
-        whole += link_flags
+        if "-nostdlib" in rest or "-nodefaultlibs" in rest:
+            link_flags = [word for word in link_flags if not word.startswith("-l") and not word.endswith(("-group", ".a"))]
+        whole = [word for word in whole if libos != "posix" or word not in EMPTY]
+        check_libraries(whole, link_flags)
+        whole.append("-Wl,-u,main")             # it may be in an archive, and what calls it comes last
+        whole += ["-x", "none"] + link_flags    # what the command says about its files is not said about these
     return whole, dry
 
 

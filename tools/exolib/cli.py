@@ -51,7 +51,8 @@ COMMON = [
     Option("-v --volume", "DIR[:PATH]", _volume, "give the program DIR as its directory PATH (default /)",
            many=True),
     Option("--libos", "NAME", _text,
-           "the library operating system that the program is linked with (default uni)"),
+           "the library operating system that the program is linked with\n"
+           "(default what its file says)"),
     Option("--guest-net", "HOW", _word(config.NETS, "guest net"),
            "own: the program has the machine's address; share: only its\n"
            "ports; none (default own if there is a network)"),
@@ -174,7 +175,7 @@ def plan_program(plan, values):
         raise ExoError("program", "none is named",
                        "write exo run PROGRAM, or exo run --config FILE; see exo help run")
     name = os.path.basename(values.words[0])
-    libos = values.libos or "uni"
+    libos = values.libos or image.libos_of(values.words[0], tree.find())
     stem = name[:-len(libos) - 1] if name.endswith("." + libos) else name
     section = config.Section(stem, 0)
     section.values["image"] = values.words[0]
@@ -185,8 +186,9 @@ def plan_program(plan, values):
         args = ["--port", str(claims[0]), "/"] if claims and claims[0] != 80 else ["/"]
     if args:
         section.values["args"] = args
+    root = "" if libos == image.PROCESS else GUEST_ROOT
     if values.volume:
-        section.values["files"] = GUEST_ROOT
+        section.values["files"] = root or "/"
     for key in ("extent", "mount"):
         if getattr(values, key):
             section.values[key] = getattr(values, key)
@@ -194,7 +196,7 @@ def plan_program(plan, values):
     if disk:
         section.values["disk"] = disk
     plan.programs = [section]
-    plan.volumes = [(host, GUEST_ROOT + guest) for host, guest in values.volume]
+    plan.volumes = [(host, root + guest) for host, guest in values.volume]
     plan.single = section
 
 
@@ -365,7 +367,8 @@ def compose(plan, values, place):
     """The module's description, or None if a finished one is to be booted; and its size in bytes."""
     if getattr(values, "module", None):
         return None, os.path.getsize(values.module)
-    module = image.compose(place, plan.programs, plan.volumes)
+    typed = getattr(values, "interactive", True) or os.isatty(0)
+    module = image.compose(place, plan.programs, plan.volumes, typed)
     return module, module.size()
 
 
@@ -426,7 +429,8 @@ def verb_run(words):
         disks.prepare(machine.disks, work)
         machine.debugcon = values.debugcon or work.file("end.log")
         announce(plan, values, place, module_bytes)
-        process = run.Run(qemu.command(machine), machine.debugcon, plan.timeout, values.interactive)
+        process = run.Run(qemu.command(machine), machine.debugcon, plan.timeout, values.interactive,
+                          any(program.get("image") == "keeper" for program in plan.programs))
         process.whole_lines = values.json
         process.explain = lambda said: disks.explain(said, machine.disks)
         outcome = process.run()

@@ -21,6 +21,7 @@ SHT_NULL, SHT_NOBITS, SHF_ALLOC = 0, 8, 2
 EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 PHDR = struct.Struct("<IIQQQQQQ")
 SHDR = struct.Struct("<IIQQQQIIQQ")
+PROCESS_NOTE = struct.pack("<III4s", 4, 16, 2, b"Exo\0")
 NEEDLESS = (b".debug_", b".zdebug_", b".comment", b".gnu.lto_")
 
 
@@ -41,6 +42,18 @@ def fixed_base(path):
     """How far above the addresses in its file a program lies that is not put at random."""
     with open(path, "rb") as file:
         return IMAGE_BASE if EHDR.unpack(file.read(EHDR.size))[1] == ET_DYN else 0
+
+
+def is_process(path):
+    """Does a program have the note of the libOS posix (libos/posix/note.S)?"""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        head = EHDR.unpack_from(data)
+        segments = _table(data, PHDR, head[5], head[9], head[10])
+    except (OSError, ValueError, struct.error):
+        return False
+    return any(s[0] == PT_NOTE and PROCESS_NOTE in data[s[2]:s[2] + s[5]] for s in segments)
 
 
 def memory_end(path):

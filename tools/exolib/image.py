@@ -23,6 +23,8 @@ from . import elf
 from .util import ExoError, nearest_mend, paint, plain_name, warn
 
 PAGE = 4096
+TEXT_MAX = 16384                # bytes of etc/exo.conf that the first program reads (apps/init)
+PROCESS = "posix"               # the libOS of those that are processes of a keeper
 
 
 class Progress:
@@ -121,17 +123,29 @@ class Module:
 
     def __init__(self, init, config_text):
         self.init = elf.slim(read_file(init))
-        self.files = {"etc": None, "bin": None,
-                      "etc/exo.conf": config_text.encode("utf-8", "surrogateescape")}
+        self.written = {}               # (device, inode) of a file: the name it has in the archive
+        text = config_text.encode("utf-8", "surrogateescape")
+        if len(text) >= TEXT_MAX:
+            raise ExoError("configuration", "programs, arguments and rights come to %d bytes; %d are the most" % (
+                len(text), TEXT_MAX - 1), "shorter arguments, or a file of them in a volume")
+        self.programs = {}              # name in the archive: the file that a program comes from
+        self.files = {"etc": None, "bin": None, "etc/exo.conf": text}
         elf.check(init, "the first program")
 
     def add_program(self, name, path):
         elf.check(path, "the program")
         self.files["bin/" + name] = elf.slim(read_file(path))
+        self.programs["bin/" + name] = path
+
+    def add_process(self, name, path):
+        """A program that runs as a process, under its own name."""
+        self.add_program(name, path)
 
     def add_volume(self, host, guest):
         for path, source in Volume(host, guest).scan().items():
             old = self.files.get(path, self)
+            if path in self.programs and os.path.samefile(self.programs[path], source):
+                continue
             if old is not self and not (old is None or os.path.isdir(source)):
                 raise ExoError("/" + path, "comes from two places (%s is one)" % source,
                                "give the volumes different guest paths")
@@ -147,18 +161,21 @@ class Module:
 
     def size(self):
         """Bytes of the module, near enough to check it against the guest's memory."""
-        total = (len(self.init) + PAGE - 1) // PAGE * PAGE + tarfile.RECORDSIZE
+        total, seen = (len(self.init) + PAGE - 1) // PAGE * PAGE + tarfile.RECORDSIZE, set()
         for source in self.files.values():
             length = 0
             if isinstance(source, bytes):
                 length = len(source)
             elif source is not None and not os.path.isdir(source):
-                length = os.path.getsize(source)
+                state = os.stat(source)
+                length = 0 if (state.st_dev, state.st_ino) in seen else state.st_size
+                seen.add((state.st_dev, state.st_ino))
             total += 512 + (length + 511) // 512 * 512
         return total
 
     def write(self, path):
-        """Write the module; returns its size."""
+        """Write the module; returns its size. A file with several names is there once."""
+        self.written = {}
         progress = Progress("packing files")
         try:
             with open(path, "wb") as out:
@@ -180,20 +197,25 @@ class Module:
         if source is None:
             info.type, info.mode = tarfile.DIRTYPE, 0o755
         elif isinstance(source, bytes):
-            info.size, info.mode, data = len(source), 0o644, io.BytesIO(source)
+            info.size, data = len(source), io.BytesIO(source)
+            info.mode = 0o755 if name.startswith("bin/") else 0o644
         else:
             try:
                 state = os.stat(source)
+                same = self.written.get((state.st_dev, state.st_ino))
                 if stat.S_ISDIR(state.st_mode):
                     info.type = tarfile.DIRTYPE
+                elif same:
+                    info.type, info.linkname = tarfile.LNKTYPE, same
                 else:
+                    self.written[state.st_dev, state.st_ino] = name
                     data = open(source, "rb")
                     info.size = os.fstat(data.fileno()).st_size
             except OSError as error:
                 raise ExoError(source, "cannot be read: %s" % error.strerror,
                                "make it readable, or leave it out") from None
             info.mode, info.mtime = stat.S_IMODE(state.st_mode), int(state.st_mtime)
-        if name.startswith("bin/"):
+        if name.startswith("bin/") and data is not None:
             _align(archive)
         archive.format = _format_for(info)
         try:
@@ -228,23 +250,47 @@ def _format_for(info):
         return tarfile.GNU_FORMAT
 
 
-def compose(tree, programs, volumes):
-    """The module for program sections (their images are found here) and (host, guest) volumes."""
+def compose(tree, programs, volumes, typed=True):
+    """The module for program sections (their images are found here) and (host, guest) volumes; is the input typed?"""
     taken = {}
     for program in programs:
-        libos = program.get("libos") or "uni"
+        libos = program.get("libos") or libos_of(program.get("image") or program.name, tree)
         path, name = locate(tree, program.get("image") or program.name, libos)
         if taken.setdefault(name, path) != path:
             raise ExoError("program %s" % program.name, "%s and %s would have one name, bin/%s.%s" % (
                 path, taken[name], name, libos), "rename one of the files")
         program.values["image"], program.values["libos"] = name, libos
         program.path = path
+    processes = [(p.get("image"), p.path) for p in programs if p.get("libos") == PROCESS]
+    for program in programs:
+        keep(tree, program, typed)
     module = Module(tree.init(), conf.dump(programs))
+    for name, path in processes:
+        module.add_process(name, path)
     for program in programs:
         module.add_program("%s.%s" % (program.get("image"), program.get("libos")), program.path)
     for host, guest in volumes:
         module.add_volume(host, guest)
     return module
+
+
+def libos_of(image, tree):
+    """The libOS of a program that is named without: what its file says, or which there is one for."""
+    if os.path.isfile(image):
+        return PROCESS if image.endswith("." + PROCESS) or elf.is_process(image) else "uni"
+    known = {libos for name, libos in tree.programs() if name == image}
+    return PROCESS if PROCESS in known and "uni" not in known else "uni"
+
+
+def keep(tree, program, typed):
+    """A program of the libOS posix is the first process of a keeper: that is what the machine starts."""
+    if program.get("libos") != PROCESS:
+        return
+    program.values["args"] = ([] if typed else ["--input=plain"]) + ["/bin/" + program.get("image")] + (
+        program.get("args") or [])
+    program.values["image"], program.values["libos"] = "keeper", "uni"
+    program.values.setdefault("files", "/")
+    program.path = tree.find_program("keeper", "uni")
 
 
 def locate(tree, image, libos):

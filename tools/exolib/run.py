@@ -39,6 +39,7 @@ PR_SET_PDEATHSIG = 1
 F_SETPIPE_SZ = 1031
 PIPE_BYTES = 1 << 20            # so that a burst of console output never waits for this program
 END_OF_INPUT = b"\x04"          # and \x16 before one that is not: as libos/core/input.c reads them
+LEAVE = b"\x1d"                 # Ctrl-], which ends a session
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -156,8 +157,9 @@ def _die_with_parent(parent):
 class Run:
     """One emulator process and the streams around it."""
 
-    def __init__(self, words, end_file, timeout=None, interactive=False):
+    def __init__(self, words, end_file, timeout=None, interactive=False, session=False):
         self.words, self.end_file, self.timeout, self.interactive = words, end_file, timeout, interactive
+        self.session = session              # the console is a terminal of its own: all keys are its
         self.explain = lambda said: None    # the emulator's last words as an ExoError, if they are known ones
         self.whole_lines = False            # whether something follows the console on standard output
         self.process = None
@@ -237,11 +239,23 @@ class Run:
         return outcome
 
     def keys(self):
-        """With -i at a terminal: keys as they are typed, unseen; Ctrl-C stays. Returns how it was, or None."""
-        if not self.interactive or not os.isatty(0) or os.tcgetpgrp(0) != os.getpgrp():
+        """With -i at a terminal: keys as they are typed, unseen; Ctrl-C stays. Returns how it was, or None.
+
+        In a session Ctrl-C goes to the guest like all others but one, which ends the run.
+        """
+        if not (self.interactive or self.session) or not os.isatty(0) or os.tcgetpgrp(0) != os.getpgrp():
+            self.session = False
             return None
         before = termios.tcgetattr(0)
-        tty.setcbreak(0, termios.TCSADRAIN)
+        if self.session:
+            mode = termios.tcgetattr(0)
+            mode[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON | termios.ISTRIP)
+            mode[3] &= ~(termios.ICANON | termios.ECHO | termios.ISIG | termios.IEXTEN)
+            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(0, termios.TCSADRAIN, mode)
+            say("Ctrl-] ends the run")
+        else:
+            tty.setcbreak(0, termios.TCSADRAIN)
         return before
 
     def stopped(self, number):
@@ -324,6 +338,9 @@ class Run:
             while True:
                 data = read_input(typed)
                 if data is None:
+                    return
+                if self.session and LEAVE in data:
+                    os.kill(os.getpid(), signal.SIGINT)
                     return
                 left = data or END_OF_INPUT
                 while left:

@@ -15,7 +15,7 @@ import re
 from .util import ExoError, nearest_mend
 
 TOOLS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-KNOWN_LIBOS = ("uni",)
+KNOWN_LIBOS = ("posix", "uni")
 
 
 class Tree:
