@@ -108,6 +108,47 @@ def test_file_systems():
     bad(["--fs=ext3", "files.c"], "file system ext3", "the nearest known one is ext2")
 
 
+FORKING = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int helper(void);
+
+int main(void)
+{
+	int status;
+
+	printf("before\n");
+	fflush(NULL);
+	if (fork() == 0)
+		exit(helper());
+	wait(&status);
+	printf("%d\n", WEXITSTATUS(status));
+	return 0;
+}
+"""
+
+
+def test_posix():
+    """--libos=posix: archives, also one with main in it; -l of POSIX' libraries, response files, -x, -r, -M, guards"""
+    write("forking.c", FORKING)
+    write("stdint.h", "#define OURS 1\n#include_next <stdint.h>\n")
+    write("helper.c", "#include <stdint.h>\n#if !OURS\n#error not the header of the command line\n#endif\n"
+                      "int helper(void) { char text[40] = {0}; return 9 + text[3]; }\n")
+    write("words", "-O2 -g -fstack-protector-all -pthread\n")
+    good("--libos=posix", "@words", "-I.", "-c", "helper.c", "forking.c")
+    good("--libos=posix", "-r", "-nostdlib", "helper.o", "-o", "part-r.o")
+    subprocess.run(["ar", "rcs", "liball.a", "forking.o", "part-r.o"], cwd=work, check=True)
+    good("--libos=posix", "-L.", "-lall", "-lpthread", "-lrt", "-lm", "-o", "forking.posix")
+    done = guest.exo("run", "-t", 30, os.path.join(work, "forking.posix"))
+    same((done.returncode, done.stdout), (0, "before\n9\n"), "the run")
+    has(cc("--libos=posix", "-M", "forking.c").text, "libos/posix/include/sys/wait.h")
+    write("text", FORKING)
+    good("--libos=posix", "-x", "c", "text", "-x", "none", "helper.o", "-o", "text.posix")
+
+
 def test_errors():
     """unknown libOSes and options that cannot work are told, and compiler errors are the compiler's"""
     sources()

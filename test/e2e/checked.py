@@ -5,7 +5,7 @@ no broken invariant.
 Each case is a guest test, run as test/harness runs it, with another kernel and with little memory, because the
 invariants are looked at after each call and the look's cost grows with it. Two run at a time.
 
-Time limit: 300 s
+Time limit: 900 s
 """
 
 import concurrent.futures

@@ -41,7 +41,7 @@ def archive(path):
         file.seek(start)
         with tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
             for member in tar:
-                found[member.name] = tar.extractfile(member).read() if member.isfile() else None
+                found[member.name] = tar.extractfile(member).read() if member.isfile() or member.islnk() else None
     return found
 
 

@@ -87,7 +87,8 @@ def test_several():
         same(lines(done.stdout, name)[-1][1], "+++ ended with status %d" % status, "end of " + name)
     with open(path, "w", encoding="utf-8") as file:
         file.write(CONF.replace("observe = one\n", "") % "")
-    done = guest.exo("run", "--timeout", "30", "--config", path)
+    # What goes to stderr goes byte by byte, and the others speak at the same time: here always in the same order.
+    done = guest.exo("run", "--icount", "--timeout", "30", "--config", path)
     same(done.returncode, 4, "status")
     has(done.stdout, "trace: this program may not observe one", "the refusal")
 

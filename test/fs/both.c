@@ -140,7 +140,7 @@ static int compare_bytes(struct real *real, const struct model_node *want, struc
 			return -1;
 		}
 		model_bytes(want, at, ought, count);
-		for (uint64_t j = 0; j < count; j++)
+		for (uint64_t j = 0; memcmp(is, ought, count) && j < count; j++)
 			if (is[j] != ought[j]) {
 				snprintf(why, bytes, "byte %llu of %llu is 0x%x, ought to be 0x%x", (unsigned long long)(at + j),
 				    (unsigned long long)want->size, is[j], ought[j]);

@@ -85,6 +85,11 @@ void op_fill(uint8_t *bytes, uint64_t value, uint64_t at, size_t count)
 
 		word ^= word >> 31;
 		word |= 0x0101010101010101u;	/* no byte looks like a hole */
+		if ((at + i) % 8 == 0 && count - i >= 8) {
+			memcpy(bytes + i, &word, 8);
+			i += 8;
+			continue;
+		}
 		for (unsigned j = (at + i) % 8; j < 8 && i < count; j++)
 			bytes[i++] = (uint8_t)(word >> 8 * j);
 	}

@@ -318,6 +318,8 @@ static void library(void)
 	   !strcmp(text, "3 lines\n") && !fclose(file), "stdio writes and reads");
 	file = fopen("/tmp/f", "a");
 	ok(file && fputs("more\n", file) >= 0 && !fclose(file) && holds("/tmp/f", "3 lines\nmore\n"), "stdio appends");
+	file = fopen("/tmp/f", "w");
+	ok(file && fputs("kept", file) >= 0 && !fflush(NULL) && holds("/tmp/f", "kept") && !fclose(file), "fflush(NULL)");
 	unlink("/tmp/f");
 	file = tmpfile();
 	ok(file && fputs("t", file) >= 0 && !fclose(file), "tmpfile (%s)", strerror(errno));

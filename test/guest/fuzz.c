@@ -11,7 +11,7 @@
  * the seed is printed. A long run takes ten minutes.
  * Runs first: yes
  * Run with: --net user --smp 2 --disk scratch:4M
- * Time limit: 180 s
+ * Time limit: 600 s
  */
 #include <exo/code.h>
 #include <exo/flow.h>

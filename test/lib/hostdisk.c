@@ -3,12 +3,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sanitizer/asan_interface.h>
 
 #include "test/lib/hostdisk.h"
 
+#define KEPT		16
+#define KEPT_LEAST	16	/* pages */
 #define LAZY_MAX	64	/* requests under way; one more, and the oldest ends */
 
 unsigned hostdisk_own;
+bool (*hostdisk_no_memory)(void);
 
 static void *must(void *memory)
 {
@@ -160,20 +164,18 @@ static int perform(struct hostdisk *disk, const struct block_request *request, u
 /* Of what is to be written; a positive int. */
 static int sum_of(const struct block_request *request)
 {
-	uint32_t sum = 2166136261u;
+	uint64_t sum = 0, word;
 
 	for (uint32_t i = 0; i < request->count; i++) {
 		const uint8_t *bytes = memory_at(request, i);
 
-		for (uint32_t j = 0; bytes && j < BLOCK_BYTES; j += 4) {
-			uint32_t word;
-
-			memcpy(&word, bytes + j, 4);
-			sum = (sum ^ word) * 16777619u;
-			sum ^= sum >> 15;
+		for (uint32_t j = 0; bytes && j < BLOCK_BYTES; j += 8) {
+			memcpy(&word, bytes + j, 8);
+			sum = (sum ^ word) * 0x9e3779b97f4a7c15u;
+			sum ^= sum >> 32;
 		}
 	}
-	return (int)(sum >> 1);
+	return (int)(sum >> 33);
 }
 
 /* The oldest request ends. While it waits, `result` holds a write's checksum, or how much a flush covers. */
@@ -232,14 +234,46 @@ static bool memory_allowed(struct hostdisk *disk)
 {
 	uint64_t number = ++disk->allocations;
 
+	if (hostdisk_no_memory && hostdisk_no_memory())
+		return false;
 	return !disk->memory_fail_at || number < disk->memory_fail_at ||
 	    (number > disk->memory_fail_at && !disk->fail_for_good);
+}
+
+/*
+ * Large pieces of memory that were given back, the oldest first out: each mount takes some, and fresh pages cost more than
+ * most tests do with them. Nobody may touch them meanwhile.
+ */
+static struct {
+	void *memory;
+	uint32_t pages;
+} kept[KEPT];
+static unsigned kept_next;
+
+static void *memory_new(uint32_t pages)
+{
+	void *memory;
+
+	for (unsigned i = 0; i < KEPT && pages >= KEPT_LEAST; i++) {
+		unsigned at = (kept_next + i) % KEPT;
+
+		memory = kept[at].memory;
+		if (!memory || kept[at].pages != pages)
+			continue;
+		kept[at].memory = NULL;
+		ASAN_UNPOISON_MEMORY_REGION(memory, (size_t)pages * BLOCK_BYTES);
+		return memory;
+	}
+	hostdisk_own++;
+	memory = must(aligned_alloc(BLOCK_BYTES, (size_t)pages * BLOCK_BYTES));
+	hostdisk_own--;
+	return memory;
 }
 
 static void *memory(struct block_device *device, uint32_t pages)
 {
 	struct hostdisk *disk = (struct hostdisk *)device;
-	void *memory = memory_allowed(disk) ? aligned_alloc(BLOCK_BYTES, (size_t)pages * BLOCK_BYTES) : NULL;
+	void *memory = memory_allowed(disk) ? memory_new(pages) : NULL;
 
 	if (!memory)
 		return NULL;
@@ -250,9 +284,23 @@ static void *memory(struct block_device *device, uint32_t pages)
 
 static void memory_free(struct block_device *device, void *memory, uint32_t pages)
 {
-	if (memory)
-		((struct hostdisk *)device)->memory_pages -= pages;
-	free(memory);
+	unsigned at;
+
+	if (!memory)
+		return;
+	((struct hostdisk *)device)->memory_pages -= pages;
+	if (pages < KEPT_LEAST) {
+		free(memory);
+		return;
+	}
+	at = kept_next++ % KEPT;
+	if (kept[at].memory) {
+		ASAN_UNPOISON_MEMORY_REGION(kept[at].memory, (size_t)kept[at].pages * BLOCK_BYTES);
+		free(kept[at].memory);
+	}
+	kept[at].memory = memory;
+	kept[at].pages = pages;
+	ASAN_POISON_MEMORY_REGION(memory, (size_t)pages * BLOCK_BYTES);
 }
 
 static void end(struct block_device *device)

@@ -18,6 +18,8 @@
 
 /* Not 0: what is allocated now is for the tests themselves, and must not fail (test/unit/fs_kth.c). */
 extern unsigned hostdisk_own;
+/* Asked at each block_memory(): true, and there is none. */
+extern bool (*hostdisk_no_memory)(void);
 
 struct hostpage {
 	uint32_t users;

@@ -14,7 +14,6 @@
  */
 #include "test/sanitize/sanitize.h"
 
-#define SHADOW_OFFSET	0xdfffffff901b0000	/* as in checked.mk */
 #define WINDOWS_MAX	256
 
 struct global {
@@ -35,7 +34,7 @@ static unsigned windows_count;
 
 static inline uint8_t *shadow_of(uint64_t at)
 {
-	return (uint8_t *)((at >> 3) + SHADOW_OFFSET);
+	return shadow_start + ((at - KERNEL_BASE) >> 3);
 }
 
 _Noreturn static void report(const char *what, uint64_t at, uint64_t bytes, bool write, const void *from)

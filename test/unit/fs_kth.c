@@ -379,6 +379,7 @@ int main(int argc, char **argv)
 			if (!strcmp(argv[i + 1], way_names[w]))
 				told.way = w;
 	}
+	hostdisk_no_memory = missing;
 	printf("# seed %llu\n", told.seed);
 	for (unsigned i = 0; i < kind_count; i++) {
 		clock_t begun = clock();

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fork: memory is copied, not shared, in all kinds of places and over generations; nothing is left behind,
+ * however often. Argument: `long=1`: ten thousand children in a row, not four hundred.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "libos/core/core.h"
+#include "libos/posix/memory.h"
+#include "test/guest/tap.h"
+
+#define MEGABYTE	(1 << 20)
+
+static int zero[3000], one[3000] = { 1 };
+static __thread int local_of_thread = 3;
+
+/* The status of a child that runs a function. */
+static int in_child(int (*fn)(void *), void *arg)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (!pid)
+		_exit(fn(arg));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	return status;
+}
+
+static int writes(void *arg)
+{
+	char *memory = arg;
+	bool good = memory[99999] == 1 && one[0] == 1 && !zero[17] && local_of_thread == 3;
+
+	memset(memory, 2, 100000);
+	one[0] = zero[17] = local_of_thread = 6;
+	return good && memory[5] == 2 ? 7 : 8;
+}
+
+static void copies(void)
+{
+	char *memory = malloc(100000);
+	int status;
+
+	memset(memory, 1, 100000);
+	status = in_child(writes, memory);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 7,
+	   "a child has its parent's memory, and writes it: %x", status);
+	ok(memory[99999] == 1 && one[0] == 1 && !zero[17] && local_of_thread == 3, "what it wrote is not here");
+	memset(memory, 3, 100000);
+	ok(memory[0] == 3, "and all can be written");
+	free(memory);
+}
+
+static int allocates(void *arg)
+{
+	char *memory = malloc(MEGABYTE);
+
+	(void)arg;
+	if (!memory)
+		return 1;
+	memset(memory, 4, MEGABYTE);
+	return memory[MEGABYTE - 1] == 4 ? 0 : 2;
+}
+
+static void grows(void)
+{
+	char *memory = malloc(MEGABYTE);
+
+	memset(memory, 1, MEGABYTE);
+	for (int i = 0; i < 3; i++)
+		ok(in_child(allocates, NULL) == 0, "a child of one with a megabyte makes another (%d)", i);
+	ok(memory[MEGABYTE - 1] == 1, "which is not the parent's");
+	free(memory);
+}
+
+/* Each generation writes its number, and sees that of the one above. */
+static int generation(void *arg)
+{
+	int *number = arg, mine = *number + 1, status;
+
+	*number = mine;
+	if (mine == 10)
+		return 10;
+	status = in_child(generation, arg);
+	return WIFEXITED(status) && *number == mine ? WEXITSTATUS(status) : 99;
+}
+
+static int orphan_parent(void *arg)
+{
+	if (fork())
+		return 0;
+	/* The grandchild, alone with what three had. */
+	memset(arg, 9, 50000);
+	usleep(1000);
+	return 0;
+}
+
+/* Runs of frames in use: they must not become more and more. */
+static int runs(void)
+{
+	int count = 0;
+
+	for (int i = 0; i < MEMORY_RUNS; i++)
+		count += memory_run[i].cap != EXO_CAP_NONE;
+	return count;
+}
+
+/* The keeper takes the last child apart in its own time, and keeps frames for the next: a hundred more or less. */
+static uint32_t frames_now(void)
+{
+	usleep(20000);
+	return core_info->frames_free;
+}
+
+static void often(int times)
+{
+	uint32_t before = 0, now;
+	bool good = true;
+
+	for (int i = 0; i < times && good; i++) {
+		if (i == times / 2)
+			before = frames_now();
+		pid_t pid = fork();
+		if (!pid)
+			_exit(i % 100);
+		int status;
+		zero[i % 3000]++;
+		good = pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == i % 100;
+		if (!good)
+			printf("# child %d of %d: %d, %x, %s\n", (int)pid, i, errno, status, strerror(errno));
+	}
+	ok(good, "%d children in a row", times);
+	ok(runs() < MEMORY_RUNS * 3 / 4, "memory lies in %d runs", runs());
+	now = frames_now();
+	ok(now + 120 >= before, "leave nothing behind: %d frames", (int)(before - now));
+}
+
+static void many(void)
+{
+	pid_t pid[40];
+	int status, good = 0, i;
+
+	for (i = 0; i < 40; i++) {
+		pid[i] = fork();
+		if (!pid[i]) {
+			zero[i] = i;
+			usleep(20000);
+			_exit(zero[i] == i ? 5 : 6);
+		}
+		zero[i] = -1;
+		if (pid[i] < 0)
+			break;
+	}
+	for (int k = 0; k < i; k++)
+		good += waitpid(pid[k], &status, 0) == pid[k] && WIFEXITED(status) && WEXITSTATUS(status) == 5;
+	ok(i == 40 && good == 40, "forty at once: %d, %d", i, good);
+	while (wait(NULL) > 0)
+		;			/* it may be pid 1, which inherits orphans */
+	ok(errno == ECHILD, "and then there is none");
+}
+
+/* Writes here and there while children live, as a server does that forks. */
+static void scattered(int times)
+{
+	static char memory[200][4096];
+	unsigned seed = 7, most = 0;
+	bool good = true;
+
+	memset(memory, 1, sizeof(memory));
+	for (int i = 0; i < times && good; i++) {
+		for (int k = 0; k < 3; k++) {
+			pid_t pid = fork();
+			if (!pid) {
+				usleep(300);
+				_exit(0);
+			}
+			good = good && pid > 0;
+			for (int w = 0; w < 12; w++) {
+				seed = seed * 1103515245 + 12345;
+				memory[seed / 65536 % 200][seed / 65536 % 4096] = 1;
+			}
+		}
+		if (i % 2)
+			while (waitpid(-1, NULL, i % 20 == 19 ? 0 : WNOHANG) > 0)
+				;
+		most = most < (unsigned)runs() ? (unsigned)runs() : most;
+	}
+	while (wait(NULL) > 0)
+		;
+	for (int i = 0; i < 200; i++)
+		good = good && memory[i][0] == 1 && memory[i][4095] == 1;
+	ok(good, "%d times three children of one that writes meanwhile: %u runs at most", times, most);
+}
+
+static void *forker(void *arg)
+{
+	*(int *)arg = in_child(allocates, NULL);
+	return NULL;
+}
+
+static void in_thread(void)
+{
+	pthread_t thread;
+	int status = -1;
+
+	ok(!pthread_create(&thread, NULL, forker, &status) && !pthread_join(thread, NULL) && status == 0,
+	    "a thread forks: %x", status);
+}
+
+static volatile sig_atomic_t handled;
+
+static void forks(int number)
+{
+	int status = in_child(allocates, NULL);
+
+	handled = number == SIGUSR1 && !status ? 1 : -1;
+}
+
+static void in_handler(void)
+{
+	struct sigaction action = { .sa_handler = forks };
+
+	ok(!sigaction(SIGUSR1, &action, NULL) && !raise(SIGUSR1) && handled == 1, "a signal handler forks");
+}
+
+/* More tables of pages than the keeper lends frames for. */
+static int sparse_sum(void *arg)
+{
+	const char *memory = arg;
+	int sum = 0;
+
+	for (size_t i = 0; i < 100; i++)
+		sum += memory[i * 2 * MEGABYTE];
+	return sum == 100 ? 1 : 2;
+}
+
+static void sparse(void)
+{
+	char *memory = mmap(NULL, 200 * (size_t)MEGABYTE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int status;
+
+	ok(memory != MAP_FAILED, "200 megabytes of addresses");
+	for (size_t i = 0; i < 100; i++)
+		memory[i * 2 * MEGABYTE] = 1;
+	status = in_child(sparse_sum, memory);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 1, "one that lies in a hundred tables forks: %x", status);
+	munmap(memory, 200 * (size_t)MEGABYTE);
+}
+
+static int executes(void *arg)
+{
+	execlp("posix_fork", "posix_fork", (char *)arg, (char *)NULL);
+	return 99;
+}
+
+static unsigned prepared, after;
+
+static void prepare(void)
+{
+	prepared++;
+}
+
+static void count_after(void)
+{
+	after++;
+}
+
+static int counts(void *arg)
+{
+	(void)arg;
+	return (int)(prepared * 10 + after);
+}
+
+static void hooks(void)
+{
+	int status;
+
+	ok(!pthread_atfork(prepare, count_after, count_after), "pthread_atfork");
+	status = in_child(counts, NULL);
+	ok(WEXITSTATUS(status) == 11 && prepared == 1 && after == 1, "before and after, on both sides: %x", status);
+}
+
+int main(int argc, char **argv)
+{
+	int number = 0, status;
+	char *memory;
+
+	if (argc > 1 && !strncmp(argv[1], "exit=", 5))
+		return atoi(argv[1] + 5);
+	copies();
+	grows();
+	status = in_child(generation, &number);
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 10 && !number, "ten generations: %x", status);
+	memory = malloc(50000);
+	memset(memory, 1, 50000);
+	ok(!in_child(orphan_parent, memory), "a parent that does not wait");
+	in_thread();
+	in_handler();
+	sparse();
+	hooks();
+	status = in_child(executes, "exit=37");
+	ok(WIFEXITED(status) && WEXITSTATUS(status) == 37, "a child that becomes another program: %x", status);
+	many();
+	often(argc > 1 && strstr(argv[argc - 1], "long=1") ? 10000 : 400);
+	scattered(150);
+	ok(memory[49999] == 1, "memory is what it was");
+	return tap_done();
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Killed at every point: a child works (pipes, descriptors, children, sockets, terminals, signals, memory),
+ * and its parent kills it after every so many instructions. Survivors finish, the keeper's checker finds
+ * nothing, and no frames are lost.
+ *
+ * Run with: --icount
+ * Time limit: 300 s
+ *
+ * Under --icount a nanosecond is an instruction. A slice ends at a multiple of its length; the child begins
+ * its work a number of instructions before that, the parent sleeps until shortly before, so it is at the
+ * slice's end that it runs and kills. Which requests the child has made by then, and where in between it is,
+ * that number says. Argument: `step=N` (instructions; 1000 with long=1), `kind=N` for one of the kinds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <pty.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include "libos/core/core.h"
+#include "libos/posix/call.h"
+#include "test/guest/tap.h"
+
+#define SELF		"/bin/posix_killed"
+#define RECORD		48	/* bytes of a record in the survivor's pipe */
+#define NAME		"/tmp/killed.socket"
+
+static int out;			/* the pipe to the survivor */
+static char record[RECORD];
+
+static void tell(void)
+{
+	if (write(out, record, RECORD) != RECORD)
+		_exit(3);
+}
+
+/* --- what is done until death ------------------------------------------------------------------------- */
+
+static void do_pipes(void)
+{
+	int ends[2];
+	char bytes[6000];
+
+	if (pipe(ends))
+		_exit(4);
+	write(ends[1], record, RECORD);
+	tell();
+	read(ends[0], bytes, RECORD);
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	write(ends[1], bytes, sizeof(bytes));
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void do_descriptors(void)
+{
+	int a = open("/tmp/killed", O_RDWR | O_CREAT, 0600), b = dup(a), c = fcntl(a, F_DUPFD, 100);
+
+	write(a, record, RECORD);
+	tell();
+	dup2(b, c);
+	lseek(b, 0, SEEK_SET);
+	read(c, record, 1);
+	close(a);
+	struct flock lock = { .l_type = F_WRLCK };
+	fcntl(b, F_SETLK, &lock);
+	close(b);
+	close(c);
+	unlink("/tmp/killed");
+}
+
+static void do_children(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(5);
+	tell();
+	waitpid(pid, NULL, 0);
+}
+
+static void do_sockets(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = NAME };
+	int pair[2], fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char bytes[RECORD];
+
+	socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+	write(pair[0], record, RECORD);
+	read(pair[1], bytes, RECORD);
+	struct iovec iov = { record, 1 };
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+				 .cmsg_type = SCM_RIGHTS } };
+	memcpy(CMSG_DATA(&control.header), &pair[1], sizeof(int));
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	sendmsg(pair[0], &message, 0);
+	tell();
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&name, sizeof(name))) {
+		write(fd, record, RECORD);
+		read(fd, bytes, RECORD);
+	}
+	close(fd);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void do_terminals(void)
+{
+	int master, slave;
+	char bytes[RECORD];
+
+	if (openpty(&master, &slave, NULL, NULL, NULL))
+		_exit(6);
+	signal(SIGHUP, SIG_IGN);
+	setsid();
+	ioctl(slave, TIOCSCTTY, 0);
+	write(master, "line\n", 5);
+	tell();
+	read(slave, bytes, RECORD);
+	tcflush(slave, TCIOFLUSH);
+	close(slave);
+	close(master);
+}
+
+static void handler(int number)
+{
+	(void)number;
+	tell();
+}
+
+static void do_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGUSR1, handler);
+	raise(SIGUSR1);
+	sigfillset(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	kill(getpid(), SIGUSR2);
+	kill(0, 0);
+	sigqueue(getpid(), SIGRTMIN, (union sigval){ 0 });
+	alarm(10);
+	alarm(0);
+	sigtimedwait(&set, NULL, &(struct timespec){ 0 });
+	sigtimedwait(&set, NULL, &(struct timespec){ 0 });
+	sigemptyset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+static void *thread(void *arg)
+{
+	tell();
+	return arg;
+}
+
+static void do_memory(void)
+{
+	pthread_t other;
+	char *memory = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		_exit(8);
+	memset(memory, 1, 65536);
+	if (pthread_create(&other, NULL, thread, NULL))
+		_exit(9);
+	pthread_join(other, NULL);
+	munmap(memory, 65536);
+	free(malloc(100000));
+}
+
+static void do_exec(void)
+{
+	char *arguments[] = { (char *)"killed", (char *)"nothing", NULL };
+	pid_t pid;
+
+	if (!posix_spawn(&pid, SELF, NULL, NULL, arguments, NULL)) {
+		tell();
+		waitpid(pid, NULL, 0);
+	}
+	execv(SELF, (char *[]){ (char *)"killed", (char *)"spin", NULL });
+	_exit(7);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+	uint64_t reach;		/* instructions of its work, at most */
+} kinds[] = {
+	{ "pipes", do_pipes, 120000 }, { "descriptors", do_descriptors, 120000 }, { "children", do_children, 400000 },
+	{ "sockets", do_sockets, 120000 }, { "terminals", do_terminals, 120000 }, { "signals", do_signals, 120000 },
+	{ "memory", do_memory, 120000 }, { "exec", do_exec, 900000 },
+};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+/* --- killing ------------------------------------------------------------------------------------------ */
+
+static void work(unsigned kind, exo_time_t from, int end)
+{
+	out = end;
+	for (unsigned i = 0; i < RECORD; i++)
+		record[i] = (char)i;
+	while (core_now() < from)
+		;
+	for (;;)
+		kinds[kind].run();
+}
+
+static const char *check(void)
+{
+	static char why[128];
+	int64_t result;
+
+	posix_lock();
+	result = posix_ask(REQUEST_CHECK, 0, 0, 0, NULL);
+	memcpy(why, posix_buffer, sizeof(why));
+	posix_unlock();
+	return result ? result < 0 ? "not asked" : why : NULL;
+}
+
+static unsigned long records;	/* that survived */
+
+/* What the child wrote comes to its end, whole. */
+static const char *survive(int end)
+{
+	static char bytes[RECORD * 16];
+	ssize_t part;
+	size_t all = 0;
+
+	struct pollfd poll_for = { .fd = end, .events = POLLIN };
+	for (;;) {
+		if (poll(&poll_for, 1, 5000) != 1)
+			return "a pipe of the dead that never ends";
+		part = read(end, bytes, sizeof(bytes));
+		if (part <= 0)
+			break;
+		for (ssize_t i = 0; i < part; i++)
+			if (bytes[i] != (char)(all++ % RECORD))
+				return "half a record";
+	}
+	records += all / RECORD;
+	return part < 0 ? "read" : all % RECORD ? "half a record at the end" : NULL;
+}
+
+static const char *kill_at(unsigned kind, uint64_t instructions)
+{
+	uint64_t slice = core_info->slice_ns;
+	int ends[2], status;
+	const char *wrong;
+
+	if (pipe(ends))
+		return "pipe";
+	exo_time_t end = (core_now() / slice + 3) * slice;
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		work(kind, end - instructions, ends[1]);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		return "fork";
+	}
+	exo_time_t now = core_now(), until = end - 2000;
+	if (until > now)
+		nanosleep(&(struct timespec){ .tv_nsec = (long)(until - now) }, NULL);
+	kill(pid, SIGKILL);
+	wrong = survive(ends[0]);
+	close(ends[0]);
+	if (!wrong && (waitpid(pid, &status, 0) != pid || status != SIGKILL)) {
+		printf("# its status: 0x%x after %lu rounds\n", status, records);
+		wrong = "waitpid";
+	}
+	while (waitpid(-1, &status, WNOHANG) > 0)
+		;
+	return wrong ? wrong : check();
+}
+
+/* A survivor that serves all who come. */
+static pid_t serve(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = NAME };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char bytes[RECORD];
+	pid_t pid;
+
+	unlink(NAME);
+	bind(fd, (struct sockaddr *)&name, sizeof(name));
+	listen(fd, 5);
+	fflush(stdout);
+	pid = fork();
+	while (pid == 0) {
+		int come = accept(fd, NULL, NULL);
+		ssize_t part;
+		while (come >= 0 && (part = read(come, bytes, sizeof(bytes))) > 0)
+			send(come, bytes, (size_t)part, MSG_NOSIGNAL);
+		close(come);
+	}
+	close(fd);
+	return pid;
+}
+
+static bool still_serves(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = NAME };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	char bytes[RECORD] = "";
+	bool good;
+
+	good = !connect(fd, (struct sockaddr *)&name, sizeof(name)) && write(fd, "hello", 5) == 5 &&
+	       read(fd, bytes, sizeof(bytes)) == 5 && !memcmp(bytes, "hello", 5);
+	close(fd);
+	return good;
+}
+
+static long option(int argc, char **argv, const char *name, long otherwise)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strncmp(argv[i], name, strlen(name)))
+			return atol(argv[i] + strlen(name));
+	return otherwise;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "nothing"))
+		return 0;
+	while (argc > 1 && !strcmp(argv[1], "spin"))
+		write(1, "", 0);
+	uint64_t step = (uint64_t)option(argc, argv, "step=", option(argc, argv, "long=", 0) ? 1000 : 7000);
+	long only = option(argc, argv, "kind=", -1);
+	pid_t server = serve();
+	uint32_t before = 0;
+
+	for (unsigned kind = 0; kind < KINDS; kind++) {
+		const char *wrong = NULL;
+		unsigned deaths = 0;
+		if (only >= 0 && kind != (unsigned)only)
+			continue;
+		for (uint64_t at = step; at <= kinds[kind].reach && !wrong; at += step, deaths++) {
+			wrong = kill_at(kind, at);
+			if (deaths == 3)
+				before = core_info->frames_free;
+			if (wrong)
+				printf("# %lu instructions: %s\n", at, wrong);
+		}
+		int lost = (int)(before - core_info->frames_free);
+		ok(!wrong, "%s: killed %u times after %lu rounds, %d frames fewer than at first", kinds[kind].name,
+		   deaths, records, lost);
+		records = 0;
+		ok(lost < 100, "... none lost");
+	}
+	ok(still_serves(), "who has served them all still serves");
+	kill(server, SIGKILL);
+	waitpid(server, NULL, 0);
+	ok(!check(), "the keeper is in order at the end");
+	return tap_done();
+}

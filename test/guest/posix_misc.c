@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the system says of itself, users, and the functions that picolibc lacks. */
+#include <errno.h>
+#include <err.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <grp.h>
+#include <limits.h>
+#include <mntent.h>
+#include <pwd.h>
+#include <search.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/times.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+#include "test/guest/tap.h"
+
+static void limits(void)
+{
+	static const struct {
+		int name;
+		long value;
+	} same[] = {
+		{ _SC_VERSION, _POSIX_VERSION }, { _SC_THREADS, _POSIX_THREADS }, { _SC_BARRIERS, _POSIX_BARRIERS },
+		{ _SC_SPIN_LOCKS, _POSIX_SPIN_LOCKS }, { _SC_SEMAPHORES, _POSIX_SEMAPHORES },
+			{ _SC_TIMERS, _POSIX_TIMERS },
+		{ _SC_MAPPED_FILES, _POSIX_MAPPED_FILES }, { _SC_MEMLOCK_RANGE, _POSIX_MEMLOCK_RANGE },
+		{ _SC_SHARED_MEMORY_OBJECTS, _POSIX_SHARED_MEMORY_OBJECTS }, { _SC_CPUTIME, _POSIX_CPUTIME },
+		{ _SC_THREAD_PRIORITY_SCHEDULING, _POSIX_THREAD_PRIORITY_SCHEDULING }, { _SC_SPAWN, _POSIX_SPAWN },
+		{ _SC_THREAD_PROCESS_SHARED, _POSIX_THREAD_PROCESS_SHARED }, { _SC_JOB_CONTROL, _POSIX_JOB_CONTROL },
+		{ _SC_REALTIME_SIGNALS, _POSIX_REALTIME_SIGNALS }, { _SC_MONOTONIC_CLOCK, _POSIX_MONOTONIC_CLOCK },
+		{ _SC_ASYNCHRONOUS_IO, -1 }, { _SC_MESSAGE_PASSING, -1 }, { _SC_MEMLOCK, -1 },
+			{ _SC_THREAD_CPUTIME, -1 },
+		{ _SC_IPV6, -1 }, { _SC_PAGESIZE, PAGESIZE }, { _SC_ARG_MAX, ARG_MAX },
+			{ _SC_NGROUPS_MAX, NGROUPS_MAX },
+		{ _SC_THREAD_KEYS_MAX, PTHREAD_KEYS_MAX }, { _SC_THREAD_STACK_MIN, PTHREAD_STACK_MIN },
+		{ _SC_SEM_VALUE_MAX, SEM_VALUE_MAX }, { _SC_RTSIG_MAX, RTSIG_MAX },
+	};
+	struct rlimit limit;
+	unsigned good = 0;
+	char text[4];
+
+	for (unsigned i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		if (sysconf(same[i].name) == same[i].value)
+			good++;
+		else
+			printf("# sysconf(%d) is %ld, not %ld\n", same[i].name, sysconf(same[i].name), same[i].value);
+	ok(good == sizeof(same) / sizeof(same[0]), "sysconf agrees with the headers");
+	errno = 0;
+	ok(sysconf(-1) == -1 && errno == EINVAL, "a name that is none");
+	ok(confstr(_CS_PATH, text, sizeof(text)) > sizeof(text) && strlen(text) == 3 && !confstr(-1, NULL, 0),
+	   "confstr");
+	ok(!getrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur >= 20 &&
+	   (long)limit.rlim_cur == sysconf(_SC_OPEN_MAX), "getrlimit");
+	limit.rlim_cur = limit.rlim_max + 1;
+	ok(setrlimit(RLIMIT_NOFILE, &limit) < 0 && errno == EINVAL && getrlimit(99, &limit) < 0 &&
+	   errno == EINVAL, "its errors");
+}
+
+static void times_of_it(void)
+{
+	struct timespec a, b;
+	struct rusage use;
+	struct tms tms;
+
+	ok(!clock_gettime(CLOCK_MONOTONIC, &a) && !clock_gettime(CLOCK_MONOTONIC, &b) &&
+	   (b.tv_sec > a.tv_sec || (b.tv_sec == a.tv_sec && b.tv_nsec >= a.tv_nsec)), "the monotonic clock");
+	ok(clock_gettime(77, &a) < 0 && errno == EINVAL && clock_getres(77, &a) < 0 && errno == EINVAL,
+	   "a clock that is none");
+	ok(clock_settime(CLOCK_REALTIME, &b) < 0 && errno == EPERM &&
+	   clock_settime(CLOCK_MONOTONIC, &b) < 0 && errno == EINVAL,
+	   "that cannot be set");
+	ok(times(&tms) != (clock_t)-1 && !getrusage(RUSAGE_SELF, &use) && getrusage(5, &use) < 0 &&
+	   errno == EINVAL, "CPU time");
+}
+
+static void users(void)
+{
+	struct passwd user, *found;
+	struct group group, *list;
+	char buffer[512], name[32];
+	struct utsname system;
+
+	ok((found = getpwuid(0)) && !strcmp(found->pw_name, "root") &&
+	   !strcmp(getpwnam("root")->pw_dir, found->pw_dir), "root");
+	ok(!getpwnam_r("nobody at all", &user, buffer, sizeof(buffer), &found) && !found, "nobody");
+	ok(getpwuid_r(0, &user, buffer, 3, &found) == ERANGE && !found, "no room for it");
+	ok(!getgrgid_r(0, &group, buffer, sizeof(buffer), &list) && list == &group &&
+	   !strcmp(group.gr_name, "root"), "a group");
+	setpwent();
+	ok((found = getpwent()) && found->pw_uid == 0, "the first of all");
+	endpwent();
+	ok(!uname(&system) && !strcmp(system.sysname, "Exo") && !strcmp(system.machine, "x86_64"), "uname");
+	ok(!gethostname(name, sizeof(name)) && !strcmp(name, system.nodename) && gethostname(name, 1) < 0 &&
+	   errno == ENAMETOOLONG,
+	   "gethostname");
+	ok(!getlogin_r(name, sizeof(name)) && name[0] && getlogin_r(name, 1) == ERANGE, "getlogin");
+}
+
+static int failed(const char *path, int error)
+{
+	(void)path, (void)error;
+	return 1;
+}
+
+static void names(void)
+{
+	static const char *const made[] = { "/dev/shm/d", "/dev/shm/d/b.c", "/dev/shm/d/a.c",
+					   "/dev/shm/d/.x.c", "/dev/shm/d/a.h" };
+	glob_t found;
+
+	mkdir(made[0], 0700);
+	for (int i = 1; i < 5; i++)
+		close(open(made[i], O_CREAT | O_WRONLY, 0600));
+	ok(!glob("/dev/shm/d/*.c", 0, failed, &found) && found.gl_pathc == 2 && !strcmp(found.gl_pathv[0], made[2]) &&
+	   !strcmp(found.gl_pathv[1], made[1]) && !found.gl_pathv[2], "glob: in order, none that is hidden");
+	ok(!glob("/dev/s*m/[d]/a.?", GLOB_APPEND, failed, &found) && found.gl_pathc == 4,
+	   "more of them, from two patterns");
+	globfree(&found);
+	ok(glob("/dev/shm/d/z*", 0, failed, &found) == GLOB_NOMATCH, "none");
+	globfree(&found);
+	ok(!glob("/dev/shm/d/z*", GLOB_NOCHECK, failed, &found) &&
+	   !strcmp(found.gl_pathv[0], "/dev/shm/d/z*"), "the pattern itself");
+	globfree(&found);
+	ok(!glob("/dev/shm/[d]", GLOB_MARK, failed, &found) && !strcmp(found.gl_pathv[0], "/dev/shm/d/"),
+	   "a directory");
+	globfree(&found);
+	for (int i = 4; i > 0; i--)
+		unlink(made[i]);
+	rmdir(made[0]);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void functions(void)
+{
+	int table[8] = { 5, 3, 9 }, key = 9, new = 7;
+	char state[128], *text, *old;
+	struct { void *next, *prev; } a, b;
+	size_t count = 3, bytes;
+	long drawn[3];
+	FILE *stream;
+
+	ok(lfind(&key, table, &count, sizeof(int), compare) == &table[2] &&
+	   !lfind(&new, table, &count, sizeof(int), compare) &&
+	   lsearch(&new, table, &count, sizeof(int), compare) == &table[3] && count == 4, "lfind, lsearch");
+	insque(&a, NULL);
+	insque(&b, &a);
+	ok(a.next == &b && b.prev == &a && !b.next && (remque(&b), !a.next), "insque, remque");
+	srandom(7);
+	for (int i = 0; i < 3; i++)
+		drawn[i] = random();
+	old = initstate(7, state, sizeof(state));
+	ok(random() == drawn[0] && random() == drawn[1], "random: the same seed, the same numbers");
+	setstate(old);
+	random();
+	setstate(state);
+	ok(random() == drawn[2], "and states go on");
+	stream = open_memstream(&text, &bytes);
+	ok(stream && fprintf(stream, "%d-%s", 12, "ab") == 5 && !fflush(stream) && bytes == 5 &&
+	   !strcmp(text, "12-ab") &&
+	   !fclose(stream), "open_memstream");
+	free(text);
+	ok(!system(NULL) == (access("/bin/sh", X_OK) != 0), "is there a shell?");
+}
+
+/* What a file has in it. */
+static bool holds(const char *path, const char *wanted)
+{
+	char text[32] = { 0 };
+	FILE *stream = fopen(path, "r");
+	size_t bytes = stream ? fread(text, 1, sizeof(text) - 1, stream) : 0;
+
+	if (stream)
+		fclose(stream);
+	return bytes == strlen(wanted) && !strcmp(text, wanted);
+}
+
+/* All streams are flushed at once, and at an exit; who only reads keeps what it has read ahead. */
+static void streams(void)
+{
+	FILE *out[3], *in;
+	int status = -1;
+	pid_t pid;
+
+	out[0] = fopen("/tmp/stream0", "w");
+	out[1] = fopen("/tmp/stream1", "w");
+	out[2] = fopen("/tmp/stream2", "w+");
+	ok(out[0] && out[1] && out[2] && fputs("zero", out[0]) >= 0 && fputs("one", out[1]) >= 0 &&
+	   fputs("two", out[2]) >= 0 && holds("/tmp/stream0", ""), "three streams with something in them");
+	fclose(out[1]);
+	ok(!fflush(NULL) && holds("/tmp/stream0", "zero") && holds("/tmp/stream1", "one") &&
+	   holds("/tmp/stream2", "two"),
+	   "fflush(NULL) writes them all");
+	in = fopen("/tmp/stream0", "r");
+	ok(in && getc(in) == 'z' && !fflush(NULL) && getc(in) == 'e', "and leaves alone what is read");
+	fclose(in);
+	fclose(out[2]);
+	fputs("more", out[0]);
+	pid = fork();
+	if (!pid)
+		exit(0);
+	ok(pid > 0 && waitpid(pid, &status, 0) == pid && !status && holds("/tmp/stream0", "zeromore"),
+	   "exit() flushes what nobody closed");
+	ok(fputs("x", out[0]) >= 0 && !fclose(out[0]), "fclose");
+	out[1] = fopen("/dev/full", "w");
+	ok(out[1] && fputs("lost", out[1]) >= 0 && fflush(NULL) == EOF, "an error is told");
+	fclose(out[1]);
+	ok(!fflush(NULL), "with none of them open");
+	for (int i = 0; i < 3; i++) {
+		char name[] = "/tmp/stream0";
+
+		name[11] = (char)('0' + i);
+		unlink(name);
+	}
+}
+
+/* With EXO_FAULTS a process that an exception ends says which on its standard error; else it is silent. */
+static size_t fault(bool told, char *text, size_t size)
+{
+	int *volatile nowhere = (int *)0x123;
+	int end[2], status;
+	size_t count = 0;
+	ssize_t got;
+	pid_t pid;
+
+	if (pipe(end))
+		return 0;
+	pid = fork();
+	if (!pid) {
+		dup2(end[1], STDERR_FILENO);
+		if (told)
+			setenv("EXO_FAULTS", "1", 1);
+		*nowhere = 1;
+		_exit(0);
+	}
+	close(end[1]);
+	while (count < size - 1 && (got = read(end[0], text + count, size - 1 - count)) > 0)
+		count += (size_t)got;
+	text[count] = '\0';
+	close(end[0]);
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV ? count : size;
+}
+
+static void faults(void)
+{
+	char text[1024] = "";
+
+	ok(!fault(false, text, sizeof(text)), "a page fault ends a process silently");
+	ok(fault(true, text, sizeof(text)) < sizeof(text) && strstr(text, "page fault: write 0x123 at 0x") &&
+	   strstr(text, "\n  called from 0x"), "or with a report");
+}
+
+static void mounts(void)
+{
+	FILE *table = setmntent("/proc/mounts", "r");
+	const struct mntent *entry;
+	int root = 0, tmp = 0;
+
+	while (table && (entry = getmntent(table)) != NULL) {
+		root += !strcmp(entry->mnt_dir, "/") && *entry->mnt_type;
+		tmp += !strcmp(entry->mnt_dir, "/tmp");
+	}
+	ok(root == 1 && tmp == 1 && endmntent(table) == 1, "what is mounted");
+	ok(!setmntent("/tmp/none", "r") && errno == ENOENT, "a table that is not there");
+}
+
+int main(void)
+{
+	limits();
+	times_of_it();
+	users();
+	names();
+	functions();
+	streams();
+	faults();
+	mounts();
+	return tap_done();
+}
