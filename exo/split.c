@@ -289,7 +289,7 @@ static int64_t splittable(struct exo_cap *source, unsigned *budget)
 	return 0;
 }
 
-/* Frames for the records, outside the source: 0 or an error. */
+/* Frames for the records, none that the source holds: 0 or an error. */
 static int64_t records_need(const struct env *env, const struct exo_cap *source, uint64_t frames,
     uint64_t first, exo_pfn_t *pfn)
 {
@@ -299,7 +299,8 @@ static int64_t records_need(const struct env *env, const struct exo_cap *source,
 	if (!cap_need_frames(env, frames, EXO_RIGHT_WRITE, first, count, pfn, &error))
 		return error;
 	for (i = 0; i < count; i++) {
-		if (*pfn + i - source->first < source->count)
+		if (*pfn + i - source->first < source->count &&
+		    (count == 2 || split_has(source, *pfn + i)))
 			return ERR(INVAL);
 		if (!frame_retypable(*pfn + i))
 			return ERR(BUSY);
@@ -313,13 +314,13 @@ static int64_t records_need(const struct env *env, const struct exo_cap *source,
  * of it with the same parent and rights is made in free slot `slot` of the own table (env 0), or of the one
  * of `env` (an ENV capability with GRANT). Both have EXO_RIGHT_RESTORE. Frame `first` of `frames` (with
  * WRITE) becomes the sibling's record, and the next one the source's, if it was not split before; they must
- * be neither mapped nor pinned, nor source's. Returns the sibling's handle, in the table where it lies. A
+ * be neither mapped nor pinned, nor held by source. Returns the sibling's handle, in the table where it lies. A
  * call covers EXO_RANGE_MAX frames at most, from the front. To go on, call again with the returned handle as
  * `slot`: that returns how many frames the sibling got at its end. Until it covers what the source does,
  * nothing is mapped writable through the source. Errors: CAP, TYPE; RIGHTS source has neither right, env
  * lacks GRANT, or what the sibling to go on with lacks; DEAD env has ended; STATE something is derived from
  * source, it or one above is being revoked, or the sibling cannot go on because source has changed; RANGE
- * source has no frame or more than EXO_SPLIT_MAX, or none in `frames`; SLOT; INVAL a record in source, or the
+ * source has no frame or more than EXO_SPLIT_MAX, or none in `frames`; SLOT; INVAL source holds a record, or the
  * capability to go on with is no such sibling; BUSY a frame is pinned, a ring, dispatcher page or argument
  * frame, or covered by a capability that source is not derived from; a record is in use; force is at work
  * (exo_repossess); FULL 65535 capabilities cover a frame. Nothing has changed then, but source, if it is a

@@ -155,6 +155,34 @@ static void mapping(void)
 	caps_delete(records);
 }
 
+/* A frame that the source covers and has given up is somebody's anew: it may become a record, also this source's. */
+static void record_within(void)
+{
+	exo_cap_t frames = take_frames(4), records = take_frames(4), again;
+	uint32_t slot = caps_slot();
+	exo_pfn_t pfn = pfn_of(frames) + 1;
+
+	exo_cap_t twin = made(slot, split(frames, 0, slot, records, 0));
+	is(exo_split_give(frames, 1, 1), 1, "the source gives a frame up");
+	is(exo_split_give(twin, 1, 1), 1, "the sibling too");
+	slot = caps_slot();
+	again = made(slot, exo_frame_take(slot, pfn, 1));
+	if (!ok(again && pfn_of(again) == pfn, "it is taken anew, by number"))
+		return;
+	slot = caps_slot();
+	exo_cap_t third = made(slot, split(frames, 0, slot, again, 0));
+	ok(third, "and becomes the record of another sibling");
+	is(info_frame(pfn)->state, EXO_FRAME_SPLIT, "the table says so");
+	is(one(va | R, frames, 1), -EXO_ERANGE, "the source does not hold it");
+	is(one(va | R, third, 1), -EXO_ERANGE, "nor does the sibling whose record it is");
+	is(one(va | R, third, 2), 1, "which has the others");
+	is(one(va, 0, 0), 1, "(out again)");
+	is(exo_cap_split(frames, 0, caps_slot(), frames, 0), -EXO_ERIGHTS, "a frame that it holds cannot be one");
+	caps_delete(third);
+	is(info_frame(pfn)->state, EXO_FRAME_OWNED, "an ordinary frame when that has gone");
+	caps_delete(again), caps_delete(twin), caps_delete(frames), caps_delete(records);
+}
+
 /* More frames than one call covers; what stops on the way. */
 static void growing(void)
 {
@@ -347,6 +375,7 @@ int main(void)
 		split_errors(&agent);
 		tiny_drop(&agent);
 		mapping();
+		record_within();
 		growing();
 		hostile();
 		taken();
