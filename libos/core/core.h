@@ -155,6 +155,8 @@ void core_yield(exo_cap_t env);
 void core_lend(exo_cap_t env, exo_time_t until);
 /* exo_send as a thread: one-way transfer; comes back at this environment's next turn. 0 or an error. */
 int64_t core_send(exo_cap_t entry, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3);
+/* Go to another CPU: 0, or an error of exo_env_move. Slices bound to this environment are bound to nobody then. */
+int64_t core_move(uint64_t cpu);
 
 /* What a vector is called, and what an access was by its page-fault error code; never NULL. [upcall] */
 const char *core_vector_name(uint64_t vector);

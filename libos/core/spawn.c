@@ -18,6 +18,8 @@
 #define WINDOW		EXO_TAKE_MAX	/* frames that are filled at a time */
 #define TABLE_BYTES	(2ULL << 20)	/* what a table of pages maps */
 #define OBJECT_FRAMES	7	/* account, root, environment (4), start record */
+#define LOW_FROM	0x110000ULL	/* behind the fixed pages */
+#define LOW_FRAMES	64	/* a program that may have no more lies there */
 #define ANSWER_SLICES	16		/* for a demand, unless said otherwise */
 #define FIXED_END	TABLE_BYTES	/* the fixed pages of exo/start.h lie below */
 #define DEVICE_TRIES	1000		/* milliseconds to wait for frames that a device reads from */
@@ -105,9 +107,25 @@ static void place_randomly(struct spawn *spawn, const struct elf_image *elf)
 	spawn->heap = room + ROOM / 2 + random_below(ROOM / 2 / TABLE_BYTES) * TABLE_BYTES;
 }
 
+/* In the table of the fixed pages, if it fits: that saves five frames, and leaves few places to choose from. */
+static bool place_low(struct spawn *spawn, const struct elf_image *elf)
+{
+	uint64_t span = PAGE_UP(elf->high - elf->low) + archive_span(spawn);
+
+	if (!spawn->limit_frames || spawn->limit_frames > LOW_FRAMES || !elf->movable || elf->align > EXO_PAGE_SIZE ||
+	    elf->low % EXO_PAGE_SIZE || span > FIXED_END - LOW_FROM)
+		return false;
+	uint64_t pages = spawn->randomize ? random_below((FIXED_END - LOW_FROM - span) / EXO_PAGE_SIZE + 1) : 0;
+	spawn->base = LOW_FROM + pages * EXO_PAGE_SIZE - elf->low;
+	spawn->heap = EXO_VA_IMAGE;
+	return true;
+}
+
 static void place(struct spawn *spawn, const struct elf_image *elf)
 {
-	if (spawn->randomize && archive_span(spawn) < ROOM / 4)
+	if (place_low(spawn, elf))
+		;
+	else if (spawn->randomize && archive_span(spawn) < ROOM / 4)
 		place_randomly(spawn, elf);
 	else
 		place_fixed(spawn, elf);

@@ -46,6 +46,15 @@ void *memcpy(void *restrict destination, const void *restrict source, size_t byt
 	word last = *(const word *)(from + bytes - 8);
 	uint8_t *end = to + bytes - 8;
 	if (bytes < 256) {
+		for (; end - to >= 32; to += 32, from += 32) {
+			word a = *(const word *)from, b = *(const word *)(from + 8), c = *(const word *)(from + 16),
+			     d = *(const word *)(from + 24);
+			*(word *)to = a;
+			*(word *)(to + 8) = b;
+			*(word *)(to + 16) = c;
+			*(word *)(to + 24) = d;
+			__asm__ volatile("" ::: "memory");
+		}
 		for (; to < end; to += 8, from += 8) {
 			*(word *)to = *(const word *)from;
 			__asm__ volatile("" ::: "memory");

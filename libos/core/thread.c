@@ -189,12 +189,12 @@ static exo_time_t poll(void)
 	return until;
 }
 
-bool thread_doze(uint64_t events)
+bool thread_doze(uint64_t events, exo_time_t until)
 {
 	if (ready_count || timeouts || thread_leave || !switches_left || !--switches_left)
 		return false;
 	core_disp->pending = 0;
-	thread_idle(EXO_NEVER, events);
+	thread_idle(until, events);
 	return true;
 }
 

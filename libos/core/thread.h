@@ -111,12 +111,12 @@ void thread_yield(void);
 /* Have pollers and timeouts make threads ready whose time has come; never switches. */
 void thread_look(void);
 /*
- * Sleep until the events are not `events` any more, with no regard for pollers: for a thread that knows what it waits for,
+ * Sleep until the events are not `events` any more, or until a time, with no regard for pollers: for a thread that knows what it waits for,
  * looked after it read core_disp->events, and will look again. False, and nothing done: somebody else could run or
  * waits for a time, or it is the pollers' turn; then it must be thread_wait. Pollers who want to be called at a time of their
  * own are the caller's business.
  */
-bool thread_doze(uint64_t events);
+bool thread_doze(uint64_t events, exo_time_t until);
 /* Would a switch now find somebody to run? */
 bool thread_others_ready(void);
 /* Sleep until a time of the monotonic clock. */

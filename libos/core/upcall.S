@@ -162,7 +162,7 @@ core_call_entry:
 
 /*
  * void core_sleep(until, events), int64_t core_sleep_on(until, events, code), void core_yield(env), void
- * core_lend(env, until), int64_t core_send(entry, w0, w1, w2, w3): calls that come back as a RUN upcall (then the result is 0), or at once with an error;
+ * core_lend(env, until), int64_t core_send(entry, w0, w1, w2, w3), int64_t core_move(cpu): calls that come back as a RUN upcall (then the result is 0), or at once with an error;
  * what is kept over them lies on the stack.
  */
 	.globl	core_send
@@ -172,6 +172,15 @@ core_send:
 	movl	$EXO_CALL_send, %eax
 	jmp	1f
 	.size	core_send, . - core_send
+
+	.globl	core_move
+	.type	core_move, @function
+core_move:
+	movq	%rdi, %rsi
+	xorl	%edi, %edi
+	movl	$EXO_CALL_env_move, %eax
+	jmp	1f
+	.size	core_move, . - core_move
 
 	.globl	core_sleep
 	.type	core_sleep, @function

@@ -8,6 +8,7 @@
  * of its own and a struct policy; a program's own need be no more than a `victim` function. pager.h runs
  * them.
  *
+ *   policy_lru    the page that was used longest ago, as far as accessed bits tell
  *   policy_clock  second chance: the page that came first, unless it was used since the hand passed it
  *   policy_fifo   the page that came first
  *   policy_mru    the page that came last: for scans, over and over, of more than fits
@@ -66,7 +67,7 @@ struct policy_set {
 	bool (*written)(const struct policy_set *set, uint32_t page);
 };
 
-extern const struct policy policy_clock, policy_fifo, policy_mru, policy_2q;
+extern const struct policy policy_lru, policy_clock, policy_fifo, policy_mru, policy_2q;
 /*
  * What a region has that names no policy: &policy_clock, unless the program defines this itself (it stands
  * alone in its object file, so that the linker takes the program's).

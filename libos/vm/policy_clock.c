@@ -12,4 +12,4 @@ static uint32_t clock_victim(struct policy_set *set, uint32_t wanted)
 	return policy_second_chance(set, 0);
 }
 
-const struct policy policy_clock = { .name = "lru", .victim = clock_victim };
+const struct policy policy_clock = { .name = "clock", .victim = clock_victim };
