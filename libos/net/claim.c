@@ -101,6 +101,15 @@ void claim_port(struct exo_claim *claim, const uint8_t mac[6], uint32_t address,
 	}
 }
 
+void claim_part(struct exo_claim *claim, uint32_t part, uint32_t parts)
+{
+	claim->term[claim->terms++] = (struct exo_term){
+		.offset = PORT_BEHIND - 2, .width = 2, .rel_offset = IP_VERSION, .rel_mask = 0x0f, .rel_shift = 2,
+		.mask = (parts - 1) << 1, .value = part << 1,
+	};
+	add(claim->guard[0], &claim->guard_terms[0], PORT_SOURCE + 2, 2, (parts - 1) << 1, part << 1);
+}
+
 /* --- names --- */
 
 static bool number(const char **at, uint32_t most, uint32_t *value)

@@ -33,6 +33,11 @@ void claim_fragments(struct exo_claim *claim);
  */
 void claim_port(struct exo_claim *claim, const uint8_t mac[6], uint32_t address, uint8_t protocol, uint16_t port,
     uint32_t count);
+/*
+ * Of such a port (without an address), only clients whose own port, halved, is `part` modulo `parts`, a power of two. Halved,
+ * because Linux connects from even ports.
+ */
+void claim_part(struct exo_claim *claim, uint32_t part, uint32_t parts);
 /* Read or write the name of a port's flow. False: it is none, or does not fit. */
 bool claim_name_parse(const char *name, uint8_t *protocol, uint16_t *port, uint32_t *count);
 bool claim_name_make(char name[16], uint8_t protocol, uint16_t port, uint32_t count);

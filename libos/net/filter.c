@@ -81,7 +81,7 @@ static bool ip_packet(const uint8_t *ip, uint32_t bytes, bool for_many, uint32_t
 bool filter_frame(const uint8_t *frame, uint32_t bytes, const uint8_t mac[6], uint32_t address, struct filter_syn *syn)
 {
 	syn->port = 0;
-	if (bytes < ETH_HEADER || (!(frame[0] & GROUP) && memcmp(frame, mac, 6)))
+	if (bytes < ETH_HEADER || frame[6] & GROUP || (!(frame[0] & GROUP) && memcmp(frame, mac, 6)))
 		return false;
 	switch (field2(frame + ETH_TYPE)) {
 	case TYPE_ARP:

@@ -28,10 +28,11 @@
 #define ARP_RX_FRAMES	2
 #define FRAGMENT_RX_FRAMES 8	/* at least; ... */
 #define FRAGMENT_RX_MOST 32	/* ... so many hold the largest packet */
-#define RX_BUDGET	256	/* packets of one flow that one poll takes */
 #define COPY_RESERVE	4	/* of the memory, one part in so many is not for received packets */
 #define KICK_AT		16	/* packets in a ring that are worth a kick at once */
 #define BACKLOG		2048	/* packets that wait for room in a ring; a power of two */
+#define BURST		128	/* packets sent between two polls, lest what answers them finds a full ring */
+#define BURST_SPARE	(BACKLOG / 8)	/* ... unless the backlog has no more room than this */
 
 #define ETH_TYPE	12
 #define ETH_HEADER	14
@@ -70,10 +71,12 @@ struct flow {
 };
 
 struct flownet_counts flownet_counts;
+bool (*flownet_direct)(const struct flownet_slot *slot, const uint8_t *frame, unsigned bytes);
 static struct flow flows[FLOWS_MAX];
 static unsigned flow_count;
 static const struct netinfo *given;
 static bool refused;		/* a packet found no room in a backlog */
+static unsigned burst;		/* packets sent since the last poll */
 
 /* --- receiving --- */
 
@@ -96,25 +99,34 @@ static void buffer_freed(struct pbuf *pbuf)
 	slot_post(buffer->flow, buffer->slot);
 }
 
-/* The packet in a slot as a pbuf; NULL: there is no memory for a copy. The slot is posted again by then, or held. */
-static struct pbuf *slot_packet(struct flow *flow, uint16_t slot, uint16_t bytes)
+/* Half of the slots are held: a copy, if there is memory. */
+static __attribute__((noinline)) struct pbuf *slot_copy(struct flow *flow, uint16_t slot, uint16_t bytes)
 {
-	struct rx_buffer *buffer = &flow->buffers[slot];
-	struct net_memory_use use;
+	struct net_memory_use use = net_memory_use();
 	struct pbuf *packet;
 
-	if (flow->held < flow->slots / 2) {
-		flow->held++;
-		return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_REF, &buffer->custom, slot_address(flow, slot),
-		    EXO_RX_SLOT_BYTES);
-	}
-	use = net_memory_use();
 	packet = use.pages_free > use.pages / COPY_RESERVE ? pbuf_alloc(PBUF_RAW, bytes, PBUF_RAM) : NULL;
 	if (packet)
 		memcpy(packet->payload, slot_address(flow, slot), bytes);
 	flownet_counts.by_copy++;
 	slot_post(flow, slot);
 	return packet;
+}
+
+/* The packet in a slot as a pbuf; NULL: there is no memory for a copy. The slot is posted again by then, or held. */
+static struct pbuf *slot_packet(struct flow *flow, uint16_t slot, uint16_t bytes)
+{
+	struct rx_buffer *buffer = &flow->buffers[slot];
+
+	if (flow->held >= flow->slots / 2)
+		return slot_copy(flow, slot, bytes);
+	flow->held++;
+	return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_REF, &buffer->custom, slot_address(flow, slot), EXO_RX_SLOT_BYTES);
+}
+
+struct pbuf *flownet_packet(const struct flownet_slot *slot, uint16_t bytes)
+{
+	return slot_packet(slot->flow, slot->number, bytes);
 }
 
 static uint16_t field(const uint8_t *at)
@@ -141,26 +153,34 @@ static bool for_others(const struct flow *flow, const uint8_t *frame, uint16_t b
 	    field(frame + ARP_OPERATION) == ARP_REQUEST;
 }
 
-static unsigned flow_receive(struct flow *flow, struct netif *netif)
+static __attribute__((noinline)) void slot_receive(struct flow *flow, struct netif *netif, uint16_t slot, uint16_t bytes)
+{
+	const uint8_t *frame = (uint8_t *)slot_address(flow, slot);
+	struct pbuf *packet;
+
+	if (refused_frame(netif, frame, bytes) || for_others(flow, frame, bytes)) {
+		slot_post(flow, slot);
+		return;
+	}
+	packet = slot_packet(flow, slot, bytes);
+	if (packet && netif->input(packet, netif) != ERR_OK)
+		pbuf_free(packet);
+}
+
+static unsigned flow_receive(struct flow *flow, struct netif *netif, unsigned most)
 {
 	uint32_t head = __atomic_load_n(&flow->ring->rx_head, __ATOMIC_ACQUIRE);
 	unsigned taken = 0;
 
-	while (flow->seen != head && taken < RX_BUDGET) {
+	while (flow->seen != head && taken < most) {
 		const struct exo_rx *rx = &flow->ring->rx[flow->seen++ & (flow->slots - 1)];
 		uint16_t slot = (uint16_t)(rx->slot & (flow->slots - 1));
 		uint16_t bytes = rx->bytes > EXO_FRAME_BYTES_MAX ? EXO_FRAME_BYTES_MAX : (uint16_t)rx->bytes;
-		const uint8_t *frame = (uint8_t *)slot_address(flow, slot);
-		struct pbuf *packet;
 
 		taken++;
-		if (refused_frame(netif, frame, bytes) || for_others(flow, frame, bytes)) {
-			slot_post(flow, slot);
-			continue;
-		}
-		packet = slot_packet(flow, slot, bytes);
-		if (packet && netif->input(packet, netif) != ERR_OK)
-			pbuf_free(packet);
+		if (!flownet_direct ||
+		    !flownet_direct(&(struct flownet_slot){ flow, slot }, (uint8_t *)slot_address(flow, slot), bytes))
+			slot_receive(flow, netif, slot, bytes);
 	}
 	flownet_counts.received += taken;
 	return taken;
@@ -175,7 +195,9 @@ static void flow_reclaim(struct flow *flow)
 	while (flow->tx_freed != done) {
 		struct pbuf **packet = &flow->tx_pbuf[flow->tx_freed++ % EXO_TX_SLOTS];
 
-		if (*packet)
+		if (*packet && (*packet)->ref > 1)
+			(*packet)->ref--;	/* TCP keeps it until it is acknowledged */
+		else if (*packet)
 			pbuf_free(*packet);
 		*packet = NULL;
 	}
@@ -241,12 +263,18 @@ static bool backlog_add(struct flow *flow, struct pbuf *packet)
 	return true;
 }
 
-static void flow_kick(struct flow *flow)
+static bool burst_over(const struct flow *flow)
 {
-	while (flow->posted_frames) {
+	return burst >= BURST && flow->backlog_head - flow->backlog_tail < BACKLOG - BURST_SPARE;
+}
+
+static __attribute__((noinline)) void flow_kick(struct flow *flow)
+{
+	while (flow->posted_frames && !burst_over(flow)) {
 		int64_t taken = exo_flow_kick(flow->cap);
 
 		flownet_counts.kicks++;
+		burst += (unsigned)(taken > 0 ? taken : 0);
 		if (taken < 0)
 			core_fail("the kernel refuses a kick: %s", exo_error_text(taken));
 		flow->posted_frames -= (uint32_t)taken;
@@ -288,7 +316,31 @@ bool flownet_queued(void)
 	return false;
 }
 
-static err_t flow_send(struct flow *flow, struct pbuf *packet)
+bool flownet_due(void)
+{
+	return burst >= BURST && flownet_queued();
+}
+
+/* The usual packet, of one piece: the same as below, straight. */
+static bool flow_send_one(struct flow *flow, struct pbuf *packet)
+{
+	uint32_t head = flow->tx_head, offset;
+
+	if (packet->next || flow->backlog_head != flow->backlog_tail || head + 1 - flow->tx_freed > EXO_TX_SLOTS ||
+	    !net_memory_has(packet->payload, packet->len, &offset))
+		return false;
+	pbuf_ref(packet);
+	flow->ring->tx[head % EXO_TX_SLOTS] = (struct exo_tx){ .offset = offset, .bytes = packet->len };
+	flow->tx_pbuf[head % EXO_TX_SLOTS] = packet;
+	flow->tx_head = head + 1;
+	__atomic_store_n(&flow->ring->tx_head, head + 1, __ATOMIC_RELEASE);
+	flownet_counts.sent++;
+	if (++flow->posted_frames >= KICK_AT)
+		flow_kick(flow);
+	return true;
+}
+
+static __attribute__((noinline)) err_t flow_send_any(struct flow *flow, struct pbuf *packet)
 {
 	if (parts_of(packet)) {
 		pbuf_ref(packet);
@@ -311,6 +363,11 @@ static err_t flow_send(struct flow *flow, struct pbuf *packet)
 	return ERR_MEM;
 }
 
+static inline err_t flow_send(struct flow *flow, struct pbuf *packet)
+{
+	return flow_send_one(flow, packet) ? ERR_OK : flow_send_any(flow, packet);
+}
+
 static struct flow *port_flow(uint8_t protocol, uint16_t port)
 {
 	for (unsigned i = 0; i < flow_count; i++) {
@@ -322,7 +379,7 @@ static struct flow *port_flow(uint8_t protocol, uint16_t port)
 }
 
 /* Would the packet speak for a port that is another program's: from it, or as unreachable about it? */
-static bool speaks_for_others(const uint8_t *ip, uint32_t bytes)
+static __attribute__((noinline)) bool speaks_for_others(const uint8_t *ip, uint32_t bytes)
 {
 	uint32_t header = (ip[0] & 15u) * 4;
 
@@ -364,16 +421,21 @@ static struct flow *flow_for(const struct pbuf *packet)
 	return NULL;
 }
 
-static err_t link_output(struct netif *netif, struct pbuf *packet)
+err_t flownet_output(struct pbuf *packet)
 {
 	struct flow *flow = flow_for(packet);
 
-	(void)netif;
 	if (!flow) {
 		flownet_counts.unsent++;
 		return ERR_OK;
 	}
 	return flow_send(flow, packet);
+}
+
+static err_t link_output(struct netif *netif, struct pbuf *packet)
+{
+	(void)netif;
+	return flownet_output(packet);
 }
 
 /* --- starting --- */
@@ -491,14 +553,33 @@ bool flownet_room(void)
 	return was;
 }
 
-unsigned flownet_poll(struct netif *netif)
+bool flownet_pending(void)
+{
+	if (flownet_due())
+		return true;
+	for (unsigned i = 0; i < flow_count; i++) {
+		if (flows[i].seen != __atomic_load_n(&flows[i].ring->rx_head, __ATOMIC_ACQUIRE))
+			return true;
+	}
+	return false;
+}
+
+bool flownet_owns(uint8_t protocol, uint16_t port)
+{
+	if (flownet_holder())
+		return !given || !netinfo_given(given, protocol, port);
+	return port_flow(protocol, port) != NULL;
+}
+
+unsigned flownet_poll(struct netif *netif, unsigned most)
 {
 	unsigned taken = 0;
 
+	burst = 0;
 	for (unsigned i = 0; i < flow_count; i++) {
-		taken += flow_receive(&flows[i], netif);
 		flow_reclaim(&flows[i]);
 		backlog_drain(&flows[i]);
+		taken += flow_receive(&flows[i], netif, most);
 	}
 	return taken;
 }

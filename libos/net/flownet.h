@@ -20,16 +20,36 @@ bool flownet_holder(void);
 void flownet_given(const struct netinfo *info);
 /* lwIP's netif initialiser. */
 err_t flownet_init(struct netif *netif);
-/* Hand to lwIP what has come, give back what was sent. Returns packets received. */
-unsigned flownet_poll(struct netif *netif);
+/* Hand to lwIP what has come, `most` packets of each flow, give back what was sent. Returns packets received. */
+unsigned flownet_poll(struct netif *netif, unsigned most);
+/* Has anything come that was not handed on, or is flownet_due()? */
+bool flownet_pending(void);
+/* May this program receive at this port? */
+bool flownet_owns(uint8_t protocol, uint16_t port);
 /* Send what has been posted / has anything been posted since? */
 void flownet_flush(void);
 bool flownet_queued(void);
+/* Does anything wait to be sent after the next poll, because enough was sent since the last one? */
+bool flownet_due(void);
 /* Ask the kernel for what the device has sent. */
 void flownet_collect(void);
 
 /* Was a packet refused for want of room, and is there room again? Says so once. */
 bool flownet_room(void);
+
+/* Send a frame that lies in one pbuf or more, Ethernet's header first. */
+err_t flownet_output(struct pbuf *packet);
+
+/*
+ * Whoever sets flownet_direct sees each frame first, as it lies in the ring; true: it has taken it, by flownet_packet, which
+ * makes a pbuf of the slot (NULL: there is no memory, and the frame is gone).
+ */
+struct flownet_slot {
+	struct flow *flow;
+	uint16_t number;
+};
+extern bool (*flownet_direct)(const struct flownet_slot *slot, const uint8_t *frame, unsigned bytes);
+struct pbuf *flownet_packet(const struct flownet_slot *slot, uint16_t bytes);
 
 struct flownet_counts {
 	uint64_t received, by_copy, sent, sent_by_copy, kicks, unsent;

@@ -83,6 +83,16 @@ int64_t claim_make_ports(struct claim_set *set, const struct claim_set *holder, 
 	return result;
 }
 
+int64_t claim_make_part(struct claim_set *set, const struct claim_set *holder, uint8_t protocol, uint16_t port, uint32_t part,
+    uint32_t parts, struct frame_bag *bag)
+{
+	struct exo_claim claim;
+
+	claim_port(&claim, claim_mac(), 0, protocol, port, 1);
+	claim_part(&claim, part, parts);
+	return make(set, holder->flow[0].cap, &claim, bag);
+}
+
 int64_t claim_make_one(struct claim_set *set, exo_cap_t parent, struct exo_claim *claim, struct frame_bag *bag)
 {
 	unsigned number = 0;

@@ -30,6 +30,9 @@ int64_t claim_make_holder(struct claim_set *set, exo_cap_t root, bool shared, st
 /* The flows of a program that has ports [first, first + count) of it. */
 int64_t claim_make_ports(struct claim_set *set, const struct claim_set *holder, const struct netinfo_port *ports,
     unsigned count, struct frame_bag *bag);
+/* One port more, of some clients only: see claim_part. */
+int64_t claim_make_part(struct claim_set *set, const struct claim_set *holder, uint8_t protocol, uint16_t port, uint32_t part,
+    uint32_t parts, struct frame_bag *bag);
 /* One more, of the claim's own terms, below any flow: its name is "claim0", and so on. */
 int64_t claim_make_one(struct claim_set *set, exo_cap_t parent, struct exo_claim *claim, struct frame_bag *bag);
 /* Delete the capabilities: flows that nobody else names go. */

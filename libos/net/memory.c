@@ -8,6 +8,8 @@
  *
  * P1 a page is in free_map iff its kind is FREE; the pages of a run are RUN, then REST
  * P2 a divided page is in the list of its size iff it has a free block; its free blocks are linked by their index
+ *
+ * The last freed blocks of each size are kept at hand, in use as far as their pages know, until somebody finds nothing.
  */
 #include <string.h>
 #include "libos/core/space.h"
@@ -39,6 +41,13 @@ static uint64_t free_map[PAGES_MAX / 64];
 static struct page page_table[PAGES_MAX];
 static uint16_t size_list[SIZES];
 static uint64_t failures;
+
+/* Blocks at hand. */
+#define AT_HAND	16
+static struct {
+	unsigned count;
+	void *block[AT_HAND];
+} at_hand[SIZES];
 
 /* The last of the smallest size: lwIP cannot do without its timers, which it frees and takes again all the time. */
 #define RESERVE	32
@@ -88,7 +97,7 @@ static void *run_alloc(uint32_t count)
 	return NULL;
 }
 
-static void run_free(uint32_t page)
+static __attribute__((noinline)) void run_free(uint32_t page)
 {
 	do
 		page_release(page++);
@@ -146,7 +155,7 @@ static inline bool in_reserve(const void *block)
 	return (uintptr_t)block - (uintptr_t)reserve < sizeof(reserve);
 }
 
-void *net_alloc(size_t bytes)
+static void *alloc_slowly(size_t bytes)
 {
 	unsigned size = bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
 	struct page *entry;
@@ -155,13 +164,11 @@ void *net_alloc(size_t bytes)
 
 	if (bytes > BLOCK_MAX) {
 		block = bytes <= (size_t)pages * EXO_PAGE_SIZE ? run_alloc((uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)) : NULL;
-		failures += !block;
 		return block;
 	}
 	if (!base || (size_list[size] == NO_PAGE && !divide(size))) {
 		if (base && size == 0 && ~reserve_used)
 			return reserve_take();
-		failures++;
 		return NULL;
 	}
 	page = size_list[size];
@@ -174,6 +181,25 @@ void *net_alloc(size_t bytes)
 	return block;
 }
 
+static __attribute__((noinline)) void *alloc_anyhow(size_t bytes)
+{
+	void *block = alloc_slowly(bytes);
+
+	if (!block && net_memory_settle())
+		block = alloc_slowly(bytes);
+	failures += !block;
+	return block;
+}
+
+void *net_alloc(size_t bytes)
+{
+	unsigned size = bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
+
+	if (size < SIZES && at_hand[size].count)
+		return at_hand[size].block[--at_hand[size].count];
+	return alloc_anyhow(bytes);
+}
+
 void *net_calloc(size_t count, size_t bytes)
 {
 	void *block = bytes && count > SIZE_MAX / bytes ? NULL : net_alloc(count * bytes);
@@ -181,25 +207,13 @@ void *net_calloc(size_t count, size_t bytes)
 	return block ? memset(block, 0, count * bytes) : NULL;
 }
 
-void net_free(void *block)
+static __attribute__((noinline)) void block_free(void *block)
 {
 	size_t at = (size_t)((char *)block - base);
 	uint32_t page = (uint32_t)(at / EXO_PAGE_SIZE);
-	struct page *entry;
-	unsigned size;
+	struct page *entry = &page_table[page];
+	unsigned size = entry->kind - 1u;
 
-	if (!block)
-		return;
-	if (in_reserve(block)) {
-		reserve_used &= ~(1u << (((char *)block - reserve[0]) >> SIZE_SHIFT_MIN));
-		return;
-	}
-	entry = &page_table[page];
-	size = entry->kind - 1u;
-	if (entry->kind == RUN) {
-		run_free(page);
-		return;
-	}
 	*(uint8_t *)block = entry->first;
 	if (entry->first == NO_BLOCK)
 		list_add(size, page);
@@ -208,6 +222,40 @@ void net_free(void *block)
 		list_remove(size, page);
 		page_release(page);
 	}
+}
+
+bool net_memory_settle(void)
+{
+	bool any = false;
+
+	for (unsigned size = 0; size < SIZES; size++) {
+		while (at_hand[size].count) {
+			block_free(at_hand[size].block[--at_hand[size].count]);
+			any = true;
+		}
+	}
+	return any;
+}
+
+void net_free(void *block)
+{
+	size_t at = (size_t)((char *)block - base);
+	uint32_t page = (uint32_t)(at / EXO_PAGE_SIZE);
+	unsigned size;
+
+	if (!block)
+		return;
+	if (in_reserve(block)) {
+		reserve_used &= ~(1u << (((char *)block - reserve[0]) >> SIZE_SHIFT_MIN));
+		return;
+	}
+	size = page_table[page].kind - 1u;
+	if (size >= SIZES)
+		run_free(page);
+	else if (at_hand[size].count < AT_HAND)
+		at_hand[size].block[at_hand[size].count++] = block;
+	else
+		block_free(block);
 }
 
 bool net_memory_has(const void *block, size_t bytes, uint32_t *offset)

@@ -27,6 +27,9 @@ void *net_alloc(size_t bytes);
 void *net_calloc(size_t count, size_t bytes);
 void net_free(void *block);
 
+/* Give back what is kept at hand for the next who asks. False: there was nothing. */
+bool net_memory_settle(void);
+
 struct net_memory_use {
 	uint32_t pages, pages_free;
 	uint64_t failures;	/* requests that got nothing */

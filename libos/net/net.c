@@ -1,89 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Bringing the stack up, driving it, and telling those who share the address.
- *
- * Everything runs in the thread poller, on the stack of the thread that has just blocked: input, lwIP's timers, one
- * kick for all that was queued. No thread of its own, no switch to one. lwIP is entered only from there and from API
- * calls, and neither blocks inside, so nobody ever waits for the other.
- *
- * lwIP searches its connections one by one, those that have ended (TIME-WAIT) included. So that short connections in a
- * row cost the same for ever, the oldest ended ones beyond NET_TIME_WAIT_MAX are dropped, as lwIP itself does when it
- * runs out of memory; half-open ones beyond NET_HALF_OPEN_MAX likewise after two seconds, or when another is asked for, so
- * that a flood of them locks nobody out.
+ * The stack as uni drives it: from the thread poller, on the stack of the thread that has just blocked: input, lwIP's
+ * timers, one kick for all that was queued. No thread of its own, no switch to one. lwIP is entered only from there and
+ * from API calls, and neither blocks inside, so nobody ever waits for the other.
  */
-#include <stdlib.h>
-#include <string.h>
-#include "lwip/dhcp.h"
-#include "lwip/dns.h"
-#include "lwip/init.h"
-#include "lwip/netif.h"
-#include "lwip/priv/tcp_priv.h"
-#include "lwip/timeouts.h"
-#include "netif/ethernet.h"
 #include "libos/core/thread.h"
-#include "libos/core/space.h"
 #include "libos/net/flownet.h"
-#include "libos/net/hooks.h"
 #include "libos/net/net.h"
-#include "libos/vm/vm.h"
-#include <exo/flow.h>
+#include "libos/net/stack.h"
 
-#define MS		(CORE_SECOND / 1000)
-#define MEMORY_LEAST	24	/* frames */
-#define MEMORY_SHARE	8	/* of the free frames, one in so many */
-#define RX_FRAMES_LEAST	4
-#define RX_SHARE	32	/* of the free frames, one in so many for a ring */
-#define HALF_OPEN_TICKS	4	/* of 500 ms, that every connection has to be opened */
-#define CREDIT_SHARE	6	/* of the memory, one in so many is given out as credit ... */
-#define CREDIT_SPARE	8	/* ... as if there were so many more connections */
-#define CREDIT_LEAST	(4 * TCP_MSS)
-#define PRUNE_EVERY	8	/* polls */
-#define SHARE_POLL	(20 * MS)
+#define RX_BUDGET	256	/* packets of one flow that one poll takes */
 
 void (*net_wakeup)(void);
-static bool started;
-static struct netif netif, loop;
-static struct netinfo *page;		/* shared with others; NULL: nobody */
-static uint32_t page_seen;
 static struct thread_queue waiters;
 static struct thread_poller poller;
-static unsigned polls;
-static uint64_t secret[2];
-static uint64_t failures_seen;
-
-/* --- what lwIP calls --- */
-
-void net_diagnostic(const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	core_vprint(format, arguments);
-	va_end(arguments);
-}
-
-void net_assertion(const char *message, const char *file, int line)
-{
-	core_fail("lwIP: %s (%s:%d)", message, file, line);
-}
-
-uint32_t net_random(void)
-{
-	uint32_t random;
-
-	core_random(&random, sizeof(random));
-	return random;
-}
-
-u32_t net_initial_sequence(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port)
-{
-	uint64_t a = (uint64_t)ip4_addr_get_u32(ip_2_ip4(local)) << 32 | ip4_addr_get_u32(ip_2_ip4(remote));
-	uint64_t b = (uint64_t)local_port << 16 | remote_port;
-	unsigned __int128 product = (unsigned __int128)(a ^ secret[0]) * (b + secret[1]);
-
-	product = (unsigned __int128)((uint64_t)product ^ (uint64_t)(product >> 64) ^ secret[1]) * (secret[0] | 1);
-	return (u32_t)(product >> 48) + (u32_t)(core_now() / 4000);
-}
 
 void net_unlock(void)
 {
@@ -91,353 +21,40 @@ void net_unlock(void)
 		flownet_flush();
 }
 
-/* --- driving --- */
-
-/* The list begins with the newest. */
-static void prune_ended(void)
-{
-	struct tcp_pcb *pcb = tcp_tw_pcbs;
-
-	for (unsigned i = 1; pcb && i < NET_TIME_WAIT_MAX; i++)
-		pcb = pcb->next;
-	while (pcb && pcb->next)
-		tcp_abandon(pcb->next, 0);
-}
-
-static void prune_half_open(void)
-{
-	struct tcp_pcb *pcb, *next;
-	unsigned count = 0;
-
-	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
-		count += pcb->state == SYN_RCVD;
-	for (pcb = tcp_active_pcbs; pcb && count > NET_HALF_OPEN_MAX; pcb = next) {
-		next = pcb->next;
-		if (pcb->state != SYN_RCVD || (u32_t)(tcp_ticks - pcb->tmr) < HALF_OPEN_TICKS)
-			continue;
-		tcp_abandon(pcb, 0);
-		count--;
-	}
-}
-
-/* A port is full of half-open connections: the oldest makes room. */
-static void half_open_room(uint16_t port)
-{
-	const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs;
-	struct tcp_pcb *pcb, *oldest = NULL;
-	unsigned count = 0;
-
-	while (listener && listener->local_port != port)
-		listener = listener->next;
-	if (!listener || listener->accepts_pending < NET_HALF_OPEN_MAX)
-		return;
-	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
-		if (pcb->state != SYN_RCVD || pcb->local_port != port)
-			continue;
-		count++;
-		if (!oldest || (u32_t)(tcp_ticks - pcb->tmr) >= (u32_t)(tcp_ticks - oldest->tmr))
-			oldest = pcb;	/* of equals the last: the list begins with the newest */
-	}
-	if (count >= NET_HALF_OPEN_MAX)
-		tcp_abandon(oldest, 0);
-}
-
-/* A client uses its port again, with a later sequence number: its ended connection is over (RFC 1122, 4.2.2.13). */
-static void ended_again(const struct filter_syn *syn)
-{
-	for (struct tcp_pcb *pcb = tcp_tw_pcbs; pcb; pcb = pcb->next) {
-		if (pcb->remote_port == syn->from_port && pcb->local_port == syn->port &&
-		    ip4_addr_get_u32(ip_2_ip4(&pcb->remote_ip)) == syn->from) {
-			if (TCP_SEQ_GT(syn->sequence, pcb->rcv_nxt))
-				tcp_abandon(pcb, 0);
-			return;
-		}
-	}
-}
-
-void net_before_syn(const struct filter_syn *syn)
-{
-	ended_again(syn);
-	half_open_room(syn->port);
-}
-
-/* Who found no memory to send goes on when there is some: lwIP itself would look again only after a second. */
-static void retry_writers(void)
-{
-	struct net_memory_use use = net_memory_use();
-	struct tcp_pcb *pcb, *next;
-
-	if (use.failures == failures_seen || use.pages_free < use.pages / 16)
-		return;
-	failures_seen = use.failures;
-	for (pcb = tcp_active_pcbs; pcb; pcb = next) {
-		next = pcb->next;
-		if (pcb->poll)
-			pcb->poll(pcb->callback_arg, pcb);
-	}
-}
-
-uint32_t net_send_credit(unsigned connections)
-{
-	uint32_t share = net_memory_use().pages * (EXO_PAGE_SIZE / CREDIT_SHARE) / (connections + CREDIT_SPARE);
-
-	if (share > TCP_SND_BUF)
-		return TCP_SND_BUF;
-	return share < CREDIT_LEAST ? CREDIT_LEAST : share;
-}
-
-static void share_address(void)
-{
-	uint32_t sequence = page->sequence;
-
-	__atomic_store_n(&page->sequence, sequence + 1, __ATOMIC_RELEASE);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	page->address = ip4_addr_get_u32(netif_ip4_addr(&netif));
-	page->mask = ip4_addr_get_u32(netif_ip4_netmask(&netif));
-	page->gateway = ip4_addr_get_u32(netif_ip4_gw(&netif));
-	for (u8_t i = 0; i < 2 && i < DNS_MAX_SERVERS; i++)
-		page->dns[i] = ip4_addr_get_u32(ip_2_ip4(dns_getserver(i)));
-	page->mtu = netif.mtu;
-	page->up = page->address != 0;
-	__atomic_store_n(&page->sequence, sequence + 2, __ATOMIC_RELEASE);
-}
-
-/* A sharer: has the holder learned the address, or another one? */
-static void follow_address(void)
-{
-	uint32_t sequence = __atomic_load_n(&page->sequence, __ATOMIC_ACQUIRE);
-	struct netinfo copy;
-	ip4_addr_t address, mask, gateway;
-
-	if (sequence == page_seen || sequence % 2)
-		return;
-	copy = *page;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (*(volatile uint32_t *)&page->sequence != sequence)
-		return;
-	page_seen = sequence;
-	ip4_addr_set_u32(&address, copy.up ? copy.address : 0);
-	ip4_addr_set_u32(&mask, copy.mask);
-	ip4_addr_set_u32(&gateway, copy.gateway);
-	netif_set_addr(&netif, &address, &mask, &gateway);
-	for (u8_t i = 0; i < 2 && i < DNS_MAX_SERVERS; i++) {
-		ip_addr_t server;
-
-		ip_addr_set_ip4_u32(&server, copy.dns[i]);
-		dns_setserver(i, &server);
-	}
-}
-
-static void address_changed(struct netif *changed)
-{
-	(void)changed;
-	if (page && flownet_holder())
-		share_address();
-	if (net_address())
-		thread_wake_all(&waiters);
-}
-
 static exo_time_t drive(void *arg)
 {
-	unsigned received = flownet_poll(&netif);
-	bool due = sys_timeouts_sleeptime() == 0, changed = received || loop.loop_first || due;
-	exo_time_t now;
-	uint32_t ms;
+	unsigned received = 0;
+	bool any = false, changed;
+	exo_time_t until;
 
 	(void)arg;
-	if (page && !flownet_holder())
-		follow_address();
-	netif_poll_all();
-	if (due)
-		flownet_collect();
-	sys_check_timeouts();
-	if (flownet_room())
-		tcp_txnow();
-	retry_writers();
-	if (++polls % PRUNE_EVERY == 0) {
-		prune_ended();
-		prune_half_open();
-	}
-	flownet_flush();
-	if (changed && net_wakeup)
+	do {
+		received += flownet_poll(&stack_netif, RX_BUDGET);
+		until = stack_work(core_now(), &changed);
+		any |= changed;
+		flownet_flush();
+	} while (flownet_due() && !received);
+	if ((any || received) && net_wakeup)
 		net_wakeup();
-	now = core_now();
-	if (page && !flownet_holder() && !net_address())
-		return now + SHARE_POLL;
-	ms = sys_timeouts_sleeptime();
-	return ms == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? EXO_NEVER : now + ms * MS;
+	return flownet_due() ? 0 : until;
 }
 
-/* --- starting --- */
-
-/* The value of NAME=VALUE in the program's environment. */
-static const char *setting(const char *name)
+static void address_came(void)
 {
-	size_t length = strlen(name);
-	const char *text;
-
-	for (unsigned i = 0; (text = core_environment(i)) != NULL; i++) {
-		if (!strncmp(text, name, length) && text[length] == '=')
-			return text + length + 1;
-	}
-	return NULL;
-}
-
-/* "A.B.C.D/BITS" */
-static bool address_parse(const char *text, ip4_addr_t *address, ip4_addr_t *mask)
-{
-	char number[16];
-	const char *slash = strchr(text, '/');
-	size_t length = slash ? (size_t)(slash - text) : strlen(text);
-	unsigned bits = slash ? (unsigned)strtoul(slash + 1, NULL, 10) : 24;
-
-	if (length >= sizeof(number) || bits == 0 || bits > 32)
-		return false;
-	memcpy(number, text, length);
-	number[length] = 0;
-	ip4_addr_set_u32(mask, lwip_htonl(0xffffffff << (32 - bits)));
-	return ip4addr_aton(number, address);
-}
-
-static const char *address_start(void)
-{
-	const char *text = setting("NET_ADDRESS"), *gateway_text = setting("NET_GATEWAY"), *dns_text = setting("NET_DNS");
-	ip4_addr_t address, mask, gateway;
-	ip_addr_t server;
-
-	netif_set_status_callback(&netif, address_changed);
-	if (!flownet_holder()) {
-		netif_set_up(&netif);
-		return page ? NULL : "it shares an address, but no page tells which";
-	}
-	if (!text) {
-		netif_set_up(&netif);
-		return dhcp_start(&netif) == ERR_OK ? NULL : "no memory for DHCP";
-	}
-	ip4_addr_set_zero(&gateway);
-	if (!address_parse(text, &address, &mask) || (gateway_text && !ip4addr_aton(gateway_text, &gateway)))
-		return "NET_ADDRESS or NET_GATEWAY is not an address";
-	netif_set_addr(&netif, &address, &mask, &gateway);
-	netif_set_up(&netif);
-	if (dns_text && ipaddr_aton(dns_text, &server))
-		dns_setserver(0, &server);
-	address_changed(&netif);
-	return NULL;
-}
-
-static const char *page_map(void)
-{
-	exo_cap_t cap = core_named(NETINFO_NAME);
-	unsigned flags = EXO_MAP_READ | (flownet_holder() ? EXO_MAP_WRITE : 0);
-	exo_vaddr_t va = cap ? vm_addresses(EXO_PAGE_SIZE) : 0;
-
-	if (!cap)
-		return NULL;
-	if (!va || space_map(va, flags, cap, 0, 1) < 0)
-		return "the page about the shared address cannot be mapped";
-	page = (struct netinfo *)va;
-	if (page->version != NETINFO_VERSION)
-		return "the page about the shared address has another version";
-	flownet_given(page);
-	return NULL;
-}
-
-/* A power of two that suits the memory there is. */
-static uint32_t ring_frames(void)
-{
-	uint32_t frames = RX_FRAMES_LEAST;
-
-	while (frames < EXO_RX_FRAMES_MAX && 2 * frames <= frame_left() / RX_SHARE)
-		frames *= 2;
-	return frames;
-}
-
-static err_t loop_output(struct netif *loop, struct pbuf *packet, const ip4_addr_t *address)
-{
-	(void)address;
-	return netif_loop_output(loop, packet);
-}
-
-static err_t loop_init(struct netif *loop)
-{
-	loop->name[0] = 'l';
-	loop->name[1] = 'o';
-	loop->output = loop_output;
-	return ERR_OK;
-}
-
-static void interfaces_add(void)
-{
-	ip4_addr_t address, mask;
-
-	IP4_ADDR(&address, 127, 0, 0, 1);
-	IP4_ADDR(&mask, 255, 0, 0, 0);
-	netif_add(&loop, &address, &mask, &address, NULL, loop_init, ip_input);
-	netif_set_link_up(&loop);
-	netif_set_up(&loop);
-	netif_add(&netif, NULL, NULL, NULL, NULL, flownet_init, ethernet_input);
-	netif_set_default(&netif);
-	netif_set_hostname(&netif, "exo");
-}
-
-static struct net_run memory;
-static uint32_t memory_own;	/* frames of it that are the stack's */
-
-/* With up to `more` frames behind the stack's own. */
-static bool memory_take(uint32_t more)
-{
-	uint32_t most = frame_left() / MEMORY_SHARE;
-
-	if (most > EXO_TX_FRAMES_MAX)
-		most = EXO_TX_FRAMES_MAX;
-	if (most < MEMORY_LEAST)
-		most = MEMORY_LEAST;
-	if (more > EXO_TX_FRAMES_MAX / 2)
-		more = EXO_TX_FRAMES_MAX / 2;
-	if (most + more > EXO_TX_FRAMES_MAX)
-		most = EXO_TX_FRAMES_MAX - more;
-	if (!net_run_take(&memory, MEMORY_LEAST, most + more))
-		return false;
-	memory_own = memory.frames < most ? memory.frames : most;
-	return true;
-}
-
-uint32_t net_reserve(uint32_t frames, void **base, exo_cap_t *cap, uint32_t *first)
-{
-	if (started || memory.frames || !memory_take(frames))
-		return 0;
-	*base = memory.base + (size_t)memory_own * EXO_PAGE_SIZE;
-	*cap = memory.cap;
-	*first = memory_own;
-	return memory.frames - memory_own;
+	thread_wake_all(&waiters);
 }
 
 const char *net_start(void)
 {
-	static const char *wrong;
+	const char *wrong;
 
-	if (started || wrong)
-		return wrong;
-	if (!memory.frames && !memory_take(0))
-		return wrong = "no memory for the network";
-	net_memory_start(&memory, memory_own);
-	wrong = flownet_bind(&memory, ring_frames());
-	if (!wrong)
-		wrong = page_map();
-	if (wrong)
-		return wrong;
-	core_random(secret, sizeof(secret));
-	lwip_init();
-	interfaces_add();
-	started = true;
-	poller.poll = drive;
-	thread_add_poller(&poller);
-	return wrong = address_start();
-}
-
-uint32_t net_address(void)
-{
-	return ip4_addr_get_u32(netif_ip4_addr(&netif));
+	stack_address = address_came;
+	wrong = stack_start();
+	if (!wrong && !poller.poll) {
+		poller.poll = drive;
+		thread_add_poller(&poller);
+	}
+	return wrong;
 }
 
 bool net_wait(exo_time_t deadline)

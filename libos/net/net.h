@@ -12,8 +12,8 @@
 #include "libos/core/core.h"
 #include "libos/net/filter.h"
 
-#define NET_TIME_WAIT_MAX	64	/* ended connections that are remembered */
-#define NET_HALF_OPEN_MAX	128	/* connections of a port that may take long to be opened */
+#define NET_TIME_WAIT_MAX	16	/* ended connections that are remembered */
+#define NET_HALF_OPEN_MAX	250	/* connections of a port that may take long to be opened */
 #define NET_MSS_LEAST		64	/* bytes of a segment, however few a client asks for */
 
 /*

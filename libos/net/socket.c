@@ -14,12 +14,16 @@
 #include <netdb.h>
 #include "lwip/api.h"
 #include "lwip/tcp.h"
+#include "lwip/timeouts.h"
 #include "lwip/priv/sockets_priv.h"
+#include "lwip/priv/tcp_priv.h"
 #include "libos/core/thread.h"
 #include "libos/net/memory.h"
 #include "libos/net/net.h"
 #include "libos/uni/fd.h"
 
+#define STRAIGHT_BYTES	4096	/* more takes lwIP's own way */
+#define HOLD_MS		200
 #define LOANS		16	/* pages of files that one send() has on its way */
 #define LEND_BYTES	2048	/* less than this is copied */
 #define ACK_WAIT	CORE_SECOND
@@ -148,6 +152,47 @@ static size_t send_lent(struct netconn *conn, const uint8_t *data, size_t bytes)
 	return done;
 }
 
+/* --- small writes -------------------------------------------------------------------------------------------------- */
+
+static bool holding;
+
+/* Nothing came behind what was sent with MSG_MORE. */
+static void release(void *unused)
+{
+	(void)unused;
+	holding = false;
+	for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+		if (pcb->unsent)
+			tcp_output(pcb);
+	}
+}
+
+/*
+ * A little data that finds room goes straight into its connection, as lwip_send would put it there in the end. With
+ * MSG_MORE it stays there until more is sent, the connection is closed (its FIN then goes along) or HOLD_MS have passed.
+ */
+static bool write_straight(struct netconn *conn, const void *data, size_t bytes, int flags)
+{
+	bool more = flags & MSG_MORE;
+	struct tcp_pcb *pcb;
+
+	if (bytes == 0 || bytes > STRAIGHT_BYTES || NETCONNTYPE_GROUP(netconn_type(conn)) != NETCONN_TCP ||
+	    conn->state != NETCONN_NONE || conn->pending_err != ERR_OK || !conn->pcb.tcp)
+		return false;
+	pcb = conn->pcb.tcp;
+	if (tcp_sndbuf(pcb) < bytes + TCP_SNDLOWAT || tcp_sndqueuelen(pcb) >= TCP_SNDQUEUELOWAT ||
+	    tcp_write(pcb, data, (u16_t)bytes, TCP_WRITE_FLAG_COPY | (more ? TCP_WRITE_FLAG_MORE : 0)) != ERR_OK)
+		return false;
+	if (!more) {
+		tcp_output(pcb);
+		net_unlock();
+	} else if (!holding) {
+		holding = true;
+		sys_timeout(HOLD_MS, release, NULL);
+	}
+	return true;
+}
+
 /* As lwip_send. */
 static ssize_t send_bytes(struct fd *fd, int s, const void *data, size_t bytes, int flags)
 {
@@ -158,8 +203,8 @@ static ssize_t send_bytes(struct fd *fd, int s, const void *data, size_t bytes, 
 	if (uni_lend && bytes >= LEND_BYTES && !(fd->flags & O_NONBLOCK) && !(flags & (MSG_DONTWAIT | MSG_MORE)) &&
 	    NETCONNTYPE_GROUP(netconn_type(conn)) == NETCONN_TCP)
 		done = send_lent(conn, data, bytes);
-	if (done == bytes)
-		return (ssize_t)done;
+	if (done == bytes || (!done && write_straight(conn, data, bytes, flags)))
+		return (ssize_t)bytes;
 	rest = lwip_send(s, (const uint8_t *)data + done, bytes - done, flags);
 	return rest < 0 ? (done ? (ssize_t)done : -1) : (ssize_t)done + rest;
 }
@@ -468,7 +513,7 @@ ssize_t sendmsg(int number, const struct msghdr *message, int flags)
 	if (!fd)
 		return -1;
 	if (!message->msg_name || addressed(message->msg_name))
-		result = lwip_sendmsg(s, message, flags);
+		result = lwip_sendmsg(s, message, flags & ~MSG_NOSIGNAL);	/* lwIP knows of no signal, and not of this */
 	fd_put(fd);
 	return result;
 }

@@ -70,8 +70,8 @@ void net_free(void *block);
 /* TCP */
 #define TCP_MSS				1460
 #define TCP_WND				(24 * TCP_MSS)
-#define TCP_SND_BUF			(24 * TCP_MSS)
-#define TCP_SND_QUEUELEN		1152	/* two for each of the smallest segments (NET_MSS_LEAST) */
+#define TCP_SND_BUF			(88 * TCP_MSS)	/* of one connection; net_send_credit gives less when there are many */
+#define TCP_SND_QUEUELEN		4096	/* two for each of the smallest segments (NET_MSS_LEAST) */
 #define TCP_SNDLOWAT			(2 * TCP_MSS)	/* below what net_send_credit leaves a connection */
 #define TCP_LISTEN_BACKLOG		1
 #define TCP_DEFAULT_LISTEN_BACKLOG	255
@@ -81,7 +81,8 @@ void net_free(void *block);
 #define LWIP_TCP_KEEPALIVE		1
 #define LWIP_TCP_SACK_OUT		0
 #define LWIP_TCP_TIMESTAMPS		0
-#define LWIP_WND_SCALE			0
+#define LWIP_WND_SCALE			1	/* so that more than 64 KiB can be on their way; ... */
+#define TCP_RCV_SCALE			0	/* ... what is received stays in windows of TCP_WND */
 
 /* Sockets */
 #define LWIP_NETCONN			1

@@ -21,6 +21,10 @@
 #define BYTE_ORDER LITTLE_ENDIAN
 #endif
 
+/* Not functions: most of them are of constants, or part of a comparison. */
+#define lwip_htons(x)	((u16_t)__builtin_bswap16(x))
+#define lwip_htonl(x)	((u32_t)__builtin_bswap32(x))
+
 void net_diagnostic(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void net_assertion(const char *message, const char *file, int line);
 uint32_t net_random(void);
