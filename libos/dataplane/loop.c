@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loop: everything that has come, up to a bound, is handled to its end; then timers; then all that was to be sent
+ * leaves with one kick. So batches are as large as the load makes them: one packet when little comes (nobody waits for
+ * a batch to fill), DATAPLANE_BATCH of each ring under load.
+ *
+ * It runs in the program's first thread. While there is load it does not sleep and looks at the rings itself; when a look finds
+ * them empty it sleeps until an event, at once: a look after a sleep costs less than looking in vain, and the kernel
+ * compares the count of events that was read before the last look, so nothing is missed. Other threads (blocks of the
+ * libOS may have some) get their turn once in every turn of the loop; there is no switch if there are none.
+ *
+ * L1 a connection is in one of the lists `dirty` and `serving` iff CONN_DIRTY is set
+ */
+#include <errno.h>
+#include "lwip/priv/tcp_priv.h"
+#include "libos/conn/timer.h"
+#include "libos/core/thread.h"
+#include "libos/dataplane/dataplane.h"
+#include "libos/net/flownet.h"
+#include "libos/net/stack.h"
+
+#define LOOP_MS		(CORE_SECOND / 1000)
+#define ADDRESS_WAIT	(10 * CORE_SECOND)	/* as long as socket() of the libOS uni */
+#define LOOK_EVERY	16	/* turns after which what is seldom due is looked at */
+#define OURS		(EXO_EVENT_RECEIVE | EXO_EVENT_SENT | 0xff)	/* and why the slice began */
+
+struct conn_counts conn_counts;
+exo_time_t loop_time;
+
+static struct conn *dirty;	/* have something to send */
+static struct conn *serving;	/* those of them whose turn it is */
+static exo_time_t stack_due;	/* stack_work wants to be called */
+static bool active;		/* when it was last: TCP had connections */
+static bool stopped;
+static int stop_value;
+static struct thread_poller poller;
+static struct thread_queue sleeper;
+
+/* --- what lwIP asks for --- */
+
+void sys_init(void)
+{
+}
+
+u32_t sys_now(void)
+{
+	return (u32_t)(loop_time / LOOP_MS);
+}
+
+void net_unlock(void)
+{
+}
+
+/* --- sending --- */
+
+void loop_dirty(struct conn *conn)
+{
+	if (conn->flags & CONN_DIRTY)
+		return;
+	conn->flags |= CONN_DIRTY;
+	conn->next_dirty = dirty;
+	dirty = conn;
+}
+
+static bool take_out(struct conn **list, struct conn *conn)
+{
+	while (*list && *list != conn)
+		list = &(*list)->next_dirty;
+	if (!*list)
+		return false;
+	*list = conn->next_dirty;
+	return true;
+}
+
+void loop_forget(struct conn *conn)
+{
+	if (!(conn->flags & CONN_DIRTY))
+		return;
+	if (!take_out(&serving, conn))
+		take_out(&dirty, conn);
+	conn->flags &= ~(uint32_t)CONN_DIRTY;
+}
+
+/* Those that become dirty meanwhile have their turn in the next: who asks again and again holds nobody up. */
+static void serve_dirty(void)
+{
+	struct conn *conn;
+
+	serving = dirty;
+	dirty = NULL;
+	while ((conn = serving)) {
+		serving = conn->next_dirty;
+		conn->flags &= ~(uint32_t)CONN_DIRTY;
+		conn_service(conn);
+	}
+}
+
+/* --- waiting --- */
+
+/* For the case that other threads or pollers are about: wakes the loop when it has something to do. */
+static exo_time_t look(void *arg)
+{
+	(void)arg;
+	if (sleeper.head && flownet_pending())
+		thread_wake_all(&sleeper);
+	return EXO_NEVER;
+}
+
+static void idle(exo_time_t until, uint64_t events)
+{
+	conn_counts.sleeps++;
+	if (core_disp->pending & ~(uint64_t)OURS)
+		thread_look();
+	else if (!thread_doze(events, until))
+		thread_wait(&sleeper, until);
+}
+
+/* --- the loop --- */
+
+int loop_network(void)
+{
+	static bool started;
+
+	if (started)
+		return 0;
+	loop_time = core_now();
+	if (stack_start()) {
+		core_print("%s: no network: %s\n", core_name(), stack_start());
+		return ENETDOWN;
+	}
+	started = true;
+	poller.poll = look;
+	thread_add_poller(&poller);
+	return 0;
+}
+
+uint64_t conn_now(void)
+{
+	if (!loop_time)
+		loop_time = core_now();
+	return loop_time / LOOP_MS;
+}
+
+void conn_stop(int value)
+{
+	stopped = true;
+	stop_value = value;
+}
+
+static void stack_turn(void)
+{
+	bool changed, now_active = tcp_active_pcbs || tcp_tw_pcbs;
+
+	if (loop_time < stack_due && now_active == active && !stack_left() && conn_counts.turns % LOOK_EVERY)
+		return;
+	active = now_active;
+	stack_due = stack_work(loop_time, &changed);
+}
+
+static inline exo_time_t timer_due(void)
+{
+	uint64_t timer = timers_next();
+
+	return timer == TIMERS_NONE ? EXO_NEVER : timer * LOOP_MS;
+}
+
+static exo_time_t sleep_until(void)
+{
+	exo_time_t due = timer_due();
+
+	return due < stack_due ? due : stack_due;
+}
+
+exo_time_t loop_turn(void)
+{
+	loop_time = core_now();
+	conn_counts.turns++;
+	if (!flownet_poll(&stack_netif, DATAPLANE_BATCH))
+		conn_counts.polls_empty++;
+	if (loop_time >= timer_due())
+		timers_run(loop_time / LOOP_MS);
+	stack_turn();
+	serve_dirty();
+	flownet_flush();
+	return dirty || flownet_pending() || stack_left() ? loop_time : sleep_until();
+}
+
+void loop_wait_address(void)
+{
+	exo_time_t end = core_now() + ADDRESS_WAIT;
+
+	while (!ip4_addr_get_u32(netif_ip4_addr(&stack_netif)) && loop_time < end) {
+		uint64_t events = *(volatile uint64_t *)&core_disp->events;
+		exo_time_t until = loop_turn();
+
+		if (until > loop_time)
+			idle(until < end ? until : end, events);
+	}
+}
+
+int conn_run(void)
+{
+	int wrong = loop_network();
+
+	if (wrong)
+		return wrong;
+	stopped = false;
+	while (!stopped) {
+		uint64_t events = *(volatile uint64_t *)&core_disp->events;
+		exo_time_t until = loop_turn();
+
+		if (thread_others_ready())
+			thread_yield();
+		else if (until > loop_time && !stopped)
+			idle(until, events);
+	}
+	return stop_value;
+}

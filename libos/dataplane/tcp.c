@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The short way between the rings and lwIP's TCP.
+ *
+ * lwIP's files about segments are compiled here, as they are, so that what stands around them can be replaced:
+ *
+ *	in	direct() judges Ethernet, IPv4 and TCP headers of a frame in one go, finds the connection in a table (lwIP walks
+ *		lists), and runs lwIP's state machine on the segment where it lies in the ring's slot.
+ *	out	frame_output() puts both headers before a segment from what is known of its destination, in place of lwIP's layers.
+ *
+ * What is not plain (fragments, IP options, addresses that are not ours, connections that are not known, no listener) goes lwIP's
+ * way, and so does one packet a second to each destination, which keeps lwIP's knowledge of hardware addresses fresh.
+ *
+ * T1 a connection that was opened from outside is in the table from its SYN until lwIP frees it
+ * T2 the table is never more than three quarters full; hashes are keyed, so nobody outside can make long chains
+ */
+#include <string.h>
+#include "lwip/etharp.h"
+#include "lwip/inet_chksum.h"
+#include "lwip/ip.h"
+#include "lwip/priv/tcp_priv.h"
+#include "netif/ethernet.h"
+#include "libos/dataplane/dataplane.h"
+#include "libos/net/filter.h"
+#include "libos/net/flownet.h"
+#include "libos/net/net.h"
+#include "libos/net/stack.h"
+#include "libos/net/sum.h"
+
+#define HEADERS		34	/* Ethernet and IPv4 */
+#define TABLE_BITS	12
+#define TABLE_SIZE	(1 << TABLE_BITS)
+#define TABLE_MOST	(TABLE_SIZE / 4 * 3)
+#define ROUTES		64
+#define EXT_ID		0
+
+/* --- out --- */
+
+struct route {
+	u32_t destination;
+	u32_t second;		/* in which it was learned */
+	u8_t header[14];
+};
+static struct route routes[ROUTES];
+static u16_t identification;
+
+static u32_t second_now(void)
+{
+	return (u32_t)(loop_time >> 30) + 1;
+}
+
+/* What the pseudo header of TCP adds to a sum. */
+static u64_t pseudo(u32_t a, u32_t b, u16_t bytes)
+{
+	return (u64_t)a + b + lwip_htons(IP_PROTO_TCP) + lwip_htons(bytes);
+}
+
+static u16_t segment_checksum(struct pbuf *packet, u8_t proto, u16_t bytes, const ip_addr_t *src, const ip_addr_t *dest)
+{
+	if (packet->next)
+		return ip_chksum_pseudo(packet, proto, bytes, src, dest);
+	return (u16_t)~sum_fold(sum_bytes(pseudo(ip4_addr_get_u32(src), ip4_addr_get_u32(dest), bytes), packet->payload, packet->len));
+}
+
+static __attribute__((noinline)) err_t output_slowly(struct pbuf *packet, const ip4_addr_t *src, const ip4_addr_t *dest,
+    u8_t ttl, u8_t tos, u8_t proto, struct netif *netif)
+{
+	const ip4_addr_t *hop = dest, *address;
+	struct route *route = &routes[dest->addr >> 24 & (ROUTES - 1)];
+	struct eth_addr *hardware;
+	u16_t type = PP_HTONS(ETHTYPE_IP);
+
+	if (netif == &stack_netif && !ip4_addr_net_eq(dest, netif_ip4_addr(netif), netif_ip4_netmask(netif)))
+		hop = netif_ip4_gw(netif);
+	if (netif == &stack_netif && etharp_find_addr(netif, hop, &hardware, &address) >= 0) {
+		route->destination = dest->addr;
+		route->second = second_now();
+		memcpy(route->header, hardware, 6);
+		memcpy(route->header + 6, netif->hwaddr, 6);
+		memcpy(route->header + 12, &type, 2);
+	}
+	return ip4_output_if(packet, src, dest, ttl, tos, proto, netif);
+}
+
+static err_t frame_output(struct pbuf *packet, const ip4_addr_t *src, const ip4_addr_t *dest, u8_t ttl, u8_t tos, u8_t proto,
+    struct netif *netif)
+{
+	const struct route *route = &routes[dest->addr >> 24 & (ROUTES - 1)];
+	u8_t *header = (u8_t *)packet->payload - HEADERS;
+	u32_t word[5];
+
+	if (route->destination != dest->addr || route->second != second_now() || netif != &stack_netif || !src ||
+	    header < (u8_t *)packet + sizeof(*packet) || !(packet->type_internal & PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS))
+		return output_slowly(packet, src, dest, ttl, tos, proto, netif);
+	packet->payload = header;
+	packet->len += HEADERS;
+	packet->tot_len += HEADERS;
+	word[0] = 0x45 | (u32_t)tos << 8 | (u32_t)lwip_htons((u16_t)(packet->tot_len - 14)) << 16;
+	word[1] = identification++;
+	word[2] = ttl | (u32_t)proto << 8;
+	word[3] = src->addr;
+	word[4] = dest->addr;
+	word[2] |= (u32_t)(u16_t)~sum_fold((u64_t)word[0] + word[1] + word[2] + word[3] + word[4]) << 16;
+	memcpy(header, route->header, 14);
+	memcpy(header + 14, word, 20);
+	return flownet_output(packet);
+}
+
+static struct netif *route_to(const ip4_addr_t *to)
+{
+	return (to->addr & 0xff) == 127 ? ip4_route(to) : &stack_netif;
+}
+
+/* lwIP's own, with what is above in place of its layers. */
+#define ip4_output_if		frame_output
+#define ip_chksum_pseudo	segment_checksum
+#define ip4_route		route_to
+#include "lwip/../../core/tcp.c"
+#include "lwip/../../core/tcp_in.c"
+#include "lwip/../../core/tcp_out.c"
+
+/*
+ * What tcp_write does when nothing else waits and the bytes make one whole segment: the usual reply. False: nothing is
+ * done, and tcp_write knows why.
+ */
+bool tcp_write_segment(struct tcp_pcb *pcb, const void *data, size_t bytes)
+{
+	struct tcp_seg *segment;
+	struct pbuf *packet;
+
+	if (pcb->unsent || pcb->state != ESTABLISHED || !bytes || bytes > pcb->mss || bytes > pcb->snd_wnd_max / 2 ||
+	    bytes > pcb->snd_buf || pcb->snd_queuelen >= TCP_SND_QUEUELEN)
+		return false;
+	packet = pbuf_alloc(PBUF_TRANSPORT, (u16_t)bytes, PBUF_RAM);
+	if (!packet)
+		return false;
+	MEMCPY(packet->payload, data, bytes);
+	segment = tcp_create_segment(pcb, packet, TCP_PSH, pcb->snd_lbb, 0);	/* frees the packet if it fails */
+	if (!segment)
+		return false;
+	pcb->unsent = segment;
+	pcb->snd_lbb += (u32_t)bytes;
+	pcb->snd_buf -= (tcpwnd_size_t)bytes;
+	pcb->snd_queuelen++;
+	return true;
+}
+
+/* --- the table --- */
+
+static struct tcp_pcb *table[TABLE_SIZE];
+static unsigned table_used;
+static u64_t key[2];
+
+/* Not of our port: lwIP forgets that before it tells that a connection goes. */
+static unsigned place_of(u32_t address, u16_t port)
+{
+	u64_t word = (u64_t)address << 32 | port;
+
+	unsigned __int128 product = (unsigned __int128)(word ^ key[0]) * key[1];
+
+	return (unsigned)(((u64_t)product ^ (u64_t)(product >> 64)) >> (64 - TABLE_BITS));
+}
+
+static unsigned place_of_pcb(const struct tcp_pcb *pcb)
+{
+	return place_of(pcb->remote_ip.addr, pcb->remote_port);
+}
+
+static struct tcp_pcb *table_find(u32_t address, u16_t port, u16_t local)
+{
+	struct tcp_pcb *pcb;
+
+	for (unsigned at = place_of(address, port); (pcb = table[at]) != NULL; at = (at + 1) % TABLE_SIZE) {
+		if (pcb->remote_ip.addr == address && pcb->remote_port == port && pcb->local_port == local)
+			return pcb;
+	}
+	return NULL;
+}
+
+/* Those behind a place that is free now may have wanted it. */
+static void table_close_up(unsigned hole)
+{
+	struct tcp_pcb *pcb;
+
+	for (unsigned at = (hole + 1) % TABLE_SIZE; (pcb = table[at]) != NULL; at = (at + 1) % TABLE_SIZE) {
+		if ((at - place_of_pcb(pcb)) % TABLE_SIZE < (at - hole) % TABLE_SIZE)
+			continue;
+		table[hole] = pcb;
+		table[at] = NULL;
+		hole = at;
+	}
+}
+
+static void on_destroy(u8_t id, void *data)
+{
+	struct tcp_pcb *pcb = data;
+	unsigned at;
+
+	(void)id;
+	if (!pcb)
+		return;
+	for (at = place_of_pcb(pcb); table[at] != pcb; at = (at + 1) % TABLE_SIZE)
+		;
+	table[at] = NULL;
+	table_used--;
+	table_close_up(at);
+}
+
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
+
+static const struct tcp_ext_arg_callbacks table_calls = { on_destroy, on_passive_open };
+
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
+{
+	unsigned at = place_of_pcb(pcb);
+
+	(void)listener;
+	if (table_used == TABLE_MOST)
+		return ERR_MEM;
+	while (table[at])
+		at = (at + 1) % TABLE_SIZE;
+	table[at] = pcb;
+	table_used++;
+	tcp_ext_arg_set_callbacks(pcb, id, &table_calls);
+	tcp_ext_arg_set(pcb, id, pcb);
+	return ERR_OK;
+}
+
+/* --- in --- */
+
+/* As pbuf_free, short for a packet that is one slot of a ring. */
+static inline void packet_done(struct pbuf *packet)
+{
+	if (packet->ref == 1 && !packet->next && (packet->flags & PBUF_FLAG_IS_CUSTOM))
+		((struct pbuf_custom *)packet)->custom_free_function(packet);
+	else
+		pbuf_free(packet);
+}
+
+/* What lwIP's functions about segments look at. False: the header is not right. */
+static bool segment_read(struct pbuf *packet, u8_t *segment, u16_t bytes)
+{
+	u16_t header;
+
+	tcphdr = (struct tcp_hdr *)segment;
+	header = TCPH_HDRLEN_BYTES(tcphdr);
+	if (header < TCP_HLEN || header > bytes)
+		return false;
+	tcphdr_optlen = tcphdr_opt1len = (u16_t)(header - TCP_HLEN);
+	tcphdr_opt2 = NULL;
+	tcphdr->src = lwip_ntohs(tcphdr->src);
+	tcphdr->dest = lwip_ntohs(tcphdr->dest);
+	seqno = tcphdr->seqno = lwip_ntohl(tcphdr->seqno);
+	ackno = tcphdr->ackno = lwip_ntohl(tcphdr->ackno);
+	tcphdr->wnd = lwip_ntohs(tcphdr->wnd);
+	flags = TCPH_FLAGS(tcphdr);
+	packet->payload = segment + header;
+	packet->len = packet->tot_len = (u16_t)(bytes - header);
+	tcplen = (u16_t)(packet->len + ((flags & (TCP_FIN | TCP_SYN)) != 0));
+	return true;
+}
+
+static inline bool closed_now(struct tcp_pcb *pcb)
+{
+	return (recv_flags & TF_CLOSED) && tcp_input_delayed_close(pcb);
+}
+
+/* Tell the connection's functions what the state machine has found. False: it is gone. */
+static bool segment_tell(struct tcp_pcb *pcb)
+{
+	u16_t acked = (u16_t)LWIP_MIN(recv_acked, 0xffff);
+	err_t error = ERR_OK;
+
+	if (recv_flags & TF_RESET) {
+		TCP_EVENT_ERR(pcb->state, pcb->errf, pcb->callback_arg, ERR_RST);
+		tcp_pcb_remove(&tcp_active_pcbs, pcb);
+		tcp_free(pcb);
+		return false;
+	}
+	recv_acked = 0;
+	if (acked)
+		TCP_EVENT_SENT(pcb, acked, error);
+	if (error == ERR_ABRT || closed_now(pcb))
+		return false;
+	if (recv_data) {
+		TCP_EVENT_RECV(pcb, recv_data, ERR_OK, error);
+		if (error == ERR_ABRT)
+			return false;
+		if (error != ERR_OK)
+			pcb->refused_data = recv_data;
+	}
+	if (recv_flags & TF_GOT_FIN) {
+		if (pcb->refused_data) {
+			pcb->refused_data->flags |= PBUF_FLAG_TCP_FIN;
+			return true;
+		}
+		if (pcb->rcv_wnd != TCP_WND_MAX(pcb))
+			pcb->rcv_wnd++;		/* nobody calls tcp_recved for it */
+		TCP_EVENT_CLOSED(pcb, error);
+		if (error == ERR_ABRT)
+			return false;
+	}
+	return true;
+}
+
+static void segment_handle(struct tcp_pcb *pcb, struct pbuf *packet)
+{
+	inseg.next = NULL;
+	inseg.len = packet->len;
+	inseg.p = packet;
+	inseg.tcphdr = tcphdr;
+	recv_data = NULL;
+	recv_flags = 0;
+	recv_acked = 0;
+	if (pcb->refused_data && (tcp_process_refused_data(pcb) == ERR_ABRT || (pcb->refused_data && tcplen > 0))) {
+		/* Gone, or it still has not taken what came before: this comes again. Who asks whether there is room is told. */
+		if (table_find(ip_data.current_iphdr_src.addr, tcphdr->src, tcphdr->dest) == pcb && pcb->rcv_ann_wnd == 0)
+			tcp_send_empty_ack(pcb);
+	} else {
+		tcp_input_pcb = pcb;
+		if (tcp_process(pcb) != ERR_ABRT && segment_tell(pcb)) {
+			tcp_input_pcb = NULL;
+			if (!closed_now(pcb)) {
+				if (pcb->state == TIME_WAIT && pcb->callback_arg)
+					conn_settled(pcb);
+				if (pcb->unsent || (pcb->flags & TF_ACK_NOW))
+					tcp_output(pcb);
+			}
+		}
+	}
+	tcp_input_pcb = NULL;
+	recv_data = NULL;
+	if (inseg.p)
+		packet_done(inseg.p);
+	inseg.p = NULL;
+}
+
+static struct tcp_pcb_listen *listener_of(u16_t port)
+{
+	struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs;
+
+	while (listener && listener->local_port != port)
+		listener = listener->next;
+	return listener && ip4_addr_isany_val(listener->local_ip) ? listener : NULL;
+}
+
+struct headers {
+	u8_t destination[6], source[6];
+	u16_t type;
+	u8_t version, tos;
+	u16_t bytes, id, fragment;
+	u8_t ttl, protocol;
+	u16_t checksum;
+	u32_t from, to;
+	u16_t from_port, to_port;
+} __attribute__((packed));
+
+/* One of our TCP's segments, whole and right? Its length; 0: it is not, or somebody else must judge. */
+static u16_t segment_judge(const struct headers *head, unsigned bytes)
+{
+	u16_t length = lwip_ntohs(head->bytes);
+
+	if (head->type != PP_HTONS(ETHTYPE_IP) || head->version != 0x45 || (head->fragment & PP_HTONS(0x3fff)) ||
+	    head->protocol != IP_PROTO_TCP || head->to != netif_ip4_addr(&stack_netif)->addr || !head->to ||
+	    memcmp(head->destination, stack_netif.hwaddr, 6) || length < 20 + TCP_HLEN || length + 14u > bytes)
+		return 0;
+	if (sum_fold(sum_bytes(0, &head->version, 20)) != 0xffff)
+		return 0;
+	length -= 20;
+	if (sum_fold(sum_bytes(pseudo(head->from, head->to, length), &head->from_port, length)) != 0xffff)
+		return 0;
+	return length;
+}
+
+/* A request for a connection: an ended one of the same name makes room (RFC 1122, 4.2.2.13). The listener; NULL: not ours. */
+static __attribute__((noinline)) struct tcp_pcb_listen *syn_judge(const struct headers *head, unsigned bytes, struct tcp_pcb *ended)
+{
+	struct tcp_pcb_listen *listener = listener_of(lwip_ntohs(head->to_port));
+	struct filter_syn syn;
+	ip4_addr_t from = { head->from };
+
+	if (!listener || ip4_addr_isbroadcast(&from, &stack_netif) || ip4_addr_ismulticast(&from))
+		return NULL;
+	if (!filter_frame((const uint8_t *)head, bytes, stack_netif.hwaddr, head->to, &syn) || !syn.port)
+		return NULL;
+	if (ended) {
+		if (!TCP_SEQ_GT(syn.sequence, ended->rcv_nxt))
+			return NULL;
+		tcp_abandon(ended, 0);
+	}
+	if (listener->accepts_pending >= NET_HALF_OPEN_MAX)
+		net_before_syn(&syn);
+	return listener;
+}
+
+/* For flownet: take a frame that is a segment of ours. */
+static bool direct(const struct flownet_slot *slot, const uint8_t *frame, unsigned bytes)
+{
+	const struct headers *head = (const struct headers *)frame;
+	struct tcp_pcb_listen *listener = NULL;
+	struct tcp_pcb *pcb;
+	struct pbuf *packet;
+	u16_t length;
+
+	if (bytes < HEADERS + TCP_HLEN || !(length = segment_judge(head, bytes)))
+		return false;
+	pcb = table_find(head->from, lwip_ntohs(head->from_port), lwip_ntohs(head->to_port));
+	if (!pcb || (pcb->state == TIME_WAIT && (frame[HEADERS + 13] & TCP_SYN))) {
+		if ((frame[HEADERS + 13] & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN ||
+		    !(listener = syn_judge(head, bytes, pcb)))
+			return false;
+	}
+	packet = flownet_packet(slot, (uint16_t)bytes);
+	if (!packet)
+		return true;
+	head = packet->payload;
+	ip_data.current_netif = ip_data.current_input_netif = &stack_netif;
+	ip_data.current_iphdr_src.addr = head->from;
+	ip_data.current_iphdr_dest.addr = head->to;
+	if (!segment_read(packet, (u8_t *)packet->payload + HEADERS, length)) {
+		pbuf_free(packet);
+	} else if (listener || pcb->state == TIME_WAIT) {
+		if (listener)
+			tcp_listen_input(listener);
+		else
+			tcp_timewait_input(pcb);
+		packet_done(packet);
+	} else {
+		segment_handle(pcb, packet);
+	}
+	return true;
+}
+
+void tcp_direct(struct tcp_pcb *listener)
+{
+	if (!flownet_direct) {
+		core_random(key, sizeof(key));
+		key[1] |= 1;
+		core_random(&identification, sizeof(identification));
+		flownet_direct = direct;
+	}
+	tcp_ext_arg_set_callbacks(listener, EXT_ID, &table_calls);
+}
