@@ -8,6 +8,7 @@
  *    waits and none is on its way in a message; there are no others
  * C3 an end of a pipe is counted for each description of it
  * C4 a terminal is counted for each description; its session's leader lives; it is nobody's once it is hung
+ * C5 an item of epoll is known to its set and to its description
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -184,6 +185,8 @@ const char *keep_check(const struct keep_process *asks)
 		wrong = socket_check();
 	if (!wrong && keep_object_check)
 		wrong = keep_object_check();
+	if (!wrong && keep_epoll_check)
+		wrong = keep_epoll_check();
 	return wrong ? wrong : check_ttys(asks);
 }
 

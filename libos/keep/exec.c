@@ -393,6 +393,7 @@ static void drop_old(struct keep_process *process)
 		keep_object_exit(process);
 	process->body = NULL;
 	body_drop(old);
+	process->ns += old->ns;
 	body_fixed_revoke(process);
 	if (!old->pure)
 		memset(process->buffer, 0, WIRE_BUFFER);

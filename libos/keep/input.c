@@ -75,11 +75,13 @@ static int64_t input_stat(struct keep_file *file, struct stat *st)
 static short input_poll(struct keep_file *file, struct keep_process *process, short events, bool wait)
 {
 	(void)file;
-	if (fill())
-		return (short)((events & (POLLIN | POLLRDNORM)) | (ended && head == tail ? POLLHUP : 0));
-	if (wait)
+	bool ready = fill();
+
+	if (wait && (!ready || process->index == KEEP_WATCHER))
 		keep_wait(&readers, process);
-	return 0;
+	if (!ready)
+		return 0;
+	return (short)((events & (POLLIN | POLLRDNORM)) | (ended && head == tail ? POLLHUP : 0));
 }
 
 static const struct keep_kind input_kind = { .read = input_read, .stat = input_stat, .poll = input_poll };

@@ -12,7 +12,7 @@
  *   serve.c    requests to handlers, results to processes      process.c  pids, groups, sessions, wait, exit, death
  *   fork.c     the keeper's half of fork                       exec.c     images, #!, new environments
  *   open.c     descriptors and open file descriptions          files.c    names and files, on libos/fs/vfs.h
- *   pipe.c     pipes and FIFOs                                 poll.c     poll
+ *   pipe.c     pipes and FIFOs                                 poll.c, epoll.c  poll, epoll
  *   signal.c   who may signal whom; stop, continue             tty.c, pty.c  terminals
  *   net.c      sockets over lwIP   local.c  UNIX sockets       object.c   memory that processes share
  *
@@ -36,10 +36,11 @@ struct keep_file;
 struct vfs_file;
 struct vfs_place;
 
-/* Processes that wait for something: bit i is process i of the table. */
+/* Processes that wait for something: bit i is process i of the table; and, bit KEEP_WATCHER, epoll.c's items. */
 struct keep_queue {
 	uint64_t waits[2];
 };
+#define KEEP_WATCHER	127
 
 enum keep_state { KEEP_FREE, KEEP_MAKING, KEEP_RUNNING, KEEP_STOPPED, KEEP_ZOMBIE };
 
@@ -69,6 +70,7 @@ struct keep_process {
 	bool report;			/* wait has not told it yet */
 	char name[44];
 	exo_time_t started;
+	uint64_t ns, children_ns;	/* CPU: of images that have ended; of children that were waited for */
 	struct keep_tty *tty;		/* controlling terminal; NULL: none */
 	/* signal.c: */
 	uint64_t ignored, caught, blocked;	/* signals, as the process has said */
@@ -131,6 +133,8 @@ void keep_again(void);
 /* Wait queues. */
 void keep_wait(struct keep_queue *queue, const struct keep_process *process);
 void keep_wake(struct keep_queue *queue);		/* everybody in it: it is empty then */
+/* epoll.c's, when there is one: who waits is its watcher; what its watcher waits for has changed. */
+extern void (*keep_watch)(struct keep_queue *queue, bool woken);
 void keep_poke(struct keep_process *process);		/* page->wakes grows, and it is woken */
 
 struct keep_process *keep_find(pid_t pid);		/* running, stopped or zombie; NULL: none */
@@ -213,7 +217,11 @@ struct keep_file {
 	int flags;			/* O_APPEND, O_NONBLOCK, access mode */
 	uint32_t refs;
 	uint32_t seen;			/* check.c's */
+	struct epoll_item *watched;	/* epoll.c's, of this description; they go with it */
 };
+/* epoll.c's: they go. Linked if there is epoll. */
+void epoll_unwatch(struct keep_file *file) __attribute__((weak));
+const char *keep_epoll_check(void) __attribute__((weak));	/* NULL, or what is wrong */
 
 /* A description with one reference; NULL: no memory. */
 struct keep_file *keep_file_make(const struct keep_kind *kind, void *object, int flags);
@@ -284,6 +292,7 @@ void keep_open_start(void);
 void keep_files_start(void);
 void keep_pipe_start(void);
 void keep_poll_start(void);
+void keep_epoll_start(void);
 void keep_signal_start(void);
 void keep_tty_start(void);
 void keep_local_start(void);

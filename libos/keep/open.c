@@ -51,6 +51,8 @@ void keep_file_drop(struct keep_file *file)
 	if (--file->refs)
 		return;
 	keep_files_open--;
+	if (file->watched)
+		epoll_unwatch(file);
 	named = file->named;
 	if (file->kind->close)
 		file->kind->close(file);

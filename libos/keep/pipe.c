@@ -276,7 +276,8 @@ static short pipe_poll(struct keep_file *file, struct keep_process *process, sho
 		bool room = pipe->count + PIPE_FIRST <= PIPE_BYTES && room_for(pipe, PIPE_FIRST) >= PIPE_FIRST;
 
 		now |= has(pipe, 0) ? room ? POLLOUT : 0 : POLLERR;
-		if (wait && !(now & events & POLLOUT))
+		/* An edge is watched for although there is room now. */
+		if (wait && (!(now & events & POLLOUT) || process->index == KEEP_WATCHER))
 			keep_wait(&pipe->writers, process);
 	}
 	return now;

@@ -49,6 +49,7 @@ struct keep_body {
 	struct frame_bag wired;		/* ... and what its upcalls write: the process has no capability for that */
 	struct keep_image *image;
 	struct keep_record record;	/* as its image was given it, or a fork child */
+	uint64_t ns;			/* CPU time of its environment, when that is gone */
 };
 
 /* --- serve.c -------------------------------------------------------------------------------------------- */

@@ -87,13 +87,20 @@ static pid_t pid_new(void)
 
 /* --- waiting --------------------------------------------------------------------------------------------- */
 
+void (*keep_watch)(struct keep_queue *queue, bool woken);
+
 void keep_wait(struct keep_queue *queue, const struct keep_process *process)
 {
+	if (process->index == KEEP_WATCHER)
+		keep_watch(queue, false);
 	queue->waits[process->index / 64] |= 1ULL << process->index % 64;
 }
 
 void keep_wake(struct keep_queue *queue)
 {
+	bool watched = queue->waits[1] >> (KEEP_WATCHER - 64);
+
+	queue->waits[1] &= ~(1ULL << (KEEP_WATCHER - 64));
 	for (unsigned word = 0; word < 2; word++) {
 		uint64_t waits = queue->waits[word];
 
@@ -105,6 +112,8 @@ void keep_wake(struct keep_queue *queue)
 				keep_poke(process);
 		}
 	}
+	if (watched)
+		keep_watch(queue, true);
 }
 
 void keep_poke(struct keep_process *process)
@@ -268,6 +277,7 @@ static void body_end(struct keep_process *process)
 	if (!body)
 		return;
 	body_drop(body);
+	process->ns += body->ns;
 	body_fixed_revoke(process);
 	if (!body->pure)	/* it had other rights than its user, who has the buffer next */
 		memset(process->buffer, 0, WIRE_BUFFER);

@@ -501,6 +501,8 @@ static short socket_poll(struct keep_file *file, struct keep_process *process, s
 		return POLLNVAL;
 	if (socket->first || socket->ended || socket->shut_read || socket->error || socket->accept_first)
 		now |= POLLIN | POLLRDNORM;
+	if (stream && (socket->ended || socket->shut_read))
+		now |= WIRE_POLLRDHUP;
 	if (stream && (socket->state == SOCKET_IDLE || (socket->state == SOCKET_CONNECTED && socket->ended &&
 	    (socket->shut_write || (!socket->peer && !socket->outer)))))
 		now |= POLLHUP;

@@ -6,6 +6,7 @@
 #pragma weak keep_files_start
 #pragma weak keep_pipe_start
 #pragma weak keep_poll_start
+#pragma weak keep_epoll_start
 #pragma weak keep_signal_start
 #pragma weak keep_tty_start
 #pragma weak keep_local_start
@@ -26,7 +27,7 @@ void keep_start(void)
 {
 	static void (*const parts[])(void) = { keep_process_start, keep_serve_start, keep_wait_start, keep_exec_start,
 		keep_spawn_start, keep_fork_start, keep_open_start, keep_files_start, keep_pipe_start,
-			keep_poll_start, keep_signal_start,
+			keep_poll_start, keep_epoll_start, keep_signal_start,
 		keep_tty_start, keep_local_start, keep_net_start, keep_object_start,
 		keep_check_start };
 

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include "libos/keep/private.h"
 
+#pragma weak keep_tty_number
+
 /* waitid's options, with waitpid's two. */
 #define OPTION_NOHANG		1
 #define OPTION_STOPPED		2
@@ -77,10 +79,19 @@ static int64_t wait_for(struct keep_request *request)
 	pid = child->pid;
 	if (!(options & OPTION_NOWAIT)) {
 		child->report = false;
-		if (child->state == KEEP_ZOMBIE)
+		if (child->state == KEEP_ZOMBIE) {
+			parent->children_ns += child->ns + child->children_ns;
 			keep_process_free(child);
+		}
 	}
 	return pid;
+}
+
+static int64_t times(struct keep_request *request)
+{
+	request->more[0] = request->process->children_ns;
+	request->more[1] = request->process->ns;
+	return 0;
 }
 
 /* --- groups and sessions --------------------------------------------------------------------------------- */
@@ -305,9 +316,11 @@ static int64_t list(struct keep_request *request)
 	int64_t count = 0;
 
 	for (const struct keep_process *process = keep_next(NULL); process; process = keep_next(process)) {
+		const struct exo_env_info *info = process->body ? info_env((uint32_t)process->id) : NULL;
 		struct wire_process one = { process->pid, process->parent ? process->parent->pid : 0, process->pgid,
 			process->sid, process->uid, state_of(process), process->id, process->started,
-			process->tty ? 0 : -1, "" };
+			keep_tty_number && process->tty ? keep_tty_number(process->tty) : -1, "",
+			process->ns + (info ? info->ns : 0) };
 
 		if (process->state == KEEP_MAKING)
 			continue;
@@ -328,4 +341,5 @@ void keep_wait_start(void)
 	keep_serve(REQUEST_SETIDS, set_ids);
 	keep_serve(REQUEST_LIMIT, limit);
 	keep_serve(REQUEST_LIST, list);
+	keep_serve(REQUEST_TIMES, times);
 }

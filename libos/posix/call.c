@@ -185,7 +185,7 @@ bool posix_doze(void)
 
 	if (!waiting.head && signal_timer_next == EXO_NEVER && !signals_came()) {
 		slept = posix_wakes() != posix_asked_at;
-		while (!slept && thread_doze(events) && !signals_came()) {
+		while (!slept && thread_doze(events, EXO_NEVER) && !signals_came()) {
 			events = *(volatile uint64_t *)&core_disp->events;
 			slept = posix_wakes() != posix_asked_at;
 		}

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 #include "libos/posix/memory.h"
+#include "libos/posix/signals.h"
 
 #define LEAST_BYTES	(64ULL << 20)
 
@@ -25,25 +26,35 @@ static bool begin(void)
 	return heap.start && vm_add(&heap);
 }
 
-void *sbrk(ptrdiff_t change)
+/* Where it ended before; 0: there is not so much. Inside brackets. */
+static uint64_t move(ptrdiff_t change)
 {
 	uint64_t old, wanted, pages_old, pages_new;
 
 	if (!end && !begin())
-		goto full;
+		return 0;
 	old = end;
 	wanted = old + (uint64_t)change;
 	if (wanted < heap.start || wanted > heap.end || (change > 0) != (wanted > old && change))
-		goto full;
+		return 0;
 	pages_old = PAGE_UP(old) / EXO_PAGE_SIZE;
 	pages_new = PAGE_UP(wanted) / EXO_PAGE_SIZE;
 	if (pages_new > pages_old && !memory_left(pages_new - pages_old))
-		goto full;
+		return 0;
 	if (pages_new < pages_old)
 		memory_discard(pages_new * EXO_PAGE_SIZE, (pages_old - pages_new) * EXO_PAGE_SIZE);
 	end = wanted;
-	return (void *)old;
-full:
+	return old;
+}
+
+void *sbrk(ptrdiff_t change)
+{
+	bool was = posix_enter();
+	uint64_t old = move(change);
+
+	posix_leave(was);
+	if (old)
+		return (void *)old;
 	errno = ENOMEM;
 	return (void *)-1;
 }

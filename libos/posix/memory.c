@@ -334,6 +334,16 @@ bool vm_touch(exo_vaddr_t va, uint64_t bytes)
 
 /* --- many pages ----------------------------------------------------------------------------------------- */
 
+/* Do what descriptors there are, one call or several; what cannot be mapped comes by a fault. */
+static uint32_t flush(uint32_t count)
+{
+	for (uint32_t from = 0; from < count;) {
+		int64_t done = exo_space_write(space_own(), from * sizeof(struct exo_map), count - from);
+		from += done > 0 ? (uint32_t)done : 1;
+	}
+	return 0;
+}
+
 /* Nothing is in [from, to) of a leaf any more; `to` may be where the next one begins. */
 static void leaf_empty(uint32_t i, exo_vaddr_t from, exo_vaddr_t to)
 {
@@ -372,11 +382,13 @@ void memory_discard(exo_vaddr_t va, uint64_t bytes)
 		leaf_empty(i, at, next);
 		if (!count)
 			continue;
-		(void)exo_space_write(space_own(), 0, count);
-		while (count--) {
-			uint32_t *place = place_at(map[count].va, false);
-			run_release(*place);
+		flush(count);
+		for (; at < next; at += EXO_PAGE_SIZE) {
+			uint32_t *place = place_at(at, false), released = *place;
+
 			*place = 0;
+			if (released)
+				run_release(released);
 		}
 	}
 }
@@ -537,16 +549,6 @@ static uint32_t same_run(const uint32_t *place, uint32_t page)
 	while (end < LEAF_PAGES && place[end] == place[page] + (end - page))
 		end++;
 	return end - page;
-}
-
-/* Write what descriptors there are; what cannot be mapped comes by a fault. */
-static uint32_t flush(uint32_t count)
-{
-	for (uint32_t from = 0; from < count;) {
-		int64_t done = exo_space_write(space_own(), from * sizeof(struct exo_map), count - from);
-		from += done > 0 ? (uint32_t)done : 1;
-	}
-	return 0;
 }
 
 void memory_forked(void)

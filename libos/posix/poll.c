@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * poll and select: one request tells which descriptors are ready and, if none is, has the keeper wake the
- * process when that may be different.
+ * process when that may be different. epoll.c waits in the same way.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -9,55 +9,55 @@
 #include <signal.h>
 #include <sys/select.h>
 #include "libos/posix/io.h"
+#include "libos/posix/poll.h"
 
 #define MS	(CORE_SECOND / 1000)
 
-static int64_t ask_all(struct pollfd *fds, nfds_t count, bool wait)
+static int64_t ask_all(const struct posix_polled *what, bool wait)
 {
-	const size_t bytes = count * sizeof(*fds);
+	const size_t bytes = what->count * sizeof(struct pollfd);
 	int64_t result;
 
+	if (what->count > WIRE_BUFFER / sizeof(struct pollfd))
+		return -EINVAL;
 	posix_lock();
-	memcpy(posix_buffer, fds, bytes);
-	result = posix_ask(REQUEST_POLL, count, !wait, 0, NULL);
+	memcpy(posix_buffer, what->to, bytes);
+	result = posix_ask(REQUEST_POLL, what->count, !wait, 0, NULL);
 	if (result >= 0 || result == WIRE_WAIT)
-		memcpy(fds, posix_buffer, bytes);
+		memcpy(what->to, posix_buffer, bytes);
 	posix_unlock();
 	return result;
 }
 
-/* The deadline is EXO_NEVER, a time, or 0: do not wait. */
-static int64_t poll_until(struct pollfd *fds, nfds_t count, exo_time_t deadline)
+static int64_t poll_until(const struct posix_polled *what, exo_time_t deadline)
 {
 	int64_t result;
 
 	cancel_point();
-	if (count > WIRE_BUFFER / sizeof(*fds))
-		return -EINVAL;
 	for (;;) {
-		result = ask_all(fds, count, deadline != 0);
+		result = what->ask(what, deadline != 0);
 		if (result != WIRE_WAIT)
 			return result;
 		result = posix_sleep(deadline, POSIX_BREAKS);
 		if (result == -ETIMEDOUT)
-			return ask_all(fds, count, false);
+			return what->ask(what, false);
 		if (result)
 			return result;
 	}
 }
 
-/* With the signal mask of the wait. The mask changes inside a bracket: what it lets through ends the wait. */
-static int64_t poll_masked(struct pollfd *fds, nfds_t count, exo_time_t deadline, const sigset_t *mask)
+/* The mask changes inside a bracket: what it lets through ends the wait. */
+int64_t posix_poll_wait(const struct posix_polled *what, exo_time_t deadline, const sigset_t *mask)
 {
 	int64_t result;
 	sigset_t old;
 	bool was;
 
 	if (!mask)
-		return poll_until(fds, count, deadline);
+		return poll_until(what, deadline);
 	was = posix_enter();
 	(void)sigprocmask(SIG_SETMASK, mask, &old);
-	result = poll_until(fds, count, deadline);
+	result = poll_until(what, deadline);
 	if (!result && deadline == 0 && posix_sleep(core_now(), POSIX_BREAKS) == -EINTR)
 		result = -EINTR;
 	(void)sigprocmask(SIG_SETMASK, &old, NULL);
@@ -65,8 +65,12 @@ static int64_t poll_masked(struct pollfd *fds, nfds_t count, exo_time_t deadline
 	return result;
 }
 
-/* -1: it makes no sense. */
-static int64_t deadline_of(const struct timespec *timeout, exo_time_t *deadline)
+static int64_t poll_masked(struct pollfd *fds, nfds_t count, exo_time_t deadline, const sigset_t *mask)
+{
+	return posix_poll_wait(&(struct posix_polled){ ask_all, fds, count, 0 }, deadline, mask);
+}
+
+int64_t posix_timeout(const struct timespec *timeout, exo_time_t *deadline)
 {
 	uint64_t ns;
 
@@ -86,17 +90,20 @@ static int64_t deadline_of(const struct timespec *timeout, exo_time_t *deadline)
 	return 0;
 }
 
+exo_time_t posix_timeout_ms(int timeout_ms)
+{
+	return timeout_ms < 0 ? EXO_NEVER : timeout_ms ? core_now() + (uint64_t)timeout_ms * MS : 0;
+}
+
 int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 {
-	exo_time_t deadline = timeout_ms < 0 ? EXO_NEVER : timeout_ms ? core_now() + (uint64_t)timeout_ms * MS : 0;
-
-	return (int)posix_result(poll_until(fds, count, deadline));
+	return (int)posix_result(poll_masked(fds, count, posix_timeout_ms(timeout_ms), NULL));
 }
 
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
 	exo_time_t deadline;
-	int64_t result = deadline_of(timeout, &deadline);
+	int64_t result = posix_timeout(timeout, &deadline);
 
 	return (int)posix_result(result ? result : poll_masked(fds, count, deadline, mask));
 }
@@ -157,7 +164,7 @@ int pselect(int count, fd_set *in, fd_set *out, fd_set *error, const struct time
 	fd_set *const set[3] = { in, out, error };
 	struct pollfd fds[WIRE_FDS];
 	exo_time_t deadline;
-	int64_t result = deadline_of(timeout, &deadline);
+	int64_t result = posix_timeout(timeout, &deadline);
 	nfds_t polled;
 
 	if (count < 0 || count > FD_SETSIZE)

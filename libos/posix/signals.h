@@ -103,7 +103,4 @@ extern void (*posix_preempt)(void);
 void signal_slice(uint64_t ns);
 extern bool signal_slice_over;		/* it has passed, and nobody was preempted yet */
 
-/* The process's CPU time in nanoseconds (time.c). */
-uint64_t posix_cpu_ns(void);
-
 #endif

@@ -164,6 +164,8 @@ enum wire_request {
 	REQUEST_ARGS = 18,
 	REQUEST_CHECK,		/* the superuser's: 0: the keeper is in order; 1: it is not, the buffer says why */
 	REQUEST_INFO,		/* the capability "info" is there from now on: 0 */
+	/* answer w1 = ns of CPU of children that were waited for, and theirs; w2 = of its own earlier images */
+	REQUEST_TIMES,
 	/* files.c, open.c, pipe.c, poll.c: 32..95 */
 	REQUEST_OPEN = 32,	/* w1 = directory fd or AT_FDCWD, w2 = flags, w3 = mode; PATH */
 	/* w1 = fd; WIRE_FORGET: it does not wait for a lock or the other end of a FIFO any more */
@@ -219,6 +221,10 @@ enum wire_request {
 	REQUEST_WORD_WAIT,
 	REQUEST_WORD_WAKE,	/* w1 = address */
 	REQUEST_ALIVE,		/* w1 = pid: 1: runs; 0: does not */
+	REQUEST_EPOLL,		/* epoll.c; w1 = flags */
+	REQUEST_EPOLL_CTL,	/* w1 = its fd | EPOLL_CTL_* << 32, w2 = the other fd | events << 32, w3 = data */
+	/* w1 = fd, w2 = most events, w3 = 1: do not wait; struct wire_event's to the buffer; how many, or WIRE_WAIT */
+	REQUEST_EPOLL_WAIT,
 	/* tty.c: 96..127 */
 	REQUEST_PTY = 96,	/* posix_openpt; w1 = flags */
 	REQUEST_TTYNAME,	/* w1 = fd; to the buffer */
@@ -298,6 +304,17 @@ struct wire_action {
 	uint32_t bytes;		/* of this and the path with its NUL, a multiple of 8 */
 };
 
+/* What epoll says, as on Linux; `events` has poll's bits, and in EPOLL_CTL these. */
+struct wire_event {
+	uint32_t events;
+	uint64_t data;
+} __attribute__((packed));
+enum { WIRE_EPOLL_ADD = 1, WIRE_EPOLL_DEL, WIRE_EPOLL_MOD };
+#define WIRE_EPOLL_ONCE	0x40000000u	/* EPOLLONESHOT */
+#define WIRE_EPOLL_EDGE	0x80000000u	/* EPOLLET */
+#define WIRE_POLLRDHUP	0x2000		/* poll, epoll: a stream whose other end sends nothing more */
+#define WIRE_EVENTS	4096		/* of one EPOLL_WAIT, at most */
+
 struct wire_interface {
 	char name[16];
 	uint32_t index, flags;		/* IFF_* */
@@ -313,6 +330,7 @@ struct wire_process {
 	uint64_t started;		/* exo_time_t */
 	int32_t tty;			/* minor number, -1: none */
 	char name[44];
+	uint64_t ns;			/* of CPU */
 };
 
 #endif

@@ -9,6 +9,10 @@
 #include <signal.h>
 #include <time.h>
 
+#if __GNU_VISIBLE
+#define POLLRDHUP	0x2000
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
