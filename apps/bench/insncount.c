@@ -2,14 +2,15 @@
 /*
  * Emulator plugin: counts executed guest instructions into a file that the measuring program maps.
  *
- *   -plugin insncount.so,counts=PATH[,longest=on][,at=ADDRESS][,within=START-END]...
+ *   -plugin insncount.so,counts=PATH[,longest=on][,at=ADDRESS]...[,within=START-END]...
  *
  * PATH holds struct counts: 64-bit words in the host's order. A translated block adds its length when it is
  * entered; blocks at addresses of the upper half are the kernel's. An idle (halted) guest executes nothing and counts
  * nothing, so a figure with a device in it does not depend on how long the host took. With longest=on each block also
  * calls back, and `longest` is the longest run of kernel instructions between two of user mode: a HLT, and everything
  * before the first user instruction (boot), are left out. One virtual CPU is assumed for `longest`. With addresses (in
- * hexadecimal) `within` counts the instructions at [START, END) apart, and `times` how often the one at ADDRESS is entered.
+ * hexadecimal) `within` counts the instructions at [START, END) apart, and `at[n]` how often the block at the n-th ADDRESS
+ * is entered: a function that is reached by a jump or call through memory, or a way into the kernel.
  *
  * The packaged emulator has plugins but ships no header for them, so the few declarations that are used stand here
  * (interface version 1, as documented in QEMU's "TCG Plugins" page).
@@ -51,7 +52,9 @@ struct counts {
 	uint64_t kernel;	/* of them at addresses of the upper half */
 	uint64_t longest;	/* longest stay in the kernel so far */
 	uint64_t entries;	/* stays in the kernel: from user mode, or from HLT */
-	uint64_t within, times;
+	uint64_t within;
+#define AT_MAX		128
+	uint64_t at[AT_MAX];
 };
 
 #define RANGES_MAX	8
@@ -60,7 +63,8 @@ static struct {
 	uint64_t start, end;
 } range[RANGES_MAX];
 static unsigned ranges;
-static uint64_t entered;
+static uint64_t entered[AT_MAX];
+static unsigned ats;
 
 static struct counts *counts;
 static bool measure_longest;
@@ -110,8 +114,9 @@ static void block_translated(qemu_plugin_id_t id, struct qemu_plugin_tb *block)
 	qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->all, length);
 	if (kernel)
 		qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->kernel, length);
-	if (ranges && qemu_plugin_tb_vaddr(block) == entered)
-		qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->times, 1);
+	for (unsigned i = 0; i < ats; i++)
+		if (qemu_plugin_tb_vaddr(block) == entered[i])
+			qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->at[i], 1);
 	for (unsigned i = 0; i < ranges; i++)
 		if (qemu_plugin_tb_vaddr(block) >= range[i].start && qemu_plugin_tb_vaddr(block) < range[i].end)
 			qemu_plugin_register_vcpu_tb_exec_inline(block, PLUGIN_INLINE_ADD, &counts->within, length);
@@ -133,8 +138,8 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *mach
 			path = argv[i] + 7;
 		} else if (!strcmp(argv[i], "longest=on")) {
 			measure_longest = true;
-		} else if (!strncmp(argv[i], "at=", 3)) {
-			entered = strtoull(argv[i] + 3, NULL, 16);
+		} else if (!strncmp(argv[i], "at=", 3) && ats < AT_MAX) {
+			entered[ats++] = strtoull(argv[i] + 3, NULL, 16);
 		} else if (ranges < RANGES_MAX &&
 		    sscanf(argv[i], "within=%" SCNx64 "-%" SCNx64, &range[ranges].start, &range[ranges].end) == 2) {
 			ranges++;

@@ -54,7 +54,7 @@ AIMS = {"null_call": 60, "trap": 120, "trap_fix_resume": 300, "page_fault_fresh"
         "appel1": 700, "appel2": 450, "dirty_query": 10, "transfer_rtt": 250, "disk_read_4k": 3000, "short_file_memory": 5000, "short_file_cofs": 10000,
         "fork_exit_wait": 60000, "fork_exec_wait": 150000, "pipe_rtt": 2500, "open_close": 1500, "stat": 800, "signal_self": 500,
         "pthread_create_join": 3000, "tcp_rtt": 15000, "env_create_destroy": 60000, "env_frames": 16, "env_switch": 300, "thread_switch": 60,
-        "filter_10": 150, "bpf_verify_per_insn": 2000, "filter_reject": 100, "http_request": 35000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 163840}
+        "filter_10": 150, "bpf_verify_per_insn": 2000, "filter_reject": 100, "http_request": 24000, "boot_first_line": 2000000, "kernel_longest": 20000, "kernel_text": 163840}
 
 EVENTS = {"switches": "space switches", "invalidations": "TLB invalidations", "calls": "calls"}
 
@@ -288,13 +288,13 @@ def read_reply(connection, size):
     return data
 
 
-def http(figures, operations):
+def http(figures, operations, libos="uni", name="http_request"):
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "short.txt"), "w", encoding="ascii") as file:
             file.write("x" * REPLY_BYTES)
         with tempfile.TemporaryDirectory() as private:
             counter = Counter(private, longest=True)
-            with Guest("-m", "64M", "--no-randomize", "-p", "0:80", "-v", folder + ":/", *counter.options, "httpd", name="http",
+            with Guest("-m", "64M", "--no-randomize", "-p", "0:80", "-v", folder + ":/", *counter.options, "--libos", libos, "httpd", name="http",
                        timeout=1800, pcap=False) as guest:
                 address = ("127.0.0.1", guest.port(80))
                 head = b"GET /short.txt HTTP/1.1\r\nHost: bench\r\n"
@@ -332,8 +332,8 @@ def http(figures, operations):
                             kept.sendall(head + b"\r\n")
                             read_reply(kept, size)
 
-                    measure(figures, "http_request_keepalive", counter, keepalive, operations)
-                measure(figures, "http_request", counter, short, operations)
+                    measure(figures, name + "_keepalive", counter, keepalive, operations)
+                measure(figures, name, counter, short, operations)
 
 
 def packets(figures, operations):
@@ -550,7 +550,7 @@ def main():
     figures = Figures()
     parts = {"primitives": primitives, "processes": processes, "revocation": revocation, "disk": disk, "files": files, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
              "filters": filters,
-             "http": lambda f: http(f, options.operations), "echo": lambda f: echo(f, options.operations), "longest": longest, "text": text}
+             "http": lambda f: (http(f, options.operations), http(f, options.operations, "dataplane", "dataplane")), "echo": lambda f: echo(f, options.operations), "longest": longest, "text": text}
     for name, part in parts.items():
         if options.only in (None, name):
             part(figures)

@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From a path to a file and its reply.
+ * From a request to its answer.
  *
- * The path is joined to the served directory once, in the connection's path buffer. A target has no ".." left
- * (target.h), so the result is below it. Symbolic links in the tree are followed: whoever may write the tree
- * decides where it ends.
+ * A target is looked for among the files in memory as it came; only if it is not there it is decoded and joined to the served
+ * directory in the work's path buffer. A decoded target has no ".." left (target.h), so the result is below it. Symbolic links in the
+ * tree are followed: whoever may write the tree decides where it ends.
  *
- * A small body is read straight behind its head in the reply buffer, one send for both; a large one is sent
- * from where it is mapped (on a libOS whose files lie in memory, from the file itself).
+ * A small body is copied straight behind its head, one send for both; a large one is sent from where it lies.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-#include "apps/httpd/mime.h"
-#include "apps/httpd/precond.h"
+#include "apps/httpd/entry.h"
 #include "apps/httpd/reply.h"
 #include "apps/httpd/target.h"
 
-#define LOCATION_END	64	/* bytes that follow a Location's value at most */
+#define REDIRECT_ROOM	512	/* bytes of a redirect beside its Location's value, at most */
 
 static const char index_name[] = "index.html";
 
@@ -43,187 +40,192 @@ int files_status(int error)
 	return 500;
 }
 
-/* Read exactly len bytes from offset behind what is in the reply buffer. */
-static bool read_behind(struct conn *c, int fd, uint64_t offset, size_t len)
+void body_done(struct body *body)
 {
-	size_t have = 0;
-
-	if (offset && lseek(fd, (off_t)offset, SEEK_SET) < 0)
-		return false;
-	while (have < len) {
-		ssize_t n = read(fd, c->out + c->out_len + have, len - have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		have += (size_t)n;
-	}
-	c->out_len += len;
-	return true;
+	if (body->entry)
+		entry_put(body->entry);
+	free(body->memory);
+	*body = (struct body){ .data = NULL };
 }
 
-/*
- * The body behind a finished head. A file that fails now cannot be told of any more: the connection is cut.
- */
-static void send_body(struct conn *c, int fd, uint64_t size, uint64_t offset, uint64_t len)
+/* These bytes of a file follow the head. Its hold goes to the body, or ends. */
+static void put_body(struct work *w, struct entry *e, uint64_t first, uint64_t len)
 {
-	void *map;
-
-	if (len <= HTTPD_SMALL_BODY) {
-		if (reply_room(c) < len)
-			reply_flush(c, true);
-		if (!read_behind(c, fd, offset, (size_t)len))
-			c->broken = true;
+	if (len > HTTPD_SMALL_BODY) {
+		w->body = (struct body){ .data = e->data + first, .bytes = len, .entry = e };
 		return;
 	}
-	map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (map == MAP_FAILED) {
-		c->broken = true;
-		return;
-	}
-	reply_send(c, (const char *)map + offset, len);
-	munmap(map, size);
+	if (len)
+		put(w, e->data + first, (size_t)len);
+	entry_put(e);
 }
 
-static void put_range(struct conn *c, uint64_t first, uint64_t last, uint64_t size)
+static void put_range(struct work *w, uint64_t first, uint64_t last, uint64_t size)
 {
-	PUT(c, "Content-Range: bytes ");
-	put_number(c, first);
-	PUT(c, "-");
-	put_number(c, last);
-	PUT(c, "/");
-	put_number(c, size);
-	PUT(c, "\r\n");
-}
-
-static void put_validators(struct conn *c, const struct http_entity *e)
-{
-	PUT(c, "Last-Modified: ");
-	put_date(c, &c->modified, e->mtime);
-	PUT(c, "\r\nETag: ");
-	put(c, e->etag, e->etag_len);
-	PUT(c, "\r\n");
-}
-
-static void put_length(struct conn *c, uint64_t len)
-{
-	PUT(c, "Content-Length: ");
-	put_number(c, len);
-	PUT(c, "\r\n");
+	PUT(w, "Content-Range: bytes ");
+	put_number(w, first);
+	PUT(w, "-");
+	put_number(w, last);
+	PUT(w, "/");
+	put_number(w, size);
+	PUT(w, "\r\n");
 }
 
 /* 416 says how long the file is. */
-static void reply_unsatisfiable(struct conn *c, const struct http_request *r, uint64_t size)
+static void reply_unsatisfiable(struct work *w, const struct http_request *r, uint64_t size)
 {
-	reply_start(c, 416);
-	PUT(c, "Content-Range: bytes */");
-	put_number(c, size);
-	PUT(c, "\r\n");
-	put_length(c, 0);
-	reply_end(c, r);
+	reply_start(w, 416);
+	PUT(w, "Content-Range: bytes */");
+	put_number(w, size);
+	PUT(w, "\r\nContent-Length: 0\r\n");
+	reply_end(w, r);
 }
 
-/* Answer with an open file. */
-static void answer_file(struct conn *c, const struct http_request *r, int fd, const struct stat *st,
-			size_t path_len)
+/* Answer with a file when there are conditions, or its date cannot be told as it is. */
+static void answer_judged(struct work *w, const struct http_request *r, struct entry *e)
 {
-	struct http_entity e = { .size = (uint64_t)st->st_size, .mtime = st->st_mtime };
-	struct http_text type = mime_type(c->path, path_len);
+	struct http_entity told = e->entity;
 	uint64_t first = 0, last = 0, len;
 	int status;
 
-	http_entity_tag(&e);
-	if (c->time && e.mtime > c->time)	/* RFC 9110 8.8.2.1: never later than Date */
-		e.mtime = c->time;
-	if (e.mtime < 0 || e.mtime > HTTP_DATE_MAX)
-		e.mtime = 0;
-	status = http_judge(r, &e, &first, &last);
-	if (status == 412)
-		return reply_error(c, r, 412);
-	if (status == 416)
-		return reply_unsatisfiable(c, r, e.size);
-	len = status == 206 ? last - first + 1 : e.size;
-	reply_start(c, status);
-	if (status == 206)
-		put_range(c, first, last, e.size);
-	if (status != 304) {
-		PUT(c, "Content-Type: ");
-		put(c, type.at, type.len);
-		PUT(c, "\r\nAccept-Ranges: bytes\r\n");
-		put_length(c, len);
+	if (w->time && told.mtime > w->time)	/* RFC 9110 8.8.2.1: never later than Date */
+		told.mtime = w->time;
+	status = http_judge(r, &told, &first, &last);
+	if (status == 412 || status == 416) {
+		entry_put(e);
+		return status == 412 ? reply_error(w, r, 412) : reply_unsatisfiable(w, r, told.size);
 	}
-	put_validators(c, &e);
-	reply_end(c, r);
-	if (status != 304 && r->method == HTTP_GET && len)
-		send_body(c, fd, e.size, first, len);
+	len = status == 206 ? last - first + 1 : told.size;
+	reply_start(w, status);
+	if (status == 206)
+		put_range(w, first, last, told.size);
+	if (status != 304)
+		put_content(w, e->type, len);
+	put_validators(w, &told);
+	reply_end(w, r);
+	put_body(w, e, first, status != 304 && r->method == HTTP_GET ? len : 0);
+}
+
+/* Answer with a file. Its hold is used up. */
+static void answer_entry(struct work *w, const struct http_request *r, struct entry *e)
+{
+	if (r->conditional || !e->lines_len || (w->time && e->entity.mtime > w->time))
+		return answer_judged(w, r, e);
+	reply_start_ok(w);
+	put(w, e->lines, e->lines_len);
+	reply_end(w, r);
+	put_body(w, e, 0, r->method == HTTP_GET ? e->entity.size : 0);
+}
+
+static void answer_file(struct work *w, const struct http_request *r, size_t key_len, int fd, const struct stat *st)
+{
+	struct entry *e = entry_add(w, key_len, fd, st);
+
+	if (e)
+		answer_entry(w, r, e);
+	else
+		reply_error(w, r, files_status(errno));
 }
 
 /* A directory was asked for without its slash: relative links in it would be wrong. */
-static void redirect(struct conn *c, const struct http_request *r, const char *path, size_t len,
+static void redirect(struct work *w, const struct http_request *r, const char *path, size_t len,
 		     struct http_text query)
 {
-	size_t n;
+	size_t begin = w->out_len, most = HTTPD_REPLY_ROOM - REDIRECT_ROOM, n;
 
-	reply_flush(c, false);	/* all room is needed: an escaped path is up to three times as long */
-	reply_start(c, 301);
-	PUT(c, "Content-Length: 0\r\nLocation: ");
-	n = target_encode(path, len, c->out + c->out_len, reply_room(c) - LOCATION_END);
-	if (!n || query.len > reply_room(c) - LOCATION_END - n) {
-		c->out_len = 0;
-		return reply_error(c, r, 414);
+	reply_start(w, 301);
+	PUT(w, "Content-Length: 0\r\nLocation: ");
+	n = target_encode(path, len, w->out + w->out_len, most);
+	if (!n || query.len >= most - n) {
+		w->out_len = begin;
+		return reply_error(w, r, 414);
 	}
-	c->out_len += n;
-	PUT(c, "/");
-	put(c, query.at, query.len);
-	PUT(c, "\r\n");
-	reply_end(c, r);
+	w->out_len += n;
+	PUT(w, "/");
+	put(w, query.at, query.len);
+	PUT(w, "\r\n");
+	reply_end(w, r);
 }
 
 /* A path that ends with a slash: index.html below it, or a listing. */
-static void answer_directory(struct conn *c, const struct http_request *r, size_t len)
+static void answer_directory(struct work *w, const struct http_request *r, size_t key_len)
 {
+	size_t len = server.root_len + key_len;
 	struct stat st;
 	int fd;
 
-	memcpy(c->path + len, index_name, sizeof(index_name));
-	fd = open(c->path, O_RDONLY | O_NONBLOCK);
+	memcpy(w->path + len, index_name, sizeof(index_name));
+	fd = open(w->path, O_RDONLY | O_NONBLOCK);
 	if (fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode)) {
-		answer_file(c, r, fd, &st, len + sizeof(index_name) - 1);
+		answer_file(w, r, key_len, fd, &st);
 		close(fd);
 		return;
 	}
 	if (fd >= 0)
 		close(fd);
-	c->path[len] = 0;
-	listing_answer(c, r, c->path + server.root_len);
+	w->path[len] = 0;
+	listing_answer(w, r, w->path + server.root_len);
 }
 
-void files_answer(struct conn *c, const struct http_request *r)
+/* The file system's part: w->path leads to what is asked for. */
+static void answer_path(struct work *w, const struct http_request *r, size_t key_len, struct http_text query)
 {
-	char *path = c->path + server.root_len;
-	struct http_text query;
 	struct stat st;
-	size_t len;
-	int status = target_decode(r->target, path, HTTPD_PATH_MAX, &len, &query), fd;
+	int fd = open(w->path, O_RDONLY | O_NONBLOCK);
 
+	if (fd < 0)
+		return errno == EISDIR ? redirect(w, r, w->path + server.root_len, key_len, query)
+				       : reply_error(w, r, files_status(errno));
+	if (fstat(fd, &st))
+		reply_error(w, r, 500);
+	else if (S_ISDIR(st.st_mode))
+		redirect(w, r, w->path + server.root_len, key_len, query);
+	else if (S_ISREG(st.st_mode))
+		answer_file(w, r, key_len, fd, &st);
+	else
+		reply_error(w, r, 403);
+	close(fd);
+}
+
+/* Answer a GET or HEAD. */
+static void answer_get(struct work *w, const struct http_request *r)
+{
+	struct entry *e = entry_find(w, r->target.at, r->target.len);
+	char *path = w->path + server.root_len;
+	struct http_text query;
+	size_t len;
+	int status;
+
+	if (e)
+		return answer_entry(w, r, e);
+	status = target_decode(r->target, path, HTTPD_PATH_MAX, &len, &query);
 	if (status)
-		return reply_error(c, r, status);
+		return reply_error(w, r, status);
 	if (server.test_faults)
 		faults_run(path);
-	if (path[len - 1] == '/')
-		return answer_directory(c, r, server.root_len + len);
-	fd = open(c->path, O_RDONLY | O_NONBLOCK);
-	if (fd < 0)
-		return errno == EISDIR ? redirect(c, r, path, len, query)
-				       : reply_error(c, r, files_status(errno));
-	if (fstat(fd, &st))
-		reply_error(c, r, 500);
-	else if (S_ISDIR(st.st_mode))
-		redirect(c, r, path, len, query);
-	else if (S_ISREG(st.st_mode))
-		answer_file(c, r, fd, &st, server.root_len + len);
+	e = entry_find(w, path, len);
+	if (e)
+		answer_entry(w, r, e);
+	else if (path[len - 1] == '/')
+		answer_directory(w, r, len);
 	else
-		reply_error(c, r, 403);
-	close(fd);
+		answer_path(w, r, len, query);
+}
+
+void answer(struct work *w, const struct http_request *r)
+{
+	if (r->method == HTTP_GET || r->method == HTTP_HEAD)
+		answer_get(w, r);
+	else
+		reply_error(w, r, r->method == HTTP_OTHER ? 405 : 501);
+	if (server.log)
+		reply_log(w, r);
+}
+
+void refuse(struct work *w, const struct http_request *r, int status)
+{
+	w->keep = false;
+	reply_error(w, r, status);
+	if (server.log)
+		reply_log(w, r);
 }

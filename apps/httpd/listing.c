@@ -2,9 +2,8 @@
 /*
  * A directory's entries as a page of links.
  *
- * The names are collected and sorted first (at most NAMES_MAX bytes of them). The page is then made twice by
- * the same code: once only to count its bytes, once to be sent, so that its length can stand in front of it.
- * It is never in memory as a whole: pieces of at most PIECE_MAX bytes go through the reply buffer.
+ * The names are collected and sorted first (at most NAMES_MAX bytes of them). The page grows in memory of its own, which the answer's
+ * body then is.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +17,7 @@
 #define ENCODED_MAX	(3 * (NAME_BYTES + 1))	/* a name in a URL, */
 #define ESCAPED_MAX	(6 * (NAME_BYTES + 1))	/* and in HTML; a longer title is left out */
 #define PIECE_MAX	(ENCODED_MAX + ESCAPED_MAX + 256)
+#define PAGE_FIRST	8192		/* bytes of a page's memory at first */
 
 /* Names one after another, each with its NUL; a directory's ends with a slash. */
 struct names {
@@ -28,9 +28,8 @@ struct names {
 };
 
 struct page {
-	struct conn *c;
-	uint64_t bytes;
-	bool counting;
+	char *text;		/* NULL: there was no memory */
+	size_t used, room;
 };
 
 static bool add_name(struct names *n, const char *name, size_t len, bool directory)
@@ -88,82 +87,98 @@ static bool read_names(struct names *n, DIR *dir)
 	return true;
 }
 
-/* Room for the next piece: send what is there, or while counting only count it. */
-static void begin_piece(struct page *p)
+/* Room for the next piece. */
+static bool begin_piece(struct page *p)
 {
-	if (p->counting) {
-		p->bytes += p->c->out_len;
-		p->c->out_len = 0;
-	} else if (reply_room(p->c) < PIECE_MAX) {
-		reply_flush(p->c, true);
+	char *text = p->text;
+
+	if (p->room - p->used >= PIECE_MAX)
+		return text;
+	p->room = p->room ? p->room * 2 : PAGE_FIRST;
+	p->text = realloc(text, p->room);
+	if (!p->text) {
+		free(text);
+		*p = (struct page){ .text = NULL };
 	}
+	return p->text;
 }
 
-static void put_html(struct conn *c, const char *text)
+static void put_text(struct page *p, const char *text)
 {
-	c->out_len += html_escape(text, strlen(text), c->out + c->out_len, ESCAPED_MAX);
+	size_t len = strlen(text);
+
+	memcpy(p->text + p->used, text, len);
+	p->used += len;
 }
 
-static void put_link(struct conn *c, const char *name)
+static void put_html(struct page *p, const char *text)
 {
-	PUT(c, "<li><a href=\"");
-	c->out_len += target_encode(name, strlen(name), c->out + c->out_len, ENCODED_MAX);
-	PUT(c, "\">");
-	put_html(c, name);
-	PUT(c, "</a></li>\n");
+	p->used += html_escape(text, strlen(text), p->text + p->used, ESCAPED_MAX);
 }
 
-static void make_page(struct page *p, const struct names *n, const char *title)
+static void put_link(struct page *p, const char *name)
 {
-	struct conn *c = p->c;
+	put_text(p, "<li><a href=\"");
+	p->used += target_encode(name, strlen(name), p->text + p->used, ENCODED_MAX);
+	put_text(p, "\">");
+	put_html(p, name);
+	put_text(p, "</a></li>\n");
+}
 
-	begin_piece(p);
-	PUT(c, "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Index of ");
-	put_html(c, title);
-	PUT(c, "</title></head>\n<body><h1>Index of ");
-	begin_piece(p);
-	put_html(c, title);
-	PUT(c, "</h1>\n<ul>\n");
+static bool make_page(struct page *p, const struct names *n, const char *title)
+{
+	if (!begin_piece(p))
+		return false;
+	put_text(p, "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Index of ");
+	put_html(p, title);
+	put_text(p, "</title></head>\n<body><h1>Index of ");
+	if (!begin_piece(p))
+		return false;
+	put_html(p, title);
+	put_text(p, "</h1>\n<ul>\n");
 	if (title[1])
-		PUT(c, "<li><a href=\"../\">../</a></li>\n");
+		put_text(p, "<li><a href=\"../\">../</a></li>\n");
 	for (size_t i = 0; i < n->count; i++) {
-		begin_piece(p);
-		put_link(c, n->sorted[i]);
+		if (!begin_piece(p))
+			return false;
+		put_link(p, n->sorted[i]);
 	}
-	begin_piece(p);
-	PUT(c, "</ul></body></html>\n");
+	if (!begin_piece(p))
+		return false;
+	put_text(p, "</ul></body></html>\n");
+	return true;
 }
 
-static void send_page(struct conn *c, const struct http_request *r, const struct names *n, const char *title)
+static void send_page(struct work *w, const struct http_request *r, const struct names *n, const char *title)
 {
-	struct page page = { .c = c, .counting = true };
+	struct page page = { .text = NULL };
 
-	reply_flush(c, false);
-	make_page(&page, n, title);
-	begin_piece(&page);
-	page.counting = false;
-	reply_start(c, 200);
-	PUT(c, "Content-Type: text/html; charset=utf-8\r\nContent-Length: ");
-	put_number(c, page.bytes);
-	PUT(c, "\r\n");
-	reply_end(c, r);
+	if (!make_page(&page, n, title))
+		return reply_error(w, r, 503);
+	reply_start(w, 200);
+	PUT(w, "Content-Type: text/html; charset=utf-8\r\nContent-Length: ");
+	put_number(w, page.used);
+	PUT(w, "\r\n");
+	reply_end(w, r);
 	if (r->method == HTTP_GET)
-		make_page(&page, n, title);
+		w->body = (struct body){ .data = page.text, .bytes = page.used, .memory = page.text };
+	else
+		free(page.text);
 }
 
-void listing_answer(struct conn *c, const struct http_request *r, const char *title)
+void listing_answer(struct work *w, const struct http_request *r, const char *title)
 {
 	struct names n = { .text = NULL };
-	DIR *dir = opendir(c->path);
+	DIR *dir = opendir(w->path);
 
 	if (!dir)
-		return reply_error(c, r, files_status(errno));
+		return reply_error(w, r, files_status(errno));
 	if (!server.listing)
-		reply_error(c, r, 403);
+		reply_error(w, r, 403);
 	else if (!read_names(&n, dir))
-		reply_error(c, r, 503);
+		reply_error(w, r, 503);
 	else
-		send_page(c, r, &n, title);
+		send_page(w, r, &n, title);
 	closedir(dir);
 	free(n.sorted);
 	free(n.text);

@@ -1,27 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * httpd: options and the listening socket. See httpd.h for the whole.
+ * httpd: options. See httpd.h for the whole.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "apps/httpd/httpd.h"
 #include "libos/core/nearest.h"
 
-#define BACKLOG	255
-
 static const char usage[] =
 	"usage: httpd [OPTIONS] DIR\n"
 	"Serve the files of DIR over HTTP/1.1.\n"
 	"\n"
-	"  --port N               listen on TCP port N (80); 0: any free one\n"
-	"  --max-threads N        serve at most N connections at once (300)\n"
+	"  --port N               listen on TCP port N (80); httpd: 0 for any free one\n"
+	"  --max-clients N        serve at most N connections at once (httpd 300, httpd-events 1000)\n"
+	"  --cache KIB            keep at most so much of files in memory (1024); a changed file is seen\n"
+	"                         to be so within a second\n"
 	"  --idle-timeout SECONDS close a connection on which nothing comes for so long; also the longest\n"
 	"                         time for a request's head, and for its body, to arrive (15)\n"
 	"  --no-listing           do not list directories that have no index.html\n"
@@ -34,7 +31,9 @@ static const char usage[] =
 	"  httpd /www\n"
 	"  httpd --port 8080 --no-listing /www\n";
 
-static unsigned port = 80, max_threads = 300, idle_seconds = 15;
+struct server server;
+
+static unsigned port = 80, idle_seconds = 15, cache_kib = 1024;
 static bool no_listing;
 
 /* An option is a switch or takes a number between two limits. */
@@ -44,7 +43,8 @@ static const struct option {
 	unsigned *number, low, high;
 } options[] = {
 	{ "--port", NULL, &port, 0, 65535 },
-	{ "--max-threads", NULL, &max_threads, 1, 10000 },
+	{ "--max-clients", NULL, &server.max_clients, 1, 100000 },
+	{ "--cache", NULL, &cache_kib, 0, 1 << 22 },
 	{ "--idle-timeout", NULL, &idle_seconds, 1, 86400 },
 	{ "--no-listing", &no_listing, NULL, 0, 0 },
 	{ "--log", &server.log, NULL, 0, 0 },
@@ -149,34 +149,22 @@ static void open_root(void)
 		server.root_len--;
 }
 
-static void listen_on_port(void)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	socklen_t len = sizeof(address);
-	char thing[16];
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	snprintf(thing, sizeof(thing), "port %u", port);
-	address.sin_addr.s_addr = htonl(INADDR_ANY);
-	if (fd < 0)
-		fail("no network", strerror(errno));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, BACKLOG) ||
-	    getsockname(fd, (struct sockaddr *)&address, &len))
-		fail(thing, strerror(errno));
-	port = ntohs(address.sin_port);
-	server.listener = fd;
-}
-
 int main(int argc, char **argv)
 {
+	char thing[16];
+	int error;
+
+	server.max_clients = driver_clients;
 	take_arguments(argc, argv);
 	open_root();
-	listen_on_port();
 	server.listing = !no_listing;
-	server.max_threads = max_threads;
 	server.idle_ms = (int)idle_seconds * 1000;
+	server.cache_bytes = (size_t)cache_kib * 1024;
+	snprintf(thing, sizeof(thing), "port %u", port);
+	error = driver_listen(&port);
+	if (error)
+		fail(thing, strerror(error));
 	printf("httpd: serving %s on port %u\n", server.root, port);
 	fflush(stdout);
-	return pool_run();
+	return driver_run();
 }

@@ -186,19 +186,21 @@ static const char *skip_value(const char *p, const char *end)
 	return p;
 }
 
-static int once(struct http_text *field, struct http_text value)
+static int once(struct http_request *r, struct http_text *field, struct http_text value)
 {
 	if (field->at)
 		return -400;
 	*field = value;
+	r->conditional = true;
 	return 1;
 }
 
-static int add_line(struct http_lines *lines, struct http_text value)
+static int add_line(struct http_request *r, struct http_lines *lines, struct http_text value)
 {
 	if (lines->count == HTTP_LINES_MAX)
 		return -400;
 	lines->line[lines->count++] = value;
+	r->conditional = true;
 	return 1;
 }
 
@@ -274,25 +276,25 @@ static int take_field(struct http_request *r, const char *name, size_t len, stru
 	case 4:
 		return same(name, "host", 4) ? take_host(r, value) : 1;
 	case 5:
-		return same(name, "range", 5) ? once(&r->range, value) : 1;
+		return same(name, "range", 5) ? once(r, &r->range, value) : 1;
 	case 6:
 		return same(name, "expect", 6) ? take_expect(r, value) : 1;
 	case 8:
 		if (same(name, "if-match", 8))
-			return add_line(&r->if_match, value);
-		return same(name, "if-range", 8) ? once(&r->if_range, value) : 1;
+			return add_line(r, &r->if_match, value);
+		return same(name, "if-range", 8) ? once(r, &r->if_range, value) : 1;
 	case 10:
 		return same(name, "connection", 10) ? take_connection(r, value) : 1;
 	case 13:
-		return same(name, "if-none-match", 13) ? add_line(&r->if_none_match, value) : 1;
+		return same(name, "if-none-match", 13) ? add_line(r, &r->if_none_match, value) : 1;
 	case 14:
 		return same(name, "content-length", 14) ? take_length(r, value) : 1;
 	case 17:
 		if (same(name, "transfer-encoding", 17))
 			return take_coding(r, value);
-		return same(name, "if-modified-since", 17) ? once(&r->if_modified_since, value) : 1;
+		return same(name, "if-modified-since", 17) ? once(r, &r->if_modified_since, value) : 1;
 	case 19:
-		return same(name, "if-unmodified-since", 19) ? once(&r->if_unmodified_since, value) : 1;
+		return same(name, "if-unmodified-since", 19) ? once(r, &r->if_unmodified_since, value) : 1;
 	}
 	return 1;
 }

@@ -41,6 +41,7 @@ struct http_request {
 	enum http_method method;
 	int minor;		/* 0 or 1: HTTP/1.0, or HTTP/1.1 and above */
 	bool keep_alive, has_host, has_length, chunked, expect_continue;
+	bool conditional;	/* any of Range and the If- fields is there */
 	unsigned connection;	/* options named in Connection, while parsing */
 	uint64_t content_length;
 	struct http_text target;	/* path and query of a GET or HEAD; otherwise as it came */

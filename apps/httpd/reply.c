@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Replies: heads, errors, and sending them. See reply.h. No stdio here: every reply passes.
- *
- * Limits for a client that does not read: a send that makes no progress for the idle time fails, and a whole
- * body must go out at RATE_MIN on average. They are set before a connection's second reply or its first large
- * body; one small reply always fits the socket's own buffer, so short connections save the calls.
+ * Heads and errors. See reply.h. No stdio but for the log: every answer passes here.
  */
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <sys/time.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "apps/httpd/reply.h"
 
-#define RATE_MIN	512		/* bytes a second that a client must take of a large body */
-#define SEND_PIECE	(256 * 1024)	/* bytes handed to one send: progress is looked at between pieces */
 #define CLOCK_SET	1000000000	/* a clock that says less (2001) was never set */
 
 #define STATUS(text) { text, sizeof(text) - 1 }
@@ -51,7 +42,21 @@ static struct http_text status_text(int status)
 	return other;
 }
 
-void put_number(struct conn *c, uint64_t v)
+/* One block: the work, its answers, its path. */
+struct work *work_new(size_t out_bytes)
+{
+	struct work *w = malloc(sizeof(*w) + out_bytes + server.root_len + HTTPD_PATH_MAX + sizeof("index.html"));
+
+	if (!w)
+		return NULL;
+	memset(w, 0, sizeof(*w));
+	w->now.time = w->modified.time = w->start_time = -1;
+	w->path = w->out + out_bytes;
+	memcpy(w->path, server.root, server.root_len);
+	return w;
+}
+
+void put_number(struct work *w, uint64_t v)
 {
 	char digits[20];
 	size_t i = sizeof(digits);
@@ -59,7 +64,7 @@ void put_number(struct conn *c, uint64_t v)
 	do
 		digits[--i] = (char)('0' + v % 10);
 	while (v /= 10);
-	put(c, digits + i, sizeof(digits) - i);
+	put(w, digits + i, sizeof(digits) - i);
 }
 
 int64_t clock_now(void)
@@ -69,126 +74,117 @@ int64_t clock_now(void)
 	return t >= CLOCK_SET && t <= HTTP_DATE_MAX ? (int64_t)t : 0;
 }
 
-void put_date(struct conn *c, struct date_text *cache, int64_t t)
+/* A date that is likely to be the same as the last time. */
+static void put_date(struct work *w, struct date_text *cache, int64_t t)
 {
 	if (cache->time != t) {
 		cache->time = t;
 		http_date_format(cache->text, t);
 	}
-	put(c, cache->text, HTTP_DATE_LEN);
+	put(w, cache->text, HTTP_DATE_LEN);
 }
 
-int64_t clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-void reply_start(struct conn *c, int status)
+void reply_start(struct work *w, int status)
 {
 	struct http_text text = status_text(status);
 
-	if (reply_room(c) < REPLY_HEAD_ROOM)
-		reply_flush(c, false);
-	c->status = status;
-	PUT(c, "HTTP/1.1 ");
-	put(c, text.at, text.len);
-	PUT(c, "\r\n");
-	if (c->time) {
-		PUT(c, "Date: ");
-		put_date(c, &c->now, c->time);
-		PUT(c, "\r\n");
+	w->status = status;
+	PUT(w, "HTTP/1.1 ");
+	put(w, text.at, text.len);
+	PUT(w, "\r\n");
+	if (w->time) {
+		PUT(w, "Date: ");
+		put_date(w, &w->now, w->time);
+		PUT(w, "\r\n");
 	}
 }
 
-void reply_end(struct conn *c, const struct http_request *r)
+void reply_start_ok(struct work *w)
 {
-	if (!c->keep)
-		PUT(c, "Connection: close\r\n\r\n");
+	size_t begin = w->out_len;
+
+	if (w->start_time == w->time) {
+		w->status = 200;
+		return put(w, w->start, w->start_len);
+	}
+	reply_start(w, 200);
+	w->start_time = w->time;
+	w->start_len = w->out_len - begin;
+	memcpy(w->start, w->out + begin, w->start_len);
+}
+
+void reply_end(struct work *w, const struct http_request *r)
+{
+	if (!w->keep)
+		PUT(w, "Connection: close\r\n\r\n");
 	else if (r->minor == 0)
-		PUT(c, "Connection: keep-alive\r\n\r\n");
+		PUT(w, "Connection: keep-alive\r\n\r\n");
 	else
-		PUT(c, "\r\n");
+		PUT(w, "\r\n");
 }
 
-void reply_error(struct conn *c, const struct http_request *r, int status)
+void put_content(struct work *w, struct http_text type, uint64_t len)
+{
+	PUT(w, "Content-Type: ");
+	put(w, type.at, type.len);
+	PUT(w, "\r\nAccept-Ranges: bytes\r\nContent-Length: ");
+	put_number(w, len);
+	PUT(w, "\r\n");
+}
+
+void put_validators(struct work *w, const struct http_entity *e)
+{
+	PUT(w, "Last-Modified: ");
+	put_date(w, &w->modified, e->mtime);
+	PUT(w, "\r\nETag: ");
+	put(w, e->etag, e->etag_len);
+	PUT(w, "\r\n");
+}
+
+size_t reply_lines(struct work *w, char *to, size_t room, const struct http_entity *e, struct http_text type)
+{
+	size_t begin = w->out_len, len;
+
+	put_content(w, type, e->size);
+	put_validators(w, e);
+	len = w->out_len - begin;
+	w->out_len = begin;
+	if (len > room)
+		return 0;
+	memcpy(to, w->out + begin, len);
+	return len;
+}
+
+void reply_error(struct work *w, const struct http_request *r, int status)
 {
 	struct http_text text = status_text(status);
 
-	reply_start(c, status);
+	reply_start(w, status);
 	if (status == 405)
-		PUT(c, "Allow: GET, HEAD\r\n");
-	PUT(c, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: ");
-	put_number(c, text.len + 1);
-	PUT(c, "\r\n");
-	reply_end(c, r);
+		PUT(w, "Allow: GET, HEAD\r\n");
+	PUT(w, "Content-Type: text/plain; charset=utf-8\r\nContent-Length: ");
+	put_number(w, text.len + 1);
+	PUT(w, "\r\n");
+	reply_end(w, r);
 	if (!r || r->method != HTTP_HEAD) {
-		put(c, text.at, text.len);
-		PUT(c, "\n");
+		put(w, text.at, text.len);
+		PUT(w, "\n");
 	}
 }
 
-void reply_continue(struct conn *c)
+void reply_continue(struct work *w)
 {
-	if (reply_room(c) < REPLY_HEAD_ROOM)
-		reply_flush(c, false);
-	PUT(c, "HTTP/1.1 100 Continue\r\n\r\n");
-	reply_flush(c, false);
+	PUT(w, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-static void set_limits(struct conn *c)
+void reply_log(const struct work *w, const struct http_request *r)
 {
-	struct timeval limit = { .tv_sec = server.idle_ms / 1000, .tv_usec = server.idle_ms % 1000 * 1000 };
-	int on = 1;
+	static const char *const methods[] = { "GET", "HEAD", "other", "other" };
 
-	if (c->limited)
-		return;
-	c->limited = true;
-	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-}
-
-static bool send_all(struct conn *c, const char *data, uint64_t len, int flags)
-{
-	uint64_t sent = 0;
-	int64_t start = 0;
-
-	while (sent < len && !c->broken) {
-		size_t piece = len - sent < SEND_PIECE ? (size_t)(len - sent) : SEND_PIECE;
-		ssize_t n = send(c->fd, data + sent, piece, MSG_NOSIGNAL | flags);
-
-		if (n <= 0) {
-			if (n < 0 && errno == EINTR)
-				continue;
-			c->broken = true;
-			break;
-		}
-		sent += (uint64_t)n;
-		if (sent == len)
-			break;
-		if (!start)
-			start = clock_ms();
-		else if (clock_ms() - start > server.idle_ms + (int64_t)(sent / RATE_MIN) * 1000)
-			c->broken = true;
-	}
-	return !c->broken;
-}
-
-bool reply_flush(struct conn *c, bool more)
-{
-	size_t len = c->out_len;
-
-	c->out_len = 0;
-	if (!len || c->broken)
-		return !c->broken;
-	if (c->requests > 1 || more)
-		set_limits(c);
-	return send_all(c, c->out, len, more ? MSG_MORE : 0);
-}
-
-bool reply_send(struct conn *c, const char *data, uint64_t len)
-{
-	return reply_flush(c, len > 0) && send_all(c, data, len, 0);
+	if (r && r->raw_target.at)
+		printf("httpd: %s %.*s %d\n", methods[r->method], (int)r->raw_target.len, r->raw_target.at,
+		       w->status);
+	else
+		printf("httpd: malformed request %d\n", w->status);
+	fflush(stdout);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Building and sending replies. A reply's head is put into the connection's reply buffer piece by piece,
- * between reply_start and reply_end; small bodies follow it there, and nothing is sent until the buffer is
- * full or the worker is about to wait for the client. So pipelined requests are answered together.
+ * Building answers: a head is put into w->out piece by piece, between reply_start and reply_end. The driver has made sure of room for
+ * any answer (HTTPD_REPLY_ROOM), so nothing here looks whether it fits but what depends on the request's length.
  */
 #ifndef APPS_HTTPD_REPLY_H
 #define APPS_HTTPD_REPLY_H
@@ -10,53 +9,44 @@
 #include <string.h>
 
 #include "apps/httpd/httpd.h"
+#include "apps/httpd/precond.h"
 
-#define REPLY_HEAD_ROOM	768	/* reply_start makes sure of this much room: a whole head fits in it */
-
-/* Append len bytes to the reply buffer. The caller has made sure of the room. */
-static inline void put(struct conn *c, const char *text, size_t len)
+/* Append len bytes. */
+static inline void put(struct work *w, const char *text, size_t len)
 {
-	memcpy(c->out + c->out_len, text, len);
-	c->out_len += len;
+	memcpy(w->out + w->out_len, text, len);
+	w->out_len += len;
 }
 
-#define PUT(c, literal)	put(c, literal, sizeof(literal) - 1)
+#define PUT(w, literal)	put(w, literal, sizeof(literal) - 1)
 
-static inline size_t reply_room(const struct conn *c)
-{
-	return HTTPD_OUT_BYTES - c->out_len;
-}
+void put_number(struct work *w, uint64_t v);
 
-void put_number(struct conn *c, uint64_t v);
+/* Begin an answer: status line and Date, from w->time. */
+void reply_start(struct work *w, int status);
 
-/* Begin a reply: status line and Date, from c->time. */
-void reply_start(struct conn *c, int status);
+/* The same for 200. */
+void reply_start_ok(struct work *w);
 
-/* End a reply's head: Connection where it must be said, and the empty line. */
-void reply_end(struct conn *c, const struct http_request *r);
+/* End an answer's head: Connection where it must be said, and the empty line. */
+void reply_end(struct work *w, const struct http_request *r);
 
-/* A whole reply with a short text for a body. r may be NULL when the request was not understood. */
-void reply_error(struct conn *c, const struct http_request *r, int status);
+/* The lines that say what a file is: Content-Type, Accept-Ranges, Content-Length; Last-Modified, ETag. */
+void put_content(struct work *w, struct http_text type, uint64_t len);
+void put_validators(struct work *w, const struct http_entity *e);
+/* All of them to a place of their own. Returns their length; 0: they have no room there. */
+size_t reply_lines(struct work *w, char *to, size_t room, const struct http_entity *e, struct http_text type);
 
-/* "100 Continue", sent at once. */
-void reply_continue(struct conn *c);
+/* A whole answer with a short text for a body. r may be NULL when the request was not understood. */
+void reply_error(struct work *w, const struct http_request *r, int status);
 
-/*
- * Send what is in the buffer; more: further bytes follow at once. False, and c->broken set, when the client
- * is gone.
- */
-bool reply_flush(struct conn *c, bool more);
+/* "100 Continue"; it must be sent at once. */
+void reply_continue(struct work *w);
 
-/* Send len bytes from where they lie, behind what is in the buffer. A client that is too slow is cut off. */
-bool reply_send(struct conn *c, const char *data, uint64_t len);
+/* Print a line for a request; r NULL: it was not understood. */
+void reply_log(const struct work *w, const struct http_request *r);
 
 /* Seconds since 1970; 0 when the machine does not know the time. */
 int64_t clock_now(void);
-
-/* Put a date that is likely to be the same as the last time. */
-void put_date(struct conn *c, struct date_text *cache, int64_t t);
-
-/* A monotonic clock, milliseconds. */
-int64_t clock_ms(void);
 
 #endif

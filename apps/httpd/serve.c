@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One connection: requests one after another until it is closed. See httpd.h for the request's way.
+ * One connection of the threads' driver: requests one after another until it is closed. See httpd.h for the request's way.
  *
  * The request buffer holds whatever the client has sent ahead. A request is parsed before anything is
  * received, and replies are sent only before the worker waits: so a batch of pipelined requests costs one
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "apps/httpd/reply.h"
+#include "apps/httpd/threads.h"
 
 #define FULL_IDLE_MS	1000	/* idle time when every worker is busy: others wait */
 #define FULL_REQUESTS	100	/* requests after which a connection must then make room */
@@ -25,7 +26,7 @@
 
 enum { CLOSED = 0, TIMED_OUT = -1 };
 
-static void receive_timeout(struct conn *c, int64_t ms)
+static void receive_timeout(struct client *c, int64_t ms)
 {
 	struct timeval t;
 
@@ -40,7 +41,7 @@ static void receive_timeout(struct conn *c, int64_t ms)
 }
 
 /* Bytes received, or CLOSED, or TIMED_OUT. */
-static ssize_t receive(struct conn *c, char *to, size_t max, int64_t ms)
+static ssize_t receive(struct client *c, char *to, size_t max, int64_t ms)
 {
 	ssize_t n;
 
@@ -56,7 +57,7 @@ static ssize_t receive(struct conn *c, char *to, size_t max, int64_t ms)
 }
 
 /* Move what is unused to the buffer's front. */
-static void compact(struct conn *c)
+static void compact(struct client *c)
 {
 	memmove(c->in, c->in + c->in_at, c->in_end - c->in_at);
 	c->in_end -= c->in_at;
@@ -64,7 +65,7 @@ static void compact(struct conn *c)
 }
 
 /* Parse what is in the buffer, unless it is known to be incomplete still. As http_parse. */
-static int try_parse(struct conn *c, struct http_request *r)
+static int try_parse(struct client *c, struct http_request *r)
 {
 	const char *text = c->in + c->in_at;
 	size_t len = c->in_end - c->in_at, old = c->scanned;
@@ -76,7 +77,7 @@ static int try_parse(struct conn *c, struct http_request *r)
 }
 
 /* Get a whole head. Returns its length, 0 when the connection is to be closed silently, or minus a status. */
-static int receive_head(struct conn *c, struct http_request *r)
+static int receive_head(struct client *c, struct http_request *r)
 {
 	int64_t idle = pool_full() && server.idle_ms > FULL_IDLE_MS ? FULL_IDLE_MS : server.idle_ms;
 	int64_t deadline = 0;
@@ -94,11 +95,11 @@ static int receive_head(struct conn *c, struct http_request *r)
 			return -http_overflow_status(c->in + c->in_at, c->in_end - c->in_at);
 		if (c->in_at)
 			compact(c);
-		if (!reply_flush(c, false))
+		if (!flush(c))
 			return 0;
 		if (c->in_end && !deadline)
 			deadline = clock_ms() + server.idle_ms;
-		n = receive(c, c->in + c->in_end, HTTPD_IN_BYTES - c->in_end,
+		n = receive(c, c->in + c->in_end, IN_BYTES - c->in_end,
 			    deadline ? deadline - clock_ms() : idle);
 		if (n <= 0)
 			return !c->in_end ? 0 : n == CLOSED ? -400 : -408;
@@ -110,7 +111,7 @@ static int receive_head(struct conn *c, struct http_request *r)
  * Read and throw away the request's body. Returns where the next request begins in the buffer; minus a
  * status; or 0 when the connection is gone. The head stays where it is: its pieces are still needed.
  */
-static long discard_body(struct conn *c, const struct http_request *r, size_t at)
+static long discard_body(struct client *c, const struct http_request *r, size_t at)
 {
 	int64_t deadline = clock_ms() + server.idle_ms;
 	struct http_body b;
@@ -119,7 +120,7 @@ static long discard_body(struct conn *c, const struct http_request *r, size_t at
 	if (!b.chunked && b.left > HTTPD_BODY_MAX)
 		return -413;
 	if (r->expect_continue && at == c->in_end)
-		reply_continue(c);
+		reply_continue(c->work);	/* sent before anything is received */
 	for (;;) {
 		long eaten = http_body_eat(&b, c->in + at, c->in_end - at);
 		ssize_t n;
@@ -131,98 +132,67 @@ static long discard_body(struct conn *c, const struct http_request *r, size_t at
 		if (b.done)
 			return (long)at + eaten;
 		c->in_end = at;
-		if (!reply_flush(c, false))
+		if (!flush(c))
 			return 0;
-		n = receive(c, c->in + at, HTTPD_IN_BYTES - at, deadline - clock_ms());
+		n = receive(c, c->in + at, IN_BYTES - at, deadline - clock_ms());
 		if (n <= 0)
 			return n == CLOSED ? 0 : -408;
 		c->in_end += (size_t)n;
 	}
 }
 
-static void log_request(const struct conn *c, const struct http_request *r)
+/* An error after which the connection cannot go on. */
+static bool give_up(struct client *c, const struct http_request *r, int status)
 {
-	static const char *const methods[] = { "GET", "HEAD", "other", "other" };
-
-	if (r && r->raw_target.at)
-		printf("httpd: %s %.*s %d\n", methods[r->method], (int)r->raw_target.len, r->raw_target.at,
-		       c->status);
-	else
-		printf("httpd: malformed request %d\n", c->status);
-	fflush(stdout);
-}
-
-/* Answer an error after which the connection cannot go on: where the request ends is not known. */
-static void refuse(struct conn *c, const struct http_request *r, int status)
-{
-	c->keep = false;
 	c->linger = true;
-	reply_error(c, r, status);
-	if (server.log)
-		log_request(c, r);
-}
-
-/* Answer a complete request. */
-static void answer(struct conn *c, const struct http_request *r)
-{
-	if (r->method == HTTP_GET || r->method == HTTP_HEAD)
-		files_answer(c, r);
-	else
-		reply_error(c, r, r->method == HTTP_OTHER ? 405 : 501);
-	if (server.log)
-		log_request(c, r);
+	refuse(c->work, r, status);
+	return false;
 }
 
 /* Take one request from the connection and answer it. False when the connection is to be closed. */
-static bool serve_request(struct conn *c)
+static bool serve_request(struct client *c)
 {
+	struct work *w = c->work;
 	struct http_request r;
 	int head = receive_head(c, &r);
 	long next;
 
-	if (head == 0)
+	if (head == 0 || ((w->body.data || w->out_len > OUT_BYTES - HTTPD_REPLY_ROOM) && !flush(c)))
 		return false;
 	c->requests++;
-	c->time = clock_now();
-	if (head < 0) {
-		refuse(c, NULL, -head);
-		return false;
-	}
-	c->keep = r.keep_alive && !(c->requests >= FULL_REQUESTS && pool_full());
+	w->time = clock_now();
+	if (head < 0)
+		return give_up(c, NULL, -head);
+	w->keep = r.keep_alive && !(c->requests >= FULL_REQUESTS && pool_full());
 	next = (long)c->in_at + head;
 	if (r.chunked || r.content_length) {
-		if (r.method != HTTP_GET && r.method != HTTP_HEAD) {
-			refuse(c, &r, r.method == HTTP_OTHER ? 405 : 501);
-			return false;
-		}
+		if (r.method != HTTP_GET && r.method != HTTP_HEAD)
+			return give_up(c, &r, r.method == HTTP_OTHER ? 405 : 501);
 		if (c->in_at) {		/* make room behind the head; its pieces move */
 			compact(c);
 			http_parse(&r, c->in, c->in_end);
 		}
 		next = discard_body(c, &r, (size_t)head);
-		if (next <= 0) {
-			if (next < 0)
-				refuse(c, &r, (int)-next);
-			return false;
-		}
+		if (next <= 0)
+			return next < 0 ? give_up(c, &r, (int)-next) : false;
 	}
-	answer(c, &r);
+	answer(w, &r);
 	c->in_at = (size_t)next;
-	return c->keep && !c->broken;
+	return w->keep && !c->broken;
 }
 
 /*
  * Say that no more comes, and read a little: closing over unread input would make the network drop our last
  * reply.
  */
-static void close_slowly(struct conn *c)
+static void close_slowly(struct client *c)
 {
 	int64_t deadline = clock_ms() + LINGER_MS;
 	size_t left = LINGER_BYTES;
 
 	shutdown(c->fd, SHUT_WR);
 	while (left) {
-		ssize_t n = receive(c, c->in, left < HTTPD_IN_BYTES ? left : HTTPD_IN_BYTES,
+		ssize_t n = receive(c, c->in, left < IN_BYTES ? left : IN_BYTES,
 				    deadline - clock_ms());
 
 		if (n <= 0)
@@ -231,15 +201,16 @@ static void close_slowly(struct conn *c)
 	}
 }
 
-void serve(struct conn *c)
+void serve(struct client *c)
 {
-	c->broken = c->keep = c->linger = c->limited = false;
+	c->broken = c->linger = c->limited = c->last = false;
 	c->receive_ms = 0;
 	c->requests = 0;
-	c->in_at = c->in_end = c->out_len = 0;
+	c->in_at = c->in_end = c->work->out_len = 0;
 	while (serve_request(c))
 		;
-	if (reply_flush(c, false) && (c->linger || c->in_at != c->in_end))
+	c->last = !c->linger && c->in_at == c->in_end;		/* the end goes along with the reply */
+	if (flush(c) && (c->linger || c->in_at != c->in_end))
 		close_slowly(c);
 	close(c->fd);
 }

@@ -29,6 +29,7 @@
 #define CONF_CPUS_MAX		16
 #define CONF_SLICES_MAX		4096
 #define CONF_CLAIMS_MAX		16	/* of one program */
+#define CONF_PARTS_MAX		16	/* of a port's clients */
 #define CONF_LIMIT_MAX		1000000	/* of things that are counted */
 #define CONF_DEMANDS_MAX	8	/* programs from which one may demand */
 #define CONF_DEVICES_MAX	8	/* of one program */
@@ -49,6 +50,7 @@ enum conf_net { CONF_NET_NONE, CONF_NET_OWN, CONF_NET_SHARE };
 struct conf_port {
 	uint16_t number;
 	uint8_t udp;		/* 0: TCP */
+	uint8_t part, parts;	/* of the clients: claim_part; parts 0: all */
 };
 
 struct conf_volume {

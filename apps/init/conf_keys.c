@@ -459,6 +459,33 @@ static int program_net(struct reader *r, char *value)
 	return 0;
 }
 
+/* The clients with which a port is shared, as "2of4" behind its number: part 1 of 4. */
+static int take_part(struct reader *r, const char *value, char *slash, struct conf_port *port)
+{
+	const char *at = slash;
+	uint64_t part, parts;
+
+	port->part = port->parts = 0;
+	if (!slash)
+		return 0;
+	*slash = 0;
+	at++;
+	if (!number(&at, CONF_PARTS_MAX, &part) || at[0] != 'o' || at[1] != 'f' || (at += 2, !number(&at, CONF_PARTS_MAX, &parts)) ||
+	    *at || parts < 2 || (parts & (parts - 1)) || part < 1 || part > parts)
+		return conf_fail(r, value, "a part of a port's clients is written 1of2, 2of4 and so on: of 2, 4, 8, 16", NULL, NULL, NULL);
+	port->part = (uint8_t)(part - 1);
+	port->parts = (uint8_t)parts;
+	return 0;
+}
+
+/* Can one packet be for both? */
+static int ports_meet(const struct conf_port *a, const struct conf_port *b)
+{
+	unsigned least = a->parts < b->parts ? a->parts : b->parts;
+
+	return a->number == b->number && a->udp == b->udp && (!least || (a->part ^ b->part) % least == 0);
+}
+
 static int program_port(struct reader *r, char *value)
 {
 	static const char *const protocols[] = { "tcp", "udp", NULL };
@@ -471,7 +498,7 @@ static int program_port(struct reader *r, char *value)
 		return conf_fail_value(r, value, "is not PROTOCOL/PORT; write for example tcp/80 or udp/53");
 	if (p->port_count == CONF_PORTS_MAX)
 		return conf_fail(r, value, "too many ports for one program", NULL, NULL, NULL);
-	if (take_port_number(r, value, slash + 1, 1, &port.number))
+	if (take_part(r, value, strchr(slash + 1, '/'), &port) || take_port_number(r, value, slash + 1, 1, &port.number))
 		return -1;
 	*slash = 0;
 	udp = conf_take_word(r, value, "unknown protocol ", protocols);
@@ -480,8 +507,7 @@ static int program_port(struct reader *r, char *value)
 	port.udp = (uint8_t)udp;
 	for (unsigned i = 0; i < r->c->count; i++)
 		for (unsigned j = 0; j < r->c->program[i].port_count; j++)
-			if (r->c->program[i].port[j].number == port.number &&
-			    r->c->program[i].port[j].udp == udp)
+			if (ports_meet(&r->c->program[i].port[j], &port))
 				return conf_fail(r, value, "this port belongs already to program ",
 					    r->c->program[i].name, NULL, NULL);
 	p->port[p->port_count++] = port;

@@ -13,16 +13,37 @@ static struct netinfo *page;	/* NULL: nobody shares */
 static exo_cap_t page_cap;
 static uint32_t page_first;
 
+static uint8_t protocol_of(const struct conf_port *port)
+{
+	return port->udp ? CLAIM_UDP : CLAIM_TCP;
+}
+
+/* Those that are its alone: of a port of which it has some clients, others may have the rest. */
 static unsigned ports_of(const struct conf_program *program, struct netinfo_port *ports, unsigned max)
 {
 	unsigned count = 0;
 
-	for (; count < program->port_count && count < max; count++)
-		ports[count] = (struct netinfo_port){
-			.protocol = program->port[count].udp ? CLAIM_UDP : CLAIM_TCP,
-			.first = program->port[count].number, .count = 1,
-		};
+	for (unsigned i = 0; i < program->port_count && count < max; i++) {
+		const struct conf_port *port = &program->port[i];
+
+		if (!port->parts)
+			ports[count++] = (struct netinfo_port){ .protocol = protocol_of(port), .first = port->number, .count = 1 };
+	}
 	return count;
+}
+
+static int64_t make_parts(struct child *child, const struct conf_program *program, const struct claim_set *holder)
+{
+	int64_t result = 0;
+
+	for (unsigned i = 0; i < program->port_count && result == 0; i++) {
+		const struct conf_port *port = &program->port[i];
+
+		if (port->parts)
+			result = claim_make_part(&child->claims, holder, protocol_of(port), port->number, port->part, port->parts,
+			    &child->claims_bag);
+	}
+	return result;
 }
 
 static unsigned sharers(const struct conf *conf)
@@ -109,14 +130,18 @@ void net_make(struct child *children, const struct conf *conf)
 		claim_failed(program, claim_make_ports(&children[i].claims, &holder->claims, ports,
 						       ports_of(program, ports, CONF_PORTS_MAX),
 						       &children[i].claims_bag));
+		claim_failed(program, make_parts(&children[i], program, &holder->claims));
 	}
 }
 
 void net_grant(struct child *child)
 {
+	/* Who is told how many flows it may have may make them: below its own, of what these claim. */
+	uint64_t claim = child->program->limit_flows ? EXO_RIGHT_CLAIM : 0;
+
 	for (unsigned i = 0; i < child->claims.count; i++)
 		program_grant(child, child->claims.flow[i].name, child->claims.flow[i].cap,
-			      EXO_RIGHT_READ | EXO_RIGHT_BIND, 0, 0);
+			      EXO_RIGHT_READ | EXO_RIGHT_BIND | claim, 0, 0);
 	if (child->claims.count && page)
 		program_grant(child, NETINFO_NAME, page_cap, child->program->net == CONF_NET_OWN ?
 			      EXO_RIGHT_READ | EXO_RIGHT_WRITE : EXO_RIGHT_READ, page_first, 1);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "apps/init/init.h"
 #include "libos/core/directory.h"
+#include "libos/core/observe.h"
 
 #define ACCOUNT_OF	"account:"	/* names the capability for another's account */
 #define ENV_OF		"env:"		/* names the capability for another program that one observes */
@@ -113,6 +114,10 @@ void program_make(struct child *child, const struct conf_program *program, unsig
 	spawn->grant = child->grant;
 	program_grant(child, EXO_NAME_CONSOLE, core_named(EXO_NAME_CONSOLE),
 		      program->input ? EXO_RIGHT_READ | EXO_RIGHT_WRITE : EXO_RIGHT_WRITE, 0, 0);
+	/* Who may make environments can give them the files that it has itself. */
+	if (program->limit_envs)
+		program_grant(child, "archive", archive->data_cap, EXO_RIGHT_READ, archive->at / EXO_PAGE_SIZE,
+			      PAGE_UP(archive->bytes) / EXO_PAGE_SIZE);
 	grant_devices(child);
 	net_grant(child);
 	disks_grant(child, number);
@@ -132,6 +137,18 @@ static void grant_other(struct child *child, const char *kind, const char *other
 	core_format(name, sizeof(name), "%s%s", kind, other);
 	if (cap && spawn_grant(&child->spawn, &grant))
 		init_fail("program %s: %s", child->program->name, child->spawn.error);
+}
+
+/* A recorder sees a keeper's processes, too: the keeper shows them (libos/core/observe.h). */
+static void grant_watcher(struct child *watched, const struct child *observer)
+{
+	const struct spawn_grant grant = { .name = OBSERVE_WATCHER, .source = observer->spawn.env,
+		.rights = EXO_RIGHT_GRANT | EXO_RIGHT_WAKE };
+
+	if (strcmp(observer->program->image, "record") || strcmp(watched->program->image, "keeper"))
+		return;
+	if (spawn_grant(&watched->spawn, &grant))
+		init_fail("program %s: %s", watched->program->name, watched->spawn.error);
 }
 
 static struct directory directory;
@@ -180,6 +197,7 @@ void program_others(struct child *child, struct child *children, unsigned count)
 			if (!strcmp(name, program->observe[i])) {
 				grant_other(child, ENV_OF, name, other->spawn.env, EXO_RIGHT_READ | EXO_RIGHT_CONTROL);
 				other->held = true;
+				grant_watcher(other, child);
 			}
 	}
 }

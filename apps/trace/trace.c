@@ -12,9 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/trace/print.h"
-#include "libos/core/space.h"
+#include "apps/trace/ring.h"
 #include "libos/core/thread.h"
-#include "libos/vm/vm.h"
 
 #define RING_FRAMES	(4 * EXO_TAKE_MAX)	/* of each program, if there are so many in a row: 6,143 records */
 #define PATIENTS_MAX	16
@@ -22,8 +21,7 @@
 
 struct patient {
 	struct printer printer;
-	const struct exo_trace *ring;
-	uint64_t shown;			/* records of it, or passed over */
+	struct ring ring;
 	bool ended;
 	int status;
 };
@@ -31,25 +29,9 @@ struct patient {
 static struct patient patients[PATIENTS_MAX];
 static unsigned count;
 
-/* Frames in a row under one capability: how many, or an error. */
-static int64_t ring_take(exo_cap_t *cap)
-{
-	uint32_t slot = caps_slot();
-	int64_t taken = exo_frame_take(slot, EXO_PFN_ANY, EXO_TAKE_MAX), frames = EXO_TAKE_MAX;
-
-	if (taken < 0)
-		return taken;
-	*cap = caps_handle(slot);
-	while (frames < RING_FRAMES &&
-	    exo_frame_take(*cap, caps_at(slot)->first + (uint64_t)frames, EXO_TAKE_MAX) > 0)
-		frames = caps_at(slot)->count;
-	return frames;
-}
-
 static int begin(struct patient *patient, const char *name, uint64_t mask)
 {
 	char cap_name[EXO_START_NAME];
-	exo_cap_t frames;
 
 	snprintf(cap_name, sizeof(cap_name), "env:%s", name);
 	patient->printer.name = name;
@@ -58,19 +40,13 @@ static int begin(struct patient *patient, const char *name, uint64_t mask)
 		fprintf(stderr, "trace: this program may not observe %s; write observe = %s into its section\n", name, name);
 		return -1;
 	}
-	exo_vaddr_t at = vm_addresses((uint64_t)RING_FRAMES * EXO_PAGE_SIZE);
-	int64_t error = at ? ring_take(&frames) : -EXO_EFULL, got = error;
-	if (got >= 0)
-		error = exo_trace(env, frames, 0, (uint64_t)got, mask);
-	if (error >= 0)
-		error = space_map(at, EXO_MAP_READ, frames, 0, (uint32_t)got);
+	int64_t error = ring_start(&patient->ring, env, mask, RING_FRAMES);
 	if (error >= 0)
 		error = exo_env_start(env);
 	if (error < 0) {
 		fprintf(stderr, "trace: %s cannot be traced: %s\n", name, exo_error_text(error));
 		return -1;
 	}
-	patient->ring = (const struct exo_trace *)at;
 	return 0;
 }
 
@@ -83,24 +59,21 @@ static void end(struct patient *patient, const struct exo_trace_record *last)
 /* Show what is new; false: nothing was. */
 static bool look(struct patient *patient)
 {
-	const struct exo_trace *ring = patient->ring;
-	const struct exo_trace_record *records = (const struct exo_trace_record *)(ring + 1);
-	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE), first = patient->shown;
+	struct exo_trace_record record;
+	uint64_t lost;
+	bool any = false;
 
-	for (; patient->shown != head; patient->shown++) {
-		struct exo_trace_record record = records[patient->shown % ring->records];
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		uint64_t now = __atomic_load_n(&ring->head, __ATOMIC_RELAXED), left = now - patient->shown;
-		if (left >= ring->records) {	/* what was copied may be half of another */
-			print_missing(&patient->printer, left - ring->records / 2);
-			patient->shown = now - ring->records / 2 - 1;
+	while (ring_next(&patient->ring, &record, &lost)) {
+		any = true;
+		if (lost) {
+			print_missing(&patient->printer, lost);
 			continue;
 		}
 		print_record(&patient->printer, &record);
 		if (record.kind == EXO_TRACE_END)
 			end(patient, &record);
 	}
-	return patient->shown != first;
+	return any;
 }
 
 int main(int argc, char **argv)
