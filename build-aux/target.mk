@@ -10,6 +10,11 @@
 #      uni_programs, NAME_src       programs linked with the libOS uni, and what NAME is made of -> apps/NAME/NAME.uni
 #      guest_tests, guest_programs  test programs, of one source file each                       -> test/guest/NAME.uni
 #      posix_programs, posix_tests, posix_test_programs   the same with the libOS posix          -> NAME.posix
+#      variants                     further libOSes, each with lwIP with options of its own; for a variant V:
+#        V_flags, V_ldflags         further flags of the compiler and the linker for all of these
+#        libV_src, V_lwip_src       its library libos/V/libV.a and what it takes of lwIP, if anything (libos/V/port/lwipopts.h) -> libos/V/liblwip.a
+#        V_programs, NAME_V_src     programs linked with it, and their sources, if they are not NAME_src -> apps/NAME/NAME.V
+#        V_tests, V_test_programs   test programs, of one source file each                     -> test/guest/NAME.V
 #      LINT_FLAGS                   further warnings (from the command line)
 # Every image has .map (linker), .sym (addresses, sorted) and .dis (disassembly) beside it.
 # Objects depend on this file: a changed flag compiles everything again.
@@ -70,6 +75,18 @@ posix_include = -I$(srcdir)/libos/posix/include
 %.p.o: %.S $(TARGET_MK) $(THIRD_STAMP)
 	@mkdir -p $(@D)
 	$(V_TCC)$(TARGET_CC) $(user_flags) -D__ASSEMBLER__ -c -o $@ $<
+
+# What is linked with a variant V sees its headers first, and lwIP as it has it: FILE.V.o.
+define variant_rules
+%.$(1).o: %.c $$(TARGET_MK) $$(THIRD_STAMP)
+	@mkdir -p $$(@D)
+	$$(V_TCC)$$(TARGET_CC) -I$$(srcdir)/libos/$(1)/include -I$$(srcdir)/libos/$(1)/port $$(user_flags) $$($(1)_flags) $$(LINT_FLAGS) \
+		-c -o $$@ $$<
+%.$(1).o: %.S $$(TARGET_MK) $$(THIRD_STAMP)
+	@mkdir -p $$(@D)
+	$$(V_TCC)$$(TARGET_CC) $$(user_flags) -D__ASSEMBLER__ -c -o $$@ $$<
+endef
+$(foreach v,$(variants),$(eval $(call variant_rules,$(v))))
 
 # Programs that run in the kernel (exo/code.h). Their compiler knows eBPF and nothing of the machine.
 %.bpf.o: %.bpf.c $(TARGET_MK)
@@ -151,9 +168,23 @@ libos/net/liblwip.a: $(lwip_objects)
 	$(V_TAR)$(TARGET_AR) rcs $@ $(lwip_objects)
 all_user_objects += $(lwip_objects)
 
+# The same for a variant, and its library.
+define variant_libraries
+$(1)_lwip_objects = $$($(1)_lwip_src:%.c=libos/$(1)/lwip/%.$(1).o)
+$$($(1)_lwip_objects): libos/$(1)/lwip/%.$(1).o: $$(srcdir)/libos/$(1)/port/lwipopts.h $$(srcdir)/libos/net/port/lwipopts.h \
+		$$(TARGET_MK) $$(THIRD_STAMP)
+	@mkdir -p $$(@D)
+	$$(V_TCC)$$(TARGET_CC) -I$$(srcdir)/libos/$(1)/port $$(user_flags) $$($(1)_flags) -Wno-error $$(lwip_flags) \
+		-c -o $$@ $$(THIRD)/lwip/src/$$*.c
+$$(if $$($(1)_lwip_src),$$(eval $$(call library_of,libos/$(1)/liblwip.a,$$($(1)_lwip_objects))))
+$$(eval $$(call library_of,libos/$(1)/lib$(1).a,$$(call objects,$(1),$$(lib$(1)_src))))
+$(1)_libraries = libos/$(1)/lib$(1).a $$(if $$($(1)_lwip_src),libos/$(1)/liblwip.a) libos/uni/libkinds-all.a $$(core_libraries)
+endef
+
 # Programs.
 c_library = $(THIRD)/prefix/lib/libc.a $(THIRD)/prefix/lib/libm.a $(TARGET_LIBGCC)
 core_libraries = libos/core/libcore.a
+$(foreach v,$(variants),$(eval $(call variant_libraries,$(v))))
 keep_libraries = libos/keep/libkeep.a
 posix_libraries = libos/posix/libposix.a libos/posix/libc.a $(core_libraries)
 posix_c_library = $(filter-out %/libc.a,$(c_library))
@@ -166,11 +197,12 @@ user_ldflags = -nostdlib -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-s
 
 fixed_kind = -static -Wl$(comma)-Ttext-segment=0x400000
 
-# $(call program,IMAGE,SOURCES,LIBRARIES,KIND,C): KIND is -static-pie or $(fixed_kind), C names the C library's variable
+# $(call program,IMAGE,SOURCES,LIBRARIES,KIND,C,FLAGS): KIND is -static-pie or $(fixed_kind), C names the C library's variable,
+# FLAGS are the linker's that come last
 define program_of
 $(1): $(2) $(3) $$(user_ld) $$(TARGET_MK)
 	@mkdir -p $$(@D)
-	$$(V_TLD)$$(TARGET_CC) $(4) $$(user_ldflags) -Wl,-Map=$$@.map -o $$@ $(2) \
+	$$(V_TLD)$$(TARGET_CC) $(4) $$(user_ldflags) $(6) -Wl,-Map=$$@.map -o $$@ $(2) \
 		-Wl,--start-group $(3) $$($(or $(5),c_library)) -Wl,--end-group
 	$$(call beside,$$@)
 all_user_objects += $(2)
@@ -178,9 +210,19 @@ endef
 program = $(call program_of,$(1),$(call u_objects,$(2)),$(3),$(4))
 posix_program = $(call program_of,$(1),$(call p_objects,$(2)),$(posix_libraries),-static-pie,posix_c_library)
 $(eval $(call program,apps/init/init.elf,$(init_src),$(core_libraries),$(fixed_kind)))
-$(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(p)_src),$($(p)_libraries) $(uni_libraries),-static-pie)))
-$(foreach p,$(posix_programs),$(eval $(call posix_program,apps/$(p)/$(p).posix,$($(p)_src))))
+$(foreach p,$(uni_programs),$(eval $(call program,apps/$(p)/$(p).uni,$($(subst -,_,$(p))_src),$($(p)_libraries) $(uni_libraries),-static-pie)))
+$(foreach p,$(posix_programs),$(eval $(call posix_program,apps/$(p)/$(p).posix,$(or $($(subst -,_,$(p))_posix_src),$($(subst -,_,$(p))_src)))))
 $(foreach t,$(posix_tests) $(posix_test_programs),$(eval $(call posix_program,$(t),$(t:.posix=.c))))
+# A program of a variant may have sources of its own: NAME_V_src.
+define variant_programs
+$$(foreach p,$$($(1)_programs),$$(eval $$(call program_of,apps/$$(p)/$$(p).$(1),\
+	$$(call objects,$(1),$$(or $$($$(subst -,_,$$(p))_$(1)_src),$$($$(subst -,_,$$(p))_src))),$$($(1)_libraries),-static-pie,,$$($(1)_ldflags))))
+$$(foreach t,$$($(1)_tests) $$($(1)_test_programs),$$(eval $$(call program_of,$$(t),\
+	$$(call objects,$(1),$$(t:.$(1)=.c)),$$($(1)_libraries),-static-pie,,$$($(1)_ldflags))))
+variant_images += $$(foreach p,$$($(1)_programs),apps/$$(p)/$$(p).$(1)) $$($(1)_tests) $$($(1)_test_programs)
+variant_archives += $$($(1)_libraries)
+endef
+$(foreach v,$(variants),$(eval $(call variant_programs,$(v))))
 # Tests that the kernel itself loads have a fixed address, as init has; and so have those that share their addresses
 # with environments of their own making (tiny.h).
 fixed_tests := $(patsubst $(srcdir)/%.c,%.uni,$(shell grep -El 'Runs first: yes|"(test/guest/)?(tiny|agent).h"' \
@@ -192,9 +234,29 @@ $(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni
 	$(if $(filter $(t),$(fixed_tests)),$(fixed_kind),-static-pie))))
 
 images = exo/exo.elf apps/init/init.elf $(uni_images) $(posix_images) $(guest_tests) $(guest_programs) \
-	$(posix_tests) $(posix_test_programs)
-target_products = $(sort $(images) $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \
-	$(keep_libraries) $(posix_libraries) $(kernel_objects) $(all_user_objects) $(bpf_src:.c=.o))
+	$(posix_tests) $(posix_test_programs) $(variant_images)
+target_products = $(sort $(images) libos/uni/libkinds-weak.a $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \
+	$(keep_libraries) $(posix_libraries) $(variant_archives) $(kernel_objects) $(all_user_objects) $(bpf_src:.c=.o) \
+	$(bpf_test_src:.c=.o) test/fs/libguest.a)
+
+# The same program for Linux: the host's compiler and C library, over libos/conn/conn_poll.c.
+define linux_program
+apps/$(1)/$(1).linux: $(addprefix $(srcdir)/,$(sort $($(subst -,_,$(1))_src) $(libconn_poll_src) libos/core/nearest.c) $(apps_headers) $(libconn_headers))
+	@mkdir -p $$(@D)
+	$$(AM_V_CCLD)$$(CC) -std=gnu11 -O2 -Wall -Wextra $$(WERROR) -static -DEXO_VERSION='"$$(PACKAGE_VERSION)"' -I$$(srcdir)/include -I$$(srcdir) -o $$@ $$(filter %.c,$$^)
+MOSTLYCLEANFILES += apps/$(1)/$(1).linux
+endef
+$(foreach p,$(linux_programs),$(eval $(call linux_program,$(p))))
+
+# Which functions each source file of the libraries gives: exo compare reads from a program's symbols which blocks it has.
+block_objects = $(sort $(filter libos/%,$(all_user_objects)))
+tools/blocks.tsv: $(block_objects) $(TARGET_MK)
+	@mkdir -p $(@D)
+	$(AM_V_GEN)$(TARGET_NM) -A -g --defined-only $(block_objects) | \
+		sed -n 's/^\([^:]*\)\.[a-z]*\.o:[0-9a-f]* [TW] \(.*\)/\1 \2/p' | LC_ALL=C sort -u | \
+		awk '$$1 != file { printf "%s%s\t%s", file ? "\n" : "", $$1, $$2; file = $$1; next } { printf " %s", $$2 } \
+			END { print "" }' >$@.part && mv $@.part $@
+target_products += tools/blocks.tsv
 
 # A failed test's log is shown at the end, with what the guest said last.
 VERBOSE ?= 1

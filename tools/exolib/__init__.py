@@ -12,6 +12,10 @@ qemu     turning a machine description into an emulator command
 run      one run: process, console, time limit, exit status
 ports    published ports, and whether they are free
 disktool images of disks and their extents: exo disk
+compare  exo compare: what is compared, in which order; with it compare_spec (loads and variants from
+         words), compare_measure (machines, counts), compare_linux, compare_stats, compare_report
+         (table, CSV, JSON) and compare_plot
+blocks   which blocks of the libraries a program has in it
 gpt      partition tables of images
 doctor   what this computer lacks, and how to get it
 

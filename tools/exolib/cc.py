@@ -22,7 +22,11 @@ usage: exo-cc [--libos=NAME] [options of the C compiler] FILES
 Compiles and links C programs that run on Exo. Everything but these is the compiler's:
 
   --libos=NAME   the library operating system to link with: uni (default), one program on its
-                 own; posix, processes with fork, exec, signals, pipes, terminals: exo-posix(7)
+                 own; posix, processes with fork, exec, signals, pipes, terminals: exo-posix(7);
+                 dataplane, connections by events, fast: exo-dataplane(7); event, the
+                 same, small: exo-event(7);
+                 core, blocks alone: the program begins at core_main (doc/tutorial-blocks.md);
+                 none, no library at all: the program is its own libOS (doc/tutorial-libos.md)
   --fs=LIST      the file systems that the program can mount: names with commas, of memory,
                  ext2 and cofs, or none (default all; a program without files has none)
   --dry-run      print the compiler's command and stop
@@ -38,6 +42,9 @@ examples:
   exo-cc -O2 -c part.c
   ./configure CC="exo-cc --libos=posix" --host=x86_64-none"""
 
+BARE = "none"                   # --libos=none: headers and link layout only
+BLOCKS = "core"                 # --libos=core: the blocks of all folders; the program begins at core_main
+FROM_UNI = ("sbrk", "__retarget_lock_acquire")      # ... and what malloc stands on is uni's, not the C library's
 NO_LINK = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "-r")
 NO_FILES = ("-v", "--version", "-###", "-dumpversion", "-dumpmachine", "-dumpspecs", "-dumpfullversion")
 REFUSED = {"-shared": "there are no shared objects on Exo", "-rdynamic": "there is no dynamic linking on Exo"}
@@ -116,9 +123,9 @@ def built_flags(place, libos, pc):
     values = makefile_values(place)
     source, third = values.get("abs_srcdir", "."), values["THIRD"]
     compile_flags = without_places(pc.words("Cflags"))
-    places = ["libos/%s/include" % libos, "libos/include", "include"]
+    places = ["libos/%s/include" % libos, "libos/include", "include", ""]     # "": libos/core/core.h and the like
     if "-llwip" in pc.words("Libs"):
-        places += ["libos/net/port", os.path.join(third, "lwip/src/include")]
+        places += ["libos/%s/port" % libos, "libos/net/port", os.path.join(third, "lwip/src/include")]
     for directory in places:
         directory = os.path.join(source, directory)
         if os.path.isdir(directory):
@@ -126,7 +133,7 @@ def built_flags(place, libos, pc):
     for directory in (os.path.join(third, "prefix/include"), values.get("TARGET_INCLUDE")):
         if directory:
             compile_flags += ["-isystem", directory]
-    link_flags = ["-L" + os.path.join(place.root, "libos", part) for part in (libos, "core", "net")]
+    link_flags = ["-L" + os.path.join(place.root, "libos", part) for part in (libos, "core", "net", "uni")]
     link_flags.append("-L" + os.path.join(third, "prefix/lib"))
     script = os.path.join(source, "libos/core/user.ld")
     if os.path.isfile(script):
@@ -227,10 +234,10 @@ def command(words):
     """The compiler's whole command, and whether only to print it."""
     rest, libos, kinds, dry = own_options(words)
     place = tree.find()
-    known = place.libos_names()
+    known = place.libos_names() + [BARE, BLOCKS]
     if libos not in known:
         raise ExoError("libOS %s" % libos, "there is none of this name", nearest_mend(libos, known))
-    compiler, compile_flags, link_flags = flags(place, libos)
+    compiler, compile_flags, link_flags = flags(place, "uni" if libos in (BARE, BLOCKS) else libos)
     if kinds is not None:
         link_flags = choose_kinds(link_flags, kinds)
     whole = shlex.split(compiler)
@@ -248,11 +255,14 @@ def command(words):
     options, places = split_places(compile_flags)
     whole += options + rest + places
     if not any(word in NO_LINK for word in rest):
-        if "-nostdlib" in rest or "-nodefaultlibs" in rest:
+        if libos == BARE or "-nostdlib" in rest or "-nodefaultlibs" in rest:
             link_flags = [word for word in link_flags if not word.startswith("-l") and not word.endswith(("-group", ".a"))]
         whole = [word for word in whole if libos != "posix" or word not in EMPTY]
         check_libraries(whole, link_flags)
-        whole.append("-Wl,-u,main")             # it may be in an archive, and what calls it comes last
+        if libos == BLOCKS:
+            whole += ["-Wl,-u," + name for name in FROM_UNI]
+        elif libos != BARE:
+            whole.append("-Wl,-u,main")         # it may be in an archive, and what calls it comes last
         whole += ["-x", "none"] + link_flags    # what the command says about its files is not said about these
     return whole, dry
 

@@ -10,7 +10,8 @@ import os
 import subprocess
 import sys
 
-from . import config, disks, disktool, doctor, elf, filters, helptext, image, ports, qemu, run, tree, util
+from . import (compare, completion, config, disks, disktool, doctor, elf, filters, helptext, image, lab, new, ports, qemu,
+               record, run, tree, util)
 from .options import Option, parse
 from .util import STATUS_RUNNER, ExoError, say
 
@@ -35,7 +36,10 @@ def _text(text):
 
 
 def _word(known, what):
-    return lambda text: util.parse_word(text, known, what)
+    def parse_one(text):
+        return util.parse_word(text, known, what)
+    parse_one.known = known             # for completion
+    return parse_one
 
 
 def _seed(text):
@@ -46,11 +50,17 @@ def _cpus(text):
     return util.parse_number(text, 1, config.MAX_CPUS, "a number of CPUs")
 
 
+def _libos(text):
+    return _text(text)
+
+
+_libos.known = tree.KNOWN_LIBOS
+
 COMMON = [
     Option("-c --config", "FILE", _text, "programs and machine from a configuration file (exo.conf(5))"),
     Option("-v --volume", "DIR[:PATH]", _volume, "give the program DIR as its directory PATH (default /)",
            many=True),
-    Option("--libos", "NAME", _text,
+    Option("--libos", "NAME", _libos,
            "the library operating system that the program is linked with\n"
            "(default what its file says)"),
     Option("--guest-net", "HOW", _word(config.NETS, "guest net"),
@@ -99,12 +109,17 @@ RUN = [
     Option("--randomize", None, None, "programs lie where nobody can guess (the default without --icount)"),
     Option("--no-randomize", None, None, "programs lie at fixed addresses"),
     Option("--gdb", "PORT|SOCKET", _text, "wait for a debugger before the first instruction (default 1234);\n"
-           "where each program lies is told when it is made, as gdb's\n"
-           "command add-symbol-file",
+           "the call is told, with commands for gdb that show environments,\n"
+           "capabilities, slices, flows, frames, and find programs' symbols",
            optional=True),
-    Option("--trace", "calls|all", _word(("calls", "all"), "trace"),
+    Option("--trace", "calls|all|FILE.json", record.trace_value,
            "show the kernel calls of each program, as strace does; all: also\n"
-           "exceptions, upcalls and who runs", optional=True),
+           "exceptions, upcalls and who runs. FILE.json: all of it, with slices\n"
+           "and packets, to a file for ui.perfetto.dev", optional=record.is_file),
+    Option("--profile", "FILE", record.profile_file,
+           "where the programs' CPU time goes: FILE.svg, a flame graph, or\n"
+           "FILE.folded, its stacks"),
+    Option("--observe", "NAME", _text, "trace or profile this program only", many=True),
     Option("--emulator-log", "FILE", _text, "log interrupts, resets and guest errors as the emulator sees them"),
     Option("--debugcon", "FILE", _text, "keep what the kernel writes to the end port (0xe9)"),
     Option("-i --interactive", None, None, "keys go to the program as they are typed, one by one and unseen"),
@@ -137,6 +152,7 @@ class Plan:
         self.timeout = None
         self.memory = None
         self.randomize = None           # as the machine's section says
+        self.record_bytes = 0           # of memory that is needed to record the run
 
 
 def plan_config(plan, values):
@@ -221,29 +237,17 @@ def plan_net(plan, values):
 
 
 def plan_trace(plan, values):
-    """With --trace: one program more, which observes all others and ends as the main one does."""
-    if getattr(values, "trace", None) is None:
-        return
-    if not plan.programs:
-        raise ExoError("option --trace", "the module holds its configuration already", "leave it out")
-    main = next((p for p in plan.programs if p.get("main")), plan.programs[0])
-    others = [p for p in plan.programs if p is not main]
-    section = config.Section("trace", 0)
-    if any(p.name == "trace" for p in plan.programs):
-        raise ExoError("option --trace", "a program is called trace already", "give that another name")
-    names = [p.name for p in [main] + others]
-    for name in names:
-        if len(name.encode()) > config.MAX_OBSERVE_NAME:
-            raise ExoError("option --trace", "'%s' is too long a name to observe; it may have %d letters" % (
-                name, config.MAX_OBSERVE_NAME), "give the program a shorter one")
-    if len(names) > config.MAX_REPEATED["observe"]:
-        raise ExoError("option --trace", "%d programs are too many to observe" % len(names), "there may be %d" %
-                       config.MAX_REPEATED["observe"])
-    main.values.pop("main", None)
-    main.values.setdefault("input", True)
-    section.values.update({"image": "trace", "args": (["--all"] if values.trace == "all" else []) + names,
-                           "observe": names, "main": True, "input": False})
-    plan.programs.append(section)
+    """With --trace or --profile: one program more, which observes the others and ends as the main one does."""
+    trace = getattr(values, "trace", None)
+    if record.wanted(values):
+        if values.profile and trace is not None and not record.is_file(trace):
+            raise ExoError("options --profile and --trace", "only one program observes another",
+                           "trace to a file: --trace FILE.json")
+        record.plan_record(plan, values)
+    elif trace is not None:
+        record.observe(plan, values, "trace", ["--all"] if trace == "all" else [], "trace")
+    elif getattr(values, "observe", None):
+        raise ExoError("option --observe", "there is neither --trace nor --profile", "add one of them")
 
 
 def plan_addresses(plan, values):
@@ -325,7 +329,7 @@ def plan_memory(plan, module_bytes):
     """The machine's memory: as asked for if the module fits, else what the module needs."""
     machine = plan.machine
     least = qemu.LEAST_MEMORY[machine.boot]
-    need = elf.memory_end(machine.kernel) + module_bytes
+    need = elf.memory_end(machine.kernel) + module_bytes + plan.record_bytes
     if machine.machine != "microvm":
         need += FIRMWARE_BYTES
     if plan.memory is None:
@@ -340,8 +344,9 @@ def plan_memory(plan, module_bytes):
                        "give at least %s with -m" % util.show_size(least))
     if need > machine.memory:
         raise ExoError("memory %s" % util.show_size(machine.memory),
-                       "programs and files alone take %d KiB" % (
-            module_bytes >> 10), "give at least %dM with -m" % ((need + (4 << 20)) >> 20))
+                       "programs and files alone take %d KiB%s" % (
+            module_bytes >> 10, ", and the record %d" % (plan.record_bytes >> 10) if plan.record_bytes else ""),
+            "give at least %dM with -m" % ((need + (4 << 20)) >> 20))
 
 
 def make_disk(place, kernel, module, args, boot, output):
@@ -396,6 +401,7 @@ def check_outputs(values):
             except OSError as error:
                 raise ExoError(path, "cannot be written: %s" % error.strerror,
                                "give --%s another file" % name.replace("_", "-")) from None
+    record.check_outputs(values)
 
 
 def choose_kernel(values, place):
@@ -428,12 +434,15 @@ def verb_run(words):
         boot_files(plan, values, place, work, module)
         disks.prepare(machine.disks, work)
         machine.debugcon = values.debugcon or work.file("end.log")
+        recorder = record.Recorder(plan, values, work) if record.wanted(values) else None
         announce(plan, values, place, module_bytes)
         process = run.Run(qemu.command(machine), machine.debugcon, plan.timeout, values.interactive,
                           any(program.get("image") == "keeper" for program in plan.programs))
         process.whole_lines = values.json
         process.explain = lambda said: disks.explain(said, machine.disks)
         outcome = process.run()
+        if recorder:
+            recorder.finish()
         if values.json:
             print(run.record(machine, process, outcome, module_bytes), flush=True)
         return outcome.status
@@ -459,12 +468,19 @@ def announce(plan, values, place, module_bytes):
         say("accelerator: %s (%s)" % (machine.accel, plan.accel_reason))
         say("command: %s" % qemu.show(qemu.command(machine)))
     if machine.gdb is not None:
-        say("waiting for a debugger: gdb %s -ex 'target remote %s'" % (machine.kernel,
-                                                                       qemu.gdb_where(machine.gdb)[1]))
-        for program in plan.programs:
-            say("program %s: add-symbol-file %s -o %s" % (
-                program.name, program.path, "ADDRESS, which it tells when it is made"
-                if program.get("randomize", True) else "0x%x" % elf.fixed_base(program.path)))
+        announce_gdb(plan, place)
+
+
+def announce_gdb(plan, place):
+    """How to call the debugger."""
+    machine = plan.machine
+    files = ["init=" + place.init()] + ["%s=%s" % (program.name, program.path) for program in plan.programs]
+    files += ["%s=%s" % pair for program in plan.programs for pair in getattr(program, "processes", [])]
+    words = ["gdb", machine.kernel, "-x", os.path.join(tree.TOOLS, "exo-gdb.py"), "-ex",
+             "target remote " + qemu.gdb_where(machine.gdb)[1], "-ex", "exo programs " + " ".join(files)]
+    say("waiting for a debugger: " + qemu.show(words))
+    say("then for example: exo start %s; exo envs; exo symbols; help exo" % plan.programs[0].name if plan.programs else
+        "then for example: exo envs; help exo")
 
 
 def verb_image(words):
@@ -501,7 +517,7 @@ def verb_doctor(words):
     if values.help:
         return show_help("doctor")
     no_words("doctor", values)
-    return doctor.run()
+    return doctor.run(list(VERBS))
 
 
 def verb_version(words):
@@ -547,16 +563,56 @@ def verb_filter(words):
     return 0
 
 
+def verb_compare(words):
+    """One program with several library operating systems."""
+    status = compare.verb(words)
+    return show_help("compare") if status is None else status
+
+
 def verb_disk(words):
     """Images of disks, and the extents on them."""
     status = disktool.verb(words)
     return show_help("disk") if status is None else status
 
 
-VERBS = {"run": verb_run, "image": verb_image, "disk": verb_disk, "filter": verb_filter, "bpf": verb_bpf, "doctor": verb_doctor,
-         "version": verb_version, "help": verb_help}
-TABLES = {"run": RUN, "image": IMAGE, "disk": disktool.OPTIONS, "filter": SIMPLE, "bpf": SIMPLE, "doctor": SIMPLE,
-          "version": SIMPLE, "help": SIMPLE}
+def verb_lab(words):
+    """Experiments on policies."""
+    status = lab.verb(words)
+    return show_help("lab") if status is None else status
+
+
+def verb_new(words):
+    """A directory for a program or a libOS of one's own."""
+    values = parse("new", new.OPTIONS, words)
+    return show_help("new") if values.help else new.make(values)
+
+
+def verb_completion(words):
+    """What a shell reads to complete command lines of exo."""
+    values = parse("completion", SIMPLE, words)
+    if values.help:
+        return show_help("completion")
+    print(completion.make(values.words, TABLES, VERBS))
+    return 0
+
+
+VERBS = {
+    "run": verb_run,
+    "image": verb_image,
+    "compare": verb_compare,
+    "lab": verb_lab,
+    "new": verb_new,
+    "disk": verb_disk,
+    "filter": verb_filter,
+    "bpf": verb_bpf,
+    "doctor": verb_doctor,
+    "completion": verb_completion,
+    "version": verb_version,
+    "help": verb_help,
+}
+TABLES = dict.fromkeys(VERBS, SIMPLE)
+TABLES.update({"run": RUN, "image": IMAGE, "compare": compare.OPTIONS, "disk": disktool.OPTIONS, "lab": lab.OPTIONS,
+               "new": new.OPTIONS})
 
 
 def unknown_verb(verb):

@@ -406,8 +406,9 @@ class _Reader:
                         "nobody serves %s; %s" % (label, nearest_mend(label, served)) if served
                         else "no program has a key serve"))
             for claim in program.get("port", []):
-                if claim in owner:
-                    self.fault(program.lines["port"], "port %s is %s's already" % (claim, owner[claim]))
+                taken = [other for other in owner if ports.claims_meet(claim, other)]
+                if taken:
+                    self.fault(program.lines["port"], "port %s is %s's already" % (claim, owner[taken[0]]))
                 owner.setdefault(claim, program.name)
             if "port" in program.lines and program.get("net", "none") == "none":
                 self.fault(program.lines["port"], "a program with a port needs net = own or net = share")

@@ -79,6 +79,8 @@ OPTIONS = [
     Option("--cofs", "DIR", _text, "import: a file system cofs with the files of DIR"),
     Option("-f --force", None, None, "create, export: write over a file that is there"),
     Option("--files", None, None, "export: the files of the file system, into a directory"),
+    Option("--live", None, None, "import: also while a machine has the disk; it must not use the extent\n"
+           "meanwhile, and reads it anew afterwards"),
     Option("--repair", None, None, "check: put a damaged copy of the table back"),
     Option("-q --quiet", None, None, "no messages but errors"),
     HELP,
@@ -104,8 +106,8 @@ def _call(words, what, mend, text=None):
         raise ExoError(what, "%s failed: %s" % (os.path.basename(words[0]), lines[-1]), mend)
 
 
-def _open(path, write=False):
-    """An image, opened; when it is to be written no machine may have it."""
+def _open(path, write=False, live=False):
+    """An image, opened; when it is to be written no machine may have it, but for an extent that is said to be at rest."""
     try:
         mode = os.stat(path).st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISBLK(mode):
@@ -115,12 +117,12 @@ def _open(path, write=False):
         raise ExoError(path, "there is no such file", "make it with exo disk create") from None
     except OSError as error:
         raise ExoError(path, "cannot be %s: %s" % ("written" if write else "read", error.strerror)) from None
-    if write:
+    if write and not live:
         try:                                    # the emulator locks some of the bytes from 100 on
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 200, 100)
         except OSError:
             file.close()
-            raise ExoError(path, "is in use by a machine", "end that first") from None
+            raise ExoError(path, "is in use by a machine", "end that first; exo disk import has --live") from None
     return file
 
 
@@ -369,7 +371,7 @@ def import_(values, path, label, source=None):
     makers = [(folder, maker) for folder, maker in ((values.ext2, _make_ext2), (values.cofs, _make_cofs)) if folder]
     if len(makers) + (source is not None) != 1:
         raise ExoError("exo disk import", "takes one source", "name a file, or give --ext2 DIR or --cofs DIR")
-    with _open(path, True) as file:
+    with _open(path, True, values.live) as file:
         extent = _find(_table(file, path), path, label)
         work = None
         try:
@@ -502,7 +504,7 @@ WHAT = {
     "list": (list_, "FILE", set()),
     "add": (add, "FILE LABEL SIZE", {"type"}),
     "remove": (remove, "FILE LABEL", set()),
-    "import": (import_, "FILE LABEL [SOURCE]", {"ext2", "cofs"}),
+    "import": (import_, "FILE LABEL [SOURCE]", {"ext2", "cofs", "live"}),
     "export": (export, "FILE LABEL TARGET", {"force", "files"}),
     "check": (check, "FILE [LABEL]", {"repair"}),
 }

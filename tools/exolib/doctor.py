@@ -27,6 +27,14 @@ PACKAGES = {
     "sfdisk": ("fdisk", "util-linux", "util-linux"),
     "mke2fs": ("e2fsprogs", "e2fsprogs", "e2fsprogs"),
     "ld": ("binutils", "binutils", "binutils"),
+    "wrk": ("wrk", "wrk", "wrk"),
+    "gnuplot": ("gnuplot-nox", "gnuplot", "gnuplot"),
+    "make": ("make", "make", "make"),
+    "clang": ("clang", "clang", "clang"),
+    "tcpdump": ("tcpdump", "tcpdump", "tcpdump"),
+    "ip": ("iproute2", "iproute", "iproute2"),
+    "unshare": ("util-linux", "util-linux", "util-linux"),
+    "dpkg-deb": ("dpkg", "dpkg", "dpkg"),
 }
 GRUB_DIRS = ("/usr/lib/grub", "/usr/share/grub", "/usr/lib/grub2")
 LEAST_EMULATOR = (7, 2)
@@ -137,25 +145,72 @@ def check_grub(report):
         report.without("uefi firmware", "needed for --boot uefi only; %s" % how_to_get("ovmf"))
 
 
-def check_tools(report):
-    compiler = os.environ.get("EXO_TARGET_CC", "gcc")
-    for tool, what, use in ((compiler, "cc", "exo-cc"), ("ld", "ld", "exo-cc"), ("gdb", "gdb", "--gdb"),
-                            ("sfdisk", "sfdisk", "exo disk"), ("mke2fs", "mke2fs", "exo disk import --ext2")):
-        path = shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+# Tools, and what for: the verbs of exo (with an option, where only that needs it), exo-cc, make in a directory of exo new.
+TOOLS = (
+    ("cc", "cc", ("exo-cc", "new")),
+    ("ld", "ld", ("exo-cc", "new")),
+    ("make", "make", ("new",)),
+    ("gdb", "gdb", ("run --gdb",)),
+    ("sfdisk", "sfdisk", ("disk",)),
+    ("mke2fs", "mke2fs", ("disk import --ext2",)),
+    ("tcpdump", "tcpdump", ("filter",)),
+    ("clang", "clang", ("lab with policies of packets",)),
+    ("wrk", "wrk", ("compare",)),
+    ("gnuplot", "gnuplot", ("compare --plot", "lab --plot")),
+    ("ip", "ip", ("compare --net=tap",)),
+    ("unshare", "unshare", ("compare --net=tap",)),
+    ("dpkg-deb", "dpkg-deb", ("compare --linux",)),
+)
+
+
+def find_tool(tool):
+    return shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def check_tools(report, verbs):
+    """The other programs that verbs call; returns {verb or verb with an option: keys of packages it lacks}."""
+    lacks = {}
+    for tool, what, uses in TOOLS:
+        uses = [use for use in uses if use == "exo-cc" or use.split(" ")[0] in verbs]
+        name = os.environ.get("EXO_TARGET_CC", "gcc").split()[0] if tool == "cc" else tool
+        path = find_tool(name)
+        text = ", ".join("exo " + use if use != "exo-cc" else use for use in uses)
         if path:
-            report.good(tool, "%s, for %s" % (path, use))
+            report.good(name, "%s, for %s" % (path, text))
+        elif uses:
+            report.without(name, "needed for %s only; %s" % (text, how_to_get(what)))
+            for use in uses:
+                lacks.setdefault(use, []).append(what)
+    return lacks
+
+
+def check_verbs(report, verbs, lacks):
+    """Each verb in a line: whether it works here, and with all its options."""
+    machine = report.missing                # nothing boots without emulator, kernel and programs
+    for verb in ["exo-cc"] + [verb for verb in verbs if verb not in ("help", "version", "completion", "doctor")]:
+        name = verb if verb == "exo-cc" else "exo " + verb
+        parts = {use: keys for use, keys in lacks.items() if use.split(" ")[0] == verb}
+        if machine and verb in ("run", "image", "compare", "lab", "top", "record", "profile"):
+            report.line("missing", "31", name, "see above")
+        elif not parts:
+            report.good(name, "works here, with all its options")
+        elif verb in parts:
+            report.without(name, "does not work: %s" % "; ".join(how_to_get(key) for key in parts[verb]))
         else:
-            report.without(tool, "needed for %s only; %s" % (use, how_to_get(what)))
+            report.good(name, "works, but not: %s" % "; ".join("%s (%s)" % (use[len(verb) + 1:], how_to_get(keys[0]))
+                                                               for use, keys in parts.items()))
 
 
-def run():
-    """All checks; returns the exit status."""
+def run(verbs):
+    """All checks, for these verbs; returns the exit status."""
     report = Report()
     report.good("python", "%d.%d" % sys.version_info[:2])
     check_emulator(report)
     check_tree(report)
     check_grub(report)
-    check_tools(report)
+    lacks = check_tools(report, verbs)
+    print()
+    check_verbs(report, verbs, lacks)
     if report.missing:
         print("\n%d missing: Exo does not run here yet." % report.missing)
     else:

@@ -17,10 +17,12 @@ ET_DYN = 3
 EM_X86_64 = 62
 IMAGE_BASE = 0x400000           # EXO_VA_IMAGE: where position-independent programs lie if not at random
 PT_LOAD, PT_NOTE, PT_TLS = 1, 4, 7
-SHT_NULL, SHT_NOBITS, SHF_ALLOC = 0, 8, 2
+SHT_NULL, SHT_SYMTAB, SHT_NOBITS, SHF_ALLOC = 0, 2, 8, 2
+STT_NOTYPE, STT_FUNC = 0, 2
 EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
 PHDR = struct.Struct("<IIQQQQQQ")
 SHDR = struct.Struct("<IIQQQQIIQQ")
+SYM = struct.Struct("<IBBHQQ")
 PROCESS_NOTE = struct.pack("<III4s", 4, 16, 2, b"Exo\0")
 NEEDLESS = (b".debug_", b".zdebug_", b".comment", b".gnu.lto_")
 
@@ -54,6 +56,37 @@ def is_process(path):
     except (OSError, ValueError, struct.error):
         return False
     return any(s[0] == PT_NOTE and PROCESS_NOTE in data[s[2]:s[2] + s[5]] for s in segments)
+
+
+def functions(path):
+    """The functions that a file's symbol table names, as (name, address, bytes, whether it is global)."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        head = EHDR.unpack_from(data)
+        sections = _table(data, SHDR, head[6], head[11], head[12])
+        table = next(s for s in sections if s[1] == SHT_SYMTAB)
+        names, found = sections[table[6]], []
+        for at in range(table[4], table[4] + table[5], SYM.size):
+            name, info, unused, section, address, size = SYM.unpack_from(data, at)
+            if info & 15 in (STT_NOTYPE, STT_FUNC) and section:
+                found.append((_name(data, names, name).decode("ascii", "replace"), address, size, info >> 4 != 0))
+        return found
+    except OSError as error:
+        raise ExoError(path, "cannot be read: %s" % error.strerror) from None
+    except (ValueError, IndexError, StopIteration, struct.error):
+        return []
+
+
+def loaded_bytes(path):
+    """How much of a program's file is loaded: its text and its data, without what is only zeroes."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        head = EHDR.unpack_from(data)
+        return sum(s[5] for s in _table(data, PHDR, head[5], head[9], head[10]) if s[0] == PT_LOAD)
+    except (OSError, ValueError, struct.error):
+        return 0
 
 
 def memory_end(path):

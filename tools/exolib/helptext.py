@@ -8,10 +8,15 @@ usage: exo VERB [options]
 
   run      boot a machine that runs a program, or several; the console is shown here
   image    write what run would boot: a boot module, or a disk that GRUB boots
+  compare  the same program with several library operating systems: table and plots
+  lab      experiments on policies: page replacement, scheduling, caching ..., with plots
+  new      make a directory for a program, or a libOS, of your own
   disk     make disk images, and what is on them
   filter   make claims on packets of a tcpdump expression
   bpf      check and run programs for the kernel (eBPF)
   doctor   say what is missing on this computer, and how to get it
+  completion
+           print what bash or zsh needs to complete command lines of exo
   version  print the version
   help     show a verb's page: exo help run
 
@@ -33,7 +38,9 @@ examples:
   exo run -p 8080:80 -v DIR httpd             a port and a directory
   exo run -p 0:80 -v site:/a -v docs:/b httpd any free port; two directories
   exo run -t 10 --json ./test.uni             a time limit, and a record of how it ended
-  exo run --gdb --no-randomize ./hello.uni    stop at the start for a debugger
+  exo run --trace hello.json hello            what it asked of the kernel, when: for ui.perfetto.dev
+  exo run --profile hello.svg hello           where its time went: a flame graph
+  exo run --gdb hello                         stop at the start for a debugger
   exo run --boot uefi -m 256M hello           by UEFI firmware and GRUB
   exo run -n httpd                            only print the emulator's command
 
@@ -49,6 +56,30 @@ examples:
   exo image -o hello.mod hello                a module; boot it with exo run --module hello.mod
   exo image -f bios -o exo.img -p 80:80 -v DIR httpd
   exo image -f uefi -o exo.img --config lab.conf"""),
+    "compare": ("""\
+usage: exo compare [options] PROGRAM [--] [arguments]
+
+Runs a program with several library operating systems on the same kernel, in turn and
+on fresh machines, and tells what each makes of the same load: throughput, latency, time
+to the first answer, instructions and kernel entries an operation, memory, image.
+
+PROGRAM is the name of a program that comes with Exo, files PROGRAM.uni, PROGRAM.posix and
+so on, or a C source, compiled by exo-cc for each. In its arguments %p stands for the port
+and %d for the directory of the files that are served (default: --port %p %d for http,
+--port %p for kv).
+
+loads:
+  http    requests by wrk: connections=16, keepalive=yes, seconds=3, path=/x, size=100
+  kv      memcached's protocol: connections=16, seconds=3, get=0.9, value=100
+  none    the program runs to its end: time, and instructions of the whole run""", """\
+examples:
+  exo compare httpd                           all variants that there are
+  exo compare --libos=uni,dataplane --load http:connections=64 --plot http.svg httpd-events
+  exo compare --side-by-side --slices uni=40,posix=20 httpd
+  exo compare --linux --linux=memcached --csv kv.csv kv
+  exo compare --runs 9 mine.c                 a program of one's own, run to its end
+
+exit status: 0; 1 if a variant failed or a plot was not made; 125 on an error before."""),
     "disk": ("""\
 usage: exo disk create FILE SIZE [--label LABEL:SIZE[:TYPE]]...
        exo disk list FILE
@@ -115,11 +146,56 @@ examples:
   exo bpf check apps/echo/udp.bpf.o
   exo bpf run filter.bpf.o --pcap trace.pcap
   echo b7 00 00 00 2a 00 00 00 95 00 00 00 00 00 00 00 | exo bpf plugin"""),
+    "new": ("""\
+usage: exo new app NAME [--libos=LIBOS]
+       exo new libos NAME [--blocks]
+
+Makes the directory NAME with a source file, a Makefile, a test, a README and .gitignore.
+In it, make builds the program, make run runs it, and make check tests it.
+
+app      a program that is linked with a libOS: says hello; with dataplane or event, a
+         server by events
+libos    a library operating system of your own, with nothing below it but the kernel:
+         exceptions, page faults, slices, packets (doc/tutorial-libos.md); with --blocks,
+         one that is made of Exo's blocks (doc/tutorial-blocks.md)""", """\
+examples:
+  exo new app greet && cd greet && make check
+  exo new app server --libos=dataplane
+  exo new libos mine && cd mine && make run"""),
+    "completion": ("""\
+usage: exo completion bash
+       exo completion zsh
+
+Prints what the shell needs to complete command lines of exo and exo-cc. An installed Exo has
+it where shells look for it. Without one: eval "$(exo completion bash)".""", """\
+examples:
+  eval "$(exo completion bash)"
+  exo completion zsh >~/.zfunc/_exo"""),
+    "lab": ("""\
+usage: exo lab
+       exo lab NAME|FILE.c [options] [-- arguments of the experiment]
+       exo lab copy NAME DIR
+
+Without a name: lists the experiments and their policies. With one: compiles the experiment's
+program with the policies, runs it in a machine whose instructions are counted as time (so the
+same command gives the same figures), and prints a table.
+copy: the program, and a policy to modify, into a new directory, with a Makefile.
+
+A policy is a few functions in C, in application code: a file of yours defines lab_policy and
+stands beside the stock ones. Changing it takes neither a kernel nor a library to be built.""", """\
+examples:
+  exo lab pages                               page faults by frames, for each policy
+  exo lab copy pages my && cd my && make      a policy of your own, and its plot
+  exo lab pages --policy mine.c --plot p.svg  the same by hand
+  exo lab pages --policy lru,mine.c -- sort 8 16
+
+exit status: 0; 1 a policy did what it must not; 124 the time limit passed; 125 exo itself
+failed."""),
     "doctor": ("""\
 usage: exo doctor
 
-Says what this computer has and lacks for running Exo, and how to get what is missing.
-The exit status is 1 if something needed is missing.""", """\
+Says what this computer has and lacks for running Exo, how to get what is missing, and which
+verbs work with it. The exit status is 1 if something needed is missing.""", """\
 examples:
   exo doctor"""),
     "version": ("usage: exo version\n\nPrints the version.", "examples:\n  exo version"),

@@ -256,13 +256,14 @@ def compose(tree, programs, volumes, typed=True):
     for program in programs:
         libos = program.get("libos") or libos_of(program.get("image") or program.name, tree)
         path, name = locate(tree, program.get("image") or program.name, libos)
-        if taken.setdefault(name, path) != path:
+        if taken.setdefault((name, libos), path) != path:
             raise ExoError("program %s" % program.name, "%s and %s would have one name, bin/%s.%s" % (
-                path, taken[name], name, libos), "rename one of the files")
+                path, taken[name, libos], name, libos), "rename one of the files")
         program.values["image"], program.values["libos"] = name, libos
         program.path = path
     processes = [(p.get("image"), p.path) for p in programs if p.get("libos") == PROCESS]
     for program in programs:
+        program.processes = [(name, path) for name, path in processes if program.get("libos") == PROCESS]
         keep(tree, program, typed)
     module = Module(tree.init(), conf.dump(programs))
     for name, path in processes:
@@ -277,9 +278,10 @@ def compose(tree, programs, volumes, typed=True):
 def libos_of(image, tree):
     """The libOS of a program that is named without: what its file says, or which there is one for."""
     if os.path.isfile(image):
-        return PROCESS if image.endswith("." + PROCESS) or elf.is_process(image) else "uni"
+        suffix = image.rpartition(".")[2]
+        return PROCESS if elf.is_process(image) else suffix if suffix in tree.libos_names() else "uni"
     known = {libos for name, libos in tree.programs() if name == image}
-    return PROCESS if PROCESS in known and "uni" not in known else "uni"
+    return next((libos for libos in ("uni", PROCESS, *sorted(known)) if libos in known), "uni")
 
 
 def keep(tree, program, typed):

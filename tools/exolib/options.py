@@ -10,7 +10,10 @@ from .util import ExoError, nearest_mend
 
 
 class Option:
-    """One option: `names` with their dashes, and how its value is read (None: a flag)."""
+    """One option: `names` with their dashes, and how its value is read (None: a flag).
+
+    An optional value stands behind `=`; if `optional` is a function, also as a next word that it accepts.
+    """
 
     def __init__(self, names, meta, parse, text, many=False, optional=False):
         self.names, self.meta, self.parse, self.text = names.split(), meta, parse, text
@@ -71,6 +74,8 @@ class _Parser:
             if not rest:
                 raise ExoError("option %s" % name, "needs a value, %s" % option.meta,
                                "see exo help %s" % self.verb)
+            text = rest.pop(0)
+        if text is None and callable(option.optional) and rest and option.optional(rest[0]):
             text = rest.pop(0)
         self.store(option, name, text)
 

@@ -59,11 +59,26 @@ def parse_publish(text):
 
 
 def parse_claim(text):
-    """A guest port as `tcp/80` or `udp/53`."""
+    """A guest port as `tcp/80` or `udp/53`, or of some of its clients, as `tcp/80/1of4`."""
     protocol, slash, port = text.partition("/")
     if not slash or protocol not in ("tcp", "udp"):
         raise ValueError("'%s' is not PROTOCOL/PORT; write for example tcp/80 or udp/53" % text)
-    return "%s/%d" % (protocol, parse_port(port))
+    port, slash, part = port.partition("/")
+    if not slash:
+        return "%s/%d" % (protocol, parse_port(port))
+    match = re.fullmatch("([0-9]+)of(2|4|8|16)", part)
+    if not match or not 1 <= int(match.group(1)) <= int(match.group(2)):
+        raise ValueError("a part of a port's clients is written 1of2, 2of4 and so on: of 2, 4, 8, 16")
+    return "%s/%d/%dof%s" % (protocol, parse_port(port), int(match.group(1)), match.group(2))
+
+
+def claims_meet(one, other):
+    """Can one packet be for both of two ports as parse_claim writes them?"""
+    one, other = [claim.split("/") for claim in (one, other)]
+    if one[:2] != other[:2]:
+        return False
+    parts = [tuple(map(int, claim[2].split("of"))) for claim in (one, other) if len(claim) == 3]
+    return len(parts) < 2 or (parts[0][0] - parts[1][0]) % min(parts[0][1], parts[1][1]) == 0
 
 
 def _try_bind(publish):

@@ -19,7 +19,7 @@ from .util import ExoError, nearest_mend, show_size
 
 EMULATOR = "qemu-system-x86_64"
 DEFAULT_MEMORY = 64 << 20
-LEAST_MEMORY = {"direct": 4 << 20, "bios": 32 << 20, "uefi": 32 << 20}
+LEAST_MEMORY = {"direct": 1 << 20, "bios": 32 << 20, "uefi": 32 << 20}
 BOOTS = ("direct", "bios", "uefi")
 ACCELS = ("auto", "tcg", "kvm")
 KERNEL_ARGS = ("quiet", "seed=", "slice_us=", "virtio_mmio.device=")
@@ -43,6 +43,7 @@ class Machine:
         self.icount, self.seed = False, None
         self.gdb = self.log = None
         self.debugcon = None
+        self.memory_file = None         # where the emulator keeps the machine's memory, if others are to see it
         self.extra = []
 
 
@@ -207,6 +208,10 @@ def command(machine):
     cpu = machine.cpu or ("host" if machine.accel == "kvm" else "max")
     words = [emulator_path(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     words += _machine_type(machine)
+    if machine.memory_file:
+        words[words.index("-M") + 1] += ",memory-backend=ram"
+        words += ["-object", "memory-backend-file,id=ram,share=on,size=%d,mem-path=%s" % (machine.memory,
+                                                                                       _comma(machine.memory_file))]
     words += ["-accel", machine.accel, "-cpu", cpu, "-m", _memory(machine.memory)]
     if machine.cpus > 1:
         words += ["-smp", str(machine.cpus)]

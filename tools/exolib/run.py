@@ -142,8 +142,8 @@ def sweep():
             os.close(lock)
 
 
-def _die_with_parent(parent):
-    """What the emulator's process does before it becomes the emulator."""
+def die_with_parent(parent):
+    """What a child does before it becomes a program (the emulator): it is killed when its parent ends."""
     def prepare():
         try:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -186,7 +186,7 @@ class Run:
             self.process = subprocess.Popen(
                 self.words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 bufsize=0, start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()))
+                preexec_fn=die_with_parent(os.getpid()))
         except (OSError, subprocess.SubprocessError) as error:
             raise ExoError(self.words[0], "cannot be started: %s" % error) from None
         try:

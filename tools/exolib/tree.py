@@ -15,7 +15,7 @@ import re
 from .util import ExoError, nearest_mend
 
 TOOLS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-KNOWN_LIBOS = ("posix", "uni")
+KNOWN_LIBOS = ("dataplane", "event", "posix", "uni")
 
 
 class Tree:
@@ -48,6 +48,22 @@ class Tree:
 
     def bpf_tool(self):
         return self._file("the tool for programs of the kernel's", "tools/exo-bpf", "exo-bpf")
+
+    def plugin(self):
+        """The emulator's plugin that counts instructions."""
+        return self._file("the plugin that counts instructions", "apps/bench/insncount.so", "insncount.so")
+
+    def blocks(self):
+        """Which functions each block of the libraries gives."""
+        return self._file("the table of blocks", "tools/blocks.tsv", "blocks.tsv")
+
+    def linux_program(self, name):
+        """A program that comes with Exo, built for Linux to compare with."""
+        path = os.path.join(self.root, "bin" if self.installed else os.path.join("apps", name), name + ".linux")
+        if not os.path.isfile(path):
+            raise ExoError("program %s" % name, "there is none for Linux: %s is not there" % path,
+                           "httpd-events and kv have one")
+        return path
 
     def host_tool(self, name):
         """A program of this computer's that comes with Exo."""
