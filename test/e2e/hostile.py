@@ -33,8 +33,9 @@ import peer as p
 import tap
 import web
 import wire as w
-from tap import check, same
+from tap import Skip, check, same
 
+LIBOS = os.environ.get("EXO_HTTPD_LIBOS", "uni")
 LONG = bool(os.environ.get("EXO_TEST_LONG"))
 FLOOD = 20000 if LONG else 5000
 STORM = 20000 if LONG else 2000
@@ -50,13 +51,15 @@ memory = 64M
 net = own
 [program web1]
 image = httpd
+libos = %(libos)s
 args = --port 8081 /
 net = share
 port = tcp/8081
 memory = 16M
-volume = %s:/
+volume = %(tree)s:/
 [program web2]
 image = httpd
+libos = %(libos)s
 args = --port 8082 /
 net = share
 port = tcp/8082
@@ -96,7 +99,7 @@ def machine():
         with open(os.path.join(tree, "large.bin"), "wb") as file:
             file.write(shared["data"])
         with open(os.path.join(tree, "exo.conf"), "w", encoding="utf-8") as file:
-            file.write(CONFIG % tree)
+            file.write(CONFIG % {"tree": tree, "libos": LIBOS})
         shared["pcap"] = os.path.join(guest.log_dir(), "hostile-wire.pcap")
         shared["wire"] = w.Wire(shared["pcap"])
         shared["guest"] = guest.Guest("--net", shared["wire"].option, "--config", os.path.join(tree, "exo.conf"),
@@ -272,6 +275,8 @@ def test_silence():
 
 def test_fragments():
     """TCP in fragments: one answer, and whole pages; incomplete and overlapping ones harm nobody"""
+    if LIBOS == "event":
+        raise Skip("event takes no fragments (libos/event/ip.c)")
     host = machine()
     options = b"\2\4\5\xb4" + b"\1" * 36
     host.split = 8

@@ -2,7 +2,8 @@
 """apps/httpd compiled for this computer, against hostile and awkward clients on the loopback.
 
 The same source runs in the machine over the libOS uni; here it runs under the host's sanitizers, so
-that a mistake of httpd's own is seen apart from the libOS's. EXO_HTTPD names another binary.
+that a mistake of httpd's own is seen apart from the libOS's. EXO_HTTPD names another binary: httpd_events_host.py runs all
+of it against httpd-events, over poll().
 
 Time limit: 240 s
 """
@@ -29,14 +30,22 @@ from tap import check, has, same
 from web import Connection, fetch, get, raw
 
 HTTPD = os.environ.get("EXO_HTTPD") or os.path.join(os.environ.get("EXO_BUILD", "."), "test/e2e/httpd-host")
+EVENTS = "events" in os.path.basename(HTTPD)    # one thread for all, and a port must be named
 OLD = "Sat, 01 Jan 2000 00:00:00 GMT"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 class Server:
     """One httpd on a free port."""
 
     def __init__(self, *options, root=None):
-        self.process = subprocess.Popen([HTTPD, "--port", "0", *options, root or tree], text=True,
+        port = str(free_port()) if EVENTS else "0"
+        self.process = subprocess.Popen([HTTPD, "--port", port, *options, root or tree], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         line = self.process.stdout.readline()
         found = re.match(r"httpd: serving .* on port ([0-9]+)$", line)
@@ -126,7 +135,7 @@ def test_options():
     """Options: help, and mistakes that name the nearest one"""
     done = subprocess.run([HTTPD, "--help"], capture_output=True, text=True, timeout=10)
     same(done.returncode, 0, "status of --help")
-    has(done.stdout, "--max-threads")
+    has(done.stdout, "--max-clients")
     for words, text in (
             (["--prot", "80", tree], "unknown option --prot; the nearest known one is --port"),
             (["--idel-timeout=3", tree], "nearest known one is --idle-timeout"),
@@ -405,7 +414,7 @@ def test_slow_clients():
 
 def test_flood():
     """More clients than workers: those who wait are served as soon as the idle ones are cut off"""
-    with Server("--max-threads", "8", "--idle-timeout", "3") as server:
+    with Server("--max-clients", "8", "--idle-timeout", "3") as server:
         idle = [socket.create_connection(("127.0.0.1", server.port), 10) for i in range(40)]
         begin = time.monotonic()
         same(get(server.port, "/").status, 200)
@@ -468,7 +477,7 @@ def test_storm():
         except Exception as error:      # pylint: disable=broad-except
             wrong.append(repr(error))
 
-    with Server("--max-threads", "20", "--idle-timeout", "3") as server:
+    with Server("--max-clients", "20", "--idle-timeout", "3") as server:
         clients = [threading.Thread(target=client, args=(i,)) for i in range(24)]
         for c in clients:
             c.start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Little memory: a page is served with 4 MiB, and a server that has run out goes on with what it has.
+"""Little memory: a page is served with 2 MiB, and a server that has run out goes on with what it has.
 
 Time limit: 180 s
 """
@@ -47,6 +47,24 @@ def test_page():
             check(get(port, "/large").body == LARGE, "the large file on " + kind)
             same(fetch(port, "/large", headers=[("Range", "bytes=-9")]).body, LARGE[-9:], "the end of it")
             same(get(port, "/many/").body.count(b"<li>"), 301, "entries of a listing")
+
+
+def serves(memory, *words):
+    """Whether a machine with so much memory serves a page."""
+    try:
+        with Guest("-m", memory, "-p", "0:80", *words, name="least", timeout=15) as machine:
+            machine.wait_line("^(httpd: serving|sensor: sampling)", seconds=8)
+            return get(machine.port(80), "/").status == 200
+    except (AssertionError, OSError, EOFError):
+        return False
+
+
+def test_least():
+    """a page is served with 2 MiB in all by the libOS event, with 2.5 MiB by uni"""
+    small = os.path.join(tree, "small")
+    check(serves("2M", "--libos", "event", "sensor"), "event does not with 2 MiB")
+    check(serves("2560K", "-v", small + ":/", "httpd", "/"), "uni does not with 2.5 MiB")
+    tap.say("event with 1536K: %s" % serves("1536K", "--libos", "event", "sensor"))
 
 
 def test_limit():
@@ -148,6 +166,9 @@ def make_tree():
         file.write(PAGE)
     with open(os.path.join(tree, "large"), "wb") as file:
         file.write(LARGE)
+    os.makedirs(os.path.join(tree, "small"))
+    with open(os.path.join(tree, "small", "index.html"), "wb") as file:
+        file.write(PAGE)
     for i in range(300):
         with open(os.path.join(tree, "many", "%03d" % i), "wb") as file:
             file.write(b"%d\n" % i)

@@ -77,6 +77,16 @@ def test_mounts():
     has(said, " /tmp")
 
 
+def test_processes():
+    """ps has every process, each in an environment of its own"""
+    said, status = run("/bin/sleep 30 & /bin/sleep 1; ps -ef; kill $!; wait")
+    rows = [line.split() for line in said.splitlines() if len(line.split()) == 10 and "PPID" not in line]
+    same({"rc", "mksh", "sleep", "ps"} - {row[9] for row in rows}, set(), "who is there (%s)" % said)
+    same(len({row[5] for row in rows}), len(rows), "environments")
+    check(all(row[0] == "root" and row[2] in {other[1] for other in rows} | {"0"} for row in rows), "parents: %s" % said)
+    has(run("ps")[0], " console ")
+
+
 def test_redirection():
     """redirection, appending, here documents, globbing"""
     same(run("cd /tmp; echo one >a1; echo two >>a1; cat <a1")[0], "one\ntwo\n", "files")

@@ -228,7 +228,7 @@ def test_bad_options():
     error_line(tree.exo("run", "--kernel-arg", "quite", "hello"), "quite", "quiet")
     error_line(tree.exo("run", "--kernel-arg", "slice_us=x", "hello"), "slice_us=", "number")
     error_line(tree.exo("run", "--net", "usr", "hello"), "usr", "user")
-    error_line(tree.exo("run", "-m", "2M", "hello"), "2M", "at least 4M")
+    error_line(tree.exo("run", "-m", "900K", "hello"), "900K", "at least 1M")
     error_line(tree.exo("run", "-m", "much", "hello"), "much")
     error_line(tree.exo("run", "-m", "0", "hello"), "0")
     error_line(tree.exo("run", "--smp", "0", "hello"), "0")

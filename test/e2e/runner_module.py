@@ -367,7 +367,7 @@ memory = 99999999999999G|cpus = 4|cpus = 17|cpu = max|machine = pc|machine = isa
 publish = 0:1/udp|publish = 1.2.3.4:5:6|publish = 5|timeout = 0.5|timeout = 2m|timeout = .5
 timeout = 0|image = x|image = a/|image =|libos = uni|libos = u/i|args = a b 'c d' "e\\"f" \\x
 args = 'x|args =|args = "a\\nb" # c|args = a#b|args = '#' # d|slices = 3|slices = 0|net = own
-net = share|net = x|port = tcp/80|port = udp/53|port = tcp/0|port = 80|files = /x|files = /x/../y
+net = share|net = x|port = tcp/80|port = udp/53|port = tcp/0|port = 80|port = tcp/80/2of4|port = tcp/80/0of4|port = tcp/80/1of5|port = tcp/80/|files = /x|files = /x/../y
 files = x|files = /..a|files = /a//./b|volume = a:/b|volume = :/b|volume = a|main = yes|main = no
 guarantee = 2M|guarantee = 9M|guarantee_slices = 3|limit_slices = 2|limit_envs = 7|limit_flows = 0
 limit_rings = 1000|answer = 0.02|answer = 1.0000001|demand = b|demand = z|observe = z|observe = b|observe = longnamelong|demand = longname

@@ -428,7 +428,7 @@ def test_flood():
     """floods of idle and of reset connections: the server answers soon, and its frames are back"""
     cable = wire.Wire()
     with peer.Peer(cable) as client, \
-            Served(tree, args="--idle-timeout 2 --max-threads 100", name="flood", timeout=200,
+            Served(tree, args="--idle-timeout 2 --max-clients 100", name="flood", timeout=200,
                    net=cable.option) as machine:
         client.wait_guest()
         flood(machine, client)

@@ -34,7 +34,7 @@ def run(machine, look, hold, status=0):
 def test_plain():
     """nothing said: CPU 0, no slices, no limit, nobody's account"""
     text = run("", "", "")
-    for line in ("cpu 0 slices 0", "rights 0", "envs good", "slice good", "exec good", "demand CAP"):
+    for line in ("cpu 0 slices 0", "rights 0", "archive none", "envs good", "slice good", "exec good", "demand CAP"):
         has(text, line + "\n")
 
 
@@ -42,7 +42,7 @@ def test_tenants():
     """CPU, slices, limits; READ on the account that may be demanded from, and a demand that is accepted"""
     text = run("cpus = 2\n", "cpu = 1\nslices = 3\nmemory = 16M\nguarantee = 8M\nlimit_envs = 1\n"
                "limit_slices = 7\nseal = yes\ndemand = batch\n", "memory = 16M\nanswer = 0.1\n")
-    for line in ("cpu 1 slices 3", "rights 1", "envs QUOTA", "slice QUOTA", "exec SEALED", "demand good"):
+    for line in ("cpu 1 slices 3", "rights 1", "archive given", "envs QUOTA", "slice QUOTA", "exec SEALED", "demand good"):
         has(text, line + "\n")
     text = run("", "demand = batch\nguarantee = 8M\n", "guarantee = 8M\n")
     has(text, "demand STATE\n")

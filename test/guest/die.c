@@ -48,6 +48,22 @@ static _Noreturn void wedge(void)
 		__asm__ volatile("pause");
 }
 
+/* The same without a stack, or anything that leads to one. */
+static _Noreturn void gone(void)
+{
+	core_disp->off = EXO_OFF_YES;
+	__asm__ volatile("xor %esp, %esp\n\tmov $-9, %rbp\n1:\tpause\n\tjmp 1b");
+	__builtin_unreachable();
+}
+
+/* Two threads that wait for each other. */
+static void deadlock(void)
+{
+	struct thread *main_thread = thread_current;
+
+	thread_join(thread_create("other", (void (*)(void *))thread_join, main_thread));
+}
+
 static void in_thread(void *arg)
 {
 	(void)arg;
@@ -58,6 +74,8 @@ static void die(const char *how)
 {
 	if (!strcmp(how, "wedge"))
 		wedge();
+	if (!strcmp(how, "gone"))
+		gone();
 	if (!strcmp(how, "null"))
 		wild_store(0x10);
 	else if (!strcmp(how, "text"))
@@ -87,6 +105,8 @@ static void die(const char *how)
 		((void (*)(void))0x123456)();
 	else if (!strcmp(how, "pause"))
 		thread_sleep(core_now() + CORE_SECOND), printf("die: paused\n"), exit(5);
+	else if (!strcmp(how, "deadlock"))
+		deadlock();
 	else if (!strcmp(how, "loop"))
 		for (;;)
 			__asm__ volatile("");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the system says of itself, users, and the functions that picolibc lacks. */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <err.h>
 #include <fcntl.h>
@@ -65,6 +66,33 @@ static void limits(void)
 	   errno == EINVAL, "its errors");
 }
 
+/* What a child, and its child, have computed is their parent's when it has waited. */
+static void children(void)
+{
+	struct timespec start, now = { 0 };
+	struct rusage before, after;
+	struct tms was, is;
+	pid_t child;
+
+	getrusage(RUSAGE_CHILDREN, &before);
+	times(&was);
+	child = fork();
+	if (!child) {
+		int deep = fork();
+		clock_gettime(CLOCK_MONOTONIC, &start);
+		do
+			clock_gettime(CLOCK_MONOTONIC, &now);
+		while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 60);
+		_exit(deep ? waitpid(deep, NULL, 0) != deep : 0);
+	}
+	getrusage(RUSAGE_CHILDREN, &after);
+	ok(after.ru_utime.tv_usec == before.ru_utime.tv_usec && waitpid(child, NULL, 0) == child, "not before it is waited for");
+	getrusage(RUSAGE_CHILDREN, &after);
+	times(&is);
+	ok((after.ru_utime.tv_sec - before.ru_utime.tv_sec) * 1000 + (after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1000 >=
+	   50 && is.tms_cutime - was.tms_cutime >= 5, "times of children");
+}
+
 static void times_of_it(void)
 {
 	struct timespec a, b;
@@ -80,6 +108,7 @@ static void times_of_it(void)
 	   "that cannot be set");
 	ok(times(&tms) != (clock_t)-1 && !getrusage(RUSAGE_SELF, &use) && getrusage(5, &use) < 0 &&
 	   errno == EINVAL, "CPU time");
+	children();
 }
 
 static void users(void)
@@ -172,6 +201,8 @@ static void functions(void)
 	   !strcmp(text, "12-ab") &&
 	   !fclose(stream), "open_memstream");
 	free(text);
+	ok(strerror_r(ENOENT, state, sizeof(state)) == 0 && !strcmp(state, strerror(ENOENT)) &&
+	   strerror_r(ENOENT, state, 3) == ERANGE, "strerror_r is POSIX' one");
 	ok(!system(NULL) == (access("/bin/sh", X_OK) != 0), "is there a shell?");
 }
 

@@ -68,6 +68,7 @@ static int look(const char *other)
 	account = core_named(name);
 	printf("cpu %u slices %u\n", own->cpu, slices_of(own->cpu, (uint32_t)own->id));
 	printf("rights %x\n", account ? caps_at(exo_cap_slot(account))->rights : 0);
+	printf("archive %s\n", core_named("archive") ? "given" : "none");
 	printf("envs %s\n", outcome(make_env()));
 	printf("slice %s\n", outcome(exo_slice_take(caps_slot(), own->cpu, EXO_SLICES - 8, 8)));
 	printf("exec %s\n", outcome(executable()));

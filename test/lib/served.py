@@ -39,11 +39,16 @@ main = %(other)s
 class Served(guest.Guest):
     """args: words for httpd before its directory; more: configuration lines for it.
 
+    EXO_HTTPD_IMAGE: another image for it, from the build folder; its console lines still begin with httpd.
+
     net: a wire instead of published ports.  main: whether httpd's end is the machine's.
     """
 
     def __init__(self, directory, memory="64M", args="", more="", net=None, main=True, **how):
         with tempfile.NamedTemporaryFile("w", prefix="exo-served-", suffix=".conf", delete=False) as file:
+            image = os.environ.get("EXO_HTTPD_IMAGE")
+            if image:
+                more += "\nimage = " + os.path.join(guest.build_dir(), image)
             file.write(CONFIG % {"memory": memory, "args": args, "directory": directory, "more": more,
                                  "main": "yes" if main else "no", "other": "no" if main else "yes",
                                  "watch": os.path.join(guest.build_dir(), WATCH)})

@@ -241,6 +241,11 @@ static void test_whole_errors(void)
 	wrong(P "net = own\n[program b]\nnet = own", 4, 7, "first in line 2");
 	wrong(P "main = yes\n[program b]\nmain = yes", 4, 8, "first in line 2");
 	wrong(P "net = own\nport = tcp/80\n[program b]\nport = tcp/80", 5, 8, "belongs already to program a");
+	wrong(P "net = own\nport = tcp/80/1of2\n[program b]\nport = tcp/80/3of4", 5, 8, "belongs already to program a");
+	wrong(P "net = own\nport = tcp/80/1of2\n[program b]\nport = tcp/80", 5, 8, "belongs already to program a");
+	wrong(P "net = own\nport = tcp/80/3of2", 3, 8, "a part of a port");
+	wrong(P "net = own\nport = tcp/80/1of3", 3, 8, "a part of a port");
+	wrong(P "net = own\nport = tcp/80/1of2x", 3, 8, "a part of a port");
 	wrong("\n" P "port = tcp/80", 2, 1, "needs net");
 	wrong(P "memory = 2M\nguarantee = 3M", 1, 1, "program a is guaranteed more than its memory");
 	wrong(P "slices = 4\nlimit_slices = 3", 1, 1, "more slices than its limit_slices");

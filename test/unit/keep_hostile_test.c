@@ -61,12 +61,14 @@ int main(void)
 {
 	const struct fs_mount how = { .options = "size=2M" };
 	unsigned long served = 0, good = 0;
+	bool wrong = false;
 
 	ok(vfs_mount("/", &fs_memory, &how) == 0, "a file system");
 	keep_open_start();
 	keep_files_start();
 	keep_pipe_start();
 	keep_poll_start();
+	keep_epoll_start();
 	(void)vfs_set(&vfs_root, &(struct fs_attributes){ .mode = 0777 }, FS_SET_MODE);
 	for (uint32_t i = 0; i < FAKE_PROCESSES; i++)
 		fake_process(i)->euid = i;
@@ -84,9 +86,16 @@ int main(void)
 			continue;
 		if (draw(2))
 			fill(process->buffer);
-		good += fake_ask(process, (enum wire_request)number, word(), word(), word(), NULL) >= 0;
+		/* Of what makes no sense at all, nothing is to be seen of epoll. */
+		if (number == REQUEST_EPOLL_CTL && draw(4))
+			good += fake_ask(process, number, (uint64_t)draw(20) | (uint64_t)draw(5) << 32,
+					 (uint64_t)draw(20) | word() << 32, word(), NULL) >= 0;
+		else
+			good += fake_ask(process, (enum wire_request)number, word(), word(), word(), NULL) >= 0;
 		served++;
+		wrong |= served % 64 == 0 && keep_epoll_check();
 	}
+	ok(!wrong, "the sets of epoll are in order");
 	ok(served > REQUESTS / 3 && good > REQUESTS / 100, "%lu requests, of which %lu could be served", served, good);
 	for (uint32_t i = 0; i < FAKE_PROCESSES; i++) {
 		keep_cwd_drop(&keep_process[i]);

@@ -22,8 +22,12 @@ void keep_serve(enum wire_request number, keep_handler handler)
 	fake_handlers[number] = handler;
 }
 
+void (*keep_watch)(struct keep_queue *queue, bool woken);
+
 void keep_wait(struct keep_queue *queue, const struct keep_process *process)
 {
+	if (process->index == KEEP_WATCHER)
+		keep_watch(queue, false);
 	queue->waits[process->index >> 6] |= 1ull << (process->index & 63);
 }
 
@@ -34,10 +38,14 @@ void keep_poke(struct keep_process *process)
 
 void keep_wake(struct keep_queue *queue)
 {
+	bool watched = queue->waits[1] >> (KEEP_WATCHER - 64);
+
 	for (uint32_t i = 0; i < WIRE_PROCESSES; i++)
 		if (queue->waits[i >> 6] >> (i & 63) & 1)
 			keep_poke(&keep_process[i]);
 	queue->waits[0] = queue->waits[1] = 0;
+	if (watched)
+		keep_watch(queue, true);
 }
 
 struct keep_process *keep_find(pid_t pid)

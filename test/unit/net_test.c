@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * libos/net without a machine: the allocator of the transmit frames against a naive record of what is in use, the
- * checksum against one that adds byte pairs, names of ports.
+ * checksum against one that adds byte pairs, names of ports, the hash of sequence numbers.
  *
  * The few functions of libos/core that memory.c calls are here; its frames are an array.
  */
@@ -10,6 +10,7 @@
 #include "libos/net/claim.h"
 #include "libos/net/memory.h"
 #include "libos/net/netinfo.h"
+#include "libos/net/siphash.h"
 #include "libos/vm/vm.h"
 #include "test/unit/tap.h"
 
@@ -107,6 +108,7 @@ static void test_memory(void)
 		if (block[i].at)
 			release(&block[i]);
 	}
+	net_memory_settle();
 	ok(net_memory_use().pages_free >= PAGES - 6, "all goes back, but for one page of each size");
 	ok(!net_alloc((size_t)PAGES * EXO_PAGE_SIZE + 1) && !net_alloc(SIZE_MAX), "more than there is");
 	ok(!net_calloc(SIZE_MAX / 2, 3), "a product that wraps");
@@ -182,8 +184,17 @@ static void test_names(void)
 	ok(!netinfo_given(&info, CLAIM_UDP, 1), "an impossible count is cut off");
 }
 
+/* The published value for bytes 0 to 11 and the key of bytes 0 to 15. */
+static void test_siphash(void)
+{
+	const uint64_t key[2] = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+
+	ok(siphash_12(key, 0x0706050403020100, 0x0b0a0908) == 0x751e8fbc860ee5fb, "SipHash-2-4 of 12 bytes");
+}
+
 int main(void)
 {
+	test_siphash();
 	test_memory();
 	test_checksum();
 	test_names();

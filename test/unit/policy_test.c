@@ -51,7 +51,7 @@ static uint32_t queue_chance(struct queue *queue)
 	return queue_cut(queue, 0);
 }
 
-enum model { FIFO, MRU, CLOCK, TWOQ };
+enum model { FIFO, MRU, CLOCK, TWOQ, LRU };
 
 /* The page that goes, which is out of all queues but, for 2Q, that of those gone. */
 static uint32_t model_victim(enum model model, struct queue q[3], uint32_t frames, uint32_t wanted)
@@ -65,6 +65,15 @@ static uint32_t model_victim(enum model model, struct queue q[3], uint32_t frame
 		return queue_cut(&q[0], q[0].count - 1);
 	if (model == CLOCK)
 		return queue_chance(&q[0]);
+	if (model == LRU) {
+		struct queue old = q[0];
+		for (uint32_t i = 0; i < old.count; i++)
+			if (model_used[old.page[i]])
+				queue_add(&q[0], queue_cut(&q[0], (uint32_t)queue_find(&q[0], old.page[i])));
+		for (uint32_t i = 0; i < old.count; i++)
+			model_used[old.page[i]] = false;
+		return queue_cut(&q[0], 0);
+	}
 	at = queue_find(&q[1], wanted);
 	if (at >= 0)
 		queue_add(&q[1], queue_cut(&q[1], (uint32_t)at));
@@ -129,19 +138,19 @@ static bool agrees(const struct policy *policy, enum model model)
 
 static void models(void)
 {
-	static const struct policy *const policy[] = { &policy_fifo, &policy_mru, &policy_clock, &policy_2q };
-	bool same[4] = { true, true, true, true }, told_apart = true;
+	static const struct policy *const policy[] = { &policy_fifo, &policy_mru, &policy_clock, &policy_2q, &policy_lru };
+	bool same[5] = { true, true, true, true, true }, told_apart = true;
 
 	trace_seed = 42;
 	for (int round = 0; round < 400; round++) {
 		uint32_t pages = 2 + trace_below(40), frames = 1 + trace_below(24);
 		random_trace(pages, frames, 1500);
-		for (int i = 0; i < 4; i++)
+		for (int i = 0; i < 5; i++)
 			same[i] = same[i] && agrees(policy[i], (enum model)i);
 		if (round > 100 && pages > frames + 4 && frames > 4)
 			told_apart = told_apart && !agrees(&policy_clock, FIFO);
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 5; i++)
 		ok(same[i], "%s drops the pages that its model drops, in 400 traces", policy[i]->name);
 	ok(told_apart, "and a model of another policy is told apart");
 }
@@ -200,7 +209,7 @@ static void traces(void)
 	printf("# faults      best    lru   fifo    mru     2q\n");
 	for (int i = 0; i < 3; i++) {
 		make[i](&trace);
-		uint32_t best = trace_belady(&trace), lru = cost(&policy_clock), fifo = cost(&policy_fifo),
+		uint32_t best = trace_belady(&trace), lru = cost(&policy_lru), fifo = cost(&policy_fifo),
 			 mru = cost(&policy_mru), twoq = cost(&policy_2q);
 		printf("# %-8s %7u%7u%7u%7u%7u\n", trace.name, best, lru, fifo, mru, twoq);
 		if (i == 0)
