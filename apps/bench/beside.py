@@ -11,6 +11,7 @@ Everything goes into bench-linux.tsv in the build folder too: figure, system, va
 """
 
 import argparse
+import contextlib
 import os
 import re
 import shlex
@@ -205,7 +206,8 @@ def one_round(table, cable, system, kind, loads, options, folder):
                 if kind == "http":
                     return load.http(cable, path, connections, seconds)
                 return load.kv(cable, connections, seconds)
-            run(1)
+            with contextlib.suppress(util.ExoError):     # to warm up; if there is something wrong, the next one says so
+                run(1)
             before = cpu_seconds(guest.pid)
             result = run(options.seconds)
             used = cpu_seconds(guest.pid) - before

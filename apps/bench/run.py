@@ -31,7 +31,6 @@ sys.path.insert(0, os.path.join(SOURCE, "test", "lib"))
 import peer                     # noqa: E402  (needs the path above)
 import tiny                     # noqa: E402
 import wire                     # noqa: E402
-import wire                     # noqa: E402
 from guest import Guest, exo    # noqa: E402
 
 ACCEPTED = os.path.join(SOURCE, "doc", "performance", "bench.tsv")
@@ -557,7 +556,7 @@ def main():
     if not options.only:
         figures.write(os.path.join(BUILD, "bench.tsv"))
         if options.accept:
-            compiler = subprocess.run([os.environ.get("TARGET_CC", "gcc"), "--version"], check=True,
+            compiler = subprocess.run([*shlex.split(os.environ.get("TARGET_CC", "gcc")), "--version"], check=True,
                                       stdout=subprocess.PIPE).stdout.decode().splitlines()[0]
             figures.write(ACCEPTED, "# %s\n" % compiler)
             print("accepted: %s" % ACCEPTED)
