@@ -11,14 +11,15 @@
  *	ORDER	functions in an order with callers first (A. B. Kahn's), so there is no recursion; depths. In each, its
  *		instructions in reverse postorder: but for ways back to a loop's head, all ways lead onward
  *	LOOPS	of each function, after its ORDER: heads, and what each loop writes
- *	VALUES	for each function in that order: what registers and stack may hold (bpf_step.c, bpf_state.c)
+ *	VALUES	(after BEGIN) for each function in that order: what registers and stack may hold (bpf_step.c, bpf_state.c)
  *
  * In VALUES the state is carried on from instruction to instruction. A way to one whose turn comes later
  * leaves a copy there, in a pool of states, joined with what others left; when it is its turn, the copy is
  * taken up and free again. At a loop's head the state is made one that can hold each time round, and kept
  * until the last way back has proved it (bpf_state.c); if one could not, or an instruction is rejected while
- * a guess is open, the function is gone through again with weaker guesses, as often as the costs allow. So
- * the time is linear in the program's length.
+ * a guess is open, the function is gone through again with weaker guesses. What each part costs is counted, and a
+ * program that comes to more than COST_INSN for each of its instructions is too tangled, so the time is linear in its
+ * length; the kernel's own, of filters, is not bounded by that but by how it is made.
  *
  * C1 a state in the pool belongs to exactly one place: `slot` (waiting, or a loop's head) or `entry` (a
  *    function's)
@@ -27,13 +28,14 @@
  */
 #include "exo/bpf_check.h"
 
-#define PASSES_SURE	2	/* over a function, and more while all is not too costly */
-#define PASSES		8
-#define COST_ALL	200000
-#define COST_INSN	2500
-#define STATES_MIN	8
-#define COST_STEP	600
-#define COST_COPY	300
+#define PASSES		8	/* over a function */
+#define COST_ALL	100000	/* bounds of the whole check: for a program, and for each of its instructions */
+#define COST_INSN	3150	/* a chain of comparisons that all lead to one place comes to 3,110 */
+#define CELLS_A_STATE	5	/* of memory for one state and so many cells: */
+#define UNIT_BYTES	(sizeof(struct bpf_state) + CELLS_A_STATE * sizeof(struct bpf_cell))
+#define UNITS_MIN	12
+#define UNITS		24	/* and more with the program's length */
+#define UNITS_MAX	12000
 
 /* --- memory ------------------------------------------------------------------------------------------- */
 
@@ -44,21 +46,27 @@ static size_t head_bytes(uint32_t insns)
 
 size_t bpf_check_bytes(uint32_t insns)
 {
-	return head_bytes(insns) + (STATES_MIN + 8 + insns / 32) * sizeof(struct bpf_state);
+	return head_bytes(insns) + (UNITS + insns / 13) * UNIT_BYTES;
 }
 
 struct bpf_check *bpf_check_begin(struct bpf_program *program, void *work, size_t work_bytes)
 {
 	struct bpf_check *check = work;
-	size_t head = head_bytes(program->insns), states;
+	size_t head = head_bytes(program->insns), units;
 
-	if (work_bytes < head + STATES_MIN * sizeof(struct bpf_state))
+	if (work_bytes < head + UNITS_MIN * UNIT_BYTES)
 		return NULL;
-	states = (work_bytes - head) / sizeof(struct bpf_state);
-	*check = (struct bpf_check){ .program = program };
+	units = (work_bytes - head) / UNIT_BYTES;
+	units = units < UNITS_MAX ? units : UNITS_MAX;
+	*check = (struct bpf_check){ .program = program, .states = (uint32_t)units, .cells = (uint32_t)units * CELLS_A_STATE,
+		.cells_used = BPF_CELLS_FIXED };
 	check->place = (struct bpf_place *)(check + 1);
 	check->pool = (struct bpf_state *)((char *)work + head);
-	check->states = states < 0xfffe ? (uint32_t)states : 0xfffe;
+	check->cell = (struct bpf_cell *)(check->pool + units);
+	for (unsigned i = 0; i < BPF_CELLS_FIXED; i++)
+		check->cell[i] = (struct bpf_cell){
+			.value.kind = i == BPF_UNSET ? EXO_KIND_UNSET : EXO_KIND_MIXED, .uses = 1u << 31,
+		};
 	program->depth = program->accesses = program->guarded = 0;
 	return check;
 }
@@ -73,14 +81,22 @@ static uint16_t state_take(struct bpf_check *check)
 		check->free = check->pool[number - 1].next;
 	else if (check->used < check->states)
 		number = ++check->used;
+	check->exhausted |= !number;
 	return (uint16_t)number;
 }
 
-static void state_free(struct bpf_check *check, uint16_t *number)
+/* The state has become another, or nothing was in it. */
+static void state_moved(struct bpf_check *check, uint16_t *number)
 {
 	check->pool[*number - 1].next = check->free;
 	check->free = *number;
 	*number = 0;
+}
+
+static void state_free(struct bpf_check *check, uint16_t *number)
+{
+	bpf_state_drop(check, &check->pool[*number - 1]);
+	state_moved(check, number);
 }
 
 /* --- the result --------------------------------------------------------------------------------------- */
@@ -94,12 +110,11 @@ int bpf_reject(struct bpf_check *check, unsigned reason, int reg)
 	report->reg = reg < 0 ? 0 : (uint32_t)reg;
 	report->known = (struct exo_known){ 0 };
 	if (reg >= 0 && check->phase == BPF_VALUES) {
-		const struct bpf_value *v = &check->now.reg[reg];
+		const struct bpf_value *v = bpf_get(check, &check->now, (unsigned)reg);
 
-		report->known = (struct exo_known){
-			.kind = v->kind, .window = v->window, .min = v->min, .max = v->max,
-			.umin = v->umin, .umax = v->umax, .value = v->value, .unknown = v->unknown,
-		};
+		report->known.kind = v->kind;
+		report->known.window = v->window;
+		__builtin_memcpy(&report->known.min, &v->min, BPF_KNOWN_BYTES);
 	}
 	return -1;
 }
@@ -116,20 +131,17 @@ struct bpf_state *bpf_way(struct bpf_check *check, uint32_t target)
 {
 	struct bpf_place *place = &check->place[target];
 
-	check->spent += COST_COPY;
 	check->other_used = place->slot;
 	if (!place->slot && place->order <= check->turn + 1) {
 		bpf_reject(check, EXO_REJECT_MIXED, -1);	/* back to where control has not been */
 		return NULL;
 	}
-	if (!check->other_used && !(place->slot = state_take(check))) {
-		bpf_reject(check, EXO_REJECT_WORK, -1);
-		check->exhausted = true;
+	if (!check->other_used && !(place->slot = state_take(check)))
 		return NULL;
-	}
 	struct bpf_state *way = check->other_used ? &check->other : &check->pool[place->slot - 1];
 
 	*way = check->now;
+	bpf_state_hold(check, way);
 	return way;
 }
 
@@ -137,17 +149,35 @@ void bpf_way_end(struct bpf_check *check, uint32_t target, struct bpf_state *way
 {
 	struct bpf_place *place = &check->place[target];
 
-	if (!open && !check->other_used)
-		state_free(check, &place->slot);
-	if (!open)
+	if (!check->other_used) {
+		if (!open)
+			state_free(check, &place->slot);
 		return;
-	if (place->order > check->turn + 1) {
-		if (check->other_used)
-			bpf_state_join(check, &check->pool[place->slot - 1], way, target);
-	} else if (!bpf_loop_covers(check, target, way)) {
+	}
+	if (open && place->order > check->turn + 1) {
+		bpf_state_join(check, &check->pool[place->slot - 1], way, target);
+	} else if (open && !bpf_loop_covers(check, target, way)) {
 		check->again = true;
 		check->stuck = check->at;
 	}
+	bpf_state_drop(check, way);
+}
+
+void bpf_way_lost(struct bpf_check *check)
+{
+	bpf_state_drop(check, &check->now);
+	check->live = false;
+}
+
+int bpf_go(struct bpf_check *check, uint32_t target)
+{
+	struct bpf_state *way = bpf_way(check, target);
+
+	if (!way)
+		return -1;
+	bpf_way_end(check, target, way, true);
+	bpf_way_lost(check);
+	return 0;
 }
 
 int bpf_enter(struct bpf_check *check, uint32_t function)
@@ -155,34 +185,32 @@ int bpf_enter(struct bpf_check *check, uint32_t function)
 	struct bpf_place *place = &check->place[function];
 	struct bpf_state *entry = &check->other;
 
-	check->spent += COST_COPY;
 	bpf_state_clear(entry);
 	entry->packet = check->now.packet;
 	for (unsigned reg = 1; reg <= 5; reg++) {
-		struct bpf_value *v = &entry->reg[reg];
+		struct bpf_value v = *bpf_get(check, &check->now, reg);
 
-		*v = check->now.reg[reg];
-		if (v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_PACKET && v->id) {
-			v->room = (int32_t)bpf_room(&check->now, v);
-			v->id = BPF_FRESH(function, reg);
-			v->delta = 0;
-		} else if (v->kind == EXO_KIND_NUMBER && v->id) {
-			v->left = false;
-			v->id = 0;
-			v->delta = 0;
-		} else if (v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_STACK) {
-			v->foreign = true;
+		if (v.kind == EXO_KIND_ADDRESS && v.window == EXO_WINDOW_PACKET && v.id) {
+			v.room = (int32_t)bpf_room(&check->now, &v);
+			v.id = BPF_FRESH(function, reg);
+			v.delta = 0;
+		} else if (v.kind == EXO_KIND_NUMBER && v.id) {
+			v.left = false;
+			v.id = 0;
+			v.delta = 0;
 		}
+		v.foreign = v.window == EXO_WINDOW_STACK;
+		bpf_put(check, entry, reg, &v);
 	}
 	if (place->entry) {
 		bpf_state_join(check, &check->pool[place->entry - 1], entry, function);
-		return 0;
+		bpf_state_drop(check, entry);
+	} else if ((place->entry = state_take(check))) {
+		check->pool[place->entry - 1] = *entry;
+	} else {
+		bpf_state_drop(check, entry);
+		return -1;
 	}
-	if (!(place->entry = state_take(check))) {
-		check->exhausted = true;
-		return bpf_reject(check, EXO_REJECT_WORK, -1);
-	}
-	check->pool[place->entry - 1] = *entry;
 	return 0;
 }
 
@@ -191,30 +219,30 @@ static void function_begin(struct bpf_check *check)
 {
 	struct bpf_program *program = check->program;
 	struct bpf_place *place = &check->place[check->start];
-	struct bpf_value *v;
+	struct bpf_value v;
 
 	check->at = check->start;
 	check->end = place->end;
 	check->turn = place->order - 1u;
 	check->live = !check->start || place->entry;
-	check->again = check->failed = check->looped = false;
+	check->again = check->failed = check->exhausted = false;
+	check->open = 0;
 	program->accesses = check->accesses;
 	program->guarded = check->guarded;
-	check->spent += COST_COPY;
+	if (!check->live)
+		return;
 	if (place->entry)
 		check->now = check->pool[place->entry - 1];
 	else
 		bpf_state_clear(&check->now);
-	if (!check->start) {
-		v = &check->now.reg[1];
-		bpf_number(v, 0);
-		v->kind = EXO_KIND_ADDRESS;
-		v->window = EXO_WINDOW_CONTEXT;
-	}
-	v = &check->now.reg[BPF_FRAME];
-	bpf_number(v, 0);
-	v->kind = EXO_KIND_ADDRESS;
-	v->window = EXO_WINDOW_STACK;
+	bpf_state_hold(check, &check->now);
+	bpf_number(&v, 0);
+	v.kind = EXO_KIND_ADDRESS;
+	v.window = EXO_WINDOW_CONTEXT;
+	if (!check->start)
+		bpf_put(check, &check->now, 1, &v);
+	v.window = EXO_WINDOW_STACK;
+	bpf_put(check, &check->now, BPF_FRAME, &v);
 }
 
 static void function_first(struct bpf_check *check, uint32_t start)
@@ -234,14 +262,12 @@ static int function_end(struct bpf_check *check)
 	struct bpf_place *place = &check->place[check->start];
 
 	if (check->failed && !check->again) {
-		if (check->loose || !check->looped || check->exhausted)
+		if (check->loose || check->exhausted)
 			return -1;
 		check->loose = true;
 	}
 	if (check->failed || check->again) {
-		if (++check->pass >= PASSES_SURE &&
-		    (check->pass == PASSES ||
-		     check->total + check->spent > COST_ALL + COST_INSN * check->program->insns)) {
+		if (++check->pass == PASSES) {
 			if (!check->failed)
 				bpf_refuse(check, EXO_REJECT_MIXED, check->stuck);
 			return -1;
@@ -258,52 +284,43 @@ static int function_end(struct bpf_check *check)
 }
 
 /* What waits at check->at comes together with the state from above. */
-static void meet(struct bpf_check *check, uint16_t number)
+static void meet(struct bpf_check *check, uint16_t *number)
 {
-	struct bpf_state *waits = &check->pool[number - 1];
+	struct bpf_state *waits = &check->pool[*number - 1];
 
-	if (check->failed)
+	if (check->live || check->failed) {
+		if (check->live)
+			bpf_state_join(check, &check->now, waits, check->at);
+		state_free(check, number);
 		return;
-	if (check->live)
-		bpf_state_join(check, &check->now, waits, check->at);
-	else
-		check->now = *waits;
+	}
+	check->now = *waits;
 	check->live = true;
-	check->spent += COST_COPY;
+	state_moved(check, number);
 }
 
 static int loop_begin(struct bpf_check *check)
 {
 	struct bpf_place *place = &check->place[check->at];
 
-	check->looped = true;
-	check->spent += COST_COPY;
 	bpf_loop_guess(check, &check->now, check->at);
-	if (!(place->slot = state_take(check))) {
-		check->exhausted = true;
-		return bpf_reject(check, EXO_REJECT_WORK, -1);
-	}
-	check->pool[place->slot - 1] = check->now;
-	return 0;
-}
-
-/* No more ways lead back to `head`: the state that was taken for granted there is not needed any more. */
-static void loop_end(struct bpf_check *check, int64_t head)
-{
-	if (head >= 0 && check->place[head].until == check->turn + 1 && check->place[head].slot)
-		state_free(check, &check->place[head].slot);
-}
-
-/* Control goes on behind the instruction, though it is not that one's turn. */
-static int go_on(struct bpf_check *check, uint32_t to)
-{
-	struct bpf_state *way = bpf_way(check, to);
-
-	if (!way)
+	if (!(place->slot = state_take(check)))
 		return -1;
-	bpf_way_end(check, to, way, true);
-	check->live = false;
+	check->pool[place->slot - 1] = check->now;
+	bpf_state_hold(check, &check->now);
+	check->open++;
 	return 0;
+}
+
+/* No more ways lead back to a head: the state that was taken for granted there is not needed any more. */
+static void loop_end(struct bpf_check *check, uint32_t to)
+{
+	struct bpf_place *head = &check->place[to - 1];
+
+	if (!to || head->until != check->turn + 1 || !head->slot)
+		return;
+	state_free(check, &head->slot);
+	check->open--;
 }
 
 static int values(struct bpf_check *check)
@@ -311,31 +328,41 @@ static int values(struct bpf_check *check)
 	uint32_t i = check->at;
 	struct bpf_place *place = &check->place[i];
 	struct bpf_note *note = &check->program->note[i];
-	int64_t to = bpf_behind(check, i);
+	uint32_t to = place->to[1];
 
+	check->spent += COST_LOOPS;
 	note->flags &= BPF_NOTE_SECOND | BPF_NOTE_TARGET | BPF_NOTE_FUNCTION;
-	if (place->slot) {
-		meet(check, place->slot);
-		state_free(check, &place->slot);
-	}
+	if (place->slot)
+		meet(check, &place->slot);
 	if (check->live) {
+		check->spent += COST_STEP;
 		note->flags |= BPF_NOTE_REACHED;
 		if ((place->until && loop_begin(check) < 0) || bpf_step(check) < 0 ||
-		    (check->live && to >= 0 && check->place[to].order != check->turn + 2 &&
-		     go_on(check, (uint32_t)to) < 0)) {
+		    (check->live && check->place[to - 1].order != check->turn + 2 && bpf_go(check, to - 1) < 0))
 			check->failed = true;
-			check->live = false;
+		if (check->exhausted) {
+			bpf_reject(check, EXO_REJECT_WORK, -1);
+			check->failed = true;
 		}
+		if (check->failed && !check->open && !check->again)
+			return -1;
+		if (check->failed && check->live)
+			bpf_way_lost(check);
 	}
 	if (place->returns) {
-		loop_end(check, bpf_jump_target(check, i));
+		loop_end(check, place->to[0]);
 		loop_end(check, to);
 	}
-	if (check->failed && !check->looped)
-		return -1;
 	if (++check->turn == check->end)
 		return function_end(check);
 	check->at = check->place[check->turn].turn;
+	return 1;
+}
+
+static int phase_values(struct bpf_check *check)
+{
+	check->phase = BPF_VALUES;
+	function_first(check, 0);
 	return 1;
 }
 
@@ -356,24 +383,18 @@ int bpf_check_step(struct bpf_check *check, unsigned budget, struct exo_code_rep
 {
 	static int (*const phase[])(struct bpf_check *) = {
 		[BPF_SCAN] = bpf_phase_scan, [BPF_ENDS] = bpf_phase_ends, [BPF_JUMPS] = bpf_phase_jumps,
-		[BPF_ORDER] = bpf_phase_order, [BPF_LOOPS] = bpf_phase_loops,
+		[BPF_ORDER] = bpf_phase_order, [BPF_LOOPS] = bpf_phase_loops, [BPF_BEGIN] = phase_values, [BPF_VALUES] = values,
 	};
 	struct bpf_program *program = check->program;
 	int result = check->phase == BPF_SCAN && !check->at ? phase_begin(check) : 1;
 
 	if (!result)
 		result = 1;
-	for (check->spent = 0; result > 0 && check->spent < budget;) {
-		if (check->phase == BPF_VALUES) {
-			check->spent += COST_STEP;
-			result = values(check);
-		} else {
-			result = phase[check->phase](check);
-			if (result > 0 && check->phase == BPF_VALUES)
-				function_first(check, 0);
-		}
-	}
+	for (check->spent = 0; result > 0 && check->spent < budget;)
+		result = phase[check->phase](check);
 	check->total += check->spent;
+	if (result > 0 && program->use != BPF_USE_FILTER && check->total > COST_ALL + COST_INSN * program->insns)
+		result = bpf_reject(check, EXO_REJECT_TANGLED, -1);
 	if (result > 0)
 		return 1;
 	if (!result) {

@@ -7,13 +7,18 @@
  * address is such a number, too: its offset, modulo 2^64, from the first byte of its window, or (END) from
  * the end of the packet.
  *
+ * Values lie in *cells*, which states share: a state says which cell each of its *variables* (registers 0 to 10,
+ * then up to eight stack slots) is in. So a copy of a state copies cell numbers, and where two states meet only
+ * cells that differ are looked at. A cell that more than one variable is in does not change: a new one is made.
+ *
  * V1 every number that a register may hold at an instruction, on any way there, is in the value's set
- * V2 two addresses in the packet with the same `id`, at the same time in the same function's run, lie `delta`
- *    apart: each is delta bytes behind a point that the id names. id 0 names the packet's first byte.
- *    Likewise two numbers with the same id (not 0) are equal. A name is made of the instruction where it
+ * V2 two variables of a state in one cell hold the same, but for UNSET and MIXED. Two addresses in the packet with
+ *    the same `id`, at the same time in the same function's run, lie `delta` apart: each is delta bytes behind a
+ *    point that the id names. id 0 names the packet's first byte. A name is made of the instruction where it
  *    arises (BPF_FRESH)
  * V3 an address in the packet is followed by at least `room` bytes of it, if its own offset is not negative
  * V4 bytes of the stack that `written` does not name may hold anything, and are never read
+ * V5 `uses` of a cell is how many variables of states are in it (check->now counts while check->live); 0: free
  */
 #ifndef EXO_BPF_CHECK_H
 #define EXO_BPF_CHECK_H
@@ -41,33 +46,48 @@ struct bpf_value {
 	uint64_t value, unknown;
 };
 _Static_assert(sizeof(struct bpf_value) == 64, "one line of the cache");
+#define BPF_KNOWN_BYTES	48	/* bounds and bits, as in struct exo_known */
+_Static_assert(offsetof(struct exo_known, unknown) - offsetof(struct exo_known, min) == BPF_KNOWN_BYTES - 8 &&
+    offsetof(struct bpf_value, unknown) - offsetof(struct bpf_value, min) == BPF_KNOWN_BYTES - 8, "in one piece");
+
+struct bpf_cell {
+	struct bpf_value value;
+	uint32_t uses, next;	/* next: of the free list */
+	uint32_t join;		/* the last join in which it came together with another cell: `with`; and what it became */
+	uint16_t with, became;
+};
+#define BPF_UNSET	0	/* cells that always are the same */
+#define BPF_MIXED	1
+#define BPF_CELLS_FIXED	2
 
 #define BPF_SLOTS	(EXO_CODE_STACK / 8)
 #define BPF_SPILLS	8
 #define BPF_SPILL_NONE	0xff
+#define BPF_VARS	(BPF_REGS + BPF_SPILLS)
 
 /* What is known when control is at one instruction. */
 struct bpf_state {
-	struct bpf_value reg[BPF_REGS];
-	struct bpf_value spill[BPF_SPILLS];	/* values of stack slots; other slots hold numbers */
-	uint64_t spilled;			/* bit s: slot s is in spill[] */
-	uint8_t slot[BPF_SPILLS];		/* which slot; BPF_SPILL_NONE */
+	uint16_t cell[BPF_VARS + 1];		/* registers; stack slots of which more is known than that they are numbers */
+	uint8_t slot[BPF_SPILLS];		/* which slots; BPF_SPILL_NONE: the variable is UNSET */
+	uint64_t spilled;			/* bit s: slot s is a variable */
 	uint32_t packet;			/* the packet has at least so many bytes */
 	uint32_t next;				/* of the free list */
 	uint8_t written[BPF_SLOTS] __attribute__((aligned(8)));	/* bit b of byte s: byte b of slot s */
-} __attribute__((aligned(64)));
+};
 
 /* What is known of a place in the program, for the time of the check. Numbers of states are one more;
  * `order` numbers are of the order in which the instructions of a function are gone through, and one more. */
 struct bpf_place {
 	uint16_t order;		/* when it is this instruction's turn */
+	uint16_t to[2];		/* where a jump leads, where control goes on; and one more (0: nowhere) */
 	uint16_t turn;		/* place number n: the instruction whose turn is n */
 	uint16_t slot;		/* state that waits here, or (loop head) was taken for granted; ORDER: who led here */
 	uint16_t loose, mixed;	/* loop head: registers of which a first, a second guess was wrong; ORDER: ways gone */
 	uint16_t until;		/* loop head: order of the last that leads back to here */
-	uint16_t live;		/* registers that may be read before they are written, on ways that lead onward */
+	uint16_t live;		/* registers that may be read before they are written, on ways that lead onward; before
+				 * ORDER: which it reads */
 	bool returns;		/* from here a loop's head can be reached again */
-	uint16_t regs;		/* loop head: what is written until then, by those that return */
+	uint16_t regs;		/* what it writes; once a loop head: what is written until then, by those that return */
 	uint64_t slots;
 	/* where a function starts */
 	uint16_t end;
@@ -83,28 +103,32 @@ struct bpf_writes {
 	uint16_t regs, reads;
 };
 
-enum { BPF_SCAN, BPF_ENDS, BPF_JUMPS, BPF_ORDER, BPF_LOOPS, BPF_VALUES };
+enum { BPF_SCAN, BPF_ENDS, BPF_JUMPS, BPF_ORDER, BPF_LOOPS, BPF_BEGIN, BPF_VALUES };
 
+/* What is used most lies where one byte reaches it. */
 struct bpf_check {
-	struct bpf_state now;		/* of the instruction at `at`, if `live` */
-	struct bpf_state other;
 	struct bpf_program *program;
 	struct bpf_place *place;
 	struct bpf_state *pool;
-	uint32_t states, used, free;	/* size of the pool; states ever taken; head of the free list */
-	uint32_t phase, at;
+	struct bpf_cell *cell;
+	uint32_t at, turn, phase, joins;
 	uint32_t start, end;		/* the function */
-	uint32_t turn;
+	uint32_t spent;			/* estimate of instructions of the CPU's in this step */
+	uint32_t cells_free, cells_used;
+	bool live;
+	bool again;			/* a guess was wrong */
+	bool failed, exhausted;		/* an instruction was rejected; for lack of states or cells */
+	bool loose;			/* the weakest guesses only */
+	bool other_used, second;
+	uint32_t free, used;		/* states: head of the free list; ever taken */
 	uint32_t last;			/* function in the order */
 	uint32_t functions;		/* not in the order so far */
 	uint32_t pass, stuck;
-	bool live;
-	bool looped;			/* a guess is open in this function */
-	bool again;			/* a guess was wrong */
-	bool failed, exhausted;		/* an instruction was rejected; for lack of states */
-	bool loose;			/* the weakest guesses only */
-	bool other_used, second;
-	uint32_t spent, total;		/* estimates of instructions of the CPU's: in this step, in all */
+	uint32_t open;			/* guesses that are not proved so far */
+	struct bpf_state now;		/* of the instruction at `at`, if `live` */
+	struct bpf_state other;
+	uint32_t states, cells;		/* how many there are */
+	uint32_t total;			/* spent in all */
 	uint32_t accesses, guarded;	/* before this function */
 	uint64_t loose_slots, mixed_slots;
 	struct exo_code_report report;
@@ -113,8 +137,25 @@ struct bpf_check {
 	uint64_t function[EXO_INSNS_MAX / 64];	/* where functions start */
 };
 
-/* A name that nothing else has: `which` is a register, 11 + slot, or BPF_FRESH_RESULT. */
-#define BPF_FRESH_SLOT		BPF_REGS
+/* What the parts of a check cost, in instructions of the CPU's, and no less (test/guest/bpf_cost). */
+#define COST_SCAN	150	/* SCAN; its place in each of the other phases before VALUES */
+#define COST_ENDS	35
+#define COST_JUMPS	85
+#define COST_ORDER	95
+#define COST_LOOPS	60
+#define COST_LOOP	300
+#define COST_STEP	520	/* an instruction that makes one number of two */
+#define COST_JUMP	1000	/* more, if it compares; ... of 32 bits that may be cut off */
+#define COST_JUMP32	650
+#define COST_STATE	150	/* to copy a state, or let go of it */
+#define COST_JOIN	320	/* to look at two; and for each cell that differs */
+#define COST_CELL	220
+#define COST_NARROW	180
+#define COST_LEARN	600
+#define COST_GUESS	1500
+
+/* A name that nothing else has: `which` is a variable, or for a guess GUESS + it, or RESULT. */
+#define BPF_FRESH_GUESS		32
 #define BPF_FRESH_RESULT	127
 #define BPF_FRESH(insn, which)	(((insn) + 1) * 128 + (which))
 
@@ -135,10 +176,17 @@ void bpf_alu(struct bpf_value *value, uint8_t code, int16_t offset, int32_t imm,
 void bpf_extend(struct bpf_value *value, unsigned bits);
 /* Narrow both to what they can be if `a op b`; op a conditional jump's, or BPF_JNSET. false: it cannot be. */
 bool bpf_assume(uint8_t op, bool wide, struct bpf_value *a, struct bpf_value *b);
-uint8_t bpf_negated(uint8_t op);
-uint8_t bpf_mirrored(uint8_t op);
+/* Is a comparison of 32 bits of these one of 64 bits, too? */
+static inline bool bpf_is_narrow(uint8_t op, const struct bpf_value *a, const struct bpf_value *b)
+{
+	bool is_signed = op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
 
-/* --- bpf_state.c: joins, loops, stack ----------------------------------------------------------------- */
+	return (a->umax | b->umax) <= (is_signed ? INT32_MAX : UINT32_MAX);
+}
+/* The jump that is taken when another is not, by its op >> 4. */
+extern const uint8_t bpf_negated[16];
+
+/* --- bpf_state.c: cells, joins, loops, stack ---------------------------------------------------------- */
 
 static inline bool bpf_is_address(const struct bpf_value *value)
 {
@@ -148,20 +196,33 @@ static inline bool bpf_is_near(const struct bpf_value *value)
 {
 	return value->min >= BPF_NEAR && value->max <= BPF_FAR;
 }
+static inline const struct bpf_value *bpf_get(const struct bpf_check *check, const struct bpf_state *state, unsigned var)
+{
+	return &check->cell[state->cell[var]].value;
+}
+/* The variable has that value; is in that cell. If there is no cell any more, check->exhausted, and it is MIXED. */
+void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value);
+void bpf_share(struct bpf_check *check, struct bpf_state *state, unsigned var, uint32_t cell);
+/* All variables in one cell with `var` are known to have that value. */
+void bpf_narrow(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value);
+/* A copy was made of a state; a state is not needed any more. */
+void bpf_state_hold(struct bpf_check *check, const struct bpf_state *state);
+void bpf_state_drop(struct bpf_check *check, const struct bpf_state *state);
 int64_t bpf_room(const struct bpf_state *state, const struct bpf_value *value);
 /* Something else becomes of a function's result than to be forgotten: it has to be a number. */
-void bpf_result(struct bpf_check *check, struct bpf_value *value);
+const struct bpf_value *bpf_result(struct bpf_check *check, const struct bpf_value *value);
 void bpf_state_clear(struct bpf_state *state);
-struct bpf_value *bpf_spill_find(struct bpf_state *state, unsigned slot);
-void bpf_spill_forget(struct bpf_state *state, unsigned slot);
+/* The variable that a slot is; 0: it is none. BPF_SPILL_NONE: one that is free. */
+unsigned bpf_spill_find(const struct bpf_state *state, unsigned slot);
+void bpf_spill_forget(struct bpf_check *check, struct bpf_state *state, unsigned slot);
 /* `into` becomes what it and `from` have in common, at instruction `at`. */
-void bpf_state_join(struct bpf_check *check, struct bpf_state *into, struct bpf_state *from, uint32_t at);
+void bpf_state_join(struct bpf_check *check, struct bpf_state *into, const struct bpf_state *from, uint32_t at);
 /* The packet has `bytes` bytes from point `id` on, which lies at offset `least` or behind. false: it
  * cannot. */
-bool bpf_learn(struct bpf_state *state, uint32_t id, int64_t bytes, int64_t least);
+bool bpf_learn(struct bpf_check *check, struct bpf_state *state, uint32_t id, int64_t bytes, int64_t least);
 /* Make of the state at a loop's head one that may hold each time round; and: does it? Marks what does not. */
 void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t head);
-bool bpf_loop_covers(struct bpf_check *check, uint32_t head, struct bpf_state *back);
+bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_state *back);
 /* What an instruction writes and reads, added to *writes. */
 void bpf_writes(const struct exo_insn *insn, struct bpf_writes *writes);
 
@@ -171,9 +232,11 @@ void bpf_writes(const struct exo_insn *insn, struct bpf_writes *writes);
 int bpf_reject(struct bpf_check *check, unsigned reason, int reg);
 int bpf_refuse(struct bpf_check *check, unsigned reason, uint32_t insn);
 /* A copy of check->now for a way to `target`; NULL: there is no room, and the report says so. Then end the
- * way: it is `open` or cannot be gone. */
+ * way: it is `open` or cannot be gone. Or: check->now goes there, or nowhere. */
 struct bpf_state *bpf_way(struct bpf_check *check, uint32_t target);
 void bpf_way_end(struct bpf_check *check, uint32_t target, struct bpf_state *way, bool open);
+int bpf_go(struct bpf_check *check, uint32_t target);
+void bpf_way_lost(struct bpf_check *check);
 /* What a call passes. 0, or -1. */
 int bpf_enter(struct bpf_check *check, uint32_t function);
 
@@ -184,10 +247,6 @@ int bpf_phase_ends(struct bpf_check *check);
 int bpf_phase_jumps(struct bpf_check *check);
 int bpf_phase_order(struct bpf_check *check);
 int bpf_phase_loops(struct bpf_check *check);
-/* Where a jump at `i` leads, and where control goes on behind `i`; -1: nowhere. */
-int64_t bpf_jump_target(const struct bpf_check *check, uint32_t i);
-int64_t bpf_behind(const struct bpf_check *check, uint32_t i);
-
 /* --- bpf_step.c: the instruction at check->at changes check->now. 0, or -1: rejected ------------------ */
 int bpf_step(struct bpf_check *check);
 

@@ -9,6 +9,8 @@
  * is, only on that proof; what a guess is made of are the registers and stack slots that the loop's text
  * writes, and the comparison that ends it.
  *
+ * Where ways meet, two variables stay in one cell if they were in one cell on both.
+ *
  * Names (V2) survive a loop's head only if they arose before it: those that arise inside mean something else
  * each time.
  */
@@ -16,18 +18,87 @@
 
 typedef uint64_t __attribute__((may_alias)) word;
 
-#define COST_COPY	300
-#define COST_VALUE	60
+/* --- cells -------------------------------------------------------------------------------------------- */
 
-static bool same(const struct bpf_value *a, const struct bpf_value *b)
+static uint32_t cell_new(struct bpf_check *check, const struct bpf_value *value)
 {
-	const word *x = (const word *)a, *y = (const word *)b;
+	uint32_t number = check->cells_free;
 
-	for (unsigned i = 0; i < sizeof(*a) / 8; i++)
-		if (x[i] != y[i])
-			return false;
-	return true;
+	if (number)
+		check->cells_free = check->cell[number].next;
+	else if (check->cells_used < check->cells)
+		number = check->cells_used++;
+	else
+		check->exhausted = true;
+	if (!number)
+		return BPF_MIXED;
+	check->cell[number].value = *value;
+	check->cell[number].uses = check->cell[number].join = 0;
+	return number;
 }
+
+static void release(struct bpf_check *check, uint32_t number)
+{
+	struct bpf_cell *cell = &check->cell[number];
+
+	if (--cell->uses)
+		return;
+	cell->next = check->cells_free;
+	check->cells_free = number;
+}
+
+void bpf_share(struct bpf_check *check, struct bpf_state *state, unsigned var, uint32_t cell)
+{
+	check->cell[cell].uses++;
+	release(check, state->cell[var]);
+	state->cell[var] = (uint16_t)cell;
+}
+
+void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value)
+{
+	struct bpf_cell *cell = &check->cell[state->cell[var]];
+
+	if (cell->uses == 1)
+		cell->value = *value;
+	else
+		bpf_share(check, state, var, cell_new(check, value));
+}
+
+void bpf_narrow(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value)
+{
+	uint32_t old = state->cell[var], new, moved = 0;
+
+	if (check->cell[old].uses == 1) {
+		check->cell[old].value = *value;
+		return;
+	}
+	check->spent += COST_NARROW;
+	new = cell_new(check, value);
+	for (unsigned i = 0; i < BPF_VARS; i++)
+		if (state->cell[i] == old) {
+			state->cell[i] = (uint16_t)new;
+			moved++;
+		}
+	check->cell[new].uses += moved;
+	check->cell[old].uses -= moved - 1;
+	release(check, old);
+}
+
+void bpf_state_hold(struct bpf_check *check, const struct bpf_state *state)
+{
+	check->spent += COST_STATE;
+	for (unsigned var = 0; var < BPF_VARS; var++)
+		check->cell[state->cell[var]].uses++;
+}
+
+void bpf_state_drop(struct bpf_check *check, const struct bpf_state *state)
+{
+	check->spent += COST_STATE;
+	for (unsigned var = 0; var < BPF_VARS; var++)
+		release(check, state->cell[var]);
+}
+
+/* --- values ------------------------------------------------------------------------------------------- */
 
 static bool in_packet(const struct bpf_value *v)
 {
@@ -46,12 +117,12 @@ int64_t bpf_room(const struct bpf_state *state, const struct bpf_value *v)
 	return room > v->room ? room : v->room;
 }
 
-void bpf_result(struct bpf_check *check, struct bpf_value *v)
+const struct bpf_value *bpf_result(struct bpf_check *check, const struct bpf_value *v)
 {
 	if (v->kind != BPF_KIND_RESULT)
-		return;
+		return v;
 	check->place[v->id].needed = true;
-	*v = bpf_any;
+	return &bpf_any;
 }
 
 /* --- stack -------------------------------------------------------------------------------------------- */
@@ -63,30 +134,31 @@ void bpf_state_clear(struct bpf_state *state)
 		state->slot[i] = BPF_SPILL_NONE;
 }
 
-struct bpf_value *bpf_spill_find(struct bpf_state *state, unsigned slot)
+unsigned bpf_spill_find(const struct bpf_state *state, unsigned slot)
 {
 	if (slot < BPF_SLOTS && !(state->spilled >> slot & 1))
-		return NULL;
+		return 0;
 	for (unsigned i = 0; i < BPF_SPILLS; i++)
 		if (state->slot[i] == slot)
-			return &state->spill[i];
-	return NULL;
+			return BPF_REGS + i;
+	return 0;
 }
 
-void bpf_spill_forget(struct bpf_state *state, unsigned slot)
+void bpf_spill_forget(struct bpf_check *check, struct bpf_state *state, unsigned slot)
 {
-	if (!(state->spilled >> slot & 1))
+	unsigned var = bpf_spill_find(state, slot);
+
+	if (!var)
 		return;
 	state->spilled &= ~(1ull << slot);
-	for (unsigned i = 0; i < BPF_SPILLS; i++)
-		if (state->slot[i] == slot)
-			state->slot[i] = BPF_SPILL_NONE;
+	state->slot[var - BPF_REGS] = BPF_SPILL_NONE;
+	bpf_share(check, state, var, BPF_UNSET);
 }
 
 /* Nothing in the slot may be read any more. */
-static void slot_lost(struct bpf_state *state, unsigned slot)
+static void slot_lost(struct bpf_check *check, struct bpf_state *state, unsigned slot)
 {
-	bpf_spill_forget(state, slot);
+	bpf_spill_forget(check, state, slot);
 	state->written[slot] = 0;
 }
 
@@ -108,15 +180,12 @@ static void hull(struct bpf_value *a, const struct bpf_value *b)
 	a->value &= ~a->unknown;
 }
 
-/* `a` becomes what it has in common with b; they come from states x and y. */
-static void join(struct bpf_check *check, struct bpf_value *a, struct bpf_value *b, const struct bpf_state *x,
+/* `a` becomes what it has in common with b, or its kind UNSET or MIXED; they come from states x and y. */
+static void join(struct bpf_check *check, struct bpf_value *a, const struct bpf_value *b, const struct bpf_state *x,
     const struct bpf_state *y, uint32_t name)
 {
 	int64_t room_a, room_b;
 
-	if (same(a, b))
-		return;
-	check->spent += COST_VALUE;
 	if (a->kind == EXO_KIND_UNSET || b->kind == EXO_KIND_UNSET) {
 		a->kind = EXO_KIND_UNSET;
 		return;
@@ -127,8 +196,8 @@ static void join(struct bpf_check *check, struct bpf_value *a, struct bpf_value 
 		*a = *b;
 		return;
 	}
-	bpf_result(check, a);
-	bpf_result(check, b);
+	*a = *bpf_result(check, a);
+	b = bpf_result(check, b);
 	if (a->kind != b->kind || (bpf_is_address(a) && (a->window != b->window || a->foreign != b->foreign))) {
 		a->kind = EXO_KIND_MIXED;
 		return;
@@ -144,55 +213,70 @@ static void join(struct bpf_check *check, struct bpf_value *a, struct bpf_value 
 	}
 }
 
-static void join_slots(struct bpf_check *check, struct bpf_state *into, struct bpf_state *from, uint32_t at)
+/* A variable of `into` comes together with cell `with` of `from`: like another that has met the same. */
+static void join_cells(struct bpf_check *check, struct bpf_state *into, unsigned var, const struct bpf_state *from,
+    uint32_t with, uint32_t at)
 {
-	uint64_t either = into->spilled | from->spilled;
+	struct bpf_cell *cell = &check->cell[into->cell[var]];
+	struct bpf_value v;
 
-	for (unsigned i = 0; i < BPF_SLOTS / 8; i++)
-		((word *)into->written)[i] &= ((word *)from->written)[i];
-	while (either) {
+	if (into->cell[var] == with)
+		return;
+	check->spent += COST_CELL;
+	if (cell->join == check->joins && cell->with == with) {
+		bpf_share(check, into, var, cell->became);
+		return;
+	}
+	v = cell->value;
+	join(check, &v, &check->cell[with].value, into, from, BPF_FRESH(at, var));
+	if (!readable(&v)) {
+		bpf_share(check, into, var, v.kind == EXO_KIND_UNSET ? BPF_UNSET : BPF_MIXED);
+		if (var >= BPF_REGS)
+			slot_lost(check, into, into->slot[var - BPF_REGS]);
+		return;
+	}
+	bpf_put(check, into, var, &v);
+	cell->join = check->joins;
+	cell->with = (uint16_t)with;
+	cell->became = into->cell[var];
+}
+
+static void join_slots(struct bpf_check *check, struct bpf_state *into, const struct bpf_state *from, uint32_t at)
+{
+	for (uint64_t either = into->spilled | from->spilled; either; either &= either - 1) {
 		unsigned slot = (unsigned)__builtin_ctzll(either);
-		struct bpf_value *a = bpf_spill_find(into, slot), *b = bpf_spill_find(from, slot);
+		unsigned a = bpf_spill_find(into, slot), b = bpf_spill_find(from, slot);
 
-		either &= either - 1;
-		check->spent += COST_VALUE / 2;
-		if (a && b) {
-			join(check, a, b, into, from, BPF_FRESH(at, BPF_FRESH_SLOT + slot));
-			if (a->kind == EXO_KIND_MIXED)
-				slot_lost(into, slot);
-		} else if ((a ? a : b)->kind == EXO_KIND_NUMBER) {
-			bpf_spill_forget(into, slot);
-		} else {
-			slot_lost(into, slot);
-		}
+		check->spent += COST_CELL / 2;
+		if (a && b)
+			join_cells(check, into, a, from, from->cell[b], at);
+		else if ((a ? bpf_get(check, into, a) : bpf_get(check, from, b))->kind == EXO_KIND_NUMBER)
+			bpf_spill_forget(check, into, slot);
+		else
+			slot_lost(check, into, slot);
 	}
 }
 
-void bpf_state_join(struct bpf_check *check, struct bpf_state *into, struct bpf_state *from, uint32_t at)
+void bpf_state_join(struct bpf_check *check, struct bpf_state *into, const struct bpf_state *from, uint32_t at)
 {
-	check->spent += COST_COPY;
-	for (unsigned reg = 0; reg < BPF_FRAME; reg++)
-		join(check, &into->reg[reg], &from->reg[reg], into, from, BPF_FRESH(at, reg));
-	join_slots(check, into, from, at);
+	bool alike = *(const word *)into->slot == *(const word *)from->slot;
+
+	check->spent += COST_JOIN;
+	check->joins++;
+	for (unsigned var = 0; var < (alike ? BPF_VARS : BPF_REGS); var++) {
+		if (into->cell[var] != from->cell[var] && into->cell[var] >= BPF_CELLS_FIXED)
+			join_cells(check, into, var, from, from->cell[var], at);
+	}
+	if (!alike)
+		join_slots(check, into, from, at);
+	for (unsigned i = 0; i < BPF_SLOTS / 8; i++)
+		((word *)into->written)[i] &= ((const word *)from->written)[i];
 	into->packet = into->packet < from->packet ? into->packet : from->packet;
 }
 
 /* --- the packet's length ------------------------------------------------------------------------------ */
 
-static bool learn(struct bpf_value *v, uint32_t id, int64_t bytes)
-{
-	int64_t most = BPF_PACKET_MAX - bytes + v->delta;	/* the offset is the point's, and delta */
-
-	if (!in_packet(v) || v->id != id)
-		return true;
-	if (bytes - v->delta > v->room)
-		v->room = (int32_t)(bytes - v->delta);
-	if (v->max > most)
-		v->max = most;
-	return v->min <= v->max && bpf_sync(v);
-}
-
-bool bpf_learn(struct bpf_state *state, uint32_t id, int64_t bytes, int64_t least)
+bool bpf_learn(struct bpf_check *check, struct bpf_state *state, uint32_t id, int64_t bytes, int64_t least)
 {
 	if (least + bytes > BPF_PACKET_MAX)
 		return false;
@@ -200,12 +284,20 @@ bool bpf_learn(struct bpf_state *state, uint32_t id, int64_t bytes, int64_t leas
 		state->packet = (uint32_t)(least + bytes);
 	if (!id || bytes < -BPF_FAR || bytes > BPF_FAR)
 		return true;
-	for (unsigned reg = 0; reg < BPF_FRAME; reg++)
-		if (!learn(&state->reg[reg], id, bytes))
+	check->spent += COST_LEARN;
+	for (unsigned var = 0; var < BPF_VARS; var++) {
+		struct bpf_value v = *bpf_get(check, state, var);
+		int64_t room = bytes - v.delta, most = BPF_PACKET_MAX - room;	/* the offset is the point's, and delta */
+
+		if (!in_packet(&v) || v.id != id || (room <= v.room && v.max <= most))
+			continue;
+		check->spent += COST_CELL;
+		v.room = room > v.room ? (int32_t)room : v.room;
+		v.max = v.max < most ? v.max : most;
+		if (!bpf_sync(&v))
 			return false;
-	for (unsigned i = 0; i < BPF_SPILLS; i++)
-		if (state->slot[i] != BPF_SPILL_NONE && !learn(&state->spill[i], id, bytes))
-			return false;
+		bpf_narrow(check, state, var, &v);
+	}
 	return true;
 }
 
@@ -268,56 +360,61 @@ struct course {
 };
 
 /* Does the instruction at `i`, a conditional jump, say when the loop goes on? */
-static bool compared(struct bpf_check *check, struct bpf_state *state, uint32_t i, unsigned reg, uint32_t head,
+static bool compared(struct bpf_check *check, const struct bpf_state *state, uint32_t i, unsigned reg, uint32_t head,
     struct course *course)
 {
 	const struct exo_insn *insn = &check->program->insn[i];
 	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
 	unsigned other = bpf_src(insn);
-	int64_t target = (int64_t)i + 1 + insn->offset;
-	struct bpf_value *v = &state->reg[reg], imm, *with = &imm;
+	const struct bpf_place *target;
+	const struct bpf_value *v = bpf_get(check, state, reg), *with;
+	struct bpf_value imm;
 	uint32_t written = check->place[head].regs;
 
 	if ((class != BPF_JMP && class != BPF_JMP32) || op == BPF_JA || op == BPF_CALL || op == BPF_EXIT)
 		return false;
 	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
+	with = &imm;
 	if (insn->code & BPF_SRC_REG) {
 		if (other == reg) {
 			other = bpf_dst(insn);
-			op = bpf_mirrored(op);
+			if (op != BPF_JEQ && op != BPF_JNE && op != BPF_JSET)	/* the operands the other way round */
+				op ^= op & (BPF_JSGT & BPF_JSLT) ? BPF_JSGT ^ BPF_JSLT : BPF_JGT ^ BPF_JLT;
 		}
-		with = &state->reg[other];
+		with = bpf_get(check, state, other);
 	}
 	if ((bpf_dst(insn) != reg && with == &imm) || other == reg || (with != &imm && written >> other & 1) ||
 	    with->kind != v->kind || with->window != v->window)
 		return false;
-	if (check->place[target].order < check->place[head].order ||
-	    check->place[target].order > check->place[head].until)
-		op = bpf_negated(op);
+	target = &check->place[check->place[i].to[0] - 1];
+	if (target->order < check->place[head].order || target->order > check->place[head].until)
+		op = bpf_negated[op >> 4];
 	course->op = op;
 	course->with = op == BPF_JGE || op == BPF_JGT || op == BPF_JSGE || op == BPF_JSGT ? with->min : with->max;
 	return true;
 }
 
-/* How registers go through a loop, as far as the few instructions at its head, and before it goes back,
- * tell. */
-static void find_courses(struct bpf_check *check, struct bpf_state *state, uint32_t from, uint32_t head,
-    struct course *courses)
+/* How a register goes through a loop, as far as the few instructions at its head, and before it goes back, tell. */
+static struct course find_course(struct bpf_check *check, const struct bpf_state *state, unsigned reg, uint32_t head)
 {
+	struct course course = { 0, 0, BPF_JA };
 	const struct exo_insn *insn = check->program->insn;
+	uint32_t last = check->place[check->place[head].until - 1].turn, from = head;
 
-	for (uint32_t i = from; i < from + 6 && i + 1 < check->end; i++) {
-		unsigned reg = bpf_dst(&insn[i]);
+	for (unsigned n = 0; n < 12 && course.op == BPF_JA; n++) {
+		uint32_t i = from + n % 6;
 
-		if ((insn[i].code != (BPF_ALU64 | BPF_ADD) && insn[i].code != (BPF_ALU | BPF_ADD)) ||
-		    reg >= BPF_FRAME || courses[reg].op != BPF_JA ||
-		    (i > check->start && bpf_dst(&insn[i - 1]) == reg))
+		if (n == 5)
+			from = last > check->start + 5 ? last - 5 : check->start;
+		if (i + 1 >= check->end || (insn[i].code & ~(BPF_ALU ^ BPF_ALU64)) != (BPF_ALU | BPF_ADD) ||
+		    bpf_dst(&insn[i]) != reg || (i > check->start && bpf_dst(&insn[i - 1]) == reg))
 			continue;
-		courses[reg].step = insn[i].imm;
+		course.step = insn[i].imm;
 		for (uint32_t j = i + 1; j < check->end && j < i + 4; j++)
-			if (compared(check, state, j, reg, head, &courses[reg]))
+			if (compared(check, state, j, reg, head, &course))
 				break;
 	}
+	return course;
 }
 
 /* The weakest guess; an address in the context is of use at a known offset only. */
@@ -333,11 +430,13 @@ static void any_offset(struct bpf_value *v)
 }
 
 /* A guess for a register that a loop writes: between where it begins and where the loop ends. */
-static void guess(struct bpf_value *v, const struct course *course)
+static void guess(struct bpf_check *check, const struct bpf_state *state, unsigned reg, uint32_t head,
+    struct bpf_value *v)
 {
+	struct course course = find_course(check, state, reg, head);
 	struct bpf_value entry = *v;
-	int64_t min = INT64_MIN, max = INT64_MAX, step = course->step, with = course->with;
-	uint8_t op = course->op;
+	int64_t min = INT64_MIN, max = INT64_MAX, step = course.step, with = course.with;
+	uint8_t op = course.op;
 	uint64_t low = step ? (1ull << __builtin_ctzll((uint64_t)step)) - 1 : 0;	/* bits that stay */
 	int64_t last = op == BPF_JNE ? (int64_t)low + 1 : op == BPF_JLE || op == BPF_JSLE || op == BPF_JGE ||
 	    op == BPF_JSGE ? 0 : 1;
@@ -352,12 +451,12 @@ static void guess(struct bpf_value *v, const struct course *course)
 	}
 	if (op != BPF_JA && with > -BPF_FAR && with < BPF_FAR && bpf_is_near(v) &&
 	    !(op == BPF_JNE && low & (entry.unknown | (entry.value ^ (uint64_t)with)))) {
-		if (step > 0 && v->max <= with - last) {
+		if (step > 0 && (v->max <= with - last || (op >= BPF_JLT && op != BPF_JNSET))) {
 			min = v->min;
-			max = with - last;
-		} else if (step < 0 && v->min >= with + last) {
-			min = with + last;
+			max = with - last > min ? with - last : min;
+		} else if (step < 0 && (v->min >= with + last || (op < BPF_CALL && op & BPF_JGT))) {
 			max = v->max;
+			min = with + last < max ? with + last : max;
 		}
 	}
 	bpf_bounded(v, min, max);
@@ -374,62 +473,56 @@ static void guess(struct bpf_value *v, const struct course *course)
 void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t head)
 {
 	const struct bpf_place *place = &check->place[head];
-	struct course courses[BPF_FRAME];
-	uint32_t loose = place->loose | (check->loose ? place->regs : 0);
 	uint64_t slots = place->slots | check->loose_slots;
 
-	check->spent += COST_COPY;
-	uint32_t last = check->place[place->until - 1].turn;
+	check->spent += COST_GUESS;
+	for (unsigned var = 0; var < BPF_VARS; var++) {
+		struct bpf_value v = *bpf_get(check, state, var);
+		unsigned bit = var < BPF_REGS ? var : state->slot[var - BPF_REGS];
+		uint64_t written = var < BPF_REGS ? place->regs | place->loose | place->mixed : slots;
 
-	for (unsigned reg = 0; reg < BPF_FRAME; reg++)
-		courses[reg] = (struct course){ 0, 0, BPF_JA };
-	find_courses(check, state, head, head, courses);
-	find_courses(check, state, last > check->start + 5 ? last - 5 : check->start, head, courses);
-
-	for (unsigned reg = 0; reg < BPF_FRAME; reg++) {
-		struct bpf_value *v = &state->reg[reg];
-
-		if (!readable(v) || !((place->regs | loose | place->mixed) >> reg & 1))
+		if (!readable(&v) || !(written >> bit & 1))
 			continue;
-		check->spent += 2 * COST_VALUE;
-		if (place->mixed >> reg & 1 ||
-		    (!check->loose && (v->kind == BPF_KIND_RESULT || !(place->live >> reg & 1)))) {
-			v->kind = EXO_KIND_MIXED;
+		check->spent += COST_CELL;
+		if (var < BPF_REGS && (place->mixed >> bit & 1 ||
+		    (!check->loose && (v.kind == BPF_KIND_RESULT || !(place->live >> bit & 1))))) {
+			bpf_share(check, state, var, BPF_MIXED);
 			continue;
 		}
-		bpf_result(check, v);
-		if (v->foreign || (bpf_is_address(v) && v->window == EXO_WINDOW_CONTEXT))
-			continue;
-		else if (loose >> reg & 1)
-			any_offset(v);
-		else
-			guess(v, &courses[reg]);
-		v->id = in_packet(v) ? BPF_FRESH(head, reg) : 0;
-	}
-	for (slots = (slots & state->spilled) | check->mixed_slots; slots; slots &= slots - 1) {
-		unsigned slot = (unsigned)__builtin_ctzll(slots);
-		struct bpf_value *v = bpf_spill_find(state, slot);
-
-		check->spent += COST_VALUE;
-		if (check->mixed_slots >> slot & 1) {
-			slot_lost(state, slot);
-		} else if (v->kind == EXO_KIND_NUMBER) {
-			bpf_spill_forget(state, slot);
-		} else if (v) {
-			any_offset(v);
-			v->id = in_packet(v) ? BPF_FRESH(head, BPF_FRESH_SLOT + slot) : 0;
+		v = *bpf_result(check, &v);
+		if (!v.foreign && !(bpf_is_address(&v) && v.window == EXO_WINDOW_CONTEXT)) {
+			if (var >= BPF_REGS || check->loose || place->loose >> bit & 1)
+				any_offset(&v);
+			else
+				guess(check, state, var, head, &v);
+			v.id = in_packet(&v) ? BPF_FRESH(head, BPF_FRESH_GUESS + var) : 0;
 		}
+		bpf_put(check, state, var, &v);
 	}
+	for (slots = check->mixed_slots; slots; slots &= slots - 1)
+		slot_lost(check, state, (unsigned)__builtin_ctzll(slots));
 }
 
-/* Is all that `now` may be, in the state `back`, also what `then` may be? */
-static bool covers(struct bpf_check *check, const struct bpf_value *then, struct bpf_value *now,
-    const struct bpf_state *back, uint32_t head)
+/* Is all that a variable may be in the state `back` also what it may be in `then`'s cell at the head? Those that shared
+ * a cell then have to do so. */
+static bool covers(struct bpf_check *check, uint32_t then_cell, uint32_t now_cell, const struct bpf_state *back,
+    uint32_t head)
 {
-	if (!readable(then) || same(then, now))
+	struct bpf_cell *cell = &check->cell[then_cell];
+	const struct bpf_value *then = &cell->value, *now = &check->cell[now_cell].value;
+
+	if (!readable(then))
 		return true;
-	check->spent += COST_VALUE / 2;
-	bpf_result(check, now);
+	if (cell->join == check->joins && cell->with != now_cell)
+		return false;
+	cell->join = check->joins;
+	cell->with = (uint16_t)now_cell;
+	if (then == now)
+		return true;
+	check->spent += COST_CELL / 2;
+	if (then->kind == BPF_KIND_RESULT && now->kind == then->kind && now->id == then->id)
+		return true;
+	now = bpf_result(check, now);
 	if (then->kind == BPF_KIND_RESULT)
 		return now->kind == EXO_KIND_NUMBER;
 	if (now->kind != then->kind)
@@ -447,22 +540,33 @@ static bool covers(struct bpf_check *check, const struct bpf_value *then, struct
 	    (!in_packet(then) || bpf_room(back, now) >= then->room);
 }
 
-static bool slots_cover(struct bpf_check *check, uint32_t head, struct bpf_state *then, struct bpf_state *back)
+/* Slots of which more bytes were written then. */
+static uint64_t slots_less(const struct bpf_state *then, const struct bpf_state *back)
 {
+	uint64_t slots = 0;
+
+	for (unsigned i = 0; i < BPF_SLOTS / 8; i++)
+		if (((const word *)then->written)[i] & ~((const word *)back->written)[i])
+			for (unsigned slot = 8 * i; slot < 8 * i + 8; slot++)
+				slots |= (uint64_t)((then->written[slot] & ~back->written[slot]) != 0) << slot;
+	return slots;
+}
+
+static bool slots_cover(struct bpf_check *check, uint32_t head, const struct bpf_state *then,
+    const struct bpf_state *back)
+{
+	uint64_t less = slots_less(then, back);
 	bool all = true;
 
-	for (unsigned slot = 0; slot < BPF_SLOTS; slot++) {
-		struct bpf_value *was, *is;
+	for (uint64_t slots = less | then->spilled | back->spilled; slots; slots &= slots - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(slots);
+		unsigned a = bpf_spill_find(then, slot), b = bpf_spill_find(back, slot);
+		uint8_t was = bpf_get(check, then, a)->kind, is = bpf_get(check, back, b)->kind;
 
-		if (!then->written[slot])
+		if (!then->written[slot] || (!(less >> slot & 1) &&
+		    (a ? b && covers(check, then->cell[a], back->cell[b], back, head) : !b || is == EXO_KIND_NUMBER)))
 			continue;
-		was = bpf_spill_find(then, slot);
-		is = bpf_spill_find(back, slot);
-		if (!(then->written[slot] & ~back->written[slot]) &&
-		    (was ? is && covers(check, was, is, back, head) : !is || is->kind == EXO_KIND_NUMBER))
-			continue;
-		if (was && (is ? is->kind == was->kind : was->kind == EXO_KIND_NUMBER) &&
-		    !(check->loose_slots >> slot & 1))
+		if (a && (b ? is == was : was == EXO_KIND_NUMBER) && !(check->loose_slots >> slot & 1))
 			check->loose_slots |= 1ull << slot;
 		else
 			check->mixed_slots |= 1ull << slot;
@@ -471,18 +575,19 @@ static bool slots_cover(struct bpf_check *check, uint32_t head, struct bpf_state
 	return all;
 }
 
-bool bpf_loop_covers(struct bpf_check *check, uint32_t head, struct bpf_state *back)
+bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_state *back)
 {
 	struct bpf_place *place = &check->place[head];
-	struct bpf_state *then = &check->pool[place->slot - 1];
-	bool all = slots_cover(check, head, then, back) && then->packet <= back->packet;
+	const struct bpf_state *then = &check->pool[place->slot - 1];
+	bool all;
 
-	check->spent += COST_COPY;
+	check->spent += COST_GUESS;
+	check->joins++;
+	all = slots_cover(check, head, then, back) && then->packet <= back->packet;
 	for (unsigned reg = 0; reg < BPF_FRAME; reg++) {
-		const struct bpf_value *was = &then->reg[reg];
-		struct bpf_value *is = &back->reg[reg];
+		const struct bpf_value *was = bpf_get(check, then, reg), *is = bpf_get(check, back, reg);
 
-		if (covers(check, was, is, back, head))
+		if (covers(check, then->cell[reg], back->cell[reg], back, head))
 			continue;
 		all = false;
 		if (is->kind == was->kind && is->window == was->window && !(place->loose >> reg & 1))

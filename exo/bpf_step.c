@@ -59,11 +59,14 @@ static int needs(struct bpf_check *check, unsigned reason, int reg, unsigned win
 }
 
 /* The value of a register, to be used; NULL: it cannot be. */
-static struct bpf_value *read(struct bpf_check *check, unsigned reg)
+static const struct bpf_value *read(struct bpf_check *check, unsigned reg)
 {
-	struct bpf_value *v = &check->now.reg[reg];
+	const struct bpf_value *v = bpf_get(check, &check->now, reg);
 
-	bpf_result(check, v);
+	if (v->kind == BPF_KIND_RESULT) {
+		bpf_put(check, &check->now, reg, bpf_result(check, v));
+		v = bpf_get(check, &check->now, reg);
+	}
 	if (v->kind == EXO_KIND_UNSET)
 		bpf_reject(check, EXO_REJECT_UNSET, (int)reg);
 	else if (v->kind == EXO_KIND_MIXED)
@@ -75,15 +78,22 @@ static struct bpf_value *read(struct bpf_check *check, unsigned reg)
 	return NULL;
 }
 
-static struct bpf_value *read_number(struct bpf_check *check, unsigned reg, unsigned reason)
+static const struct bpf_value *read_number(struct bpf_check *check, unsigned reg, unsigned reason)
 {
-	struct bpf_value *v = read(check, reg);
+	const struct bpf_value *v = read(check, reg);
 
 	if (v && v->kind != EXO_KIND_NUMBER) {
 		bpf_reject(check, reason, (int)reg);
 		return NULL;
 	}
 	return v;
+}
+
+/* The instruction's register becomes this. */
+static int set(struct bpf_check *check, const struct bpf_value *value)
+{
+	bpf_put(check, &check->now, bpf_dst(at(check)), value);
+	return 0;
 }
 
 /* --- arithmetic --------------------------------------------------------------------------------------- */
@@ -147,7 +157,7 @@ static void distance(struct bpf_check *check, struct bpf_value *a, const struct 
 }
 
 /* 64-bit ADD and SUB where one operand, or both, is an address. */
-static int add_address(struct bpf_check *check, uint8_t op, struct bpf_value *d, struct bpf_value *s,
+static int add_address(struct bpf_check *check, uint8_t op, struct bpf_value *d, const struct bpf_value *s,
     unsigned src)
 {
 	unsigned dst = bpf_dst(at(check));
@@ -178,36 +188,45 @@ static int arithmetic(struct bpf_check *check)
 	bool by_reg = insn->code & BPF_SRC_REG && BPF_OP(insn->code) != BPF_END;
 	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
 	uint8_t op = BPF_OP(insn->code);
-	struct bpf_value imm, operand, *d = &check->now.reg[dst], *s = &imm;
+	struct bpf_value operand, d = bpf_any;
+	const struct bpf_value *v;
 
-	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
-	if (by_reg && !(s = read(check, src)))
-		return -1;
-	operand = *s;
-	if (op == BPF_MOV && !insn->offset && (wide || (s->kind == EXO_KIND_NUMBER && s->umax <= UINT32_MAX))) {
-		if (s->kind == EXO_KIND_NUMBER && !s->left && !s->id && !bpf_is_exact(s))
-			s->id = BPF_FRESH(check->at, BPF_FRESH_RESULT);
-		*d = *s;
+	if (by_reg) {
+		if (!(v = read(check, src)))
+			return -1;
+		operand = *v;
+	} else {
+		bpf_number(&operand, (uint64_t)(int64_t)insn->imm);
+	}
+	if (op == BPF_MOV && !insn->offset &&
+	    (wide || (operand.kind == EXO_KIND_NUMBER && operand.umax <= UINT32_MAX))) {
+		if (!by_reg)
+			return set(check, &operand);
+		bpf_share(check, &check->now, dst, check->now.cell[src]);
 		return 0;
 	}
-	if (op != BPF_MOV && !read(check, dst))
-		return -1;
-	if (wide && (op == BPF_ADD || op == BPF_SUB) && (bpf_is_address(d) || bpf_is_address(s)))
-		return add_address(check, op, d, s, src);
-	if ((op != BPF_MOV && bpf_is_address(d)) || bpf_is_address(s))
-		return bpf_reject(check, EXO_REJECT_NUMBER, (int)(bpf_is_address(s) ? src : dst));
-	if (op == BPF_MOV)
-		*d = bpf_any;
+	if (op != BPF_MOV) {
+		if (!(v = read(check, dst)))
+			return -1;
+		d = *v;
+	}
+	if (wide && (op == BPF_ADD || op == BPF_SUB) && (bpf_is_address(&d) || bpf_is_address(&operand))) {
+		if (add_address(check, op, &d, &operand, src) < 0)
+			return -1;
+		return set(check, &d);
+	}
+	if (bpf_is_address(&d) || bpf_is_address(&operand))
+		return bpf_reject(check, EXO_REJECT_NUMBER, (int)(bpf_is_address(&operand) ? src : dst));
 
-	int64_t delta = d->delta + (op == BPF_ADD ? (int64_t)insn->imm : -(int64_t)insn->imm);
-	bool left = d->left && wide && !by_reg && (op == BPF_ADD || op == BPF_SUB) &&
-	    delta >= -BPF_FAR && delta <= BPF_FAR && d->min >= -BPF_FAR && d->max <= BPF_FAR;
+	int64_t delta = d.delta + (op == BPF_ADD ? (int64_t)insn->imm : -(int64_t)insn->imm);
+	bool left = d.left && wide && !by_reg && (op == BPF_ADD || op == BPF_SUB) &&
+	    delta >= -BPF_FAR && delta <= BPF_FAR && d.min >= -BPF_FAR && d.max <= BPF_FAR;
 
-	bpf_alu(d, insn->code, insn->offset, insn->imm, &operand);
-	d->left = left;
-	d->id = left ? d->id : 0;
-	d->delta = left ? (int32_t)delta : 0;
-	return 0;
+	bpf_alu(&d, insn->code, insn->offset, insn->imm, &operand);
+	d.left = left;
+	d.id = left ? d.id : 0;
+	d.delta = left ? (int32_t)delta : 0;
+	return set(check, &d);
 }
 
 /* --- memory ------------------------------------------------------------------------------------------- */
@@ -215,9 +234,10 @@ static int arithmetic(struct bpf_check *check)
 struct access {
 	unsigned reg, width;
 	int32_t offset;
-	bool write;
-	struct bpf_value *value;	/* stored; or to be set to what is loaded */
 	bool sign;
+	int var;			/* the register that is stored, or becomes what is loaded; -1: none */
+	const struct bpf_value *stored;	/* NULL: it is a load; of */
+	struct bpf_value *value;
 };
 
 /* The access lies in the window, may lie there, or never does. */
@@ -267,11 +287,9 @@ static void loaded(struct bpf_value *to, unsigned width, bool sign)
 static int in_context(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
 {
 	unsigned use = check->program->use == BPF_USE_FILTER ? EXO_USE_PACKET : check->program->use;
-	int64_t offset = v->min + a->offset;
+	int64_t offset = bpf_is_exact(v) && bpf_is_near(v) ? v->min + a->offset : -1;
 	const struct field *f;
 
-	if (!bpf_is_exact(v) || v->min < BPF_NEAR || v->min > -BPF_NEAR)
-		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0, 32 - a->width);
 	for (f = fields; f < fields + sizeof(fields) / sizeof(fields[0]); f++)
 		if (f->use == use && offset >= f->offset && offset + a->width <= f->offset + f->bytes)
 			break;
@@ -295,52 +313,55 @@ static int in_context(struct bpf_check *check, const struct bpf_value *v, const 
 static int stack_store(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
 {
 	struct bpf_state *now = &check->now;
-	struct bpf_value value = *a->value, *entry;
-	bool whole = exact && a->width == 8 && first % 8 == 0;
+	bool whole = exact && a->width == 8 && first % 8 == 0, address = bpf_is_address(a->stored);
+	unsigned var;
 
-	if (bpf_is_address(&value) && !whole)
+	if (address && !whole)
 		return needs(check, EXO_REJECT_ALIGN, (int)a->reg, EXO_WINDOW_STACK, 8, 8);
 	for (int slot = first / 8; slot <= last / 8; slot++) {
-		entry = bpf_spill_find(now, (unsigned)slot);
-		if (entry && entry->kind != EXO_KIND_NUMBER)
+		if ((var = bpf_spill_find(now, (unsigned)slot)) && bpf_get(check, now, var)->kind != EXO_KIND_NUMBER)
 			now->written[slot] = 0;		/* what is left of an address */
-		bpf_spill_forget(now, (unsigned)slot);
+		bpf_spill_forget(check, now, (unsigned)slot);
 	}
 	for (int byte = first; exact && byte <= last; byte++)
 		now->written[byte / 8] |= (uint8_t)(1u << byte % 8);
 	if (!whole)
 		return 0;
-	entry = bpf_spill_find(now, BPF_SPILL_NONE);
-	for (unsigned i = 0; !entry && bpf_is_address(&value) && i < BPF_SPILLS; i++)
-		if (now->spill[i].kind == EXO_KIND_NUMBER) {
-			bpf_spill_forget(now, now->slot[i]);
-			entry = &now->spill[i];
+	var = bpf_spill_find(now, BPF_SPILL_NONE);
+	for (unsigned i = BPF_REGS; !var && address && i < BPF_VARS; i++)
+		if (bpf_get(check, now, i)->kind == EXO_KIND_NUMBER) {
+			bpf_spill_forget(check, now, now->slot[i - BPF_REGS]);
+			var = i;
 		}
-	if (!entry)
-		return bpf_is_address(&value) ? bpf_reject(check, EXO_REJECT_STACK, (int)a->reg) : 0;
-	if (value.kind == EXO_KIND_NUMBER && !value.left && !value.id && !bpf_is_exact(&value))
-		value.id = a->value->id = BPF_FRESH(check->at, BPF_FRESH_RESULT);
-	*entry = value;
-	now->slot[entry - now->spill] = (uint8_t)(first / 8);
+	if (!var)
+		return address ? bpf_reject(check, EXO_REJECT_STACK, (int)a->reg) : 0;
+	if (a->var < 0)
+		bpf_put(check, now, var, a->stored);
+	else
+		bpf_share(check, now, var, now->cell[a->var]);
+	now->slot[var - BPF_REGS] = (uint8_t)(first / 8);
 	now->spilled |= 1ull << first / 8;
 	return 0;
 }
 
+/* 1: the register already is what was loaded. */
 static int stack_load(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
 {
 	struct bpf_state *now = &check->now;
-	struct bpf_value *entry = bpf_spill_find(now, (unsigned)first / 8);
+	unsigned var = bpf_spill_find(now, (unsigned)first / 8);
 
-	if (exact && entry && first % 8 == 0 && a->width == 8) {
-		*a->value = *entry;
-		return 0;
+	if (var && exact && first % 8 == 0 && a->width == 8) {
+		*a->value = *bpf_get(check, now, var);
+		if (a->var >= 0)
+			bpf_share(check, now, (unsigned)a->var, now->cell[var]);
+		return 1;
 	}
 	for (int byte = first; byte <= last; byte++) {
 		if (!(now->written[byte / 8] >> byte % 8 & 1))
 			return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK,
 			    (uint64_t)(byte - EXO_CODE_STACK), 0);
-		entry = bpf_spill_find(now, (unsigned)byte / 8);
-		if (entry && entry->kind != EXO_KIND_NUMBER)
+		var = bpf_spill_find(now, (unsigned)byte / 8);
+		if (var && bpf_get(check, now, var)->kind != EXO_KIND_NUMBER)
 			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
 	}
 	loaded(a->value, a->width, a->sign);
@@ -357,14 +378,15 @@ static int in_stack(struct bpf_check *check, const struct bpf_value *v, const st
 		return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK, (uint64_t)-EXO_CODE_STACK,
 		    (uint64_t)-(int64_t)a->width);
 	check->spent += 20 * (uint32_t)(last - first + 1);
-	return a->write ? stack_store(check, a, (int)first, (int)last, exact) :
+	return a->stored ? stack_store(check, a, (int)first, (int)last, exact) :
 	    stack_load(check, a, (int)first, (int)last, exact);
 }
 
 static int memory(struct bpf_check *check, const struct access *a)
 {
 	struct bpf_program *program = check->program;
-	struct bpf_value *v = read(check, a->reg), base;
+	const struct bpf_value *v = read(check, a->reg);
+	struct bpf_value base;
 	bool own;
 
 	if (!v)
@@ -375,18 +397,18 @@ static int memory(struct bpf_check *check, const struct access *a)
 	own = base.window < EXO_WINDOWS_OWN;
 	program->note[check->at].window = base.window;
 	program->accesses++;
-	if (a->write && base.window != EXO_WINDOW_STACK && !(own && program->window_write >> base.window & 1))
+	if (a->stored && base.window != EXO_WINDOW_STACK && !(own && program->window_write >> base.window & 1))
 		return bpf_reject(check, EXO_REJECT_WINDOW, (int)a->reg);
 	if (base.window == EXO_WINDOW_STACK)
 		return in_stack(check, &base, a);
 	if (base.window == EXO_WINDOW_CONTEXT)
 		return in_context(check, &base, a);
-	if (a->write && a->value->kind != EXO_KIND_NUMBER)
+	if (a->stored && a->stored->kind != EXO_KIND_NUMBER)
 		return needs(check, EXO_REJECT_ESCAPE, (int)bpf_src(at(check)), EXO_WINDOW_STACK, 0, 0);
 	if (in_window(check, &base, a) < 0)
 		return -1;
 	program->guarded += program->note[check->at].flags & BPF_NOTE_GUARD ? 1 : 0;
-	if (!a->write)
+	if (!a->stored)
 		loaded(a->value, a->width, a->sign);
 	return 0;
 }
@@ -395,23 +417,30 @@ static int load(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
 
-	return memory(check, &(struct access){
+	struct bpf_value value;
+	int result = memory(check, &(struct access){
 		.reg = bpf_src(insn), .width = bpf_width(insn->code), .offset = insn->offset,
-		.value = &check->now.reg[bpf_dst(insn)], .sign = BPF_MODE(insn->code) == BPF_MEMSX,
+		.var = (int)bpf_dst(insn), .value = &value, .sign = BPF_MODE(insn->code) == BPF_MEMSX,
 	});
+
+	if (!result)
+		return set(check, &value);
+	return result < 0 ? result : 0;
 }
 
 static int store(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
-	struct bpf_value imm, *value = &imm;
+	bool by_reg = BPF_CLASS(insn->code) == BPF_STX;
+	struct bpf_value imm;
+	const struct bpf_value *stored = by_reg ? read(check, bpf_src(insn)) : &imm;
 
-	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
-	if (BPF_CLASS(insn->code) == BPF_STX && !(value = read(check, bpf_src(insn))))
+	if (!stored)
 		return -1;
+	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
 	return memory(check, &(struct access){
 		.reg = bpf_dst(insn), .width = bpf_width(insn->code), .offset = insn->offset,
-		.write = true, .value = value,
+		.var = by_reg ? (int)bpf_src(insn) : -1, .stored = stored,
 	});
 }
 
@@ -419,8 +448,9 @@ static int atomic(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
 	unsigned width = bpf_width(insn->code), reg = bpf_dst(insn);
-	struct bpf_value any = bpf_any, offset, old, *v;
-	struct access a = { .reg = reg, .width = width, .offset = insn->offset, .value = &any, .write = true };
+	struct bpf_value offset, old;
+	struct access a = { .reg = reg, .width = width, .offset = insn->offset, .var = -1, .value = &old };
+	const struct bpf_value *v;
 
 	if (!read_number(check, bpf_src(insn), EXO_REJECT_NUMBER) ||
 	    (insn->imm == BPF_CMPXCHG && !read_number(check, 0, EXO_REJECT_NUMBER)) || !(v = read(check, reg)))
@@ -430,20 +460,19 @@ static int atomic(struct bpf_check *check)
 	if (bpf_is_address(v) && (offset.value | offset.unknown) & (width - 1))
 		return needs(check, EXO_REJECT_ALIGN, (int)reg, v->window, width, width);
 	if (v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_STACK) {
-		a.write = false;
-		a.value = &old;
 		if (memory(check, &a) < 0)
 			return -1;
 		if (old.kind != EXO_KIND_NUMBER)
 			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)reg);
 		check->program->accesses--;
-		a.write = true;
-		a.value = &any;
 	}
+	a.stored = &bpf_any;
 	if (memory(check, &a) < 0)
 		return -1;
-	if (insn->imm & BPF_FETCH)
-		loaded(&check->now.reg[insn->imm == BPF_CMPXCHG ? 0 : bpf_src(insn)], width, false);
+	if (insn->imm & BPF_FETCH) {
+		loaded(&old, width, false);
+		bpf_put(check, &check->now, insn->imm == BPF_CMPXCHG ? 0 : bpf_src(insn), &old);
+	}
 	return 0;
 }
 
@@ -451,12 +480,12 @@ static int constant(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
 	struct bpf_program *program = check->program;
-	struct bpf_value *d = &check->now.reg[bpf_dst(insn)];
+	struct bpf_value d;
 	uint32_t window = (uint32_t)insn->imm, offset = (uint32_t)insn[1].imm, bytes;
 
 	if (bpf_src(insn) != BPF_LDDW_WINDOW) {
-		bpf_number(d, (uint64_t)offset << 32 | (uint32_t)insn->imm);
-		return 0;
+		bpf_number(&d, (uint64_t)offset << 32 | (uint32_t)insn->imm);
+		return set(check, &d);
 	}
 	bytes = window == EXO_WINDOW_DATA ? program->data_bytes :
 	    window < EXO_WINDOWS_OWN && program->use != EXO_USE_OWNER ? program->window_bytes[window] : 0;
@@ -464,13 +493,20 @@ static int constant(struct bpf_check *check)
 		return needs(check, EXO_REJECT_WINDOW, -1, window, 0, 0);
 	if (offset > bytes)
 		return needs(check, EXO_REJECT_RANGE, -1, window, 0, bytes);
-	bpf_number(d, offset);
-	d->kind = EXO_KIND_ADDRESS;
-	d->window = (uint8_t)window;
-	return 0;
+	bpf_number(&d, offset);
+	d.kind = EXO_KIND_ADDRESS;
+	d.window = (uint8_t)window;
+	return set(check, &d);
 }
 
 /* --- calls -------------------------------------------------------------------------------------------- */
+
+static void called(struct bpf_check *check, const struct bpf_value *result)
+{
+	bpf_put(check, &check->now, 0, result);
+	for (unsigned reg = 1; reg <= 5; reg++)
+		bpf_share(check, &check->now, reg, BPF_UNSET);
+}
 
 static int call(struct bpf_check *check)
 {
@@ -481,7 +517,7 @@ static int call(struct bpf_check *check)
 	if (use == ' ' || (spec->uses[0] != use && spec->uses[1] != use))
 		return bpf_reject(check, EXO_REJECT_CALL, -1);
 	for (unsigned i = 0; spec->args[i]; i++) {
-		struct bpf_value *v = read(check, i + 1);
+		const struct bpf_value *v = read(check, i + 1);
 		bool writes = spec->args[i] == 'w', wants = writes || spec->args[i] == 'r';
 
 		if (!v)
@@ -492,9 +528,7 @@ static int call(struct bpf_check *check)
 		    (writes && (v->window >= EXO_WINDOWS_OWN || !(check->program->window_write >> v->window & 1)))))
 			return bpf_reject(check, EXO_REJECT_WINDOW, (int)i + 1);
 	}
-	check->now.reg[0] = bpf_any;
-	for (unsigned reg = 1; reg <= 5; reg++)
-		check->now.reg[reg].kind = EXO_KIND_UNSET;
+	called(check, &bpf_any);
 	return 0;
 }
 
@@ -504,87 +538,69 @@ static int call_local(struct bpf_check *check)
 
 	if (bpf_enter(check, function) < 0)
 		return -1;
-	check->now.reg[0] = (struct bpf_value){ .kind = BPF_KIND_RESULT, .id = function };
-	for (unsigned reg = 1; reg <= 5; reg++)
-		check->now.reg[reg].kind = EXO_KIND_UNSET;
+	called(check, &(struct bpf_value){ .kind = BPF_KIND_RESULT, .id = function });
 	return 0;
 }
 
 static int leave(struct bpf_check *check)
 {
-	check->live = false;
-	if (check->start && !check->place[check->start].needed)
-		return 0;
-	return read_number(check, 0, EXO_REJECT_ESCAPE) ? 0 : -1;
+	if ((!check->start || check->place[check->start].needed) && !read_number(check, 0, EXO_REJECT_ESCAPE))
+		return -1;
+	bpf_way_lost(check);
+	return 0;
 }
 
 /* --- jumps -------------------------------------------------------------------------------------------- */
 
-/* A register, or what it is known to equal, was compared. */
-static bool settle(struct bpf_state *state, unsigned reg, const struct bpf_value *v)
+/* A register, and what is known to equal it, was compared. */
+static bool settle(struct bpf_check *check, struct bpf_state *state, unsigned reg, const struct bpf_value *v)
 {
-	struct bpf_value *old = &state->reg[reg];
-	uint32_t id = old->left ? 0 : old->id;
+	const struct bpf_value *old = bpf_get(check, state, reg);
 
-	*old = *v;
-	if (v->left && v->min > -BPF_FAR && v->max < BPF_FAR)
-		return bpf_learn(state, v->id, v->min - v->delta, v->id ? INT32_MIN : 0);
-	if (!id || v->kind != EXO_KIND_NUMBER)
-		return true;
-	for (unsigned i = 0; i < BPF_FRAME; i++)
-		if (state->reg[i].kind == EXO_KIND_NUMBER && state->reg[i].id == id && !state->reg[i].left)
-			state->reg[i] = *v;
-	for (unsigned i = 0; i < BPF_SPILLS; i++)
-		if (state->slot[i] != BPF_SPILL_NONE && state->spill[i].kind == EXO_KIND_NUMBER &&
-		    state->spill[i].id == id && !state->spill[i].left)
-			state->spill[i] = *v;
-	return true;
+	if (old->min != v->min || old->max != v->max || old->umin != v->umin || old->umax != v->umax ||
+	    old->unknown != v->unknown)
+		bpf_narrow(check, state, reg, v);
+	return !v->left || v->min <= -BPF_FAR || v->max >= BPF_FAR ||
+	    bpf_learn(check, state, v->id, v->min - v->delta, v->id ? INT32_MIN : 0);
 }
 
 /* low <= high, or <: what follows, for addresses of one window. */
-static bool ordered(struct bpf_state *state, struct bpf_value *low, struct bpf_value *high, bool strict)
+static bool ordered(struct bpf_check *check, struct bpf_state *state, unsigned low, unsigned high, bool strict)
 {
-	if (low->kind == high->kind)
-		return bpf_assume(strict ? BPF_JSLT : BPF_JSLE, true, low, high);
-	if (low->kind == EXO_KIND_END)
-		return bpf_room(state, high) + low->min + strict <= 0;
-	if (!bpf_is_exact(high))
-		return true;
+	struct bpf_value a = *bpf_get(check, state, low), b = *bpf_get(check, state, high);
 
-	struct bpf_value v = *low;
-
-	return bpf_learn(state, v.id, v.delta + strict - high->min, v.min - v.delta);
-}
-
-static bool assume_addresses(struct bpf_state *state, uint8_t op, struct bpf_value *a, struct bpf_value *b)
-{
-	switch (op) {
-	case BPF_JEQ:	return ordered(state, a, b, false) && ordered(state, b, a, false);
-	case BPF_JNE:	return a->kind != b->kind || bpf_assume(BPF_JNE, true, a, b);
-	case BPF_JGT:	return ordered(state, b, a, true);
-	case BPF_JGE:	return ordered(state, b, a, false);
-	case BPF_JLT:	return ordered(state, a, b, true);
-	default:	return ordered(state, a, b, false);
-	}
+	if (a.kind == b.kind)
+		return bpf_assume(strict ? BPF_JSLT : BPF_JSLE, true, &a, &b) && settle(check, state, low, &a) &&
+		    settle(check, state, high, &b);
+	if (a.kind == EXO_KIND_END)
+		return bpf_room(state, &b) + a.min + strict <= 0;
+	return !bpf_is_exact(&b) || bpf_learn(check, state, a.id, a.delta + strict - b.min, a.min - a.delta);
 }
 
 /* On this way `a op b` holds. false: there is no such way. */
-static bool assume(struct bpf_state *state, const struct exo_insn *insn, uint8_t op)
+static bool assume(struct bpf_check *check, struct bpf_state *state, const struct exo_insn *insn, uint8_t op)
 {
 	bool by_reg = insn->code & BPF_SRC_REG;
-	struct bpf_value imm, a, b, *d = &state->reg[bpf_dst(insn)];
-	struct bpf_value *s = by_reg ? &state->reg[bpf_src(insn)] : &imm;
+	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
+	struct bpf_value a = *bpf_get(check, state, dst), b;
 
-	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
-	if (bpf_is_address(d) && bpf_is_address(s))
-		return d == s ? op != BPF_JNE && op != BPF_JLT && op != BPF_JGT :
-		    assume_addresses(state, op, d, s);
-	if (bpf_is_address(d) || bpf_is_address(s))
+	if (by_reg)
+		b = *bpf_get(check, state, src);
+	else
+		bpf_number(&b, (uint64_t)(int64_t)insn->imm);
+	if (bpf_is_address(&a) != bpf_is_address(&b))
 		return true;		/* with 0 */
-	a = *d;
-	b = *s;
-	return bpf_assume(op, BPF_CLASS(insn->code) == BPF_JMP, &a, &b) && settle(state, bpf_dst(insn), &a) &&
-	    (!by_reg || settle(state, bpf_src(insn), &b));
+	if (bpf_is_address(&a) && (dst == src || op != BPF_JNE || a.kind != b.kind)) {
+		if (dst == src)
+			return op != BPF_JNE && op != BPF_JLT && op != BPF_JGT;
+		if (op == BPF_JNE)
+			return true;
+		if ((op == BPF_JEQ || op == BPF_JGT || op == BPF_JGE) && !ordered(check, state, src, dst, op == BPF_JGT))
+			return false;
+		return op == BPF_JGT || op == BPF_JGE || ordered(check, state, dst, src, op == BPF_JLT);
+	}
+	return bpf_assume(op, BPF_CLASS(insn->code) == BPF_JMP, &a, &b) && settle(check, state, dst, &a) &&
+	    (!by_reg || settle(check, state, src, &b));
 }
 
 /* May these be compared? */
@@ -614,20 +630,25 @@ static int jump(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
 	uint8_t op = BPF_OP(insn->code);
-	bool wide = BPF_CLASS(insn->code) == BPF_JMP, by_reg = insn->code & BPF_SRC_REG;
-	uint32_t target = check->at + 1 + (uint32_t)(op == BPF_JA && !wide ? insn->imm : insn->offset);
-	struct bpf_value imm, *d = NULL, *s = &imm;
+	bool by_reg = insn->code & BPF_SRC_REG;
+	uint32_t target = check->place[check->at].to[0] - 1u;
+	const struct bpf_value *d, *s;
+	struct bpf_value imm;
 	struct bpf_state *way;
 
+	if (op == BPF_JA)
+		return bpf_go(check, target);
+	check->spent += COST_JUMP;
 	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
-	if (op != BPF_JA && (!(d = read(check, bpf_dst(insn))) || (by_reg && !(s = read(check, bpf_src(insn)))) ||
-	    comparable(check, op, bpf_dst(insn), d, bpf_src(insn), s) < 0))
+	s = &imm;
+	if (!(d = read(check, bpf_dst(insn))) || (by_reg && !(s = read(check, bpf_src(insn)))) ||
+	    comparable(check, op, bpf_dst(insn), d, bpf_src(insn), s) < 0 || !(way = bpf_way(check, target)))
 		return -1;
-	if (!(way = bpf_way(check, target)))
-		return -1;
-	bpf_way_end(check, target, way, op == BPF_JA || assume(way, insn, op));
-	if (op == BPF_JA || !assume(&check->now, insn, bpf_negated(op)))
-		check->live = false;
+	if (BPF_CLASS(insn->code) == BPF_JMP32 && !bpf_is_narrow(op, d, s))
+		check->spent += COST_JUMP32;
+	bpf_way_end(check, target, way, assume(check, way, insn, op));
+	if (!assume(check, &check->now, insn, bpf_negated[op >> 4]))
+		bpf_way_lost(check);
 	return 0;
 }
 

@@ -11,10 +11,7 @@
  */
 #include "exo/bpf_check.h"
 
-#define COST_SCAN	200
-#define COST_ORDER	200
 #define SCAN_AT_ONCE	8	/* instructions of which each takes no more than looking at it */
-#define COST_LOOP	300
 
 /* --- SCAN: instructions by themselves ----------------------------------------------------------------- */
 
@@ -109,15 +106,6 @@ static bool exists(const struct bpf_program *program, uint32_t i)
 	}
 }
 
-/* Is register `reg` one, and may the instruction write what it writes? */
-static bool registers_exist(const struct exo_insn *insn)
-{
-	struct bpf_writes writes = { 0 };
-
-	bpf_writes(insn, &writes);
-	return bpf_dst(insn) < BPF_REGS && (bpf_src(insn) < BPF_REGS) && !(writes.regs >> BPF_FRAME);
-}
-
 static bool is_call(const struct exo_insn *insn)
 {
 	return insn->code == (BPF_JMP | BPF_CALL) && bpf_src(insn) == BPF_CALL_LOCAL;
@@ -127,9 +115,11 @@ static int scan(struct bpf_check *check)
 {
 	struct bpf_program *program = check->program;
 	const struct exo_insn *insn = &program->insn[check->at];
+	struct bpf_place *place = &check->place[check->at];
+	struct bpf_writes writes = { 0 };
 	int64_t target;
 
-	check->place[check->at] = (struct bpf_place){ 0 };
+	*place = (struct bpf_place){ 0 };
 	program->note[check->at] = (struct bpf_note){ check->second ? BPF_NOTE_SECOND : 0, 0, 0 };
 	if (check->second) {
 		check->second = false;
@@ -137,8 +127,12 @@ static int scan(struct bpf_check *check)
 	}
 	if (!exists(program, check->at))
 		return bpf_reject(check, EXO_REJECT_OPCODE, -1);
-	if (!registers_exist(insn))
+	bpf_writes(insn, &writes);
+	if (bpf_dst(insn) >= BPF_REGS || bpf_src(insn) >= BPF_REGS || writes.regs >> BPF_FRAME)
 		return bpf_reject(check, EXO_REJECT_REGISTER, -1);
+	place->regs = writes.regs;
+	place->slots = writes.slots;
+	place->live = writes.reads;
 	check->second = BPF_CLASS(insn->code) == BPF_LD;
 	if (!is_call(insn))
 		return 0;
@@ -170,46 +164,42 @@ static bool is_end(const struct exo_insn *insn)
 	    insn->code == (BPF_JMP32 | BPF_JA);
 }
 
-/* Where a jump at `i` leads; -1: it is none. */
-int64_t bpf_jump_target(const struct bpf_check *check, uint32_t i)
-{
-	const struct exo_insn *insn = &check->program->insn[i];
-	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
-
-	if ((class != BPF_JMP && class != BPF_JMP32) || op == BPF_CALL || op == BPF_EXIT ||
-	    check->program->note[i].flags & BPF_NOTE_SECOND)
-		return -1;
-	return (int64_t)i + 1 + (op == BPF_JA && class == BPF_JMP32 ? insn->imm : insn->offset);
-}
-
+/* Where control goes from here, and whether it may. */
 static int jumps(struct bpf_check *check)
 {
-	struct bpf_program *program = check->program;
 	uint32_t i = check->at;
-	struct bpf_note *note = program->note;
-	const struct exo_insn *insn = &program->insn[i];
-	int64_t target = bpf_jump_target(check, i);
+	struct bpf_place *place = &check->place[i];
+	struct bpf_note *note = check->program->note;
+	const struct exo_insn *insn = &check->program->insn[i];
+	bool second = note[i].flags & BPF_NOTE_SECOND, end = is_end(insn);
+	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+	int64_t target;
 
 	if (note[i].flags & BPF_NOTE_FUNCTION) {
-		if (note[i].flags & BPF_NOTE_SECOND)
+		if (second)
 			return bpf_reject(check, EXO_REJECT_CALL, -1);
 		check->start = i;
-		check->end = check->place[i].end;
+		check->end = place->end;
 	}
-	if (i + 1 == check->end && (!is_end(insn) || note[i].flags & BPF_NOTE_SECOND))
+	if (i + 1 == check->end && (!end || second))
 		return bpf_reject(check, EXO_REJECT_END, -1);
-	if (is_call(insn) && !(note[i].flags & BPF_NOTE_SECOND)) {
+	if (second)
+		return 0;
+	place->to[1] = (uint16_t)(end ? 0 : i + 2 + (class == BPF_LD));
+	if (class != BPF_JMP && class != BPF_JMP32)
+		return 0;
+	if (is_call(insn)) {
 		uint32_t function = i + 1 + (uint32_t)insn->imm;
 
 		note[i].charge = (uint16_t)(check->place[function].end - function);
 		check->place[function].callers++;
 	}
-	if (BPF_CLASS(insn->code) != BPF_JMP && BPF_CLASS(insn->code) != BPF_JMP32)
+	if (op == BPF_CALL || op == BPF_EXIT)
 		return 0;
-	if (BPF_OP(insn->code) == BPF_CALL || BPF_OP(insn->code) == BPF_EXIT || note[i].flags & BPF_NOTE_SECOND)
-		return 0;
+	target = (int64_t)i + 1 + (op == BPF_JA && class == BPF_JMP32 ? insn->imm : insn->offset);
 	if (target < check->start || target >= check->end || note[target].flags & BPF_NOTE_SECOND)
 		return bpf_reject(check, EXO_REJECT_JUMP, -1);
+	place->to[0] = (uint16_t)(target + 1);
 	note[target].flags |= BPF_NOTE_TARGET;
 	if (target <= i) {
 		note[i].charge = (uint16_t)(i - (uint32_t)target + 1);
@@ -218,14 +208,6 @@ static int jumps(struct bpf_check *check)
 }
 
 /* --- ORDER, LOOPS ------------------------------------------------------------------------------------- */
-
-/* The instruction behind `i`, if control goes on there; -1: it does not. */
-int64_t bpf_behind(const struct bpf_check *check, uint32_t i)
-{
-	const struct exo_insn *insn = &check->program->insn[i];
-
-	return is_end(insn) ? -1 : (int64_t)i + (BPF_CLASS(insn->code) == BPF_LD ? 2 : 1);
-}
 
 /* A local call: its function comes into the order when all who call it are there. */
 static int order_call(struct bpf_check *check)
@@ -260,28 +242,28 @@ static int order(struct bpf_check *check)
 {
 	uint32_t i = check->at;
 	struct bpf_place *place = &check->place[i];
-	struct bpf_writes writes = { 0 };
-	int64_t to;
+	uint16_t live = 0;
+	uint32_t to;
 
 	if (!place->loose && is_call(&check->program->insn[i]) && order_call(check) < 0)
 		return -1;
 	for (; place->loose < 2; ) {
-		to = place->loose++ ? bpf_behind(check, i) : bpf_jump_target(check, i);
-		if (to >= 0 && !check->place[to].loose && !check->place[to].order) {
-			check->place[to].slot = (uint16_t)i;
-			check->at = (uint32_t)to;
+		to = place->to[place->loose++];
+		if (to && !check->place[to - 1].loose && !check->place[to - 1].order) {
+			check->at = to - 1;
+			check->place[check->at].slot = (uint16_t)i;
 			return 1;
 		}
 	}
-	bpf_writes(&check->program->insn[i], &writes);
 	for (unsigned way = 0; way < 2; way++) {
-		to = way ? bpf_behind(check, i) : bpf_jump_target(check, i);
-		if (to < 0)
+		const struct bpf_place *on = &check->place[place->to[way] - 1];
+
+		if (!place->to[way])
 			continue;
-		place->returns |= check->place[to].loose || check->place[to].returns;
-		place->live |= check->place[to].live;
+		place->returns |= on->loose || on->returns;
+		live |= on->live;
 	}
-	place->live = (uint16_t)((place->live & ~writes.regs) | writes.reads);
+	place->live |= (uint16_t)(live & ~place->regs);
 	place->order = (uint16_t)check->turn--;
 	check->place[check->turn].turn = (uint16_t)i;
 	check->at = place->slot;
@@ -305,14 +287,13 @@ static int order_end(struct bpf_check *check)
 	return 1;
 }
 
-/* A way from the instruction of this turn to `head`: if it leads back, what was written since? */
-static void loop_found(struct bpf_check *check, int64_t head)
+/* A way from the instruction of this turn: if it leads back to a head, what was written since? */
+static void loop_found(struct bpf_check *check, uint32_t to)
 {
-	struct bpf_place *place;
+	struct bpf_place *place = &check->place[to - 1];
 
-	if (head < 0 || check->place[head].order > check->turn + 1)
+	if (!to || place->order > check->turn + 1)
 		return;
-	place = &check->place[head];
 	check->spent += COST_LOOP;
 	place->until = (uint16_t)(check->turn + 1);
 	place->regs = 0;
@@ -326,19 +307,17 @@ static void loop_found(struct bpf_check *check, int64_t head)
 
 static void loops(struct bpf_check *check)
 {
-	struct bpf_writes writes = { 0 };
-	uint32_t i = check->place[check->turn].turn;
+	const struct bpf_place *place = &check->place[check->place[check->turn].turn];
 
-	if (!check->place[i].returns)
+	if (!place->returns)
 		return;
-	bpf_writes(&check->program->insn[i], &writes);
-	for (uint32_t regs = writes.regs; regs; regs &= regs - 1)
+	for (uint32_t regs = place->regs; regs; regs &= regs - 1)
 		check->written[__builtin_ctz(regs)] = (uint16_t)(check->turn + 1);
-	check->slots |= writes.slots;
-	for (uint64_t slots = writes.slots; slots; slots &= slots - 1)
+	check->slots |= place->slots;
+	for (uint64_t slots = place->slots; slots; slots &= slots - 1)
 		check->written[BPF_FRAME + __builtin_ctzll(slots)] = (uint16_t)(check->turn + 1);
-	loop_found(check, bpf_jump_target(check, i));
-	loop_found(check, bpf_behind(check, i));
+	loop_found(check, place->to[0]);
+	loop_found(check, place->to[1]);
 }
 
 /* Some function was not ordered: it is in a circle, or called from one. */
@@ -371,7 +350,7 @@ int bpf_phase_scan(struct bpf_check *check)
 
 int bpf_phase_ends(struct bpf_check *check)
 {
-	check->spent += COST_ORDER;
+	check->spent += COST_ENDS;
 	check->at--;
 	ends(check);
 	if (!check->at)
@@ -381,7 +360,7 @@ int bpf_phase_ends(struct bpf_check *check)
 
 int bpf_phase_jumps(struct bpf_check *check)
 {
-	check->spent += COST_SCAN;
+	check->spent += COST_JUMPS;
 	if (jumps(check) < 0)
 		return -1;
 	if (++check->at < check->program->insns)
@@ -413,7 +392,7 @@ int bpf_phase_order(struct bpf_check *check)
 
 int bpf_phase_loops(struct bpf_check *check)
 {
-	check->spent += COST_SCAN;
+	check->spent += COST_LOOPS;
 	loops(check);
 	if (++check->turn < check->end)
 		return 1;
@@ -424,6 +403,6 @@ int bpf_phase_loops(struct bpf_check *check)
 	}
 	if (functions_end(check) < 0)
 		return -1;
-	check->phase = BPF_VALUES;
+	check->phase = BPF_BEGIN;
 	return 1;
 }

@@ -29,13 +29,16 @@ static void set(struct bpf_value *v, uint64_t number)
 	v->unknown = 0;
 }
 
+/* The bounds and bits of another. */
+static void copy(struct bpf_value *to, const struct bpf_value *from)
+{
+	__builtin_memcpy(&to->min, &from->min, BPF_KNOWN_BYTES);
+}
+
 /* Only bounds and bits: what kind of value it is stays. */
 static void forget(struct bpf_value *v)
 {
-	v->min = INT64_MIN;
-	v->max = INT64_MAX;
-	v->umin = v->value = 0;
-	v->umax = v->unknown = UINT64_MAX;
+	copy(v, &bpf_any);
 }
 
 void bpf_number(struct bpf_value *v, uint64_t number)
@@ -106,18 +109,19 @@ static void cut(struct bpf_value *v, unsigned bits)
 
 	v->value &= mask;
 	v->unknown &= mask;
-	v->umin = one_run ? v->umin & mask : 0;
-	v->umax = one_run ? v->umax & mask : mask;
-	v->min = INT64_MIN;
-	v->max = INT64_MAX;
-	bpf_sync(v);
+	v->umin = one_run ? v->umin & mask : v->value;
+	v->umax = one_run ? v->umax & mask : v->value | v->unknown;
+	v->min = (int64_t)v->umin;
+	v->max = (int64_t)v->umax;
+	if (one_run)
+		bpf_sync(v);
 }
 
 void bpf_extend(struct bpf_value *v, unsigned bits)
 {
 	if (bits == 64)
 		return;
-	uint64_t sign = 1ull << (bits - 1), high = ~(sign | (sign - 1));
+	uint64_t sign = 1ull << (bits - 1), high = -sign;
 
 	if (v->min >= -(int64_t)sign && v->max < (int64_t)sign)
 		return;
@@ -125,19 +129,20 @@ void bpf_extend(struct bpf_value *v, unsigned bits)
 	if (v->max < (int64_t)sign)
 		return;
 	if (v->umin >= sign) {		/* all are negative */
+		v->value |= high;
+		v->unknown &= ~high;
 		v->umin |= high;
 		v->umax |= high;
-	} else {
-		v->umin = 0;
-		v->umax = UINT64_MAX;
+		v->min = (int64_t)v->umin;
+		v->max = (int64_t)v->umax;
+		return;
 	}
-	v->min = -(int64_t)sign;
-	v->max = (int64_t)sign - 1;
-	if (v->unknown & sign)
-		v->unknown |= high;
-	else if (v->value & sign)
-		v->value |= high;
-	bpf_sync(v);
+	v->value &= ~high;
+	v->unknown |= high;
+	v->umin = v->value;
+	v->umax = v->value | v->unknown;
+	v->min = (int64_t)(v->value | high);
+	v->max = (int64_t)(v->umax & ~high);
 }
 
 static void swap_bytes(struct bpf_value *v, unsigned bits)
@@ -406,12 +411,7 @@ void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, con
 	case BPF_ARSH:	shift_signed(a, &b); break;
 	case BPF_NEG:	b = *a; set(a, 0); sub(a, &b); break;
 	case BPF_MOV:
-		a->min = b.min;
-		a->max = b.max;
-		a->umin = b.umin;
-		a->umax = b.umax;
-		a->value = b.value;
-		a->unknown = b.unknown;
+		copy(a, &b);
 		if (offset)
 			bpf_extend(a, (unsigned)offset);
 		break;
@@ -433,14 +433,9 @@ static bool assume_equal(struct bpf_value *a, struct bpf_value *b)
 	a->umax = a->umax < b->umax ? a->umax : b->umax;
 	a->min = a->min > b->min ? a->min : b->min;
 	a->max = a->max < b->max ? a->max : b->max;
-	if (a->umin > a->umax || a->min > a->max || !bpf_sync(a))
+	if (!bpf_sync(a))
 		return false;
-	b->value = a->value;
-	b->unknown = a->unknown;
-	b->umin = a->umin;
-	b->umax = a->umax;
-	b->min = a->min;
-	b->max = a->max;
+	copy(b, a);
 	return true;
 }
 
@@ -464,7 +459,7 @@ static bool assume_above(struct bpf_value *a, struct bpf_value *b, bool or_equal
 
 	a->umin = a->umin > least ? a->umin : least;
 	b->umax = b->umax < most ? b->umax : most;
-	return a->umin <= a->umax && b->umin <= b->umax && bpf_sync(a) && bpf_sync(b);
+	return bpf_sync(a) && bpf_sync(b);
 }
 
 static bool assume_greater(struct bpf_value *a, struct bpf_value *b, bool or_equal)
@@ -475,7 +470,7 @@ static bool assume_greater(struct bpf_value *a, struct bpf_value *b, bool or_equ
 
 	a->min = a->min > least ? a->min : least;
 	b->max = b->max < most ? b->max : most;
-	return a->min <= a->max && b->min <= b->max && bpf_sync(a) && bpf_sync(b);
+	return bpf_sync(a) && bpf_sync(b);
 }
 
 /* Some bit, or none, of `mask` is set in a. */
@@ -500,51 +495,43 @@ static bool assume_bits(struct bpf_value *a, const struct bpf_value *b, bool som
 
 static bool assume(uint8_t op, struct bpf_value *a, struct bpf_value *b)
 {
-	switch (op) {
-	case BPF_JEQ:	return assume_equal(a, b);
-	case BPF_JNE:	return (!bpf_is_exact(b) || assume_other(a, b->umin)) &&
-			    (!bpf_is_exact(a) || assume_other(b, a->umin));
-	case BPF_JGT:	return assume_above(a, b, false);
-	case BPF_JGE:	return assume_above(a, b, true);
-	case BPF_JLT:	return assume_above(b, a, false);
-	case BPF_JLE:	return assume_above(b, a, true);
-	case BPF_JSGT:	return assume_greater(a, b, false);
-	case BPF_JSGE:	return assume_greater(a, b, true);
-	case BPF_JSLT:	return assume_greater(b, a, false);
-	case BPF_JSLE:	return assume_greater(b, a, true);
-	case BPF_JSET:	return assume_bits(a, b, true);
-	default:	return assume_bits(a, b, false);
-	}
+	bool less = op >= BPF_JLT && op <= BPF_JSLE, or_equal = op & (BPF_JGE ^ BPF_JGT);
+
+	if (op == BPF_JEQ)
+		return assume_equal(a, b);
+	if (op == BPF_JNE)
+		return (!bpf_is_exact(b) || assume_other(a, b->umin)) && (!bpf_is_exact(a) || assume_other(b, a->umin));
+	if (op == BPF_JSET || op == BPF_JNSET)
+		return assume_bits(a, b, op == BPF_JSET);
+	return (op & (BPF_JSGT & BPF_JSLT) ? assume_greater : assume_above)(less ? b : a, less ? a : b, or_equal);
 }
 
-/* The low half of a is `low`, which is cut to 32 bits. */
+/* The low half of a is `low`, which is a cut to 32 bits, and narrowed. */
 static bool put_low(struct bpf_value *a, const struct bpf_value *low)
 {
 	a->value = (a->value & ~LOW32) | low->value;
 	a->unknown = (a->unknown & ~LOW32) | low->unknown;
-	if (a->umax <= LOW32) {
-		a->umin = a->umin > low->umin ? a->umin : low->umin;
-		a->umax = a->umax < low->umax ? a->umax : low->umax;
-	}
-	return a->umin <= a->umax && bpf_sync(a);
+	if (a->umax > LOW32)
+		return true;
+	a->umin = a->umin > low->umin ? a->umin : low->umin;
+	a->umax = a->umax < low->umax ? a->umax : low->umax;
+	a->min = (int64_t)a->umin;
+	a->max = (int64_t)a->umax;
+	return a->umin <= a->umax;
 }
 
 bool bpf_assume(uint8_t op, bool wide, struct bpf_value *a, struct bpf_value *b)
 {
 	struct bpf_value x, y;
 	bool is_signed = op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
+	void (*low)(struct bpf_value *, unsigned) = is_signed ? bpf_extend : cut;
 
-	if (wide)
+	if (wide || bpf_is_narrow(op, a, b))
 		return assume(op, a, b);
 	x = *a;
 	y = *b;
-	if (is_signed) {
-		bpf_extend(&x, 32);
-		bpf_extend(&y, 32);
-	} else {
-		cut(&x, 32);
-		cut(&y, 32);
-	}
+	low(&x, 32);
+	low(&y, 32);
 	if (!assume(op, &x, &y))
 		return false;
 	cut(&x, 32);
@@ -552,35 +539,8 @@ bool bpf_assume(uint8_t op, bool wide, struct bpf_value *a, struct bpf_value *b)
 	return put_low(a, &x) && put_low(b, &y);
 }
 
-uint8_t bpf_negated(uint8_t op)
-{
-	switch (op) {
-	case BPF_JEQ:	return BPF_JNE;
-	case BPF_JNE:	return BPF_JEQ;
-	case BPF_JGT:	return BPF_JLE;
-	case BPF_JGE:	return BPF_JLT;
-	case BPF_JLT:	return BPF_JGE;
-	case BPF_JLE:	return BPF_JGT;
-	case BPF_JSGT:	return BPF_JSLE;
-	case BPF_JSGE:	return BPF_JSLT;
-	case BPF_JSLT:	return BPF_JSGE;
-	case BPF_JSLE:	return BPF_JSGT;
-	case BPF_JSET:	return BPF_JNSET;
-	default:	return BPF_JSET;
-	}
-}
-
-uint8_t bpf_mirrored(uint8_t op)
-{
-	switch (op) {
-	case BPF_JGT:	return BPF_JLT;
-	case BPF_JGE:	return BPF_JLE;
-	case BPF_JLT:	return BPF_JGT;
-	case BPF_JLE:	return BPF_JGE;
-	case BPF_JSGT:	return BPF_JSLT;
-	case BPF_JSGE:	return BPF_JSLE;
-	case BPF_JSLT:	return BPF_JSGT;
-	case BPF_JSLE:	return BPF_JSGE;
-	default:	return op;
-	}
-}
+const uint8_t bpf_negated[16] = {
+	[BPF_JEQ >> 4] = BPF_JNE, [BPF_JNE >> 4] = BPF_JEQ, [BPF_JSET >> 4] = BPF_JNSET, [BPF_JNSET >> 4] = BPF_JSET,
+	[BPF_JGT >> 4] = BPF_JLE, [BPF_JLE >> 4] = BPF_JGT, [BPF_JGE >> 4] = BPF_JLT, [BPF_JLT >> 4] = BPF_JGE,
+	[BPF_JSGT >> 4] = BPF_JSLE, [BPF_JSLE >> 4] = BPF_JSGT, [BPF_JSGE >> 4] = BPF_JSLT, [BPF_JSLT >> 4] = BPF_JSGE,
+};

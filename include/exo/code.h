@@ -177,7 +177,8 @@ enum exo_code_call {
 	X(17, MIXED,    "the register holds different things on different ways here") \
 	X(18, FUEL,     "the fuel does not last for the program, or is more than a program that costs so much may have") \
 	X(19, WORK,     "too many branches are open at once for the frames given: give more") \
-	X(20, ROOM,     "the machine code does not fit the frames given: give more")
+	X(20, ROOM,     "the machine code does not fit the frames given: give more") \
+	X(21, TANGLED,  "the check would take too long: too much differs where too many ways meet")
 
 #ifndef __ASSEMBLER__
 enum exo_reject {
