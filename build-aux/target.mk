@@ -3,7 +3,6 @@
 # How code for the guest is compiled and linked. GNU make reads this file as it stands; Automake does not see it.
 #
 # In:  exo_src, arch_$(ARCH)_src    sources of the kernel                                       -> exo/exo.elf
-#      exo_leaf_src                  those of them in which a backtrace is never begun: no frame pointer
 #      exo_strict_src                those in which every word is reached by one type only
 #      exo_cold_src, arch_$(ARCH)_cold_src   those of them that are compiled for size: boot and last words
 #      libcore_src, libuni_src ...  sources of the libraries                                    -> libos/...
@@ -34,10 +33,12 @@ V_TAR_0 = @printf '  %-8s %s\n' TAR $@;
 common_flags = -std=gnu11 -g -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
 	-fno-omit-frame-pointer -fno-strict-aliasing -fno-common -Wall -Wextra $(WERROR) -ffile-prefix-map=$(srcdir)/= -MMD -MP
 
-# Padding inside functions is code that is fetched and run for nothing; what runs at boot or in a panic is made small.
+# Padding inside functions is code that is fetched and run for nothing, and a way to a section for rare code is a long
+# jump; what runs at boot or in a panic is made small.
 kernel_optimize = -O2 -falign-functions=1 -falign-jumps=1 -falign-loops=1 -falign-labels=1 \
-	-Wno-ignored-optimization-argument
+	-fno-reorder-blocks-and-partition -Wno-ignored-optimization-argument
 kernel_flags = $(common_flags) -fno-pic $(kernel_optimize) -ffreestanding -nostdlib -mcmodel=kernel -mno-red-zone -mgeneral-regs-only \
+	-fomit-frame-pointer \
 	$(KERNEL_STACK_FLAG) \
 	-nostdinc -isystem $(TARGET_INCLUDE) -I$(srcdir) -I$(srcdir)/include -I$(srcdir)/arch/$(ARCH) \
 	-DEXO_VERSION='"$(PACKAGE_VERSION)"' $(LINT_FLAGS) $(TARGET_CFLAGS)
@@ -106,7 +107,6 @@ endef
 kernel_ld = $(srcdir)/arch/$(ARCH)/kernel.ld
 kernel_objects = $(call k_objects,$(exo_src) $(arch_$(ARCH)_src))
 $(call k_objects,$(exo_cold_src) $(arch_$(ARCH)_cold_src)): kernel_optimize = $(KERNEL_SMALL_FLAGS)
-$(call k_objects,$(exo_leaf_src)): kernel_flags += -fomit-frame-pointer
 $(call k_objects,$(exo_strict_src)): kernel_flags += -fstrict-aliasing
 kernel_ldflags = -static -nostdlib -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
@@ -140,9 +140,11 @@ $(eval $(call library,libos/keep/libkeep.a,$(libkeep_src)))
 $(eval $(call library_of,libos/posix/libposix.a,$(call p_objects,$(libposix_src) $(libposix_uni_src))))
 
 # What libposix has, the C library need not have too: an archive's members come as a whole, and the linker would find
-# the same function twice where a member has one that libposix has and one that it has not.
+# the same function twice where a member has one that libposix has and one that it has not. What libposix calls of a
+# function that it stands before has a name of its own.
+posix_renamed = regcomp setlocale strtod strtof strtold
 libos/posix/libc.a: libos/posix/libposix.a $(THIRD_STAMP) $(TARGET_MK)
-	@cp $(THIRD)/prefix/lib/libc.a $@.part
+	@$(TARGET_OBJCOPY) $(foreach f,$(posix_renamed),--redefine-sym $(f)=posix_libc_$(f)) $(THIRD)/prefix/lib/libc.a $@.part
 	@$(TARGET_NM) -g --defined-only libos/posix/libposix.a | awk 'NF == 3 { print $$3 }' | sort -u >$@.names
 	@$(TARGET_NM) -A -g --defined-only $@.part | awk 'FILENAME != "-" { has[$$1] = 1; next } \
 		$$3 in has { n = split($$1, part, ":"); print part[n - 1] }' $@.names - | sort -u >$@.out
@@ -163,6 +165,7 @@ lwip_objects = $(lwip_src:%.c=libos/net/lwip/%.u.o)
 $(lwip_objects): libos/net/lwip/%.u.o: $(srcdir)/libos/net/port/lwipopts.h $(TARGET_MK) $(THIRD_STAMP)
 	@mkdir -p $(@D)
 	$(V_TCC)$(TARGET_CC) $(user_flags) -Wno-error $(lwip_flags) -c -o $@ $(THIRD)/lwip/src/$*.c
+libos/net/lwip/core/tcp_out.u.o: lwip_flags += $(lwip_out_flags)
 libos/net/liblwip.a: $(lwip_objects)
 	@rm -f $@
 	$(V_TAR)$(TARGET_AR) rcs $@ $(lwip_objects)

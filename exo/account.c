@@ -136,8 +136,7 @@ exo_pfn_t account_root(void)
 {
 	exo_pfn_t pfn = frame_boot_take(1, EXO_FRAME_OWNED);
 	struct account *root = pfn_to_virt(pfn);
-	uint32_t frames = info->frames_free +
-	    (uint32_t)((boot.module.end - boot.module.start + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT);
+	uint32_t frames = info->frames_free + frames_for(boot.module.end - boot.module.start);
 
 	dead_list = 0;
 	reaping = false;
@@ -251,7 +250,7 @@ void account_unhold(exo_pfn_t pfn)
  * 2^32; DEPTH ACCOUNT_DEPTH_MAX accounts lie above it, or CAP_DEPTH_MAX derivations; STATE parent's is being
  * revoked. Nothing has changed then.
  */
-int64_t sys_account_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_account_make(CALL_ARGS)
 {
 	struct env *env = current_env();
 	struct exo_cap *slot, *parent;
@@ -260,14 +259,14 @@ int64_t sys_account_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 	exo_pfn_t pfn;
 	int64_t error;
 
-	(void)a5;
 	slot = cap_free_slot(env, a0);
 	if (!slot)
 		return ERR(SLOT);
 	parent = cap_need(env, a1, EXO_TYPE_ACCOUNT, EXO_RIGHT_CONTROL, &error);
 	if (!parent)
 		return error;
-	if (!cap_need_frames(env, a2, EXO_RIGHT_WRITE, a3, 1, &pfn, &error))
+	error = cap_need_retypable(env, a2, a3, 1, &pfn);
+	if (error)
 		return error;
 	if (a4 > UINT32_MAX)
 		return ERR(INVAL);
@@ -278,8 +277,6 @@ int64_t sys_account_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 	error = cap_derivable(parent);
 	if (error)
 		return error;
-	if (!frame_retypable(pfn))
-		return ERR(BUSY);
 
 	account = account_at(parent->object);
 	account_init(pfn, parent->object, (uint32_t)a4, account->view.answer_ns);
@@ -296,14 +293,12 @@ static int64_t share_check(const struct account *parent, const struct account *a
 
 	if (account->parent != parent->self || shares->answer_ns < info->slice_ns)
 		return ERR(INVAL);
-	for (kind = 0; kind < EXO_SHARES; kind++)
-		if (shares->share[kind].guaranteed > shares->share[kind].limit)
-			return ERR(INVAL);
-	for (kind = 0; kind < EXO_SHARES; kind++)
-		if (shares->share[kind].guaranteed < account->view.share[kind].promised)
-			return ERR(STATE);
 	for (kind = 0; kind < EXO_SHARES; kind++) {
 		want = &shares->share[kind];
+		if (want->guaranteed > want->limit)
+			return ERR(INVAL);
+		if (want->guaranteed < account->view.share[kind].promised)
+			return ERR(STATE);
 		others = parent->view.share[kind].promised - account->view.share[kind].guaranteed;
 		if (want->guaranteed > parent->view.share[kind].guaranteed - others)
 			return ERR(QUOTA);
@@ -321,7 +316,7 @@ static int64_t share_check(const struct account *parent, const struct account *a
  * QUOTA with the other guarantees below `parent` it would pass parent's; FULL so many environments or flows are not
  * free, beside what is guaranteed to others. Nothing has changed then.
  */
-int64_t sys_account_share(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_account_share(CALL_ARGS)
 {
 	struct env *env = current_env();
 	const struct exo_shares *argument;
@@ -333,7 +328,6 @@ int64_t sys_account_share(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, ui
 	unsigned kind;
 	int64_t error;
 
-	(void)a3, (void)a4, (void)a5;
 	above = cap_need(env, a0, EXO_TYPE_ACCOUNT, EXO_RIGHT_CONTROL, &error);
 	if (!above)
 		return error;

@@ -73,16 +73,6 @@ static bool drop_slices(struct exo_cap *cap, unsigned *budget)
 	return true;
 }
 
-static void hold_flow(const struct exo_cap *cap)
-{
-	flow_hold(cap->object);
-}
-
-static bool drop_flow(struct exo_cap *cap, unsigned *budget)
-{
-	return flow_unhold(cap, budget);
-}
-
 static void hold_account(const struct exo_cap *cap)
 {
 	account_hold(cap->object);
@@ -96,20 +86,6 @@ static bool drop_account(struct exo_cap *cap, unsigned *budget)
 	return true;
 }
 
-static bool drop_console(struct exo_cap *cap, unsigned *budget)
-{
-	(void)budget;
-	console_drop(cap);
-	return true;
-}
-
-static bool drop_interrupts(struct exo_cap *cap, unsigned *budget)
-{
-	(void)budget;
-	interrupts_drop(cap);
-	return true;
-}
-
 /* Types without functions name nothing that counts: an environment's capabilities find it by number or not
  * at all. */
 static const struct {
@@ -120,11 +96,11 @@ static const struct {
 	[EXO_TYPE_FRAME] = { true, hold_frames, drop_frames },
 	[EXO_TYPE_SPACE] = { false, hold_space, drop_space },
 	[EXO_TYPE_SLICE] = { true, slice_hold, drop_slices },
-	[EXO_TYPE_FLOW] = { false, hold_flow, drop_flow },
+	[EXO_TYPE_FLOW] = { false, flow_hold, flow_unhold },
 	[EXO_TYPE_ACCOUNT] = { false, hold_account, drop_account },
 	[EXO_TYPE_PORTS] = { true, NULL, NULL },
-	[EXO_TYPE_INTERRUPTS] = { true, NULL, drop_interrupts },
-	[EXO_TYPE_CONSOLE] = { false, NULL, drop_console },
+	[EXO_TYPE_INTERRUPTS] = { true, NULL, interrupts_drop },
+	[EXO_TYPE_CONSOLE] = { false, NULL, console_drop },
 	[EXO_TYPE_CODE] = { false, code_hold, code_unhold },
 	[EXO_TYPE_BLOCKS] = { true, NULL, disk_blocks_drop },
 	[EXO_TYPE_DISK] = { true, NULL, disk_drop },
@@ -186,6 +162,15 @@ struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigne
 	return cap;
 }
 
+int64_t cap_need_retypable(const struct env *env, exo_cap_t handle, uint64_t index, uint64_t count, exo_pfn_t *pfn)
+{
+	int64_t error;
+
+	if (!cap_need_frames(env, handle, EXO_RIGHT_WRITE, index, count, pfn, &error))
+		return error;
+	return frames_retypable(*pfn, (uint32_t)count) ? 0 : ERR(BUSY);
+}
+
 struct exo_cap *cap_free_slot(const struct env *env, uint64_t slot)
 {
 	struct exo_cap *cap;
@@ -244,9 +229,8 @@ static bool tree_lift(struct exo_cap *cap, unsigned *budget)
 	struct exo_cap *child;
 
 	while (cap->child) {
-		if (!*budget)
+		if (!afford(budget, 1))
 			return false;
-		--*budget;
 		child = cap_at(cap->child);
 		tree_unlink(child);
 		tree_link_before(child, cap);
@@ -333,7 +317,7 @@ struct env *cap_env(const struct exo_cap *cap, uint32_t *slot)
 	return env;
 }
 
-void cap_table_add(struct env *env, exo_pfn_t pfn)
+rarely void cap_table_add(struct env *env, exo_pfn_t pfn)
 {
 	struct exo_cap *cap = pfn_to_virt(pfn);
 	unsigned i;
@@ -347,27 +331,23 @@ void cap_table_add(struct env *env, exo_pfn_t pfn)
 }
 
 /* Drop all in one frame of a dead env's table from slot env->cap_cursor on. */
-static bool clear_frame(struct env *env, unsigned *budget)
+static rarely bool clear_frame(struct env *env, unsigned *budget)
 {
 	struct exo_cap *cap;
 
-	if (*budget < SCAN_UNITS)
+	if (!afford(budget, SCAN_UNITS))
 		return false;
-	*budget -= SCAN_UNITS;
 	do {
 		cap = cap_slot(env, env->cap_cursor);
 		if (cap->type == EXO_TYPE_NONE)
 			continue;
-		if (!*budget)
-			return false;
-		--*budget;
-		if (cap_drop_some(cap, budget))
+		if (!afford(budget, 1) || cap_drop_some(cap, budget))
 			return false;
 	} while (++env->cap_cursor % EXO_CAPS_PER_FRAME);
 	return true;
 }
 
-bool cap_clear(struct env *env, unsigned *budget)
+rarely bool cap_clear(struct env *env, unsigned *budget)
 {
 	while (env->cap_cursor < env->cap_frames * EXO_CAPS_PER_FRAME)
 		if (!clear_frame(env, budget))
@@ -382,19 +362,7 @@ bool cap_clear(struct env *env, unsigned *budget)
 
 struct env *cap_target(struct env *env, exo_cap_t handle, int64_t *error)
 {
-	const struct exo_cap *cap;
-	struct env *target;
-
-	if (!handle)
-		return env;
-	cap = cap_need(env, handle, EXO_TYPE_ENV, EXO_RIGHT_GRANT, error);
-	if (!cap)
-		return NULL;
-	target = env_behind(cap);
-	if (target && env_state(target) != EXO_ENV_ENDED)
-		return target;
-	*error = ERR(DEAD);
-	return NULL;
+	return handle ? env_need_living(env, handle, EXO_RIGHT_GRANT, error) : env;
 }
 
 bool cap_frozen(const struct exo_cap *cap)
@@ -463,7 +431,7 @@ static rarely int64_t derive_extend(const struct exo_cap *source, const struct e
  * here once: the offer, to derive from, and the window, to derive into. Slot `index` of the offer; NULL, and
  * the error.
  */
-static __attribute__((cold)) struct exo_cap *offered(uint64_t index, int64_t *error)
+static rarely struct exo_cap *offered(uint64_t index, int64_t *error)
 {
 	struct env *peer = transfer_peer(error);
 	struct exo_cap *cap;
@@ -478,7 +446,7 @@ static __attribute__((cold)) struct exo_cap *offered(uint64_t index, int64_t *er
 }
 
 /* The window's table; *slot, an index in the window or a handle of what lies there, becomes the table's slot. */
-static __attribute__((cold)) struct env *window(uint64_t *slot, int64_t *error)
+static rarely struct env *window(uint64_t *slot, int64_t *error)
 {
 	struct env *peer = transfer_peer(error);
 	uint32_t first, index;
@@ -520,7 +488,7 @@ static struct env *derive_target(struct env *self, uint64_t handle, uint64_t *sl
  * force (exo_repossess). With EXO_PEER also STATE nobody is being served, BUSY whoever is served serves somebody
  * himself just now. Nothing has changed then. Cost: about 10 a frame.
  */
-int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_cap_derive(CALL_ARGS)
 {
 	struct env *env = current_env(), *target;
 	uint64_t first = 0, count = a5;
@@ -576,12 +544,11 @@ int64_t sys_cap_derive(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
  * larger range, frames before the last EXO_RANGE_MAX are looked at when their turn comes; it is usable again
  * then, shorter and with its bindings cut). Cost: EXO_UNWIND_MAX links, EXO_RANGE_MAX frames.
  */
-int64_t sys_cap_delete(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_cap_delete(CALL_ARGS)
 {
 	struct exo_cap *cap = find(current_env(), a0);
 	uint32_t count;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	if (!cap)
 		return ERR(CAP);
 	if (cap->type == EXO_TYPE_FRAME) {
@@ -616,19 +583,17 @@ rarely void cap_tell_loss(const struct exo_cap *cap)
  * derived below it before that is done. Returns 0, or EXO_EAGAIN: call again. Errors: CAP. Cost:
  * EXO_UNWIND_MAX capabilities, links, or EXO_RANGE_MAX frames.
  */
-int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_cap_revoke(CALL_ARGS)
 {
 	struct exo_cap *cap = cap_lookup(current_env(), a0), *leaf;
 	unsigned budget = EXO_UNWIND_MAX;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	if (!cap)
 		return ERR(CAP);
 	cap->flags |= CAP_REVOKING;
 	while (cap->child) {
-		if (!budget)
+		if (!afford(&budget, 1))
 			return ERR(AGAIN);
-		budget--;
 		for (leaf = cap_at(cap->child); leaf->child; leaf = cap_at(leaf->child))
 			;
 		if (!(leaf->flags & CAP_DYING))
@@ -649,19 +614,17 @@ int64_t sys_cap_revoke(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
  * Errors: CAP, TYPE, RIGHTS; RANGE; FULL the table has EXO_CAP_FRAMES_MAX frames; BUSY. Nothing has changed
  * then.
  */
-int64_t sys_cap_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_cap_table(CALL_ARGS)
 {
 	struct env *env = current_env();
 	exo_pfn_t pfn;
 	int64_t error;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
-	if (!cap_need_frames(env, a0, EXO_RIGHT_WRITE, a1, 1, &pfn, &error))
+	error = cap_need_retypable(env, a0, a1, 1, &pfn);
+	if (error)
 		return error;
 	if (env->cap_frames == EXO_CAP_FRAMES_MAX)
 		return ERR(FULL);
-	if (!frame_retypable(pfn))
-		return ERR(BUSY);
 
 	cap_table_add(env, pfn);
 	return (int64_t)(env->cap_frames - 1) * EXO_CAPS_PER_FRAME;

@@ -78,7 +78,7 @@ static uint32_t free_frame(const struct exo_code *header)
 	uint32_t end = notes_at(header) + header->insns * (uint32_t)sizeof(struct bpf_note) +
 	    (header->insns + 1) * (uint32_t)sizeof(uint32_t);
 
-	return (end + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT;
+	return frames_for(end);
 }
 
 /* Frames at the end that runs need. */
@@ -125,12 +125,13 @@ int64_t sys_code_load(uint64_t slot, uint64_t frames_cap, uint64_t first, uint64
 	(void)a4, (void)a5;
 	if (count == 0 || count > EXO_CODE_FRAMES_MAX)
 		return ERR(INVAL);
-	if (!cap_need_frames(env, frames_cap, EXO_RIGHT_WRITE, first, count, &pfn, &error))
+	error = cap_need_retypable(env, frames_cap, first, count, &pfn);
+	if (error)
 		return error;
 	if (!free)
 		return ERR(SLOT);
 	for (i = 0; i < count; i++)
-		if (!frame_retypable(pfn + i) || info_frame[pfn + i].holds != 1)
+		if (info_frame[pfn + i].holds != 1)
 			return ERR(BUSY);
 	__builtin_memcpy(&header, pfn_to_virt(pfn), sizeof(header));
 	if (!header_good(&header) || free_frame(&header) + run_frames(header.use) >= count)
@@ -262,7 +263,7 @@ static int step_compile(struct code *code)
 	if (left > 0)
 		return 1;
 	if (left < 0)
-		return reject(code, EXO_REJECT_ROOM, (code->compile.bytes + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT);
+		return reject(code, EXO_REJECT_ROOM, frames_for(code->compile.bytes));
 	report->native_bytes = (uint32_t)code->compile.bytes;
 	code->state = CODE_OPEN;
 	return 1;
@@ -290,7 +291,7 @@ static int step_open(struct code *code)
 	size_t bytes = report_of(code)->native_bytes;
 	unsigned w;
 
-	code->native_frames = (uint16_t)((bytes + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT);
+	code->native_frames = (uint16_t)frames_for(bytes);
 	code->native = arch_code_open(code->self + code->native_first, bytes);
 	smp_forget();
 	__builtin_memset(&code->run, 0, sizeof(code->run));
@@ -345,8 +346,7 @@ static int64_t window_usable(exo_pfn_t pfn, uint32_t count)
 	uint32_t i;
 
 	for (i = 0; i < count; i++)
-		if (!((FRAME_STATE(OWNED) | FRAME_STATE(RING)) >> info_frame[pfn + i].state & 1) ||
-		    frame_table[pfn + i].pins == UINT16_MAX)
+		if (!frame_in(pfn + i, FRAME_ORDINARY) || frame_table[pfn + i].pins == UINT16_MAX)
 			return ERR(BUSY);
 	while (at && ++length < CODE_WINDOWS_MAX) {
 		const struct code *code = code_at(at);
@@ -444,11 +444,6 @@ int64_t sys_code_bind(uint64_t code_cap, uint64_t window, uint64_t frames_cap, u
 
 /* --- ends ----------------------------------------------------------------------------------------------- */
 
-__attribute__((weak)) void wake_code_gone(struct code *code)
-{
-	(void)code;
-}
-
 void code_stop(struct code *code)
 {
 	assert_locked();
@@ -469,7 +464,7 @@ bool code_cut(struct exo_cap *cap, exo_pfn_t first, uint32_t count, unsigned *bu
 	unsigned w;
 
 	for (pfn = first; pfn < first + count; pfn++) {
-		if (!((FRAME_STATE(OWNED) | FRAME_STATE(RING)) >> info_frame[pfn].state & 1))
+		if (!frame_in(pfn, FRAME_ORDINARY))
 			continue;
 		at = frame_table[pfn].object;
 		w = frame_table[pfn].level;

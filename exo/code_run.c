@@ -113,7 +113,7 @@ int64_t sys_code_run(uint64_t code_cap, uint64_t frames_cap, uint64_t first, uin
 		return ERR(STATE);
 	if (code->program.use != EXO_USE_OWNER)
 		return ERR(INVAL);
-	if (!((FRAME_STATE(OWNED) | FRAME_STATE(RING)) >> info_frame[pfn].state & 1))
+	if (!frame_in(pfn, FRAME_ORDINARY))
 		return ERR(BUSY);
 
 	owner_run(code, pfn_to_virt(pfn), out);

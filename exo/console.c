@@ -76,10 +76,12 @@ static void set_reader(struct env *env, const struct exo_cap *cap)
 	spin_unlock(&input.lock);
 }
 
-void console_drop(const struct exo_cap *cap)
+bool console_drop(struct exo_cap *cap, unsigned *budget)
 {
+	(void)budget;
 	if (cap == input.through)
 		set_reader(NULL, NULL);
+	return true;
 }
 
 void console_leave(const struct env *env)
@@ -88,7 +90,7 @@ void console_leave(const struct env *env)
 		set_reader(NULL, NULL);
 }
 
-int64_t sys_console_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_console_read(CALL_ARGS)
 {
 	struct env *self = current_env();
 	uint32_t count = 0;
@@ -96,7 +98,6 @@ int64_t sys_console_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 	int64_t error;
 	char *bytes;
 
-	(void)a3, (void)a4, (void)a5;
 	cap = cap_need(self, a0, EXO_TYPE_CONSOLE, EXO_RIGHT_READ, &error);
 	if (!cap)
 		return error;
@@ -119,13 +120,12 @@ int64_t sys_console_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 
 /* --- output, and the end -------------------------------------------------------------------------------- */
 
-int64_t sys_console_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_console_write(CALL_ARGS)
 {
 	struct exo_cap *cap;
 	const char *bytes;
 	int64_t error;
 
-	(void)a3, (void)a4, (void)a5;
 	cap = cap_need(current_env(), a0, EXO_TYPE_CONSOLE, EXO_RIGHT_WRITE, &error);
 	if (!cap)
 		return error;
@@ -140,12 +140,11 @@ int64_t sys_console_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, ui
 	return (int64_t)a2;
 }
 
-int64_t sys_machine_halt(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_machine_halt(CALL_ARGS)
 {
 	struct exo_cap *cap;
 	int64_t error;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	cap = cap_need(current_env(), a0, EXO_TYPE_MACHINE, EXO_RIGHT_CONTROL, &error);
 	if (!cap)
 		return error;

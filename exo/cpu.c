@@ -15,8 +15,9 @@
  * P4 an environment is in the ring or heap of env->cpu only, and in none while RESUME_MOVING is set
  *
  * Deadlines are a binary heap of pointers, made at boot with room for every environment, so setting one costs no more
- * with a thousand others. All runs with interrupts off on the CPU's one stack and touches no other CPU's words; leaving
- * for user mode or HLT never returns. The upcalls are Nemesis' and Barrelfish's (exo/disp.h).
+ * with a thousand others. Who is woken stays in it until then: the next sleep often wants the same time, or a later one.
+ * All runs with interrupts off on the CPU's one stack and touches no other CPU's words; leaving for user mode or HLT
+ * never returns. The upcalls are Nemesis' and Barrelfish's (exo/disp.h).
  */
 #include <exo/trace.h>
 #include "exo/kernel.h"
@@ -133,10 +134,7 @@ out_of_line void cpu_wake(struct env *env, uint32_t reason)
 	env->serving &= (uint8_t)~SERVING_RESTING;
 	if (unlikely(env->predicate))
 		wake_disarm(env);
-	if (env->sleep_until != EXO_NEVER) {
-		env->sleep_until = EXO_NEVER;
-		cpu_timed(env);
-	}
+	env->sleep_until = EXO_NEVER;
 	if (env_state(env) == EXO_ENV_ASLEEP)
 		cpu_ready(env);
 	else if (env == here.slice_lender)
@@ -163,6 +161,7 @@ void cpu_timer(void)
 			cpu_wake(env, EXO_RUN_TIME);
 		if (env->call_deadline <= now)
 			transfer_expire(env, now);
+		cpu_timed(env);
 	}
 }
 
@@ -275,9 +274,8 @@ _Noreturn void cpu_enter(struct env *env)
 	enter_at(env, arch_now());
 }
 
-_Noreturn void cpu_dispatch(void)
+static _Noreturn void dispatch_at(exo_time_t now)
 {
-	exo_time_t now = arch_now();
 	struct env *env;
 
 	if (now >= here.slice_end)
@@ -303,6 +301,11 @@ _Noreturn void cpu_dispatch(void)
 	device_idle();
 	__atomic_store_n(&here.idle, true, __ATOMIC_RELEASE);
 	arch_idle();
+}
+
+_Noreturn void cpu_dispatch(void)
+{
+	dispatch_at(arch_now());
 }
 
 _Noreturn void cpu_secondary(void)
@@ -376,7 +379,7 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 	now = arch_now();
 	if (now >= here.slice_end)
 		slice_pass(now);
-	claimant = slice_claimant();
+	claimant = another_ready(env) ? slice_claimant() : env;
 	if (claimant == env || (!claimant && !(here.passed && another_ready(env))) ||
 	    unlikely(here.lent == env && now < here.lent_to)) {
 		here.passed = false;
@@ -486,10 +489,12 @@ void cpu_arrive(struct env *env)
 		env->sleep_until = EXO_NEVER;	/* what it has lent was the other CPU's */
 		cpu_ready(env);
 	} else if (state == EXO_ENV_ASLEEP) {
+		if (env->reasons)
+			env->sleep_until = EXO_NEVER;
 		cpu_timed(env);
 		if (env->reasons)
 			cpu_wake(env, 0);
-		else if (here.current)
+		if (here.current)
 			cpu_timer_need(here.due);
 	}
 }
@@ -582,21 +587,23 @@ int64_t sys_sleep(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a
 {
 	struct env *self = current_env();
 	int64_t result;
+	exo_time_t now;
 
 	(void)a3, (void)a4, (void)a5;
 	if (unlikely(a2 || self->predicate)) {
 		result = wake_arm(self, a0, a1, a2);
 		if (result)
 			return result < 0 ? result : 0;
-	} else if (read_once(self->disp->events) != a1 || a0 <= arch_now()) {
+		now = arch_now();
+	} else if (read_once(self->disp->events) != a1 || a0 <= (now = arch_now())) {
 		return 0;
 	}
 	self->reasons = 0;
 	cpu_unlink(self);
 	env_set_state(self, EXO_ENV_ASLEEP);
 	self->sleep_until = a0;
-	if ((a0 & self->timed_at) != EXO_NEVER)
+	if (a0 < self->timed_at)
 		cpu_timed(self);
 	slice_return();
-	cpu_dispatch();
+	dispatch_at(now);
 }

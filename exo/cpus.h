@@ -189,14 +189,7 @@ struct spinlock {
 	uint32_t next;
 	uint32_t serving;
 };
-void spin_lock_slowly(struct spinlock *lock, uint32_t ticket);
-static inline void spin_lock(struct spinlock *lock)
-{
-	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_ACQUIRE);
-
-	if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
-		spin_lock_slowly(lock, ticket);
-}
+void spin_lock(struct spinlock *lock);
 static inline void spin_unlock(struct spinlock *lock)
 {
 	__atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);

@@ -39,19 +39,21 @@ static uint32_t free_of(const struct account *account, unsigned kind)
 	return account->view.share[kind].guaranteed - account->view.share[kind].used;
 }
 
+/* How much more the one is than the other. */
+static uint32_t excess(uint32_t a, uint32_t b)
+{
+	return a > b ? a - b : 0;
+}
+
 /* What is missing to its guarantee / what it has beyond. */
 static uint32_t missing(const struct account *account, unsigned kind)
 {
-	uint32_t guaranteed = account->view.share[kind].guaranteed, used = account->view.share[kind].used;
-
-	return guaranteed > used ? guaranteed - used : 0;
+	return excess(account->view.share[kind].guaranteed, account->view.share[kind].used);
 }
 
 static uint32_t beyond(const struct account *account, unsigned kind)
 {
-	uint32_t guaranteed = account->view.share[kind].guaranteed, used = account->view.share[kind].used;
-
-	return used > guaranteed ? used - guaranteed : 0;
+	return excess(account->view.share[kind].used, account->view.share[kind].guaranteed);
 }
 
 static uint32_t least_of(uint32_t a, uint32_t b)
@@ -92,8 +94,7 @@ int64_t demand_take(struct account *account, unsigned kind, uint32_t least, uint
 	for (one = account; one; one = account_at(one->parent))
 		own += one->view.credit[kind];
 	others = *promised_of(kind) - own;
-	room = free_of(account, kind);
-	room = room > others ? room - others : 0;
+	room = excess(free_of(account, kind), others);
 	if (room < least)
 		return ERR(FULL);
 	n = least_of(count, room);
@@ -180,6 +181,15 @@ void demand_lessen(struct account *on, uint32_t count)
 		demand_end(on, true);
 }
 
+/* A demand on it is for no more than it has beyond its guarantee. */
+static void demand_trim(struct account *on, unsigned kind)
+{
+	uint32_t count = on->demander && demand_kind(on) == kind ? excess(on->view.demand_left, beyond(on, kind)) : 0;
+
+	if (count)
+		demand_lessen(on, count);
+}
+
 void demand_given(struct account *account, unsigned kind, uint32_t count)
 {
 	struct account *one, *for_it;
@@ -196,8 +206,7 @@ void demand_given(struct account *account, unsigned kind, uint32_t count)
 		*promised_of(kind) += credit;
 		due_add(for_it, kind, credit);
 		demand_lessen(one, n);
-		if (one->demander && one->view.demand_left > beyond(one, kind))
-			demand_lessen(one, one->view.demand_left - beyond(one, kind));
+		demand_trim(one, kind);
 	}
 }
 
@@ -207,9 +216,7 @@ void demand_reconsider(struct account *account)
 
 	for (kind = 0; kind < ACCOUNT_ASKED; kind++) {
 		credit_trim(account, kind);
-		if (account->demander && demand_kind(account) == kind &&
-		    account->view.demand_left > beyond(account, kind))
-			demand_lessen(account, account->view.demand_left - beyond(account, kind));
+		demand_trim(account, kind);
 	}
 }
 
@@ -303,7 +310,7 @@ static bool lapsed(const struct account *on)
  * has, has been given and has asked for; or the account, or one above it, does not have so much beyond its
  * guarantee; FULL EXO_DEMANDS_MAX demands are pending. Nothing has changed then. Cost: about 500.
  */
-int64_t sys_demand(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_demand(CALL_ARGS)
 {
 	struct env *env = current_env();
 	struct account *own = account_at(env->account), *on;
@@ -311,7 +318,6 @@ int64_t sys_demand(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t 
 	unsigned kind, i;
 	int64_t error;
 
-	(void)a3, (void)a4, (void)a5;
 	cap = cap_need(env, a0, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ, &error);
 	if (!cap)
 		return error;

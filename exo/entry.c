@@ -19,13 +19,12 @@
  * charged to `account` (an ACCOUNT capability, whatever its rights), or to an account below, and to nobody else.
  * account 0: it is open to nobody. Returns 0. Errors: CAP, TYPE, RIGHTS.
  */
-int64_t sys_entry_open(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_entry_open(CALL_ARGS)
 {
 	struct env *self = current_env();
 	struct exo_cap *entry;
 	int64_t error;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	entry = cap_need(self, a0, EXO_TYPE_ENTRY, EXO_RIGHT_EXEC, &error);
 	if (!entry)
 		return error;
@@ -43,13 +42,12 @@ int64_t sys_entry_open(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
  * Errors: SLOT; CAP there is no such environment, or no open entry of this name, any more; RIGHTS the caller is not
  * charged to what it is open to; STATE it, or one above it, is being revoked; DEPTH CAP_DEPTH_MAX derivations.
  */
-int64_t sys_entry_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_entry_take(CALL_ARGS)
 {
 	struct env *self = current_env(), *opener = env_by_id(a1);
 	struct exo_cap *slot = cap_free_slot(self, a0), *entry, *account;
 	int64_t error;
 
-	(void)a3, (void)a4, (void)a5;
 	if (!slot)
 		return ERR(SLOT);
 	entry = opener ? cap_typed(opener, a2, EXO_TYPE_ENTRY) : NULL;

@@ -38,9 +38,8 @@ void env_init(void)
 {
 	uint32_t entries = info->envs.entries, i;
 	uint32_t bytes = entries * (uint32_t)(sizeof(*env_table) + sizeof(*env_free));
-	exo_pfn_t pfn = frame_boot_take((bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE, EXO_FRAME_KERNEL);
 
-	env_table = pfn_to_virt(pfn);
+	env_table = frame_boot_memory(bytes);
 	env_free = (uint32_t *)(env_table + entries);
 	env_first = env_made = 0;
 	for (i = entries - 1; i > 0; i--)
@@ -73,11 +72,11 @@ static void make_disp(struct env *env, uint64_t run_entry)
 	disp->self = env->id;
 }
 
-struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t account,
+struct env *env_make(exo_pfn_t first, exo_pfn_t root, exo_pfn_t account,
     const struct exo_env_params *params, exo_env_id_t creator)
 {
 	static const uint8_t states[3] = { EXO_FRAME_ENV, EXO_FRAME_DISP, EXO_FRAME_ARG };
-	struct env *env = pfn_to_virt(frames[0]);
+	struct env *env = pfn_to_virt(first);
 	uint32_t index = env_first;
 	unsigned i;
 
@@ -86,26 +85,26 @@ struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t accoun
 		return NULL;
 	env_first = env_free[index];
 	for (i = 0; i < COUNT_OF(states); i++) {
-		arch_zero_frame(frames[i]);
-		frame_retype(frames[i], states[i], frames[0]);
+		arch_zero_frame(first + i);
+		frame_retype(first + i, states[i], first);
 	}
 	env_table[index] = env;
-	env->self = frames[0];
+	env->self = first;
 	env->index = index;
 	env->id = (exo_env_id_t)++env_made << 32 | index;
-	env->disp_pfn = frames[1];
-	env->disp = pfn_to_virt(frames[1]);
+	env->disp_pfn = first + 1;
+	env->disp = pfn_to_virt(first + 1);
 	env->arch.disp = env->arch.direct = (uint64_t)(uintptr_t)env->disp;
 	env->arch.calls = EXO_CALL_COUNT;
-	env->arg_pfn = frames[2];
-	env->arg = pfn_to_virt(frames[2]);
+	env->arg_pfn = first + 2;
+	env->arg = pfn_to_virt(first + 2);
 	env->root = root;
 	env->account = account;
 	env->creator = creator;
 	env->sleep_until = env->deadline = env->call_deadline = env->timed_at = EXO_NEVER;
 	env->cpu = (uint32_t)params->cpu;
 	make_disp(env, params->run_entry);
-	cap_table_add(env, frames[3]);
+	cap_table_add(env, first + 3);
 	space_hold(root);
 	account_use(env);
 
@@ -169,6 +168,27 @@ void env_end(struct env *env, uint32_t cause, uint64_t status, uint64_t rip)
 	}
 }
 
+/* The environment that a capability names, ended or not. */
+static struct env *env_need(const struct env *env, exo_cap_t handle, unsigned rights, int64_t *error)
+{
+	struct exo_cap *cap = cap_need(env, handle, EXO_TYPE_ENV, rights, error);
+	struct env *found = cap ? env_behind(cap) : NULL;
+
+	if (cap && !found)
+		*error = ERR(DEAD);
+	return found;
+}
+
+struct env *env_need_living(const struct env *env, exo_cap_t handle, unsigned rights, int64_t *error)
+{
+	struct env *found = env_need(env, handle, rights, error);
+
+	if (!found || env_state(found) != EXO_ENV_ENDED)
+		return found;
+	*error = ERR(DEAD);
+	return NULL;
+}
+
 /* --- destruction ------------------------------------------------------------------------------------ */
 
 /*
@@ -209,29 +229,14 @@ bool env_destroy_some(struct env *env, unsigned *budget)
 
 /* --- calls ------------------------------------------------------------------------------------------ */
 
-/* The environment behind a capability of the caller's; NULL and the error. */
-static struct env *env_need(exo_cap_t handle, unsigned rights, int64_t *error)
-{
-	struct exo_cap *cap = cap_need(current_env(), handle, EXO_TYPE_ENV, rights, error);
-	struct env *env;
-
-	if (!cap)
-		return NULL;
-	env = env_behind(cap);
-	if (!env)
-		*error = ERR(DEAD);
-	return env;
-}
-
-int64_t sys_env_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_create(CALL_ARGS)
 {
 	struct env *self = current_env(), *env;
-	struct exo_cap *slot, *space, *account = NULL, *frames;
+	struct exo_cap *slot, *space, *account = NULL;
 	const struct exo_env_params *argument;
 	struct exo_env_params params;
-	exo_pfn_t first, pfn[4], charged;
+	exo_pfn_t first, charged;
 	int64_t error;
-	unsigned i;
 
 	slot = cap_free_slot(self, a0);
 	if (!slot)
@@ -244,29 +249,24 @@ int64_t sys_env_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 		if (!account)
 			return error;
 	}
-	frames = cap_need(self, a3, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
-	if (!frames)
+	error = cap_need_retypable(self, a3, a4, ENV_MADE_OF, &first);
+	if (error)
 		return error;
 	argument = call_argument(a5, sizeof(params));
-	if (!argument || a5 % sizeof(uint64_t) || !cap_frames(frames, a4, 4, &first))
+	if (!argument || a5 % sizeof(uint64_t))
 		return ERR(RANGE);
 	params = *argument;
 	if (params.cpu >= info->cpus)
 		return ERR(INVAL);
 	if (cpus[params.cpu]->info->state != EXO_CPU_RUNS)
 		return ERR(CPU);
-	for (i = 0; i < 4; i++) {
-		pfn[i] = first + i;
-		if (!frame_retypable(pfn[i]))
-			return ERR(BUSY);
-	}
 	if (!space_holdable(space->object))
 		return ERR(FULL);
 	charged = account ? account->object : self->account;
 	error = account_take_kept(pfn_to_virt(charged), EXO_SHARE_ENVS);
 	if (error)
 		return error;
-	env = env_make(pfn, space->object, charged, &params, self->id);
+	env = env_make(first, space->object, charged, &params, self->id);
 	if (!env) {
 		account_charge(pfn_to_virt(charged), EXO_SHARE_ENVS, -1);
 		return ERR(FULL);
@@ -275,13 +275,12 @@ int64_t sys_env_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	    (uint32_t)(env->id >> 32), env->self, NULL, (uint32_t)a0);
 }
 
-int64_t sys_env_start(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_start(CALL_ARGS)
 {
 	struct env *env;
 	int64_t error;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
-	env = env_need(a0, EXO_RIGHT_CONTROL, &error);
+	env = env_need(current_env(), a0, EXO_RIGHT_CONTROL, &error);
 	if (!env)
 		return error;
 	if (env_state(env) != EXO_ENV_MADE)
@@ -320,15 +319,14 @@ static uint64_t in_page(uint64_t va, uint64_t bytes)
 	return bytes < left ? bytes : left;
 }
 
-int64_t sys_env_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_read(CALL_ARGS)
 {
 	uint64_t split = in_page(a1, a3);
 	char *own, *at[2];
 	struct env *env;
 	int64_t error;
 
-	(void)a4, (void)a5;
-	env = env_need(a0, EXO_RIGHT_READ, &error);
+	env = env_need(current_env(), a0, EXO_RIGHT_READ, &error);
 	if (!env)
 		return error;
 	error = env_memory(env, a1, a2, a3, at, &own);
@@ -339,15 +337,14 @@ int64_t sys_env_read(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 	return (int64_t)a3;
 }
 
-int64_t sys_env_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_write(CALL_ARGS)
 {
 	uint64_t split = in_page(a1, a3), last = a1 + a3 - 1;
 	char *own, *at[2];
 	struct env *env;
 	int64_t error;
 
-	(void)a4, (void)a5;
-	env = env_need(a0, EXO_RIGHT_CONTROL, &error);
+	env = env_need(current_env(), a0, EXO_RIGHT_CONTROL, &error);
 	if (!env)
 		return error;
 	error = env_memory(env, a1, a2, a3, at, &own);
@@ -365,23 +362,21 @@ int64_t sys_env_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	return (int64_t)a3;
 }
 
-int64_t sys_env_exit(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_exit(CALL_ARGS)
 {
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	if (a0 > 31 && a0 != EXO_CAUSE_EXIT)
 		return ERR(INVAL);
 	env_end(current_env(), (uint32_t)a0, a1, 0);
 	return 0;
 }
 
-int64_t sys_env_destroy(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_destroy(CALL_ARGS)
 {
 	unsigned budget = EXO_UNWIND_MAX;
 	struct env *env;
 	int64_t error;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
-	env = env_need(a0, EXO_RIGHT_CONTROL, &error);
+	env = env_need(current_env(), a0, EXO_RIGHT_CONTROL, &error);
 	if (!env)
 		return error;
 	if (env == current_env())
@@ -390,11 +385,10 @@ int64_t sys_env_destroy(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint
 	return env_destroy_some(env, &budget) ? 0 : ERR(AGAIN);
 }
 
-int64_t sys_env_fsbase(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_fsbase(CALL_ARGS)
 {
 	struct env *self = current_env();
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	if (a0 >= EXO_USER_MAX)
 		return ERR(INVAL);
 	self->arch.fs_base = a0;
@@ -402,17 +396,16 @@ int64_t sys_env_fsbase(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	return 0;
 }
 
-int64_t sys_entry_make(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_entry_make(CALL_ARGS)
 {
 	struct env *self = current_env(), *env = self;
 	struct exo_cap *slot = cap_free_slot(self, a0), *parent = NULL;
 	int64_t error;
 
-	(void)a3, (void)a4, (void)a5;
 	if (!slot)
 		return ERR(SLOT);
 	if (a1) {
-		env = env_need(a1, EXO_RIGHT_CONTROL, &error);
+		env = env_need(current_env(), a1, EXO_RIGHT_CONTROL, &error);
 		if (!env)
 			return error;
 		parent = cap_lookup(self, a1);
@@ -444,20 +437,17 @@ static int64_t env_stop(struct env *env)
 	return 0;
 }
 
-int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_env_move(CALL_ARGS)
 {
 	struct env *self = current_env(), *env = self;
 	exo_time_t now;
 	int64_t error;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	if (a0) {
-		env = env_need(a0, EXO_RIGHT_CONTROL, &error);
+		env = env_need_living(self, a0, EXO_RIGHT_CONTROL, &error);
 		if (!env)
 			return error;
 	}
-	if (env_state(env) == EXO_ENV_ENDED)
-		return ERR(DEAD);
 	if (a1 == EXO_CPU_NONE)
 		return env_stop(env);
 	if (a1 >= info->cpus || cpus[a1]->info->state != EXO_CPU_RUNS)
@@ -487,12 +477,11 @@ int64_t sys_env_move(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_
 	return cpu_ask(cpus[a1], ASK_ARRIVE, env, NULL);
 }
 
-int64_t sys_wake(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_wake(CALL_ARGS)
 {
 	const struct exo_cap *cap = cap_lookup(current_env(), a0);
 	struct env *env;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	if (!cap)
 		return ERR(CAP);
 	if (cap->type != EXO_TYPE_ENV && cap->type != EXO_TYPE_ENTRY)

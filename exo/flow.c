@@ -86,14 +86,14 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 	exo_pfn_t pfn;
 
 	(void)a5;
-	if (!through || !cap_need_frames(env, frames_cap, EXO_RIGHT_WRITE, first, 1, &pfn, &error))
+	if (through)
+		error = cap_need_retypable(env, frames_cap, first, 1, &pfn);
+	if (error)
 		return error;
 	if (!free)
 		return ERR(SLOT);
 	if (!asked || offset % sizeof(uint32_t))
 		return ERR(INVAL);
-	if (!frame_retypable(pfn))
-		return ERR(BUSY);
 	error = cap_derivable(through);
 	if (error)
 		return error;
@@ -285,7 +285,7 @@ static void bind(struct flow *flow, struct env *env)
 	flow->tx_wait = false;
 	flow->ring->version = EXO_RING_VERSION;
 	flow->ring->size = sizeof(*flow->ring);
-	flow->ring->rx_head = flow->ring->tx_taken = flow->ring->tx_done = 0;
+	flow->ring->rx_head = flow->ring->tx_taken = flow->ring->tx_done = flow->ring->rx_quiet = 0;
 	flow->env = env;
 	flow->info->state = 2;
 	flow->info->env = env->index;
@@ -415,9 +415,9 @@ int64_t sys_flow_attach(uint64_t flow_cap, uint64_t code_cap, uint64_t a2, uint6
 
 /* --- ends --- */
 
-void flow_hold(exo_pfn_t pfn)
+void flow_hold(const struct exo_cap *cap)
 {
-	flow_of(pfn)->holds++;
+	flow_of(cap->object)->holds++;
 }
 
 /* Nothing names it and nothing below needs it: it goes, and perhaps the one above with it. */

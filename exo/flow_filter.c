@@ -65,11 +65,6 @@ uint32_t flow_filter_insns(void)
 	return insns_max - PROLOGUE_INSNS;
 }
 
-static uint32_t pages(size_t bytes)
-{
-	return (uint32_t)((bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE);
-}
-
 __attribute__((cold)) void flow_filter_init(void)
 {
 	uint32_t insns = shapes_max * SHAPE_INSNS, each;
@@ -77,12 +72,12 @@ __attribute__((cold)) void flow_filter_init(void)
 
 	insns_max = insns < EXO_INSNS_MAX ? insns : EXO_INSNS_MAX;
 	each = insns_max * (uint32_t)(sizeof(struct exo_insn) + sizeof(struct bpf_note));
-	native_frames = pages(insns_max * NATIVE_PER_INSN);
+	native_frames = frames_for(insns_max * NATIVE_PER_INSN);
 	work_bytes = bpf_check_bytes(insns_max);
 	if (work_bytes < (insns_max + 1) * sizeof(*compile_at))
 		work_bytes = (insns_max + 1) * sizeof(*compile_at);
 	work_bytes = (work_bytes + 63) / 64 * 64;
-	memory = pfn_to_virt(frame_boot_take(pages(work_bytes + 2 * each), EXO_FRAME_KERNEL));
+	memory = frame_boot_memory(work_bytes + 2 * each);
 	work = compile_at = (void *)memory;
 	for (unsigned i = 0; i < 2; i++) {
 		char *at = memory + work_bytes + i * each;

@@ -12,6 +12,8 @@
 #include "exo/dev/dev.h"
 
 #define FRAME_BYTES_MIN	14	/* two addresses and a type: less is no frame */
+#define NETWORK_AT	14	/* headers as devices know them that cut: IPv4 ... */
+#define TRANSPORT_AT	34	/* ... without options, TCP */
 
 /* What one kick may do, in units of some 150 instructions, and what a frame costs, its parts and guard terms apart. */
 #define ROOM_MAX	8		/* flows that are told of room in one go */
@@ -57,6 +59,12 @@ __attribute__((cold)) void flow_find_by(const struct bpf_program *program, bpf_n
 	spin_unlock(&flow_lock);
 }
 
+/* Who has all below the root, and nobody below it: no filter need be asked. */
+static inline struct flow *flow_of_all(const struct flow *root)
+{
+	return root->whole && !root->whole->value->below ? root->whole : NULL;
+}
+
 /* What bpf_begin() does is done, but for the fuel: it never runs out of that, and nothing else changes. */
 out_of_line struct flow *flow_find(struct flow *root, const uint8_t *frame, uint32_t bytes)
 {
@@ -92,28 +100,29 @@ const struct bpf_program *flow_finder(void)
 static void deliver(struct flow *flow, const uint8_t *frame, uint32_t bytes, exo_time_t now)
 {
 	struct exo_ring *ring = flow->ring;
+	struct exo_flow_info *counts = flow->info;
 	uint32_t head = flow->rx_head, mask = flow->rx_slots - 1;
 	unsigned slot;
 
 	if (!flow_env(flow) || read_once(ring->rx_posted) - head - 1 >= flow->rx_slots) {
-		flow->info->rx_dropped++;
+		counts->rx_dropped++;
 		if (flow->env)
-			ring->rx_dropped = flow->info->rx_dropped;
+			ring->rx_dropped = counts->rx_dropped;
 		return;
 	}
 	slot = read_once(ring->rx_free[head & mask]) & mask;
-	__builtin_memcpy((char *)ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES, frame, (bytes + 7) & ~7u);
 	ring->rx[head & mask] = (struct exo_rx){ .bytes = (uint16_t)bytes, .slot = (uint16_t)slot, .time = (uint32_t)now };
 	flow->rx_head = head + 1;
-	__atomic_store_n(&ring->rx_head, head + 1, __ATOMIC_RELEASE);
-	flow->info->rx_packets++;
-	flow->info->rx_bytes += bytes;
-	ring->rx_packets = flow->info->rx_packets;
+	counts->rx_bytes += bytes;
+	ring->rx_packets = ++counts->rx_packets;
 	if (!flow->received) {
-		flow->received = true;
 		flow->received_next = received;
 		received = flow;
 	}
+	if (bytes > flow->received)
+		flow->received = (uint16_t)bytes;
+	__builtin_memcpy((char *)ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES, frame, (bytes + 7) & ~7u);
+	__atomic_store_n(&ring->rx_head, flow->rx_head, __ATOMIC_RELEASE);
 }
 
 /* The flow's program looks at the packet first. Returns the flow to whose ring it goes; NULL: to none. */
@@ -188,7 +197,7 @@ static out_of_line unsigned receive_for(struct flow *flow, uint8_t *frame, uint3
 
 unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now)
 {
-	struct flow *flow = flow_find(root, frame, bytes);
+	struct flow *flow = flow_of_all(root) ?: flow_find(root, frame, bytes);
 	struct exo_device_info *device = root->device->info;
 
 	device->rx_packets++;
@@ -227,10 +236,11 @@ void flow_received(void)
 	batch_cost = 0;
 	while (received) {
 		struct flow *flow = received;
+		uint32_t longest = flow->received;
 
 		received = flow->received_next;
-		flow->received = false;
-		if (flow_env(flow))
+		flow->received = 0;
+		if (flow_env(flow) && longest > read_once(flow->ring->rx_quiet))
 			env_event(flow->env, EXO_EVENT_RECEIVE);
 	}
 }
@@ -241,9 +251,12 @@ void flow_sent(struct flow *flow, uint32_t start, uint32_t count)
 {
 	uint32_t done = flow->tx_done;
 
-	for (uint32_t i = start; i != start + count; i++)
-		flow->tx_back |= 1ULL << i % EXO_TX_SLOTS;
-	while (done != flow->tx_taken && (flow->tx_back >> done % EXO_TX_SLOTS & 1)) {
+	if (likely(start == done && !flow->tx_back))
+		done += count;
+	else
+		for (uint32_t i = start; i != start + count; i++)
+			flow->tx_back |= 1ULL << i % EXO_TX_SLOTS;
+	while (flow->tx_back && done != flow->tx_taken && (flow->tx_back >> done % EXO_TX_SLOTS & 1)) {
 		flow->tx_back &= ~(1ULL << done % EXO_TX_SLOTS);
 		done++;
 	}
@@ -304,6 +317,7 @@ struct posted {
 	uint32_t descriptors;	/* how many it takes; 0: it is not complete yet */
 	bool bad;		/* outside the transmit frames, too many parts, too long or short */
 	uint32_t bytes;
+	uint32_t cut;
 	uint32_t parts;
 	struct device_part part[EXO_TX_PARTS_MAX];
 };
@@ -323,8 +337,8 @@ static void posted_read(const struct flow *flow, uint32_t available, struct post
 
 		flags = read_once(tx->flags);
 		out->descriptors++;
-		if (bytes == 0 || offset > flow->tx_bytes || bytes > flow->tx_bytes - offset ||
-		    (flags & ~EXO_TX_MORE) || out->parts == EXO_TX_PARTS_MAX) {
+		if (bytes == 0 || bytes > EXO_TX_PART_MAX || offset > flow->tx_bytes || bytes > flow->tx_bytes - offset ||
+		    (flags & (EXO_TX_CUT(1) - 1) & ~EXO_TX_MORE) || out->parts == EXO_TX_PARTS_MAX) {
 			out->bad = true;
 			continue;
 		}
@@ -333,7 +347,8 @@ static void posted_read(const struct flow *flow, uint32_t available, struct post
 		out->parts++;
 		out->bytes += bytes;
 	} while ((flags & EXO_TX_MORE) && out->descriptors < available);
-	if (out->bytes < FRAME_BYTES_MIN || out->bytes > EXO_FRAME_BYTES_MAX)
+	out->cut = flags / EXO_TX_CUT(1);
+	if (out->bytes < FRAME_BYTES_MIN || out->bytes > (out->cut ? EXO_TX_LARGE_MAX : EXO_FRAME_BYTES_MAX))
 		out->bad = true;
 	if ((flags & EXO_TX_MORE) && (out->descriptors <= EXO_TX_PARTS_MAX && available < EXO_TX_SLOTS))
 		out->descriptors = 0;
@@ -343,8 +358,17 @@ static void posted_read(const struct flow *flow, uint32_t available, struct post
 static void split(const struct posted *posted, uint8_t *head, struct device_send *send)
 {
 	uint32_t room = posted->bytes < EXO_GUARD_BYTES ? posted->bytes : EXO_GUARD_BYTES;
+	paddr_t first = posted->part[0].address;
 
 	send->head_bytes = room;
+	/* The usual one: in one piece, and no page ends in what is copied, so that may as well be its length. */
+	if (likely(posted->parts == 1 && first % EXO_PAGE_SIZE <= EXO_PAGE_SIZE - EXO_GUARD_BYTES)) {
+		__builtin_memcpy(head, phys_to_virt(first), EXO_GUARD_BYTES);
+		send->parts = posted->bytes > room;
+		send->part[0].address = first + room;
+		send->part[0].bytes = posted->bytes - room;
+		return;
+	}
 	send->parts = 0;
 	for (uint32_t i = 0; i < posted->parts; i++) {
 		paddr_t address = posted->part[i].address;
@@ -364,6 +388,23 @@ static void split(const struct posted *posted, uint8_t *head, struct device_send
 	}
 }
 
+/*
+ * What the device is told of a frame that it is to cut and sum (device_send): its headers, which each segment begins with, are
+ * plain TCP's and lie in what was judged. 0: they are not.
+ */
+static out_of_line uint32_t cut_told(const struct device *device, uint32_t bytes, uint32_t cut, const uint8_t *head)
+{
+	uint32_t ip, fragment, header = TRANSPORT_AT + (head[TRANSPORT_AT + 12] >> 4) * 4u;
+
+	__builtin_memcpy(&ip, head + NETWORK_AT - 2, sizeof(ip));
+	__builtin_memcpy(&fragment, head + NETWORK_AT + 6, sizeof(fragment));
+	if (!(device->info->flags & EXO_NET_CUTS) || (ip & 0xffffff) != 0x450008 || (fragment & 0xff00ff3f) != 0x06000000 ||
+	    header < TRANSPORT_AT + 20 || header > EXO_GUARD_BYTES || header >= bytes || cut < EXO_TX_CUT_MIN ||
+	    cut > EXO_FRAME_BYTES_MAX - header)
+		return 0;
+	return bytes - header > cut ? header | cut << 16 : header;
+}
+
 /* Send one; false: the device has no room. */
 static bool transmit(struct flow *flow, const struct posted *posted)
 {
@@ -371,7 +412,7 @@ static bool transmit(struct flow *flow, const struct posted *posted)
 	struct device_send send;
 	uint8_t *head = NULL;
 
-	send.head_bytes = send.parts = 0;
+	send.head_bytes = send.parts = send.cut = 0;
 	if (!posted->bad) {
 		head = device->head(device, posted->parts);
 		if (!head)
@@ -382,7 +423,8 @@ static bool transmit(struct flow *flow, const struct posted *posted)
 	send.start = flow->tx_taken;
 	send.count = posted->descriptors;
 	flow->tx_taken += posted->descriptors;
-	if (posted->bad || !flow_guard(&flow->claim, head, send.head_bytes)) {
+	if (posted->bad || (posted->cut && !(send.cut = cut_told(device, posted->bytes, posted->cut, head))) ||
+	    !flow_guard(&flow->claim, head, send.head_bytes)) {
 		flow->info->tx_refused++;
 		flow_sent(flow, send.start, send.count);
 		return true;
@@ -409,7 +451,7 @@ uint64_t flow_send(struct flow_run *on, const uint8_t *from, uint32_t bytes)
 	if (!head)
 		return 2;
 	send.flow = flow;
-	send.start = send.count = 0;
+	send.start = send.count = send.cut = 0;
 	send.parts = bytes > EXO_GUARD_BYTES;
 	send.head_bytes = bytes < EXO_GUARD_BYTES ? bytes : EXO_GUARD_BYTES;
 	send.part[0].address = (paddr_t)((const char *)from - arch_phys_base) + EXO_GUARD_BYTES;

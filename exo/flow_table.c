@@ -50,11 +50,6 @@ uint32_t flow_entries(uint32_t frames)
 	return entries < EXO_FLOWS_MAX ? entries : EXO_FLOWS_MAX;
 }
 
-static uint32_t pages(uint32_t bytes)
-{
-	return (bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE;
-}
-
 __attribute__((cold)) void flow_init(void)
 {
 	uint32_t entries = info->flows.entries, tables;
@@ -70,7 +65,7 @@ __attribute__((cold)) void flow_init(void)
 	values_at = buckets_at + bucket_count * (uint32_t)sizeof(uint32_t);
 	values_bytes = values_at + entries * (uint32_t)sizeof(struct flow_value);
 	tables = entries * (uint32_t)(sizeof(*flow_table) + sizeof(*index_next)) + shapes_max * (uint32_t)sizeof(*shape_table);
-	memory = pfn_to_virt(frame_boot_take(pages(tables + values_bytes), EXO_FRAME_KERNEL));
+	memory = frame_boot_memory(tables + values_bytes);
 
 	flow_values = (struct flow_values *)memory;	/* a window begins on a page */
 	flow_table = (struct flow **)(memory + values_bytes);
@@ -641,6 +636,8 @@ void flow_insert(struct flow *flow)
 		return;
 	}
 	value_put(flow);
+	if (!flow->claim.terms.count)
+		parent->whole = flow;
 }
 
 /* Out of its bucket, where its peer takes its place, or out of the peer list of one that is there. */
@@ -669,6 +666,8 @@ void flow_remove(struct flow *flow)
 	if (flow->claim.steered) {
 		parent->steered[flow->claim.steer] = FLOW_NONE;
 	} else {
+		if (parent->whole == flow)
+			parent->whole = NULL;
 		flow_leave(flow);
 		list_leave(parent, flow);
 		shape_table[flow->shape].flows--;

@@ -92,6 +92,7 @@ struct flow {
 	struct {
 		uint16_t first, count;		/* flows right below, by their shape's bit */
 	} below[FLOW_BELOW_BITS];
+	struct flow *whole;	/* right below, the only one there, because it claims all; NULL: none, or copies of it */
 	uint64_t agree[2], agreed[2];	/* roots: bits of bytes 8 to 23 that all claims right below want to be as in `agreed` */
 	struct flow_claim claim;
 	/* binding */
@@ -107,8 +108,8 @@ struct flow {
 	bool tx_wait;		/* its env gets EVENT_SENT when descriptors come back ... */
 	bool room_wait;		/* ... or the device has room: it is in that one's list */
 	struct flow *room_next, **room_at;
-	bool received;		/* EVENT_RECEIVE is due at the end of this batch ... */
-	struct flow *received_next;	/* ... for this one, too */
+	uint16_t received;	/* the longest frame of this batch, which EVENT_RECEIVE may be due for; 0: none */
+	struct flow *received_next;	/* who got something before, in this batch */
 	/* its program, while it has one and is bound */
 	struct code *code;
 	struct exo_cap *attach_cap, *code_cap;	/* the capabilities it was attached through */

@@ -16,20 +16,12 @@
 #include "exo/kernel.h"
 
 #define MAP_LEVELS	6	/* 64^6 frames: more than 32-bit frame numbers */
-#define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
-	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT) | \
-	FRAME_STATE(CODE) | FRAME_STATE(SPLIT) | FRAME_STATE(VOLUME))
 
 struct frame *frame_table;
 uint32_t frames_left;
 static uint64_t *map[MAP_LEVELS];	/* map[0]: a bit a frame, set: free */
 static uint64_t map_words[MAP_LEVELS];
 static unsigned map_levels;
-
-static inline bool state_in(exo_pfn_t pfn, uint32_t states)
-{
-	return states >> info_frame[pfn].state & 1;
-}
 
 /* --- the free map --------------------------------------------------------------------------------------- */
 
@@ -152,11 +144,6 @@ static struct {
 } placed[3];
 static unsigned placed_count;
 
-static uint64_t frames_up(uint64_t bytes)
-{
-	return (bytes + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT;
-}
-
 /* If frames [start, end) touch something that is in use, the first frame behind that; else `start`. */
 static at_boot uint64_t place_behind(uint64_t start, uint64_t end)
 {
@@ -165,7 +152,7 @@ static at_boot uint64_t place_behind(uint64_t start, uint64_t end)
 
 	for (i = 0; i < boot.reserved_count; i++) {
 		low = boot.reserved[i].start >> EXO_PAGE_SHIFT;
-		high = frames_up(boot.reserved[i].end);
+		high = frames_for(boot.reserved[i].end);
 		if (low < high && low < end && start < high)
 			return high;
 	}
@@ -182,7 +169,7 @@ static at_boot exo_pfn_t place(uint64_t count, uint8_t state)
 	unsigned range;
 
 	for (range = 0; range < boot.memory_count; range++) {
-		start = frames_up(boot.memory[range].start);
+		start = frames_for(boot.memory[range].start);
 		end = boot.memory[range].end >> EXO_PAGE_SHIFT;
 		start += start == 0;
 		while (start + count <= end && (next = place_behind(start, start + count)) != start)
@@ -190,11 +177,8 @@ static at_boot exo_pfn_t place(uint64_t count, uint8_t state)
 		if (start + count <= end)
 			break;
 	}
-	if (range == boot.memory_count) {
-		kprintf("exo: memory is too small: no %u KiB in one piece for the kernel's tables\n",
-		    (unsigned)count * 4);
-		arch_stop();
-	}
+	if (range == boot.memory_count)
+		boot_fail("memory is too small: no %u KiB in one piece for the kernel's tables", (unsigned)count * 4);
 	for (i = start; i < start + count; i++)
 		arch_zero_frame((exo_pfn_t)i);
 	placed[placed_count].start = start;
@@ -283,14 +267,14 @@ at_boot void frame_init(void)
 	info->frames_free = 0;
 	words = map_layout(total);
 	info_place(place(info_frames((uint32_t)total), EXO_FRAME_INFO));
-	frame_table = pfn_to_virt(place(frames_up(total * sizeof(struct frame)), EXO_FRAME_KERNEL));
-	word = pfn_to_virt(place(frames_up(words * 8), EXO_FRAME_KERNEL));
+	frame_table = pfn_to_virt(place(frames_for(total * sizeof(struct frame)), EXO_FRAME_KERNEL));
+	word = pfn_to_virt(place(frames_for(words * 8), EXO_FRAME_KERNEL));
 	for (i = 0; i < map_levels; i++) {
 		map[i] = word;
 		word += map_words[i];
 	}
 	for (i = 0; i < boot.memory_count; i++) {
-		start = frames_up(boot.memory[i].start);
+		start = frames_for(boot.memory[i].start);
 		end = boot.memory[i].end >> EXO_PAGE_SHIFT;
 		if (start < end)
 			info->frames_memory += (uint32_t)(end - start);
@@ -298,7 +282,7 @@ at_boot void frame_init(void)
 	}
 	for (i = 0; i < boot.reserved_count; i++)
 		if (boot.reserved[i].start < boot.reserved[i].end)
-			fill(boot.reserved[i].start >> EXO_PAGE_SHIFT, frames_up(boot.reserved[i].end),
+			fill(boot.reserved[i].start >> EXO_PAGE_SHIFT, frames_for(boot.reserved[i].end),
 			    EXO_FRAME_KERNEL);
 	for (i = 0; i < placed_count; i++)
 		fill(placed[i].start, placed[i].end, placed[i].state);
@@ -310,16 +294,19 @@ at_boot exo_pfn_t frame_boot_take(uint32_t count, uint8_t state)
 	exo_pfn_t first = 0;
 	uint32_t i;
 
-	if (map_find(count, ~0U, &first) < count) {
-		kprintf("exo: memory is too small: no %u free frames in one piece, %u free at all\n", count,
+	if (map_find(count, ~0U, &first) < count)
+		boot_fail("memory is too small: no %u free frames in one piece, %u free at all", count,
 		    info->frames_free);
-		arch_stop();
-	}
 	for (i = 0; i < count; i++) {
 		frame_claim(first + i, NULL);
 		info_frame[first + i].state = state;
 	}
 	return first;
+}
+
+at_boot void *frame_boot_memory(uint64_t bytes)
+{
+	return pfn_to_virt(frame_boot_take(frames_for(bytes), EXO_FRAME_KERNEL));
 }
 
 /* --- operations ----------------------------------------------------------------------------------------- */
@@ -398,11 +385,13 @@ rarely void frame_release(exo_pfn_t pfn)
 		account_charge(pfn_to_virt(account), EXO_SHARE_FRAMES, -1);
 }
 
-bool frame_retypable(exo_pfn_t pfn)
+bool frames_retypable(exo_pfn_t first, uint32_t count)
 {
 	assert_locked();
-	return info_frame[pfn].state == EXO_FRAME_OWNED && frame_table[pfn].maps == 0 &&
-	    frame_table[pfn].pins == 0;
+	for (; count; count--, first++)
+		if (info_frame[first].state != EXO_FRAME_OWNED || frame_table[first].maps || frame_table[first].pins)
+			return false;
+	return true;
 }
 
 /* One thing less keeps it: FREE if it was the last. */
@@ -415,7 +404,7 @@ static void unkept(exo_pfn_t pfn)
 
 void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object)
 {
-	bool was_object = state_in(pfn, OBJECT_STATES);
+	bool was_object = frame_in(pfn, FRAME_OBJECTS);
 
 	assert_locked();
 	info_frame[pfn].state = state;
@@ -488,7 +477,7 @@ void frame_unhold(exo_pfn_t first, uint32_t count)
 		account_charge(pfn_to_virt(account), EXO_SHARE_FRAMES, -freed);
 }
 
-__attribute__((cold)) bool frame_device(exo_pfn_t first, uint32_t count)
+at_boot bool frame_device(exo_pfn_t first, uint32_t count)
 {
 	exo_pfn_t i;
 
@@ -503,7 +492,7 @@ __attribute__((cold)) bool frame_device(exo_pfn_t first, uint32_t count)
 rarely bool frame_busy(exo_pfn_t first, uint32_t count)
 {
 	for (; count; count--, first++)
-		if (info_frame[first].holds == 1 && state_in(first, OBJECT_STATES & ~FRAME_STATE(RING)))
+		if (info_frame[first].holds == 1 && frame_in(first, FRAME_OBJECTS & ~FRAME_STATE(RING)))
 			return true;
 	return false;
 }
@@ -617,11 +606,10 @@ static rarely int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn, uin
  * TYPE, RIGHTS; STATE the capability is derived, or its frames are charged to another account. Nothing has
  * changed then.
  */
-int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_frame_take(CALL_ARGS)
 {
 	struct env *env = current_env();
 
-	(void)a3, (void)a4, (void)a5;
 	if (a2 == 0 || a2 > EXO_TAKE_MAX)
 		return ERR(INVAL);
 	if (!(a0 >> 32))
@@ -637,13 +625,12 @@ int64_t sys_frame_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
  * object, or covered by another capability while this one has derived ones, or it is just losing frames by
  * force. Nothing has changed then. Cost: about 40 a frame.
  */
-int64_t sys_frame_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_frame_give(CALL_ARGS)
 {
 	struct exo_cap *cap;
 	exo_pfn_t first, i;
 	int64_t error;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	cap = cap_need(current_env(), a0, EXO_TYPE_FRAME, EXO_RIGHT_WRITE, &error);
 	if (!cap)
 		return error;
@@ -654,8 +641,10 @@ int64_t sys_frame_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	if (cap->object)
 		return ERR(BUSY);
 	first = (exo_pfn_t)(cap->first + cap->count - a1);
-	for (i = first; i < first + a1; i++)
-		if (!frame_retypable(i) || (cap->child && info_frame[i].holds > 1))
+	if (!frames_retypable(first, (uint32_t)a1))
+		return ERR(BUSY);
+	for (i = first; cap->child && i < first + a1; i++)
+		if (info_frame[i].holds > 1)
 			return ERR(BUSY);
 
 	frame_unhold(first, (uint32_t)a1);

@@ -49,10 +49,13 @@
 /* --- panic.c: broken kernel invariants stop the machine; nothing an application supplies gets here -------------- */
 
 _Noreturn void panic(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void kprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));	/* %s %c %d %u %x %p, l, widths */
+void kprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));	/* %s %u %x %p, l, widths */
 void kvprintf(const char *format, va_list args);
+#define TEXT_OF(number)		TEXT_OF_IT(number)
+#define TEXT_OF_IT(number)	#number
 #define kassert(condition) \
-	((condition) ? (void)0 : panic("%s:%d: %s", __FILE__, __LINE__, #condition))
+	((condition) ? (void)0 : kassert_failed(__FILE__ ":" TEXT_OF(__LINE__) ": " #condition))
+_Noreturn void kassert_failed(const char *what);
 
 /* --- boot.c: what the port found, in one form ------------------------------------------------------------------ */
 
@@ -73,8 +76,17 @@ struct boot {
 };
 extern struct boot boot;
 
-/* The value of NAME=NUMBER in boot.cmdline. */
+/* The start fails: say why, and stop. */
+_Noreturn void boot_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The value of the next NAME=VALUE in boot.cmdline behind a place in it, or from its start (NULL); NULL: there is none. */
+const char *boot_value(const char *name, const char *behind);
+/* A number, decimal or hexadecimal with 0x; returns what is behind it. */
+const char *boot_number(const char *at, uint64_t *value);
+/* The value of the last NAME=NUMBER in boot.cmdline. */
 uint64_t boot_option(const char *name, uint64_t otherwise);
+
+/* An argument that is not known fails. */
+void boot_options_check(void);
 
 /* Entered by the port once, on the boot CPU, with paging, exceptions and the console ready. */
 _Noreturn void kernel_main(void);
@@ -117,16 +129,26 @@ extern struct frame *frame_table;		/* [k] */
 #define FRAME_LEFT	(1U << 31)
 extern uint32_t frames_left;			/* how many have it */
 
-/* States of frames that may be mapped at all / with the right to write or execute. */
+/* Sets of states: frames that may be mapped at all / with the right to write or execute; that a kernel object lies in; that
+ * the kernel, devices and downloaded programs may read and write. */
 #define FRAME_STATE(name)	(1U << EXO_FRAME_##name)
 #define FRAME_WRITABLE	(FRAME_STATE(OWNED) | FRAME_STATE(DISP) | FRAME_STATE(ARG) | FRAME_STATE(RING))
 #define FRAME_READABLE	(FRAME_WRITABLE | FRAME_STATE(TABLE) | FRAME_STATE(CAPS) | FRAME_STATE(INFO) | \
 	FRAME_STATE(ACCOUNT) | FRAME_STATE(VOLUME))
+#define FRAME_OBJECTS	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
+	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT) | \
+	FRAME_STATE(CODE) | FRAME_STATE(SPLIT) | FRAME_STATE(VOLUME))
+#define FRAME_ORDINARY	(FRAME_STATE(OWNED) | FRAME_STATE(RING))
+static inline bool frame_in(exo_pfn_t pfn, uint32_t states) { return states >> info_frame[pfn].state & 1; }
+
+/* Frames for so many bytes. */
+static inline uint32_t frames_for(uint64_t bytes) { return (uint32_t)((bytes + EXO_PAGE_SIZE - 1) >> EXO_PAGE_SHIFT); }
 
 /* Boot: take all of boot.memory over, minus boot.reserved; place the tables; must be called first. */
 void frame_init(void);
 /* Boot: a contiguous run for the kernel itself, zeroed, uncharged; stops with a clear text when memory is too small. */
 exo_pfn_t frame_boot_take(uint32_t count, uint8_t state);
+void *frame_boot_memory(uint64_t bytes);
 bool frame_valid(uint64_t pfn);			/* within the table and not ABSENT */
 bool frame_is_free(exo_pfn_t pfn);
 /* Memory, not a device: may the kernel itself read it? */
@@ -147,8 +169,9 @@ static inline void frame_unmap(exo_pfn_t pfn)
 	if (unlikely((int32_t)--frame_table[pfn].maps < 0))
 		frame_left(pfn);
 }
-/* OWNED, unmapped, unpinned frame -> a kernel object's state / back to OWNED; then FREE if no capability covers it. */
-bool frame_retypable(exo_pfn_t pfn);
+/* Are frames OWNED, unmapped and unpinned? */
+bool frames_retypable(exo_pfn_t first, uint32_t count);
+/* Such a frame -> a kernel object's state / back to OWNED; then FREE if no capability covers it. */
 void frame_retype(exo_pfn_t pfn, uint8_t state, uint32_t object);
 /* A device may use it: it is not FREE before the last pin goes, whoever lets go of it. */
 void frame_pin(exo_pfn_t pfn);
@@ -334,6 +357,8 @@ struct exo_cap *cap_need(const struct env *env, exo_cap_t handle, unsigned type,
 /* The same for a frame capability, with `count` frames from its frame `index` on: *pfn is the first. */
 struct exo_cap *cap_need_frames(const struct env *env, exo_cap_t handle, unsigned rights, uint64_t index, uint64_t count,
     exo_pfn_t *pfn, int64_t *error);
+/* The same, with WRITE, for frames that can become a kernel object. 0, or what is wrong: as above, or BUSY. */
+int64_t cap_need_retypable(const struct env *env, exo_cap_t handle, uint64_t index, uint64_t count, exo_pfn_t *pfn);
 /* A free slot of the env's table by number; NULL if in use or absent. */
 struct exo_cap *cap_free_slot(const struct env *env, uint64_t slot);
 /* Fill a free slot with a capability that has no parent (NULL) / a parent; returns the handle. What it names is counted
@@ -484,7 +509,7 @@ struct env {			/* a frame of state ENV */
 	uint32_t stopped;	/* [k] STOPPED: its state before */
 	uint32_t timed_place;			/* [c] in here.timed */
 	struct env *run_next, *run_prev;	/* [c] ring of ready environments */
-	exo_time_t timed_at;			/* [c] the earlier of the next two; NEVER: not in the heap */
+	exo_time_t timed_at;			/* [c] no later than the next two; NEVER: not in the heap */
 	exo_time_t sleep_until;			/* [c] */
 	exo_time_t call_deadline;		/* [c] the earliest of all its transfers' */
 	struct env *wake_next;	/* [a] in here.wakes */
@@ -573,9 +598,12 @@ static inline struct env *env_behind(const struct exo_cap *cap)
 
 	return info_frame[cap->object].state == EXO_FRAME_ENV && (uint32_t)(env->id >> 32) == cap->count ? env : NULL;
 }
-/* A new environment from four frames that may be retyped: env, dispatcher, argument, capability table. NULL: the table
- * of environments is full. Parts of env_create that the boot shares. */
-struct env *env_make(const exo_pfn_t frames[4], exo_pfn_t root, exo_pfn_t account, const struct exo_env_params *params,
+/* The same by a handle of `env`'s, which needs these rights; it has not ended. NULL: *error says what is wrong (DEAD). */
+struct env *env_need_living(const struct env *env, exo_cap_t handle, unsigned rights, int64_t *error);
+/* A new environment from ENV_MADE_OF frames that may be retyped: env, dispatcher, argument, capability table. NULL: the
+ * table of environments is full. Parts of env_create that the boot shares. */
+#define ENV_MADE_OF	4
+struct env *env_make(exo_pfn_t first, exo_pfn_t root, exo_pfn_t account, const struct exo_env_params *params,
     exo_env_id_t creator);
 /* Something happened for it: counts, sets `pending`, wakes it if it sleeps. */
 void env_event(struct env *env, uint64_t event);
@@ -624,7 +652,7 @@ void device_timer(exo_time_t now);
 void device_idle(void);
 
 /* A capability of type FLOW was filled in. */
-void flow_hold(exo_pfn_t pfn);
+void flow_hold(const struct exo_cap *cap);
 /* One is being dropped: unbind what was bound through it; the last takes the flow apart, its frame becomes OWNED. */
 bool flow_unhold(struct exo_cap *cap, unsigned *budget);
 /* A frame capability with CAP_RINGS is being dropped: unbind what was bound through it. false: more is left, call again. */
@@ -683,7 +711,7 @@ void trace_end(struct env *env);
 /* Boot. */
 void interrupts_init(void);
 /* A capability to lines is being dropped / an environment ends: what it had is nobody's. */
-void interrupts_drop(const struct exo_cap *cap);
+bool interrupts_drop(struct exo_cap *cap, unsigned *budget);
 void interrupts_leave(const struct env *env);
 
 /* --- console.c ------------------------------------------------------------------------------------------------------ */
@@ -691,13 +719,15 @@ void interrupts_leave(const struct env *env);
 /* Boot: input has a handler. */
 void console_init(void);
 /* A capability to the console is being dropped / an environment ends: whoever read through it, or it, reads no more. */
-void console_drop(const struct exo_cap *cap);
+bool console_drop(struct exo_cap *cap, unsigned *budget);
 void console_leave(const struct env *env);
 
 /* --- call.c: the calls, sys_NAME(a0..a5) for each line of exo/call.h --------------------------------------------- */
 
-#define CALL_PROTO(nr, name, args, names, rights, meaning) \
-	int64_t sys_##name(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+/* What each handler is given; most look at some of it only. */
+#define CALL_ARG(name)	__attribute__((unused)) uint64_t name
+#define CALL_ARGS	CALL_ARG(a0), CALL_ARG(a1), CALL_ARG(a2), CALL_ARG(a3), CALL_ARG(a4), CALL_ARG(a5)
+#define CALL_PROTO(nr, name, args, names, rights, meaning)	int64_t sys_##name(CALL_ARGS);
 EXO_CALLS(CALL_PROTO)
 #undef CALL_PROTO
 

@@ -20,7 +20,7 @@
 #define LEAF_FRAMES	3
 #define SEGMENTS_MAX	8
 
-/* Frames of the run, in this order; then tables of pages, then the image. */
+/* Frames of the run, in this order, first those of env_make; then tables of pages, then the image. */
 enum { RUN_ENV, RUN_DISP, RUN_ARG, RUN_CAPS, RUN_START, RUN_ROOT, RUN_TABLE3, RUN_TABLE2, RUN_LEAVES };
 
 struct elf_header {
@@ -49,102 +49,6 @@ struct image {
 	unsigned segments;
 	uint64_t entry, start, end;	/* page addresses but for the entry */
 };
-
-static _Noreturn void stop(const char *what)
-{
-	kprintf("exo: cannot start: %s\n", what);
-	arch_stop();
-}
-
-/* --- kernel arguments ------------------------------------------------------------------------------- */
-
-static const char *const kernel_options[] = { "slice_us", NULL };
-
-/* The next word at *at: its start, and lengths of its name and of the whole. NULL: no more. */
-static const char *next_option(const char **at, size_t *name, size_t *length)
-{
-	const char *word;
-
-	while (**at == ' ')
-		++*at;
-	word = *at;
-	while (**at && **at != ' ')
-		++*at;
-	*length = (size_t)(*at - word);
-	for (*name = 0; *name < *length && word[*name] != '='; ++*name)
-		;
-	return *length ? word : NULL;
-}
-
-static bool same(const char *word, size_t length, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < length && name[i] == word[i]; i++)
-		;
-	return i == length && !name[i];
-}
-
-uint64_t boot_option(const char *name, uint64_t otherwise)
-{
-	const char *at = boot.cmdline, *word;
-	size_t bytes, length, i;
-	uint64_t value;
-
-	while ((word = next_option(&at, &bytes, &length)) != NULL) {
-		if (!same(word, bytes, name))
-			continue;
-		value = 0;
-		for (i = bytes + 1; i < length && word[i] >= '0' && word[i] <= '9' && value < UINT32_MAX; i++)
-			value = value * 10 + (uint64_t)(word[i] - '0');
-		if (i <= bytes + 1 || i < length) {
-			kprintf("exo: kernel argument %s wants a number\n", name);
-			arch_stop();
-		}
-		otherwise = value;
-	}
-	return otherwise;
-}
-
-/* How unlike two words are: letters that one has more, or others, position by position from both ends. */
-static size_t unlike(const char *word, size_t length, const char *name)
-{
-	size_t bytes = 0, head = 0, tail = 0, shorter;
-
-	while (name[bytes])
-		bytes++;
-	shorter = length < bytes ? length : bytes;
-	while (head < shorter && word[head] == name[head])
-		head++;
-	while (tail < shorter - head && word[length - 1 - tail] == name[bytes - 1 - tail])
-		tail++;
-	return (length > bytes ? length : bytes) - head - tail;
-}
-
-static void options_check(void)
-{
-	const char *const *const lists[] = { kernel_options, arch_options };
-	const char *at = boot.cmdline, *word, *const *name, *nearest;
-	size_t bytes, length, least;
-	unsigned i;
-
-	while ((word = next_option(&at, &bytes, &length)) != NULL) {
-		nearest = NULL;
-		least = SIZE_MAX;
-		for (i = 0; i < COUNT_OF(lists); i++)
-			for (name = lists[i]; *name; name++)
-				if (unlike(word, bytes, *name) < least) {
-					nearest = *name;
-					least = unlike(word, bytes, *name);
-				}
-		if (least == 0)
-			continue;
-		kprintf("exo: unknown kernel argument ");
-		arch_console_write(word, bytes);
-		kprintf("; the nearest known one is %s\n", nearest);
-		arch_stop();
-	}
-}
 
 /* --- the program ------------------------------------------------------------------------------------ */
 
@@ -355,22 +259,24 @@ static void first_load(const struct first *first, const struct image *image, con
 	}
 }
 
+static void first_table(const struct first *first, uint64_t va, unsigned level, exo_pfn_t pfn)
+{
+	int64_t error = space_link_table(first->run + RUN_ROOT, va, level, pfn);
+
+	kassert(error >= 0);
+}
+
 static void first_tables(const struct first *first, const struct image *image)
 {
-	exo_pfn_t root = first->run + RUN_ROOT, leaf = first->run + RUN_LEAVES;
+	exo_pfn_t leaf = first->run + RUN_LEAVES;
 	uint64_t va;
-	int64_t error;
 
-	error = space_link_table(root, 0, EXO_LEVEL_512G, first->run + RUN_TABLE3);
-	kassert(error >= 0);
-	error = space_link_table(root, 0, EXO_LEVEL_1G, first->run + RUN_TABLE2);
-	kassert(error >= 0);
-	error = space_link_table(root, 0, EXO_LEVEL_PAGES, leaf);
-	kassert(error >= 0);
+	first_table(first, 0, EXO_LEVEL_512G, first->run + RUN_TABLE3);
+	first_table(first, 0, EXO_LEVEL_1G, first->run + RUN_TABLE2);
+	first_table(first, 0, EXO_LEVEL_PAGES, leaf);
 	for (va = image->start & ~(LEAF_BYTES - 1); va < image->end; va += LEAF_BYTES) {
 		leaf += LEAF_FRAMES;
-		error = space_link_table(root, va, EXO_LEVEL_PAGES, leaf);
-		kassert(error >= 0);
+		first_table(first, va, EXO_LEVEL_PAGES, leaf);
 	}
 }
 
@@ -399,25 +305,21 @@ static void first_env(void)
 	uint64_t bytes = boot.module.end - boot.module.start;
 	struct image image = { 0 };
 	struct first first = { 0 };
-	exo_pfn_t account = account_root(), frames[4];
+	exo_pfn_t account = account_root();
 	const char *wrong;
-	uint32_t leaves, i;
+	uint32_t leaves;
 
 	if (!bytes)
-		stop("there is no boot module; the loader must pass one");
-	if (boot.module.start % EXO_PAGE_SIZE)
-		stop("the boot module does not begin on a page");
+		boot_fail("there is no boot module; the loader must pass one");
 	wrong = image_check(module, bytes, &image);
 	if (wrong)
-		stop(wrong);
+		boot_fail("%s", wrong);
 	params.run_entry = image.entry;
 	leaves = 1 + (uint32_t)((image.end - 1) / LEAF_BYTES - image.start / LEAF_BYTES + 1);
 	first.frames = RUN_LEAVES + leaves * LEAF_FRAMES + (uint32_t)image_pages(&image);
 	first.run = frame_boot_take(first.frames, EXO_FRAME_OWNED);
-	for (i = 0; i < COUNT_OF(frames); i++)
-		frames[i] = first.run + i;
 	space_make(first.run + RUN_ROOT);
-	first.env = env_make(frames, first.run + RUN_ROOT, account, &params, 0);
+	first.env = env_make(first.run, first.run + RUN_ROOT, account, &params, 0);
 	kassert(first.env != NULL);
 	account_charge(pfn_to_virt(account), EXO_SHARE_ENVS, 1);
 	adopt(first.run, first.frames, first.env);
@@ -435,7 +337,7 @@ _Noreturn void kernel_main(void)
 {
 	info->seed = (uint32_t)boot_option("seed", 0);
 	frame_init();
-	options_check();
+	boot_options_check();
 	space_init();
 	env_init();
 	cpu_init();

@@ -25,67 +25,34 @@ static void out_char(struct out *out, char c)
 	out->line[out->used++] = c;
 }
 
-static void out_fill(struct out *out, char c, int count)
-{
-	while (count-- > 0)
-		out_char(out, c);
-}
-
 struct format {
-	bool left;
 	char fill;
-	int width, precision;	/* precision < 0: none */
-	int size;		/* 0 int, 1 and more: 64 bits */
+	int width;
+	bool wide;		/* 64 bits */
 	char letter;
 };
 
-/* One conversion behind a '%'; returns what follows it. */
-static const char *format_read(const char *at, struct format *f, va_list *args)
+/* One conversion behind a '%': [0][width][l]letter. Returns what follows it. */
+static const char *format_read(const char *at, struct format *f)
 {
-	*f = (struct format){ .fill = ' ', .precision = -1 };
-	for (; *at == '-' || *at == '0'; at++) {
-		if (*at == '-')
-			f->left = true;
-		else
-			f->fill = '0';
-	}
-	if (*at == '*') {
-		f->width = va_arg(*args, int);
-		at++;
-	}
+	*f = (struct format){ .fill = *at == '0' ? '0' : ' ' };
 	for (; *at >= '0' && *at <= '9'; at++)
 		f->width = f->width * 10 + (*at - '0');
-	if (*at == '.') {
-		f->precision = 0;
-		if (*++at == '*') {
-			f->precision = va_arg(*args, int);
-			at++;
-		}
-		for (; *at >= '0' && *at <= '9'; at++)
-			f->precision = f->precision * 10 + (*at - '0');
-	}
-	for (; *at == 'l' || *at == 'z'; at++)
-		f->size++;
+	for (; *at == 'l'; at++)
+		f->wide = true;
 	f->letter = *at;
 	return *at ? at + 1 : at;
 }
 
-static void out_text(struct out *out, const char *text, const struct format *f)
+static void out_text(struct out *out, const char *text)
 {
-	int length = 0, i;
-
-	while ((f->precision < 0 || length < f->precision) && text[length])
-		length++;
-	if (!f->left)
-		out_fill(out, ' ', f->width - length);
-	for (i = 0; i < length; i++)
-		out_char(out, text[i]);
-	if (f->left)
-		out_fill(out, ' ', f->width - length);
+	while (*text)
+		out_char(out, *text++);
 }
 
-static void out_number(struct out *out, uint64_t value, unsigned base, bool negative, const struct format *f)
+static void out_number(struct out *out, uint64_t value, const struct format *f)
 {
+	unsigned base = f->letter == 'u' ? 10 : 16;
 	char digits[24];
 	int length = 0, i;
 
@@ -93,25 +60,10 @@ static void out_number(struct out *out, uint64_t value, unsigned base, bool nega
 		digits[length++] = "0123456789abcdef"[value % base];
 		value /= base;
 	} while (value);
-	if (negative)
-		digits[length++] = '-';
-	if (!f->left)
-		out_fill(out, f->fill, f->width - length);
-	for (i = length; i-- > 0;)
-		out_char(out, digits[i]);
-	if (f->left)
-		out_fill(out, ' ', f->width - length);
-}
-
-static void out_value(struct out *out, const struct format *f, va_list *args)
-{
-	uint64_t value = f->size ? va_arg(*args, uint64_t) : va_arg(*args, unsigned);
-	int64_t number = f->size ? (int64_t)value : (int)value;
-
-	if (f->letter != 'd')
-		out_number(out, value, f->letter == 'u' ? 10 : 16, false, f);
-	else
-		out_number(out, number < 0 ? 0 - (uint64_t)number : (uint64_t)number, 10, number < 0, f);
+	for (i = length; i < f->width; i++)
+		out_char(out, f->fill);
+	while (length)
+		out_char(out, digits[--length]);
 }
 
 void kvprintf(const char *format, va_list arguments)
@@ -126,21 +78,17 @@ void kvprintf(const char *format, va_list arguments)
 			out_char(&out, *format++);
 			continue;
 		}
-		format = format_read(format + 1, &f, &args);
+		format = format_read(format + 1, &f);
 		switch (f.letter) {
 		case 's':
-			out_text(&out, va_arg(args, const char *), &f);
-			break;
-		case 'c':
-			out_char(&out, (char)va_arg(args, int));
+			out_text(&out, va_arg(args, const char *));
 			break;
 		case 'p':
-			f.size = 1;
+			f.wide = true;
 			__attribute__((fallthrough));
-		case 'd':
 		case 'u':
 		case 'x':
-			out_value(&out, &f, &args);
+			out_number(&out, f.wide ? va_arg(args, uint64_t) : va_arg(args, unsigned), &f);
 			break;
 		default:
 			out_char(&out, f.letter ? f.letter : '%');
@@ -173,4 +121,9 @@ _Noreturn void panic(const char *format, ...)
 	va_end(args);
 	kprintf("\n");
 	arch_panic_stop();
+}
+
+_Noreturn void kassert_failed(const char *what)
+{
+	panic("%s", what);
 }

@@ -59,9 +59,11 @@ static void let_go(const struct exo_cap *cap, const struct env *env)
 	}
 }
 
-void interrupts_drop(const struct exo_cap *cap)
+bool interrupts_drop(struct exo_cap *cap, unsigned *budget)
 {
+	(void)budget;
 	let_go(cap, NULL);
+	return true;
 }
 
 void interrupts_leave(const struct env *env)
@@ -90,7 +92,7 @@ static bool storm(struct line *line)
 	return true;
 }
 
-int64_t sys_interrupt(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_interrupt(CALL_ARGS)
 {
 	struct env *self = current_env();
 	struct exo_cap *cap;
@@ -98,7 +100,6 @@ int64_t sys_interrupt(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	int64_t error;
 	bool routed;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	cap = cap_need(self, a0, EXO_TYPE_INTERRUPTS, EXO_RIGHT_BIND, &error);
 	if (!cap)
 		return error;
@@ -129,14 +130,13 @@ int64_t sys_interrupt(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 
 /* --- ports ---------------------------------------------------------------------------------------------- */
 
-int64_t sys_port(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_port(CALL_ARGS)
 {
 	bool write = a2 & EXO_PORT_WRITE;
 	uint64_t bytes = a2 & ~(uint64_t)EXO_PORT_WRITE;
 	struct exo_cap *cap;
 	int64_t error;
 
-	(void)a4, (void)a5;
 	cap = cap_need(current_env(), a0, EXO_TYPE_PORTS, write ? EXO_RIGHT_WRITE : EXO_RIGHT_READ, &error);
 	if (!cap)
 		return error;

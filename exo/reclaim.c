@@ -14,10 +14,6 @@
  */
 #include "exo/splits.h"
 
-#define OBJECT_STATES	(FRAME_STATE(TABLE) | FRAME_STATE(LINKS) | FRAME_STATE(CAPS) | FRAME_STATE(DISP) | \
-	FRAME_STATE(ARG) | FRAME_STATE(ENV) | FRAME_STATE(FLOW) | FRAME_STATE(RING) | FRAME_STATE(ACCOUNT) | \
-	FRAME_STATE(CODE) | FRAME_STATE(SPLIT) | FRAME_STATE(VOLUME))
-
 /* The table that links belong to. */
 static exo_pfn_t table_of(exo_pfn_t pfn)
 {
@@ -74,7 +70,7 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
 	case EXO_FRAME_SPLIT:
 		return reclaim_split(pfn, budget);
 	default:
-		return OBJECT_STATES >> info_frame[pfn].state & 1 ? ERR(BUSY) : 0;
+		return frame_in(pfn, FRAME_OBJECTS) ? ERR(BUSY) : 0;
 	}
 }
 
@@ -88,14 +84,13 @@ int64_t reclaim_some(exo_pfn_t pfn, unsigned *budget)
  * a root table, a flow or an account lies in one, which goes with the last that names it, or an object that
  * the caller itself lives in, or a device still reads or writes one for whoever had it before. Cost: half of EXO_UNWIND_MAX links, and 20 a frame.
  */
-int64_t sys_frame_reclaim(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_frame_reclaim(CALL_ARGS)
 {
 	unsigned budget = EXO_UNWIND_MAX / 2;	/* the frames themselves cost as much again */
 	int64_t error, result = 0;
 	struct exo_cap *cap;
 	exo_pfn_t first, i;
 
-	(void)a3, (void)a4, (void)a5;
 	if (a2 == 0 || a2 > EXO_RANGE_MAX)
 		return ERR(INVAL);
 	cap = cap_need_frames(current_env(), a0, EXO_RIGHT_WRITE, a1, a2, &first, &error);
@@ -113,7 +108,7 @@ int64_t sys_frame_reclaim(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, ui
 			return ERR(AGAIN);
 	}
 	for (i = first; i < first + a2; i++)	/* what went last may have freed what came first */
-		if (OBJECT_STATES >> info_frame[i].state & 1 || frame_table[i].pins)
+		if (frame_in(i, FRAME_OBJECTS) || frame_table[i].pins)
 			result = ERR(BUSY);
 	return result;
 }

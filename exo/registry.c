@@ -22,7 +22,8 @@
 #include "exo/disks.h"
 #include <exo/registry.h>
 
-#define CLEAR_FRAMES	8	/* in one stay */
+#define MAKE_FRAMES	32	/* in one stay */
+#define CLEAR_FRAMES	8
 #define MARK_BLOCKS	256
 #define END_FRAMES	4	/* for one unit of budget */
 #define DEPTH		8	/* of lost blocks above each other that are looked at */
@@ -115,7 +116,7 @@ static void clear_some(struct exo_volume *v)
 	const struct disk_state *state = disk_state(v);
 	unsigned i;
 
-	for (i = 0; i < CLEAR_FRAMES && v->cleared < v->buffer_first; i++)
+	for (i = 0; i < CLEAR_FRAMES && v->cleared < v->buffer_first && v->cleared < v->frames; i++)
 		arch_zero_frame(volume_pfn(v) + v->cleared++);
 	if (v->cleared < v->buffer_first)
 		return;
@@ -161,26 +162,9 @@ static bool is_used(const struct exo_cap *blocks, const struct disk_state *state
 	return false;
 }
 
-int64_t sys_volume_make(uint64_t slot, uint64_t blocks_cap, uint64_t frames_cap, uint64_t first, uint64_t count,
-    uint64_t code_cap)
+/* May a volume of `count` frames be made of these? */
+static int64_t can_make(const struct exo_cap *blocks, const struct exo_cap *code, uint64_t count)
 {
-	struct env *env = current_env();
-	struct exo_cap *free = cap_free_slot(env, slot), *blocks, *code;
-	struct exo_volume *v;
-	int64_t error = 0;
-	exo_pfn_t pfn;
-	uint64_t i;
-
-	blocks = cap_need(env, blocks_cap, EXO_TYPE_BLOCKS, EXO_RIGHT_READ | EXO_RIGHT_WRITE, &error);
-	if (!blocks)
-		return error;
-	if (!cap_need_frames(env, frames_cap, EXO_RIGHT_WRITE, first, count, &pfn, &error))
-		return error;
-	code = cap_need(env, code_cap, EXO_TYPE_CODE, EXO_RIGHT_EXEC, &error);
-	if (!code)
-		return error;
-	if (!free)
-		return ERR(SLOT);
 	if (count > EXO_VOLUME_FRAMES_MAX || count <= exo_volume_frames(blocks->count, 0) ||
 	    count - exo_volume_frames(blocks->count, 0) > EXO_VOLUME_BUFFERS_MAX)
 		return ERR(INVAL);
@@ -190,27 +174,70 @@ int64_t sys_volume_make(uint64_t slot, uint64_t blocks_cap, uint64_t frames_cap,
 		return ERR(INVAL);
 	if (blocks->object || blocks->child || is_used(blocks, disk_numbered((unsigned)(blocks->first >> EXO_DISK_SHIFT))->state))
 		return ERR(BUSY);
-	for (i = 0; i < count; i++)
-		if (!frame_retypable(pfn + i))
-			return ERR(BUSY);
-	if (volumes_made == UINT32_MAX)
-		return ERR(FULL);
+	return volumes_made == UINT32_MAX ? ERR(FULL) : 0;
+}
 
-	for (i = 0; i < count; i++)
-		frame_retype(pfn + i, EXO_FRAME_VOLUME, pfn);
-	v = pfn_to_virt(pfn);
+static void volume_begin(struct exo_volume *v, struct exo_cap *blocks, const struct exo_cap *code, uint64_t count)
+{
+	exo_pfn_t pfn = volume_pfn(v);
+	unsigned i;
+
 	arch_zero_frame(pfn);
 	*v = (struct exo_volume){ .version = EXO_VOLUME_VERSION, .size = sizeof(*v), .id = ++volumes_made,
 		.disk = (uint32_t)(blocks->first >> EXO_DISK_SHIFT), .first = blocks->first & ((1ULL << EXO_DISK_SHIFT) - 1),
 		.blocks = blocks->count, .map = FIRST_MAP, .through = cap_ref(blocks), .code = code->object,
-		.code_id = code->count, .frames = (uint32_t)count, .cleared = 1 };
+		.code_id = code->count, .cleared = 1, .wanted = (uint32_t)count };
 	v->buffer_first = (uint32_t)exo_volume_frames(blocks->count, 0);
-	v->buffers = (uint32_t)count - v->buffer_first;
 	for (i = 0; i < EXO_VOLUME_BUFFERS_MAX; i++)
 		v->buffer[i].block = EXO_VOLUME_NONE;
 	blocks->object = pfn;
-	return (int64_t)cap_fill(free, EXO_TYPE_NODE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, (uint64_t)v->id << 32, 0, pfn, NULL,
-	    (uint32_t)slot);
+}
+
+int64_t sys_volume_make(uint64_t slot, uint64_t blocks_cap, uint64_t frames_cap, uint64_t first, uint64_t count,
+    uint64_t code_cap)
+{
+	struct env *env = current_env();
+	struct exo_cap *free = cap_free_slot(env, slot), *blocks, *frames, *code;
+	struct exo_volume *v;
+	int64_t error = 0;
+	exo_pfn_t pfn, at;
+	uint64_t from, more, i;
+
+	blocks = cap_need(env, blocks_cap, EXO_TYPE_BLOCKS, EXO_RIGHT_READ | EXO_RIGHT_WRITE, &error);
+	if (!blocks)
+		return error;
+	frames = cap_need_frames(env, frames_cap, EXO_RIGHT_WRITE, first, 1, &pfn, &error);
+	if (!frames)
+		return error;
+	if (!count || count > frames->count - first)
+		return ERR(RANGE);
+	code = cap_need(env, code_cap, EXO_TYPE_CODE, EXO_RIGHT_EXEC, &error);
+	if (!code)
+		return error;
+	v = pfn_to_virt(pfn);
+	from = blocks->object == pfn && v->wanted == count ? v->frames : 0;
+	if (!from && !free)
+		return ERR(SLOT);
+	if (!from && (error = can_make(blocks, code, count)) != 0)
+		return error;
+	more = count - from < MAKE_FRAMES ? count - from : MAKE_FRAMES;
+	if (!more)
+		return ERR(BUSY);
+	if (!cap_need_frames(env, frames_cap, EXO_RIGHT_WRITE, first + from, more, &at, &error))
+		return error;
+	if (!frames_retypable(at, (uint32_t)more))
+		return ERR(BUSY);
+
+	for (i = 0; i < more; i++)
+		frame_retype(at + i, EXO_FRAME_VOLUME, pfn);
+	if (!from) {
+		volume_begin(v, blocks, code, count);
+		v->node = cap_fill(free, EXO_TYPE_NODE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, (uint64_t)v->id << 32, 0, pfn, NULL,
+		    (uint32_t)slot);
+	}
+	v->frames += (uint32_t)more;
+	v->buffers = v->frames > v->buffer_first ? v->frames - v->buffer_first : 0;
+	return v->frames < count ? ERR(AGAIN) : (int64_t)v->node;
 }
 
 void registry_lost(struct exo_cap *cap)

@@ -524,7 +524,7 @@ static bool overdue(const struct account *on)
  * Errors: CAP, TYPE, RIGHTS; STATE the caller has no demand on it, or its time has not passed; AGAIN nothing
  * was taken yet, work is left. Cost: 16,000 instructions.
  */
-int64_t sys_repossess(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_repossess(CALL_ARGS)
 {
 	struct env *env = current_env();
 	struct work work = { .budget = CALL_UNITS };
@@ -533,7 +533,6 @@ int64_t sys_repossess(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	struct exo_cap *cap;
 	int64_t error;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	cap = cap_need(env, a0, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ, &error);
 	if (!cap)
 		return error;

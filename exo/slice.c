@@ -204,14 +204,13 @@ void slice_unbind_all(struct env *env)
 
 /* --- calls ------------------------------------------------------------------------------------------ */
 
-int64_t sys_slice_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_slice_take(CALL_ARGS)
 {
 	struct env *self = current_env();
 	struct exo_cap *cap = cap_free_slot(self, a0);
 	int64_t error;
 	unsigned i;
 
-	(void)a4, (void)a5;
 	if (!cap)
 		return ERR(SLOT);
 	if (a1 >= info->cpus || a2 >= EXO_SLICES || a3 == 0 || a3 > EXO_SLICES - a2)
@@ -229,7 +228,7 @@ int64_t sys_slice_take(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	    (uint32_t)a3, 0, NULL, (uint32_t)a0);
 }
 
-int64_t sys_slice_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_slice_bind(CALL_ARGS)
 {
 	struct env *self = current_env(), *env = NULL;
 	struct exo_cap *slices, *cap;
@@ -237,7 +236,6 @@ int64_t sys_slice_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint6
 	unsigned i, first;
 	int64_t error;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	slices = cap_need(self, a0, EXO_TYPE_SLICE, EXO_RIGHT_BIND, &error);
 	if (!slices)
 		return error;

@@ -74,8 +74,10 @@ bool kernel_trylock(void)
 	    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-out_of_line void spin_lock_slowly(struct spinlock *lock, uint32_t ticket)
+void spin_lock(struct spinlock *lock)
 {
+	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_ACQUIRE);
+
 	while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)
 		arch_pause();
 }

@@ -201,30 +201,31 @@ static void spend(unsigned *budget, unsigned units)
 	*budget = *budget > units ? *budget - units : 0;
 }
 
+/* The next present entry of a table, or its end. */
+static uint64_t *next_entry(uint64_t *at, const uint64_t *end)
+{
+	for (; at < end && !*at; at++)
+		for (; (uintptr_t)at % 64 == 0 && at < end - 8 &&
+		    !(at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7] | at[8]); at += 8)
+			;
+	return at;
+}
+
 /* The first present entry of a table, NULL if it has none; looking costs budget. */
 static uint64_t *first_entry(exo_pfn_t pfn, unsigned entries, unsigned *budget)
 {
-	uint64_t *table = pfn_to_virt(pfn), *at;
-	unsigned i;
+	uint64_t *table = pfn_to_virt(pfn), *at = next_entry(table, table + entries);
 
-	for (at = table; at < table + entries &&
-	    !(at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7]); at += 8)
-		;
-	for (i = (unsigned)(at - table); i < entries && !table[i]; i++)
-		;
-	spend(budget, i >> SCAN_SHIFT);
-	return i < entries ? table + i : NULL;
+	spend(budget, (unsigned)(at - table) >> SCAN_SHIFT);
+	return at < table + entries ? at : NULL;
 }
 
 /* Cut entries of a leaf table; false: budget used up. At least one is cut. */
 static bool leaf_clear(exo_pfn_t leaf, unsigned *budget)
 {
-	uint64_t *entry = first_entry(leaf, PT_ENTRIES, budget);
-	uint64_t *end = (uint64_t *)pfn_to_virt(leaf) + PT_ENTRIES;
+	uint64_t *table = pfn_to_virt(leaf), *end = table + PT_ENTRIES, *entry = table;
 
-	for (; entry && entry < end; entry++) {
-		if (!*entry)
-			continue;
+	while ((entry = next_entry(entry, end)) < end) {
 		entry_remove(entry);
 		spend(budget, 1);
 		if (!*budget)
@@ -514,7 +515,7 @@ bool space_lower(struct exo_cap *cap, unsigned *budget)
 rarely int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo_pfn_t first)
 {
 	bool large = level == EXO_LEVEL_LARGE, linked = large || level == EXO_LEVEL_PAGES;
-	unsigned frames = linked ? 3 : 1, at = large ? EXO_LEVEL_1G : level, i;
+	unsigned frames = linked ? 3 : 1, at = large ? EXO_LEVEL_1G : level;
 	uint32_t number = (uint32_t)(va >> LEAF_SHIFT) & ~(large ? PT_ENTRIES - 1U : 0);
 	uint64_t *entry;
 
@@ -525,9 +526,8 @@ rarely int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo
 		return ERR(NOTABLE);
 	if (*entry)
 		return ERR(BUSY);
-	for (i = 0; i < frames; i++)
-		if (!frame_retypable(first + i))
-			return ERR(BUSY);
+	if (!frames_retypable(first, frames))
+		return ERR(BUSY);
 
 	table_make(first, root, large ? TABLE_LARGE : level);
 	if (linked) {
@@ -547,21 +547,19 @@ rarely int64_t space_link_table(exo_pfn_t root, uint64_t va, unsigned level, exo
  * its frames are ordinary then.
  * Errors: SLOT; CAP, TYPE, RIGHTS; RANGE; BUSY. Nothing has changed then.
  */
-rarely int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_space_create(CALL_ARGS)
 {
 	struct env *env = current_env();
 	struct exo_cap *slot;
 	exo_pfn_t pfn;
 	int64_t error;
 
-	(void)a3, (void)a4, (void)a5;
 	slot = cap_free_slot(env, a0);
 	if (!slot)
 		return ERR(SLOT);
-	if (!cap_need_frames(env, a1, EXO_RIGHT_WRITE, a2, 1, &pfn, &error))
+	error = cap_need_retypable(env, a1, a2, 1, &pfn);
+	if (error)
 		return error;
-	if (!frame_retypable(pfn))
-		return ERR(BUSY);
 
 	space_make(pfn);
 	return (int64_t)cap_fill(slot, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, pfn, NULL,
@@ -579,7 +577,7 @@ rarely int64_t sys_space_create(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t 
  * then. AGAIN the space is being emptied (exo_frame_reclaim, exo_repossess), and this call has gone on with
  * that.
  */
-rarely int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_space_table(CALL_ARGS)
 {
 	struct env *env = current_env();
 	struct exo_cap *space;
@@ -587,7 +585,6 @@ rarely int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a
 	int64_t error;
 	unsigned budget = EXO_UNWIND_MAX;
 
-	(void)a5;
 	space = cap_need(env, a0, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
 	if (!space)
 		return error;
@@ -611,12 +608,11 @@ rarely int64_t sys_space_table(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a
  * a second time it does nothing. Returns 0.
  * Errors: CAP, TYPE, RIGHTS.
  */
-rarely int64_t sys_space_seal(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_space_seal(CALL_ARGS)
 {
 	struct exo_cap *space;
 	int64_t error;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	space = cap_need(current_env(), a0, EXO_TYPE_SPACE, EXO_RIGHT_WRITE, &error);
 	if (!space)
 		return error;

@@ -284,12 +284,18 @@ static inline uint64_t read_range(const struct exo_map *map)
 }
 #define ONE_PAGE	(1ULL << 32)	/* first = 0 and count = 1, as one word */
 
-/* The one descriptor of a call has unmapped one page that some sibling gave up. */
+/* The one descriptor of a call has been done, where the entry was `old`. */
+static inline int64_t one_done(exo_pfn_t root, struct exo_map *map, uint64_t va, uint64_t old)
+{
+	write_once(map->old, old);
+	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va & ~(uint64_t)EXO_MAP_FLAGS) : 1;
+}
+
+/* It has unmapped one page that some sibling gave up. */
 static out_of_line int64_t unmap_left(exo_pfn_t root, struct exo_map *map, uint64_t va, uint64_t old)
 {
 	frame_left(entry_frame(old));
-	write_once(map->old, old);
-	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va) : 1;
+	return one_done(root, map, va, old);
 }
 
 /* It unmaps one page. */
@@ -302,8 +308,7 @@ static out_of_line int64_t unmap_one(exo_pfn_t root, struct exo_map *map, uint64
 		if (unlikely((int32_t)--frame_table[entry_frame(old)].maps < 0))
 			return unmap_left(root, map, va, old);
 	}
-	write_once(map->old, old);
-	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va) : 1;
+	return one_done(root, map, va, old);
 }
 
 /* It maps one where something was. */
@@ -312,8 +317,7 @@ static out_of_line int64_t map_one_over(exo_pfn_t root, struct exo_map *map, uin
 {
 	uint64_t old = map_over(entry, to, cap);
 
-	write_once(map->old, old);
-	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va & ~(uint64_t)EXO_MAP_FLAGS) : 1;
+	return one_done(root, map, va, old);
 }
 
 /* It changes the rights of one, through the capability that it was bound through last. */
@@ -322,8 +326,7 @@ static out_of_line int64_t raise_one(exo_pfn_t root, struct exo_map *map, uint64
 {
 	uint64_t old = entry_exchange(entry, to);
 
-	write_once(map->old, old);
-	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va & ~(uint64_t)EXO_MAP_FLAGS) : 1;
+	return one_done(root, map, va, old);
 }
 
 /*
@@ -587,8 +590,7 @@ static out_of_line int64_t protect_one(const struct env *env, exo_pfn_t root, st
 		return 1;
 	}
 	old = entry_protect(entry, old, bits);
-	write_once(map->old, old);
-	return old & EXO_PTE_ACCESSED ? space_forget_page(root, va & ~(uint64_t)EXO_MAP_FLAGS) : 1;
+	return one_done(root, map, va, old);
 }
 
 /* A call with one descriptor: an ordinary page under a known leaf table is mapped, unmapped or protected
@@ -684,12 +686,11 @@ rarely int64_t space_map(exo_pfn_t root, uint64_t va, struct exo_cap *cap, exo_p
  * of a sealed space, or touch one. Cost: about 45 a descriptor, 20 a page of a run, 25 if rights change,
  * 3,500 a large page.
  */
-int64_t sys_space_write(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_space_write(CALL_ARGS)
 {
 	const struct env *env = current_env();
 	struct exo_cap *space;
 
-	(void)a3, (void)a4, (void)a5;
 	if (a2 == 1 && !(a1 & ~(EXO_PAGE_SIZE - sizeof(struct exo_map)))) {
 		space = cap_typed(env, a0, EXO_TYPE_SPACE);
 		if (likely(space && space->rights & EXO_RIGHT_WRITE))

@@ -302,10 +302,8 @@ static int64_t records_need(const struct env *env, const struct exo_cap *source,
 		if (*pfn + i - source->first < source->count &&
 		    (count == 2 || split_has(source, *pfn + i)))
 			return ERR(INVAL);
-		if (!frame_retypable(*pfn + i))
-			return ERR(BUSY);
 	}
-	return 0;
+	return frames_retypable(*pfn, count) ? 0 : ERR(BUSY);
 }
 
 /*
@@ -329,7 +327,7 @@ static int64_t records_need(const struct env *env, const struct exo_cap *source,
  * entries. Cost: about 35 an entry,
  * 40 a frame.
  */
-int64_t sys_cap_split(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_cap_split(CALL_ARGS)
 {
 	struct env *env = current_env(), *target;
 	unsigned budget = CALL_UNITS;
@@ -337,7 +335,6 @@ int64_t sys_cap_split(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	exo_pfn_t pfn;
 	int64_t error;
 
-	(void)a5;
 	source = cap_need(env, a0, EXO_TYPE_FRAME, EXO_RIGHT_READ, &error);
 	if (!source)
 		return error;
@@ -409,13 +406,12 @@ static bool give_one(const struct env *env, uint64_t handle, uint64_t index)
  * it does not hold them all; BUSY one is pinned, or is a kernel object that nobody else covers, or it is just
  * losing frames by force. Nothing has changed then. Cost: about 70 a frame.
  */
-int64_t sys_split_give(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_split_give(CALL_ARGS)
 {
 	struct exo_cap *cap;
 	exo_pfn_t first, pfn;
 	int64_t error;
 
-	(void)a3, (void)a4, (void)a5;
 	if (likely(a2 == 1) && give_one(current_env(), a0, a1))
 		return 1;
 	if (a2 - 1 >= EXO_RANGE_MAX)
@@ -460,13 +456,12 @@ static int64_t unended(const struct exo_cap *cap, struct split *split)
  * map it (exo_split_give); or it is just losing frames by force. Nothing has changed then. AGAIN call again.
  * Cost: 32 a frame, ENDS_MAX a call.
  */
-rarely int64_t sys_split_end(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+rarely int64_t sys_split_end(CALL_ARGS)
 {
 	struct exo_cap *cap;
 	struct split *split;
 	int64_t error;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	cap = cap_need(current_env(), a0, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_RESTORE, &error);
 	if (!cap)
 		return error;

@@ -175,22 +175,18 @@ static void start(struct trace *trace, struct env *env, struct exo_cap *cap, exo
 	(void)cpu_ask(cpus[env->cpu], ASK_TRACE, env, NULL);
 }
 
-int64_t sys_trace(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_trace(CALL_ARGS)
 {
 	struct env *self = current_env(), *env = self;
-	struct exo_cap *cap, *frames;
+	struct exo_cap *frames;
 	struct trace *trace;
 	exo_pfn_t first, i;
 	int64_t error;
 
-	(void)a5;
 	if (a0) {
-		cap = cap_need(self, a0, EXO_TYPE_ENV, EXO_RIGHT_READ, &error);
-		if (!cap)
+		env = env_need_living(self, a0, EXO_RIGHT_READ, &error);
+		if (!env)
 			return error;
-		env = env_behind(cap);
-		if (!env || env_state(env) == EXO_ENV_ENDED)
-			return ERR(DEAD);
 	}
 	trace = env->trace;
 	if (!may_replace(trace, env))

@@ -174,7 +174,7 @@ rarely int64_t transfer_call_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint6
 	arch_transfer_call(badge, callee, a2, a3, a4, a5);
 }
 
-int64_t sys_call(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_call(CALL_ARGS)
 {
 	struct env *self = current_env(), *callee;
 	uint64_t badge;
@@ -189,14 +189,13 @@ int64_t sys_call(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	arch_transfer_call(badge, callee, a2, a3, a4, a5);
 }
 
-int64_t sys_send(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_send(CALL_ARGS)
 {
 	struct env *self = current_env(), *callee;
 	struct arch_message message = { .rsi = self->id, .rdx = a1, .r10 = a2, .r8 = a3, .r9 = a4 };
 	struct exo_disp *disp;
 	int64_t error;
 
-	(void)a5;
 	callee = callee_of(self, a0, false, &message.rdi, &error);
 	if (!callee)
 		return error;
@@ -278,12 +277,11 @@ static out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, u
 	arch_transfer_reply(a0, a1, a2, a3, a4, caller);
 }
 
-int64_t sys_reply(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_reply(CALL_ARGS)
 {
 	struct env *self = current_env(), *caller = self->caller;
 	unsigned serving = self->serving;
 
-	(void)a5;
 	if (unlikely(!(serving & SERVING_PLAIN) || (int64_t)a0 < 0 ||
 	    (!(serving & SERVING_RESTING) && here.timer > here.slice_end)))
 		return reply_slowly(a0, a1, a2, a3, a4);

@@ -169,7 +169,7 @@ void wake_code_gone(struct code *code)
  * those who sleep on them; who shall sleep on does. Returns 0. Errors: CAP, TYPE, RIGHTS; RANGE. Cost: for each watcher
  * (EXO_WATCH_MAX at most) that sleeps a wakeup, or a run of its program.
  */
-int64_t sys_kick(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_kick(CALL_ARGS)
 {
 	unsigned window, next;
 	exo_pfn_t pfn, at;
@@ -177,10 +177,9 @@ int64_t sys_kick(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4
 	struct env *env;
 	int64_t error;
 
-	(void)a2, (void)a3, (void)a4, (void)a5;
 	if (!cap_need_frames(current_env(), a0, EXO_RIGHT_WRITE, a1, 1, &pfn, &error))
 		return error;
-	if (info_frame[pfn].state != EXO_FRAME_OWNED && info_frame[pfn].state != EXO_FRAME_RING)
+	if (!frame_in(pfn, FRAME_ORDINARY))
 		return 0;
 	at = frame_table[pfn].object;
 	window = frame_table[pfn].level;

@@ -9,7 +9,6 @@
 #include "arch/null/null.h"
 
 struct null_machine null;
-struct boot boot;
 char *arch_phys_base;
 const char *const arch_options[] = { "seed", NULL };
 

@@ -169,54 +169,21 @@ static void read_dsdt(paddr_t pa)
 			read_device(at + 9, end);
 }
 
-static bool begins(const char *text, const char *with)
-{
-	while (*with && *text == *with) {
-		text++;
-		with++;
-	}
-	return !*with;
-}
-
-static const char *number(const char *at, uint64_t *value)
-{
-	unsigned base = at[0] == '0' && at[1] == 'x' ? 16 : 10, digit;
-
-	if (base == 16)
-		at += 2;
-	for (*value = 0; *value < 1ULL << 56; at++) {
-		if (*at >= '0' && *at <= '9')
-			digit = (unsigned)(*at - '0');
-		else if (base == 16 && (*at | 0x20) >= 'a' && (*at | 0x20) <= 'f')
-			digit = (unsigned)((*at | 0x20) - 'a') + 10;
-		else
-			break;
-		*value = *value * base + digit;
-	}
-	return at;
-}
-
 /* virtio_mmio.device=SIZE[K]@BASE:LINE[:ID], as often as wanted. */
 static void read_arguments(void)
 {
-	static const char name[] = "virtio_mmio.device=";
-	const char *at = boot.cmdline;
+	const char *at = NULL;
 	uint64_t bytes, base, gsi;
 
-	for (; *at; at++) {
-		if ((at != boot.cmdline && at[-1] != ' ') || !begins(at, name))
-			continue;
-		at = number(at + sizeof(name) - 1, &bytes);
+	while ((at = boot_value("virtio_mmio.device", at)) != NULL) {
+		at = boot_number(at, &bytes);
 		if (*at == 'K') {
 			bytes <<= 10;
 			at++;
 		}
-		if (*at++ != '@')
+		if (*at != '@' || *(at = boot_number(at + 1, &base)) != ':')
 			boot_fail("virtio_mmio.device wants SIZE@BASE:LINE");
-		at = number(at, &base);
-		if (*at++ != ':')
-			boot_fail("virtio_mmio.device wants SIZE@BASE:LINE");
-		at = number(at, &gsi) - 1;
+		at = boot_number(at + 1, &gsi);
 		mmio_add(base, bytes, (unsigned)gsi);
 	}
 }

@@ -3,8 +3,7 @@
  * What the loader hands over, as multiboot2 (GNU multiboot2 specification 2.0) or PVH (Xen's x86/HVM direct boot ABI).
  *
  * Every length is checked against what contains it; what lies outside is refused. Nothing is needed here any more once
- * kernel_main runs: memory that held it is given to the frame table. A loader without a memory map (PVH version 0,
- * multiboot2 without tag 6) leaves only what the clock's memory or tag 4 say about the first stretch above 1 MiB.
+ * kernel_main runs: memory that held it is given to the frame table. A loader has to hand over a memory map: all do.
  */
 #include "arch/x86_64/port.h"
 
@@ -14,7 +13,7 @@
 #define MEGABYTE	0x100000ULL
 
 enum tag {
-	TAG_END = 0, TAG_CMDLINE = 1, TAG_MODULE = 3, TAG_BASIC_MEMORY = 4, TAG_MAP = 6, TAG_ACPI_1 = 14, TAG_ACPI_2 = 15,
+	TAG_END = 0, TAG_CMDLINE = 1, TAG_MODULE = 3, TAG_MAP = 6, TAG_ACPI_1 = 14, TAG_ACPI_2 = 15,
 };
 
 struct mb2_tag {
@@ -24,9 +23,6 @@ struct mb2_tag {
 		struct {
 			uint32_t start, end;
 		} module;
-		struct {
-			uint32_t lower_kib, upper_kib;
-		} basic;
 		struct {
 			uint32_t entry_bytes, version;
 			char entries[0];
@@ -46,25 +42,11 @@ struct pvh_module {
 	uint64_t start, bytes, cmdline, reserved;
 } __attribute__((packed));
 
-struct boot boot;
 paddr_t firmware_rsdp;
 uint8_t firmware_rsdp_copy[36];
 
 static const char *map_start;		/* the loader's memory map */
 static unsigned map_stride, map_count;
-static struct map_entry map_fallback[2];
-
-_Noreturn void boot_fail(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	kprintf("exo: cannot start: ");
-	kvprintf(format, args);
-	kprintf("\n");
-	va_end(args);
-	arch_stop();
-}
 
 bool firmware_map(unsigned i, struct map_entry *entry)
 {
@@ -105,35 +87,10 @@ static const void *record(paddr_t pa, size_t bytes)
 static void use_map(const void *start, uint64_t stride, uint64_t count)
 {
 	if (stride < sizeof(struct map_entry) || stride > EXO_PAGE_SIZE || count > MAP_ENTRIES_MAX)
-		boot_fail("the loader's memory map is damaged");
+		boot_fail("the loader's memory map is missing or damaged");
 	map_start = start;
 	map_stride = (unsigned)stride;
 	map_count = (unsigned)count;
-}
-
-/* No map: memory from 1 MiB on, if somebody knows how much. */
-static void use_no_map(uint64_t bytes_above)
-{
-	uint64_t kib;
-
-	if (bytes_above == 0) {
-		outb(0x70, 0x35);
-		kib = (uint64_t)inb(0x71) << 8;
-		outb(0x70, 0x34);
-		kib = (kib | inb(0x71)) << 6;
-		if (kib)
-			kib += 15 << 10;
-		else {
-			outb(0x70, 0x31);
-			kib = (uint64_t)inb(0x71) << 8;
-			outb(0x70, 0x30);
-			kib |= inb(0x71);
-		}
-		bytes_above = kib << 10;
-	}
-	map_fallback[0] = (struct map_entry){ MEGABYTE, bytes_above, MAP_MEMORY, 0 };
-	map_fallback[1] = (struct map_entry){ 0xe0000, 0x20000, 2, 0 };
-	use_map(map_fallback, sizeof(map_fallback[0]), COUNT_OF(map_fallback));
 }
 
 static void use_cmdline(const char *text, size_t bytes)
@@ -158,7 +115,7 @@ static void use_module(uint64_t start, uint64_t end)
 
 /* --- multiboot2 ------------------------------------------------------------------------------------------------------ */
 
-static void use_tag(const struct mb2_tag *tag, uint32_t body, uint64_t *above)
+static void use_tag(const struct mb2_tag *tag, uint32_t body)
 {
 	switch (tag->type) {
 	case TAG_CMDLINE:
@@ -167,10 +124,6 @@ static void use_tag(const struct mb2_tag *tag, uint32_t body, uint64_t *above)
 	case TAG_MODULE:
 		if (body >= sizeof(tag->module))
 			use_module(tag->module.start, tag->module.end);
-		break;
-	case TAG_BASIC_MEMORY:
-		if (body >= sizeof(tag->basic))
-			*above = (uint64_t)tag->basic.upper_kib << 10;
 		break;
 	case TAG_MAP:
 		if (body >= sizeof(tag->map) && tag->map.entry_bytes)
@@ -190,7 +143,6 @@ static void read_multiboot2(paddr_t pa)
 	const uint32_t *head = record(pa, 8);
 	uint32_t total = head[0], at, bytes;
 	const struct mb2_tag *tag;
-	uint64_t above = 0;
 	const char *base;
 
 	boot.loader = "multiboot2";
@@ -204,17 +156,15 @@ static void read_multiboot2(paddr_t pa)
 			break;
 		if (bytes < 8 || bytes > total - at)
 			boot_fail("tag %u of the multiboot2 record is damaged", tag->type);
-		use_tag(tag, bytes - 8, &above);
+		use_tag(tag, bytes - 8);
 	}
-	if (!map_count)
-		use_no_map(above);
 }
 
 /* --- PVH ------------------------------------------------------------------------------------------------------------- */
 
 static void read_pvh(paddr_t pa)
 {
-	const struct pvh_start *start = record(pa, offsetof(struct pvh_start, map));
+	const struct pvh_start *start = record(pa, sizeof(*start));
 	const struct pvh_module *module;
 	paddr_t text;
 	size_t bytes;
@@ -222,15 +172,10 @@ static void read_pvh(paddr_t pa)
 	boot.loader = "pvh";
 	if (start->magic != PVH_MAGIC)
 		boot_fail("the PVH record is damaged");
-	if (start->version >= 1 && start->map_entries) {
-		record(pa, sizeof(*start));
-		if (start->map_entries > MAP_ENTRIES_MAX)
-			boot_fail("the loader's memory map is damaged");
-		use_map(record(start->map, start->map_entries * sizeof(struct map_entry)), sizeof(struct map_entry),
-		    start->map_entries);
-	} else {
-		use_no_map(0);
-	}
+	if (start->version < 1 || start->map_entries > MAP_ENTRIES_MAX)
+		boot_fail("the loader's memory map is missing or damaged");
+	use_map(record(start->map, start->map_entries * sizeof(struct map_entry)), sizeof(struct map_entry),
+	    start->map_entries);
 	firmware_rsdp = start->rsdp;
 	text = start->cmdline;
 	if (text) {
@@ -258,4 +203,6 @@ void firmware_read(unsigned loader, paddr_t pa)
 		read_pvh(pa);
 	else
 		boot_fail("the loader is neither multiboot2 nor PVH");
+	if (!map_count)
+		boot_fail("the loader's memory map is missing or damaged");
 }

@@ -369,9 +369,17 @@ void *arch_map_device(paddr_t pa, size_t bytes)
 
 /* --- page tables ---------------------------------------------------------------------------------------------------- */
 
+/* Sixteen bytes at a time; the register is the interrupted program's. */
 void arch_zero_frame(exo_pfn_t pfn)
 {
-	memset(pfn_to_virt(pfn), 0, EXO_PAGE_SIZE);
+	char *at = pfn_to_virt(pfn), *end = at + EXO_PAGE_SIZE;
+	uint64_t kept[2];
+
+	__asm__ volatile(
+	    "movups %%xmm0, %1\n\txorps %%xmm0, %%xmm0\n"
+	    "1:\n\t.set place, -128\n\t.rept 16\n\tmovaps %%xmm0, place(%0)\n\t.set place, place + 16\n\t.endr\n\t"
+	    "sub $-256, %0\n\tcmp %2, %0\n\tjb 1b\n\tmovups %1, %%xmm0"
+	    : "=&r"(at), "=m"(kept) : "r"(end), "0"(at + 128) : "memory", "cc");
 }
 
 void arch_root_init(uint64_t *root)

@@ -203,7 +203,6 @@ void firmware_read(unsigned loader, paddr_t pa);
 extern paddr_t firmware_rsdp;		/* or 0 */
 extern uint8_t firmware_rsdp_copy[36];	/* multiboot2 gives the thing itself */
 /* Print why the machine cannot be used, and stop. */
-_Noreturn void boot_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* memory.c */
 void memory_map(paddr_t start, paddr_t end, bool device);

@@ -3,13 +3,15 @@
  * A broken kernel's last words: registers, and the stack with names.
  *
  * The names are a list of records (address's low half, name) in .symbols, in ascending order, which the build
- * makes from the kernel's first link. The stack is followed by frame pointers, within the kernel's stacks
- * only, so a wrong one ends the walk and nothing else. All this works on any stack and with any GS. At last
- * the other CPUs stop.
+ * makes from the kernel's first link. Code keeps no frame pointers, so the stack is looked through, up to its end,
+ * for addresses right behind a call: all who have called are among them, in order, perhaps with one that called
+ * earlier and whose word nobody has written over. All this works on any stack and with any GS. At last the other
+ * CPUs stop.
  */
 #include "arch/x86_64/port.h"
 
 #define DEPTH_MAX	24
+#define CALL_BYTES_MAX	7
 
 extern const char symbols_start[], symbols_end[];
 
@@ -46,32 +48,45 @@ static void print_address(uint64_t address, unsigned back)
 	kprintf("  %016lx %s+0x%lx\n", address, name, offset + back);
 }
 
-/* May 16 bytes there be read as part of a stack? */
-static bool on_stack(uint64_t at)
+/* Where the stack ends, of the three that each CPU has, that an address lies on; 0: on none. */
+static uint64_t stack_end(uint64_t at)
 {
-	uint64_t offset = at - KERNEL_BASE, in_slot = offset % STACK_SLOT_BYTES;
+	uint64_t start = (uint64_t)stack_start, offset;
 
-	if (at % 8)
-		return false;
-	if (at >= (uint64_t)stack_start && at <= (uint64_t)ist_top - 16)
-		return true;
-	return offset >= STACK_SLOT_BYTES && offset < machine.cpus * STACK_SLOT_BYTES &&
-	    in_slot >= EXO_PAGE_SIZE && in_slot <= STACK_SLOT_BYTES - 16;
+	if (machine.cpus > 1 && at - STACK_SLOT(1) < (machine.cpus - 1) * STACK_SLOT_BYTES)
+		start = at - (at - KERNEL_BASE) % STACK_SLOT_BYTES + EXO_PAGE_SIZE;
+	offset = at - start;
+	if (at % 8 || offset >= STACK_BYTES + 2 * IST_BYTES)
+		return 0;
+	return start + (offset < STACK_BYTES ? STACK_BYTES :
+	    STACK_BYTES + (offset - STACK_BYTES) / IST_BYTES * IST_BYTES + IST_BYTES);
 }
 
-static void backtrace(uint64_t frame)
+/* Does a call end right before this address: to a place, or through a register or a word of memory? */
+static bool behind_call(uint64_t address)
 {
-	unsigned depth;
-	uint64_t next;
+	const uint8_t *code = (const uint8_t *)address;
+	int bytes;
 
-	for (depth = 0; depth < DEPTH_MAX; depth++) {
-		if (!on_stack(frame))
-			return;
-		print_address(((const uint64_t *)frame)[1], 1);
-		next = *(const uint64_t *)frame;
-		if (next <= frame)
-			return;
-		frame = next;
+	if (address < (uint64_t)image_start + CALL_BYTES_MAX || address >= (uint64_t)text_end)
+		return false;
+	for (bytes = 2; bytes <= CALL_BYTES_MAX; bytes++)
+		if (code[-bytes] == 0xff && (code[1 - bytes] >> 3 & 7) == 2)
+			return true;
+	return code[-5] == 0xe8;
+}
+
+static void backtrace(uint64_t sp)
+{
+	uint64_t end = stack_end(sp), word;
+	unsigned depth = 0;
+
+	for (; sp < end && depth < DEPTH_MAX; sp += sizeof(word)) {
+		word = *(const uint64_t *)sp;
+		if (!behind_call(word))
+			continue;
+		print_address(word, 1);
+		depth++;
 	}
 }
 
@@ -100,7 +115,7 @@ _Noreturn void trap_kernel(const struct arch_frame *frame, uint64_t address)
 	again = true;
 	kprintf("exo: the kernel is broken and stops: exception in the kernel, or a fatal one\n");
 	print_frame(frame, address);
-	backtrace(frame->rbp);
+	backtrace(frame->rsp);
 	arch_stop();
 }
 

@@ -22,6 +22,8 @@ struct device_send {
 	struct flow *flow;	/* told by flow_sent() when the device is done; never called if `parts` is 0 */
 	uint32_t start, count;	/* its descriptors; count 0: a program's frame */
 	uint32_t head_bytes;
+	uint32_t cut;	/* lower half: bytes of its headers, and TCP's sum is wanted; upper half: of the segments that it is to
+			 * be cut into, each below the headers, 0: it is one. All 0: it goes as it is. */
 	uint32_t parts;
 	struct device_part part[EXO_TX_PARTS_MAX];
 };

@@ -358,16 +358,11 @@ static unsigned pairs_wanted(struct nvme *nvme)
 	return most;
 }
 
-static uint8_t *frames_take(uint32_t count)
-{
-	return pfn_to_virt(frame_boot_take(count, EXO_FRAME_KERNEL));
-}
-
 /* The controller is off. NULL: it runs; else what is missing. */
 static const char *nvme_start(struct nvme *nvme, struct pci *pci)
 {
 	unsigned entries = (register_get(nvme, R_CAPABILITIES) & 0xffff) + 1, wanted;
-	uint8_t *memory = frames_take(2);
+	uint8_t *memory = frame_boot_memory(2 * EXO_PAGE_SIZE);
 	const char *missing;
 
 	register_put(nvme, R_ADMIN_SIZES, 1 << 16 | 1, 1);
@@ -383,7 +378,7 @@ static const char *nvme_start(struct nvme *nvme, struct pci *pci)
 	nvme->disk.notify = nvme_notify;
 	for (wanted = pairs_wanted(nvme); nvme->pairs < wanted; nvme->pairs++) {
 		if (!pair_make(nvme, pci, nvme->pairs, entries < ENTRIES ? entries : ENTRIES,
-		    nvme->pairs ? frames_take(2) : memory))
+		    nvme->pairs ? frame_boot_memory(2 * EXO_PAGE_SIZE) : memory))
 			break;
 	}
 	if (nvme->pairs == 0)
@@ -407,7 +402,7 @@ const char *nvme_pci(struct pci *pci)
 	if (!(high & HIGH_NVM) || high & HIGH_PAGES_MIN || !pci_window(pci, 0, R_DOORBELLS, 2 * (PAIRS_MAX + 1) * bell_bytes))
 		return "it has other commands, pages or doorbells than this driver";
 	/* The admin queues, and in their frames this driver's state and lists. */
-	memory = frames_take(2 + list_frames);
+	memory = frame_boot_memory((2 + list_frames) * EXO_PAGE_SIZE);
 	nvme = (struct nvme *)(memory + EXO_PAGE_SIZE / 2);
 	nvme->registers = registers;
 	nvme->bell_bytes = bell_bytes;

@@ -94,7 +94,7 @@ static inline void virtqueue_publish(const struct virtio *virtio, struct virtque
 }
 
 /* Has the device given anything back? */
-static inline bool virtqueue_pending(const struct virtqueue *queue)
+static inline __attribute__((always_inline)) bool virtqueue_pending(const struct virtqueue *queue)
 {
 	return __atomic_load_n(&queue->used->index, __ATOMIC_ACQUIRE) != queue->seen;
 }

@@ -21,6 +21,8 @@
 #define NETS_MAX		2
 #define QUEUE_RX		0
 #define QUEUE_TX		1
+#define F_SUM			0	/* the device sums what it sends ... */
+#define F_CUT			11	/* ... and cuts TCP over IPv4 */
 #define F_ADDRESS		5	/* the device has its hardware address in its configuration */
 
 #define BUFFER_BYTES		2048
@@ -32,10 +34,16 @@
 #define TX_DESCRIPTORS		128
 #define TX_SLOTS		64
 #define HEADER_BYTES		12
+#define HEADER_SUM		1ULL		/* its first 8 bytes: sum, ... */
+#define HEADER_CUT		(1ULL << 8)	/* ... cut, ... */
+#define HEADER_CUT_SHIFT	16		/* ... below so many bytes of headers, into segments of so many; ... */
+#define HEADER_SUM_FROM		(34ULL << 48)	/* ... the sum begins behind Ethernet's header and IPv4's; ... */
+#define SUM_AT			16		/* ... behind them: where TCP's sum is */
 #define HEAD_BYTES		80	/* header and EXO_GUARD_BYTES, rounded up */
 
 #define BUDGET			4000	/* instructions */
 #define RECLAIM_MAX		32	/* sent frames that one stay collects */
+#define ORPHANS_MAX		2	/* ... whose pages it lets go: some 50 each, if they are large */
 #define COST_BUFFER		50
 #define BATCH_PAUSE_NS		20000
 
@@ -106,14 +114,16 @@ static void slot_done(struct net *net, uint16_t id)
 /* Frames are let go under the kernel lock only, which may not be waited for here: if it is not free, another time. */
 static __attribute__((cold)) void orphans_free(struct net *net)
 {
+	unsigned left = ORPHANS_MAX;
 	struct tx_slot *slot;
 
 	if (!kernel_trylock())
 		return;
-	for (uint16_t id = 0; id < TX_SLOTS && net->orphans_back; id++) {
+	for (uint16_t id = 0; id < TX_SLOTS && net->orphans_back && left; id++) {
 		slot = &net->slot[id];
 		if (!slot->orphan || !slot->back)
 			continue;
+		left--;
 		for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at])
 			part_pins(&net->part[at], false);
 		slot->orphan = slot->back = false;
@@ -123,7 +133,7 @@ static __attribute__((cold)) void orphans_free(struct net *net)
 	kernel_unlock();
 }
 
-static void net_reclaim(struct device *device)
+static out_of_line void reclaim(struct device *device)
 {
 	struct net *net = net_of(device);
 	uint32_t id, bytes;
@@ -149,6 +159,15 @@ static void net_reclaim(struct device *device)
 	}
 }
 
+/* Mostly nothing has come back. */
+static void net_reclaim(struct device *device)
+{
+	const struct net *net = net_of(device);
+
+	if (virtqueue_pending(&net->tx) || net->orphans_back || device->waiting || net->watching)
+		reclaim(device);
+}
+
 static uint8_t *net_head(struct device *device, uint32_t parts)
 {
 	struct net *net = net_of(device);
@@ -163,7 +182,11 @@ static void net_send(struct device *device, const struct device_send *frame)
 	struct net *net = net_of(device);
 	uint16_t id = net->free_slot[--net->free_slots], at = id;
 	struct tx_slot *slot = &net->slot[id];
+	uint64_t header = 0;
 
+	if (unlikely(frame->cut))
+		header = HEADER_SUM | (frame->cut >> 16 ? HEADER_CUT : 0) | (uint64_t)frame->cut << HEADER_CUT_SHIFT | HEADER_SUM_FROM;
+	*(uint64_t *)(net->heads + id * HEAD_BYTES) = header;
 	net->tx.desc[id].bytes = HEADER_BYTES + frame->head_bytes;
 	for (uint32_t i = 0; i < frame->parts; i++) {
 		uint16_t part = net->free_part[--net->free_parts];
@@ -359,6 +382,7 @@ static bool queues_open(struct net *net, uint16_t buffers)
 	}
 	for (uint16_t i = 0; i < TX_SLOTS; i++) {
 		net->tx.desc[i].address = (paddr_t)((char *)net->heads - arch_phys_base) + i * HEAD_BYTES;
+		net->heads[i * HEAD_BYTES + sizeof(uint64_t)] = SUM_AT;
 		net->free_slot[net->free_slots++] = TX_SLOTS - 1 - i;
 	}
 	for (uint16_t i = TX_SLOTS; i < TX_DESCRIPTORS; i++)
@@ -398,6 +422,8 @@ static __attribute__((cold)) const char *net_start(struct net *net, uint64_t fea
 	virtqueue_interrupts(&net->tx, false);
 	if (!device_add(&net->device, "net", address))
 		return "there are too many devices";
+	if (features >> F_CUT & features >> F_SUM & 1)
+		net->device.info->flags = EXO_NET_CUTS;
 	virtio_ready(&net->virtio);
 	virtqueue_publish(&net->virtio, &net->rx);
 	return NULL;
@@ -414,7 +440,7 @@ static struct net *net_new(void)
 
 static uint64_t net_negotiate(struct net *net)
 {
-	return virtio_start(&net->virtio, 1ULL << VIRTIO_F_VERSION_1, 1ULL << F_ADDRESS);
+	return virtio_start(&net->virtio, 1ULL << VIRTIO_F_VERSION_1, 1ULL << F_ADDRESS | 1ULL << F_SUM | 1ULL << F_CUT);
 }
 
 const char *virtio_net_pci(struct pci *pci)

@@ -16,6 +16,10 @@
  * kernel fills them in that order and reports each in rx. Sent data lies in the transmit frames, named by byte offset;
  * the kernel copies the first EXO_GUARD_BYTES, judges the copy and sends that copy; the rest goes by reference. Indices
  * run freely and are taken modulo the number of slots. What the kernel writes here is output; it never reads it back.
+ *
+ * A device with EXO_NET_CUTS cuts a frame of up to EXO_TX_LARGE_MAX bytes into TCP segments of EXO_TX_CUT(n) bytes, each
+ * below the frame's headers with length, sequence number and sums made right, and sums a shorter one, too. The headers are
+ * Ethernet's, IPv4's without options and TCP's, all within EXO_GUARD_BYTES; TCP's sum is that of the pseudo header.
  */
 #ifndef EXO_FLOW_H
 #define EXO_FLOW_H
@@ -69,7 +73,11 @@ struct exo_claim {
 #define EXO_TX_SLOTS		64
 #define EXO_TX_FRAMES_MAX	1024
 #define EXO_TX_MORE		1	/* the frame goes on in the next descriptor; at most EXO_TX_PARTS_MAX */
-#define EXO_TX_PARTS_MAX	8
+#define EXO_TX_PARTS_MAX	20
+#define EXO_TX_PART_MAX		4096	/* bytes of one descriptor */
+#define EXO_TX_CUT(bytes)	((bytes) << 4)	/* in the frame's last descriptor */
+#define EXO_TX_CUT_MIN		536	/* ... and a segment is no longer than EXO_FRAME_BYTES_MAX with its headers */
+#define EXO_TX_LARGE_MAX	65535
 #define EXO_KICK_MAX		16	/* frames that one exo_flow_kick takes; fewer if they have many parts */
 
 struct exo_rx {
@@ -81,7 +89,7 @@ struct exo_rx {
 struct exo_tx {
 	uint32_t offset;	/* bytes from the first transmit frame */
 	uint16_t bytes;
-	uint16_t flags;		/* EXO_TX_* */
+	uint16_t flags;		/* EXO_TX_MORE, EXO_TX_CUT */
 };
 
 struct exo_ring {
@@ -93,7 +101,9 @@ struct exo_ring {
 	uint32_t tx_taken;	/* kernel: descriptors taken (their guard bytes are copied), ever */
 	uint32_t tx_done;	/* kernel: descriptors whose memory may be reused, ever */
 	uint64_t rx_packets, rx_dropped, tx_packets, tx_refused;	/* kernel: counters */
-	uint8_t spare[0x100 - 64];
+	uint32_t rx_quiet;	/* application, 0 after exo_flow_bind: frames of so many bytes and fewer cause no event. Whoever
+				 * lowers it looks at rx_head afterwards, behind a fence: the kernel does it the other way round */
+	uint8_t spare[0x100 - 68];
 	struct exo_rx rx[EXO_RX_SLOTS_MAX];
 	struct exo_tx tx[EXO_TX_SLOTS];
 	uint16_t rx_free[EXO_RX_SLOTS_MAX];	/* numbers of empty slots, taken modulo 2 * rx_frames */

@@ -126,7 +126,7 @@ struct exo_flow_info {
 
 struct exo_device_info {
 	uint32_t kind;		/* 0 none, 1 network, 2 disk */
-	uint32_t flags;		/* disk: EXO_DISK_* (exo/disk.h) */
+	uint32_t flags;		/* network: EXO_NET_*. Disk: EXO_DISK_* (exo/disk.h) */
 	uint8_t address[8];	/* network: the hardware address, 6 bytes. Disk: first byte: its number */
 	char name[16];		/* "net0"; a disk's, "disk0", with its driver's behind the NUL, from byte 8 on */
 	union {
@@ -150,6 +150,8 @@ struct exo_table_info {
 	uint32_t entries;
 	uint32_t spare;
 };
+
+#define EXO_NET_CUTS		1	/* cuts large frames into TCP segments, and sums them: EXO_TX_CUT (exo/flow.h) */
 
 #define EXO_DEVICES_MAX		8
 #define EXO_SLICES		64	/* of one CPU's vector */

@@ -34,7 +34,7 @@
 
 #define EXO_VOLUME_VERSION	1
 #define EXO_VOLUME_NONE		0xffffffff
-#define EXO_VOLUME_FRAMES_MAX	256	/* of one volume: 128 blocks each, and the buffers */
+#define EXO_VOLUME_FRAMES_MAX	16384	/* of one volume: 128 blocks each, and the buffers */
 #define EXO_VOLUME_BUFFERS_MAX	124
 #define EXO_VOLUME_RANGES_MAX	64	/* ranges that one block owns */
 #define EXO_VOLUME_CHANGE_MAX	32	/* blocks that one change gains, and as many that it loses */
@@ -88,7 +88,9 @@ struct exo_volume {
 	uint32_t code, code_id;
 	uint32_t holds, frames;
 	uint32_t cleared, going;
-	uint64_t spare[6];
+	uint64_t node;
+	uint32_t wanted, spare1;
+	uint64_t spare[4];
 	struct exo_volume_buffer buffer[EXO_VOLUME_BUFFERS_MAX];
 };
 
