@@ -9,12 +9,14 @@ AC_ARG_VAR([TARGET_CC], [compiler for the kernel, the libOSes and the programs])
 AC_ARG_VAR([TARGET_CFLAGS], [further flags for it])
 AC_ARG_VAR([TARGET_AR], [archiver for guest code])
 AC_ARG_VAR([TARGET_NM], [symbol lister for guest code])
+AC_ARG_VAR([TARGET_OBJCOPY], [copier of object files for guest code])
 AC_ARG_VAR([TARGET_OBJDUMP], [disassembler for guest code])
 AC_ARG_VAR([TARGET_SIZE], [section sizes of guest code])
 AS_IF([test "$ARCH" = x86_64], [exo_machine=x86_64], [exo_machine=$ARCH])
 AC_CHECK_PROGS([TARGET_CC], [$exo_machine-elf-gcc $exo_machine-linux-gnu-gcc gcc clang])
 AC_CHECK_PROGS([TARGET_AR], [$exo_machine-elf-ar $exo_machine-linux-gnu-ar ar llvm-ar])
 AC_CHECK_PROGS([TARGET_NM], [$exo_machine-elf-nm $exo_machine-linux-gnu-nm nm llvm-nm])
+AC_CHECK_PROGS([TARGET_OBJCOPY], [$exo_machine-elf-objcopy $exo_machine-linux-gnu-objcopy objcopy llvm-objcopy])
 AC_CHECK_PROGS([TARGET_OBJDUMP], [$exo_machine-elf-objdump $exo_machine-linux-gnu-objdump objdump llvm-objdump])
 AC_CHECK_PROGS([TARGET_SIZE], [$exo_machine-elf-size $exo_machine-linux-gnu-size size llvm-size])
 AS_IF([test -z "$TARGET_CC"], [AC_MSG_ERROR([no C compiler for the guest; set TARGET_CC or run ./bootstrap])])
@@ -63,7 +65,7 @@ for flag in -mpreferred-stack-boundary=3 -mstack-alignment=8; do
 done
 AC_SUBST([KERNEL_STACK_FLAG])
 dnl What is made small, as far as the compiler can: values that are kept over a loop or a branch cost saved registers.
-for KERNEL_SMALL_FLAGS in '-Oz -fno-tree-loop-im -fno-tree-dominator-opts' -Oz -Os; do
+for KERNEL_SMALL_FLAGS in '-Oz -fno-tree-loop-im -fno-move-loop-invariants -fno-tree-dominator-opts' -Oz -Os; do
 	if $TARGET_CC -Werror $KERNEL_SMALL_FLAGS -x c -c -o /dev/null /dev/null 2>/dev/null; then
 		break
 	fi
