@@ -256,6 +256,7 @@ static const struct {
 #define ADVICE_FUEL	"ask for more fuel, or split the program"
 #define ADVICE_WORK	"load it into more frames"
 #define ADVICE_ROOM	"load it into more frames"
+#define ADVICE_TANGLED	"split it into functions; keep less in registers and in saved slots over branches"
 	EXO_REJECTS(TEXT)
 #undef TEXT
 };

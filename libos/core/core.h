@@ -112,6 +112,12 @@ core_exception_fn core_exception(unsigned vector, core_exception_fn handler);
 bool core_fault_defer(struct exo_regs *regs, void (*fn)(void *arg, struct exo_regs *regs), void *arg);
 
 /*
+ * Set by a libOS that has threads run in other environments of its space (libos/posix/cpus.h): called by the thread that
+ * has deferred a fault, before its state is resumed; it returns in this environment, with upcalls off.
+ */
+extern void (*core_settle)(void);
+
+/*
  * [upcall] A transfer came in. The handler ends by exo_reply, which does not return when it succeeds, or
  * returns (and must, if no reply is wanted). Until one is set, transfers are answered with the status
  * EXO_ESTATE.
@@ -209,8 +215,8 @@ uint64_t core_wall(void);
 /* Bytes of a generator seeded from the start record (ChaCha20, key replaced after each use). */
 void core_random(void *buffer, size_t bytes);
 
-/* Mix so many bits into the generator: in a copy of a program, so that it is not the same. */
-void core_random_mix(const uint64_t seed[4]);
+/* In a copy of a program: forget the generator; the next bytes come from the seed that the start record has now. */
+void core_random_forked(void);
 
 /* --- caps.c --------------------------------------------------------------------------------------------- */
 

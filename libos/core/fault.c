@@ -149,6 +149,8 @@ static void refuse(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1
 
 core_call_fn core_call_handler = refuse;
 
+void (*core_settle)(void);
+
 /* --- deferring ------------------------------------------------------------------------------------------ */
 
 struct deferred {
@@ -162,6 +164,8 @@ struct deferred {
 static void run_deferred(struct deferred *deferred)
 {
 	deferred->fn(deferred->arg, &deferred->regs);
+	if (core_settle)
+		core_settle();
 	core_disp->off = EXO_OFF_YES;
 	__asm__ volatile("" ::: "memory");
 	core_disp->on = deferred->regs;

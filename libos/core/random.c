@@ -40,37 +40,36 @@ static void block(uint64_t number, uint32_t out[16])
 		out[i] += in[i];
 }
 
-void core_random_mix(const uint64_t seed[4])
+void core_random_forked(void)
 {
-	uint32_t words[16];
-
-	if (!seeded)
-		return;
-	for (int i = 0; i < 8; i++)
-		key[i] ^= (uint32_t)(seed[i / 2] >> i % 2 * 32);
-	block(0, words);
-	memcpy(key, words, sizeof(key));
+	memset(key, 0, sizeof(key));
+	seeded = false;
 }
 
+/* The first block is the next key and the first bytes; others are made with the key that there was. */
 void core_random(void *buffer, size_t bytes)
 {
-	uint32_t words[16], next[16];
+	uint32_t words[16], next[8];
 	uint8_t *to = buffer;
 	uint64_t number = 0;
+	size_t skip = sizeof(next), part;
 
 	if (!seeded) {
 		memcpy(key, core_begin->seed, sizeof(key));
 		memset(core_begin->seed, 0, sizeof(core_begin->seed));
 		seeded = true;
 	}
-	block(number++, next);
-	while (bytes) {
-		size_t part = bytes < sizeof(words) ? bytes : sizeof(words);
-		block(number++, words);
-		memcpy(to, words, part);
+	do {
+		block(number, words);
+		if (!number++)
+			memcpy(next, words, sizeof(next));
+		part = bytes < sizeof(words) - skip ? bytes : sizeof(words) - skip;
+		memcpy(to, (uint8_t *)words + skip, part);
 		to += part;
 		bytes -= part;
-	}
+		skip = 0;
+	} while (bytes);
 	memcpy(key, next, sizeof(key));
 	memset(words, 0, sizeof(words));
+	memset(next, 0, sizeof(next));
 }

@@ -17,6 +17,8 @@
 #define ROOMS		128		/* those from 1 on are used: as much again is left for each heap */
 #define WINDOW		EXO_TAKE_MAX	/* frames that are filled at a time */
 #define TABLE_BYTES	(2ULL << 20)	/* what a table of pages maps */
+#define TABLE_ENTRIES	512ULL
+#define UPPER_BYTES	(TABLE_BYTES * TABLE_ENTRIES)	/* what a table of those maps */
 #define OBJECT_FRAMES	7	/* account, root, environment (4), start record */
 #define LOW_FROM	0x110000ULL	/* behind the fixed pages */
 #define LOW_FRAMES	64	/* a program that may have no more lies there */
@@ -94,13 +96,18 @@ static void place_fixed(struct spawn *spawn, const struct elf_image *elf)
 	spawn->heap = spawn->base + elf->high + archive_span(spawn);
 }
 
-/* Where the image begins within its first table is chosen so that it needs no more tables than it must. */
+/*
+ * Where the image begins within its first table of pages, and this one within its table of tables, is chosen so
+ * that it needs no more of either than it must.
+ */
 static void place_randomly(struct spawn *spawn, const struct elf_image *elf)
 {
 	uint64_t span = elf->high - elf->low + archive_span(spawn);
 	uint64_t tables = (span + TABLE_BYTES - 1) / TABLE_BYTES, slack = tables * TABLE_BYTES - span;
+	uint64_t uppers = (tables + TABLE_ENTRIES - 1) / TABLE_ENTRIES;
 	exo_vaddr_t room = (1 + random_below(ROOMS - 1)) * ROOM;
-	exo_vaddr_t at = room + random_below(ROOM / 2 / TABLE_BYTES - tables) * TABLE_BYTES +
+	exo_vaddr_t at = room + random_below(ROOM / 2 / UPPER_BYTES - uppers + 1) * UPPER_BYTES +
+		random_below(uppers * TABLE_ENTRIES - tables + 1) * TABLE_BYTES +
 		random_below(slack / EXO_PAGE_SIZE + 1) * EXO_PAGE_SIZE;
 
 	spawn->base = elf->movable ? (at - elf->low + elf->align - 1) & -elf->align : 0;
@@ -149,7 +156,7 @@ static uint64_t tables(const struct spawn *spawn, const struct elf_image *elf, u
 static uint64_t frames_needed(const struct spawn *spawn, const struct elf_image *elf)
 {
 	uint64_t frames = OBJECT_FRAMES + 3 * tables(spawn, elf, TABLE_BYTES) +
-		tables(spawn, elf, TABLE_BYTES * 512) + tables(spawn, elf, TABLE_BYTES * 512 * 512);
+		tables(spawn, elf, UPPER_BYTES) + tables(spawn, elf, UPPER_BYTES * TABLE_ENTRIES);
 
 	for (unsigned i = 0; i < elf->count; i++) {
 		const struct elf_segment *segment = &elf->segment[i];

@@ -10,7 +10,8 @@
  * its text and constants are never written, so they may be mapped from the file itself. Randomised,
  * image and archive lie in the lower half of one of 127 rooms of 512 GiB, the heap (with all stacks and
  * thread-local blocks) in the upper half, at random places that the creator's generator chooses: 24 to
- * 33 bits for the image (24 and where it may begin within a table of pages), 17 more for the heap. It
+ * 33 bits for the image (24 and where it may begin within a table of pages; fewer with hundreds of MiB
+ * of archive, as no boundary of 1 GiB is crossed that need not be), 17 more for the heap. It
  * costs the child three tables, however it falls, so that what is needed never depends on chance. A program
  * with a limit of 256 KiB or less lies in the table of the fixed pages, if it and the archive fit there, at
  * one of about 200 places.

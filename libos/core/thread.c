@@ -35,7 +35,6 @@ extern const struct {
 } core_tls;			/* user.ld: the program's TLS image, at __tls_start */
 extern char __tls_start[];
 void thread_swap(uint64_t *save_sp, uint64_t sp, uint64_t fs_base);
-void thread_begin(void);
 
 struct thread *thread_current;
 void (*thread_idle)(exo_time_t until, uint64_t events) = core_sleep;
@@ -136,6 +135,11 @@ static struct thread *pick(void)
 	return thread;
 }
 
+struct thread *thread_take(void)
+{
+	return pick();
+}
+
 bool thread_others_ready(void)
 {
 	return ready_count != 0;
@@ -191,7 +195,13 @@ static exo_time_t poll(void)
 
 bool thread_doze(uint64_t events, exo_time_t until)
 {
-	if (ready_count || timeouts || thread_leave || !switches_left || !--switches_left)
+	if (__builtin_expect(!switches_left || !--switches_left, false)) {
+		seen_events = events;
+		switches_left = POLL_EVERY;
+		if (poll() < until)
+			return false;
+	}
+	if (ready_count || timeouts || thread_leave)
 		return false;
 	core_disp->pending = 0;
 	thread_idle(until, events);

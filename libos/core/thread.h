@@ -112,13 +112,18 @@ void thread_yield(void);
 void thread_look(void);
 /*
  * Sleep until the events are not `events` any more, or until a time, with no regard for pollers: for a thread that knows what it waits for,
- * looked after it read core_disp->events, and will look again. False, and nothing done: somebody else could run or
- * waits for a time, or it is the pollers' turn; then it must be thread_wait. Pollers who want to be called at a time of their
- * own are the caller's business.
+ * looked after it read core_disp->events, and will look again. False, and not slept: somebody else could run or waits for a
+ * time, or it was the pollers' turn and one of them wants to be called before; then it must be thread_wait.
  */
 bool thread_doze(uint64_t events, exo_time_t until);
 /* Would a switch now find somebody to run? */
 bool thread_others_ready(void);
+/*
+ * The next ready thread, which is with the scheduler no more: the caller goes on as that one (thread_current,
+ * thread_swap). NULL: none is ready. For a libOS that has somebody else run the one that leaves (libos/posix/cpus.h).
+ */
+struct thread *thread_take(void);
+void thread_begin(void);	/* where a thread begins: rbx(r12); upcall.S */
 /* Sleep until a time of the monotonic clock. */
 void thread_sleep(exo_time_t until);
 /* Wait in a queue until woken (true) or until the deadline (false); EXO_NEVER: no deadline. */

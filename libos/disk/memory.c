@@ -19,7 +19,7 @@ struct page {
 
 static char *start;
 static struct page *table;
-static uint32_t pages_all, hint;
+static uint32_t pages_all, hint, known;	/* known: of the table; there is memory for so much of it */
 
 static bool begin(void)
 {
@@ -47,7 +47,7 @@ static uint32_t look(uint32_t at, uint32_t pages)
 	uint32_t run = 0;
 
 	for (; at < pages_all; at++) {
-		run = table[at].cap ? 0 : run + 1;
+		run = at < known && table[at].cap ? 0 : run + 1;
 		if (run == pages)
 			return at + 1 - pages;
 	}
@@ -69,6 +69,11 @@ static uint32_t take(uint32_t at, uint32_t pages)
 	uint32_t count = pages < EXO_TAKE_MAX ? pages : EXO_TAKE_MAX;
 	struct frame frame;
 
+	if (at + count > known) {
+		if (!vm_touch((exo_vaddr_t)&table[known], (at + count - known) * sizeof(table[at])))
+			return 0;
+		known = at + count;
+	}
 	if (!frame_alloc_run(count, &frame)) {
 		count = 1;
 		if (!frame_alloc(&frame))
@@ -179,10 +184,10 @@ bool disk_frame(const void *memory, exo_cap_t *cap, uint32_t *first, uint32_t *r
 		*run = most < lent.pages - at ? most : lent.pages - (uint32_t)at;
 		return (uintptr_t)memory % EXO_PAGE_SIZE == 0;
 	}
-	if (at >= pages_all || (uintptr_t)memory % EXO_PAGE_SIZE || !table[at].cap)
+	if (at >= known || (uintptr_t)memory % EXO_PAGE_SIZE || !table[at].cap)
 		return false;
 	const struct page *page = &table[at];
-	while (count < most && at + count < pages_all && page[count].cap == page->cap &&
+	while (count < most && at + count < known && page[count].cap == page->cap &&
 	    page[count].first == page->first + count)
 		count++;
 	*cap = page->cap;

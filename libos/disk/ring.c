@@ -59,7 +59,8 @@ struct extent {
 	exo_cap_t blocks;
 };
 
-static struct disk *disks;			/* DISKS of them, in memory that costs nothing before one is opened */
+static struct disk *disks;			/* room for DISKS, in memory that costs nothing before one is opened */
+static unsigned disk_count;			/* that there is memory for */
 static struct extent extents[DISK_EXTENTS_MAX];
 
 static int errno_of(int32_t result)
@@ -364,7 +365,7 @@ static void ring_submit(struct block_device *device, struct block_request *reque
 	  &device->flushes) += request->operation <= BLOCK_WRITE ? request->count : request->operation == BLOCK_FLUSH;
 	if (disk->free && !disk->line) {
 		job_begin(disk, request);
-		if (!disk->draining)
+		if (!disk->draining && !(request->flags & BLOCK_MORE))
 			kick(disk);
 		return;
 	}
@@ -475,6 +476,7 @@ static bool make_disks(void)
 
 	if (disks)
 		return true;
+	region = (struct vm_region){ 0 };
 	region.start = vm_addresses(DISKS * sizeof(struct disk));
 	region.end = region.start + PAGE_UP(DISKS * sizeof(struct disk));
 	region.pager = vm_zero_pager;
@@ -485,17 +487,31 @@ static bool make_disks(void)
 	return true;
 }
 
+/* One that is not open. */
+static int free_disk(struct disk **disk)
+{
+	if (!make_disks())
+		return -ENOMEM;
+	for (*disk = disks; *disk < disks + disk_count && (*disk)->ring; (*disk)++)
+		;
+	if (*disk < disks + disk_count)
+		return 0;
+	if (disk_count == DISKS)
+		return -EMFILE;
+	if (!vm_touch((exo_vaddr_t)*disk, sizeof(**disk)))
+		return -ENOMEM;
+	disk_count++;
+	return 0;
+}
+
 int disk_open(exo_cap_t shares, struct disk **opened)
 {
 	const struct exo_cap *cap = shares ? caps_at(exo_cap_slot(shares)) : NULL;
 	struct disk *disk;
+	int error = free_disk(&disk);
 
-	if (!make_disks())
-		return -ENOMEM;
-	for (disk = disks; disk < disks + DISKS && disk->ring; disk++)
-		;
-	if (disk == disks + DISKS)
-		return -EMFILE;
+	if (error)
+		return error;
 	const struct exo_device_info *info = cap && cap->type == EXO_TYPE_DISK ?
 		disk_info((unsigned)(cap->first >> EXO_DISK_SHIFT)) : NULL;
 	if (!info)
@@ -513,7 +529,7 @@ int disk_open(exo_cap_t shares, struct disk **opened)
 	disk->line_end = &disk->line;
 	disk->over_end = &disk->over;
 	disk->polled = true;
-	int error = bind(disk);
+	error = bind(disk);
 	if (error) {
 		caps_delete(disk->cap);
 		disk->polled = polled;
@@ -566,7 +582,7 @@ int disk_extent_open(const char *name, struct block_device **device)
 {
 	exo_cap_t blocks = core_named(name);
 	const struct exo_cap *cap = blocks ? caps_at(exo_cap_slot(blocks)) : NULL;
-	struct disk *disk = disks, *end = disks ? disks + DISKS : NULL;
+	struct disk *disk = disks, *end = disks + disk_count;
 	char shares[EXO_START_NAME];
 
 	if (!cap || cap->type != EXO_TYPE_BLOCKS)

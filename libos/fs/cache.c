@@ -222,6 +222,11 @@ uint32_t cache_dirty_count(const struct cache *cache)
 
 /* --- requests ------------------------------------------------------------------------------------------- */
 
+static void flights_go(struct cache *cache)
+{
+	block_poll(cache->device);
+}
+
 /* Wait for a flight, and let its buffers go. */
 static int flight_end(struct cache *cache, struct buffer *leader)
 {
@@ -253,7 +258,7 @@ static void flights_poll(struct cache *cache)
 
 	if (!cache->flights)
 		return;
-	cache->device->ops->poll(cache->device);
+	flights_go(cache);
 	for (leader = cache->flights; leader; leader = next) {
 		next = leader->flight_next;
 		if (!leader->request.pending)
@@ -263,7 +268,7 @@ static void flights_poll(struct cache *cache)
 
 /*
  * Begin a request for as many of `list` as are neighbours and fit, at least the first; how many. Only buffers that are
- * not under way may be in it.
+ * not under way may be in it. It gets to the device when somebody waits, or by flights_go().
  */
 static uint32_t flight_begin(struct cache *cache, unsigned operation, struct buffer **list, uint32_t count)
 {
@@ -271,7 +276,7 @@ static uint32_t flight_begin(struct cache *cache, unsigned operation, struct buf
 	struct block_request *request = &leader->request;
 	uint32_t i;
 
-	*request = (struct block_request){ .operation = (uint8_t)operation, .block = leader->block };
+	*request = (struct block_request){ .operation = (uint8_t)operation, .flags = BLOCK_MORE, .block = leader->block };
 	for (i = 0; i < count && i < REQUEST_BLOCKS; i++) {
 		struct buffer *buffer = list[i];
 
@@ -338,6 +343,7 @@ static void write_begin(struct cache *cache, struct buffer **list, uint32_t coun
 		else
 			run = 1;
 	}
+	flights_go(cache);
 }
 
 int cache_write_list(struct cache *cache, struct buffer **list, uint32_t count)
@@ -590,14 +596,16 @@ void cache_ahead(struct cache *cache, uint32_t block, uint32_t count)
 	struct buffer *list[REQUEST_BLOCKS];
 	uint32_t wanted = 0, most = cache->pages / 4;
 
-	flights_poll(cache);
 	if (count > most)
 		count = most;
 	for (; count; block++, count--) {
 		if (find(cache, block))
 			continue;
-		if (bring(cache, block, false, &list[wanted]))
-			break;
+		if (bring(cache, block, false, &list[wanted])) {
+			flights_poll(cache);	/* some may be over */
+			if (bring(cache, block, false, &list[wanted]))
+				break;
+		}
 		list[wanted++]->ahead = true;
 		cache->counts.ahead++;
 		if (wanted == REQUEST_BLOCKS) {

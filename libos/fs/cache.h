@@ -88,7 +88,7 @@ void cache_forget(struct cache *cache, uint32_t block);
  * not held, is forgotten. For copy-on-write. */
 void cache_move(struct cache *cache, struct buffer *buffer, uint32_t block);
 /* Begin to read blocks that are not there; does not wait. Ends early at the device's end, after a quarter of the
- * cache's blocks, and when there is no room without writing. */
+ * cache's blocks, and when there is no room without writing. The device begins at block_poll(), or when somebody waits. */
 void cache_ahead(struct cache *cache, uint32_t block, uint32_t count);
 /* Write this one / all that are dirty and not pinned, sorted by block, neighbours in one request; wait until that is done.
  * No flush of the device. The first error; what was not written stays dirty. */

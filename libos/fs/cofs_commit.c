@@ -78,7 +78,7 @@ static int store_all(struct cofs *fs)
 	return error;
 }
 
-static bool changed(const struct cofs *fs)
+bool cofs_changed(const struct cofs *fs)
 {
 	return fs->dirty_tree_count || fs->dirty_nodes || fs->log_used > sizeof(struct cofs_record) ||
 	    fs->log_over;
@@ -135,7 +135,7 @@ int cofs_commit(struct cofs *fs)
 		if (error)
 			return error;
 	}
-	if (!changed(fs))
+	if (!cofs_changed(fs))
 		return 0;
 	fs->log_over = true;
 	error = write_out_all(fs);
@@ -160,7 +160,7 @@ int cofs_stable(struct cofs *fs)
 		return 0;
 	if (fs->wrecked)
 		return -EIO;
-	if (!changed(fs) && !fs->super_unsure)
+	if (!cofs_changed(fs) && !fs->super_unsure)
 		return 0;
 	if (fs->super_unsure || fs->log_over || fs->dirty_page_count > COFS_FSYNC_MAX)
 		return cofs_commit(fs);
@@ -189,7 +189,7 @@ int cofs_begin(struct cofs *fs, unsigned puts, unsigned pages, bool frees)
 		return -EIO;
 	if (much(fs)) {
 		/* If it fails, whatever waits for it will be told; what is in memory is there. */
-		error = changed(fs) || fs->super_unsure ? cofs_commit(fs) : 0;
+		error = cofs_changed(fs) || fs->super_unsure ? cofs_commit(fs) : 0;
 		fs->committed = fs->clock;
 		if (error && fs->dirty_tree_count > fs->page_max / 2)
 			return error;

@@ -58,10 +58,14 @@ int64_t cofs_read(struct fs_node *fs_node, uint64_t at, void *memory, size_t byt
 		/* Anew after so many, lest what was read ahead has to go before it is asked for. */
 		if (!done || !skip)
 			cofs_page_wanted(fs, node, index, index + 1);
-		error = cofs_page_get(fs, node, index, false, &page);
-		if (error)
+		page = NULL;
+		error = part == BLOCK_BYTES && bytes > BLOCK_BYTES ?
+		    cofs_page_copy(fs, node, index, (char *)memory + done) : cofs_page_get(fs, node, index, false, &page);
+		if (error < 0)
 			return done ? (int64_t)done : error;
-		if (page)
+		if (error)
+			;	/* it is copied */
+		else if (page)
 			memcpy((char *)memory + done, page->buffer.data + skip, part);
 		else
 			memset((char *)memory + done, 0, part);

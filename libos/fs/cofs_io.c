@@ -3,6 +3,8 @@
  * Requests of a cofs that are under way. Pages are held while they are read or written. What has ended is looked at when
  * a page is waited for, or when all requests are in use, never in an interrupt's place: nobody else changes the lists.
  *
+ * Reads get to the device when somebody waits for one of them, or by block_poll().
+ *
  * A read that fails leaves a page that is not valid; a write that fails leaves one that is dirty again, so that the next
  * writing out finds another block for it (a block of the tree stays dirty until the commit anyway).
  */
@@ -44,7 +46,7 @@ static struct cofs_io *unused(struct cofs *fs)
 
 void cofs_io_poll(struct cofs *fs)
 {
-	fs->device->ops->poll(fs->device);
+	block_poll(fs->device);
 	for (unsigned i = 0; i < COFS_REQUESTS; i++)
 		if (fs->io[i].used && !fs->io[i].request.pending)
 			ended(fs, &fs->io[i]);
@@ -58,7 +60,7 @@ static uint32_t begin(struct cofs *fs, struct cofs_page **pages, uint32_t count,
 	uint32_t i;
 
 	request->operation = operation;
-	request->flags = 0;
+	request->flags = BLOCK_MORE;
 	request->parts = 0;
 	request->block = block;
 	request->ended = NULL;
@@ -96,6 +98,7 @@ void cofs_io_write(struct cofs *fs, struct cofs_page **pages, uint32_t count, ui
 {
 	for (uint32_t done, i = 0; i < count; i += done)
 		done = begin(fs, pages + i, count - i, block + i, BLOCK_WRITE);
+	block_poll(fs->device);
 }
 
 void cofs_io_wait(struct cofs *fs, struct cofs_page *page)

@@ -204,6 +204,11 @@ static int sync(struct fs *fs)
 	return cofs_commit(cofs_of(fs));
 }
 
+static bool unsaved(struct fs *fs)
+{
+	return !fs->read_only && !cofs_of(fs)->wrecked && cofs_changed(cofs_of(fs));
+}
+
 static int fsync(struct fs_node *node, bool data_only)
 {
 	(void)data_only;
@@ -285,7 +290,7 @@ void cofs_counts(const struct fs *mounted, struct cofs_counts *counts)
 }
 
 const struct fs_ops fs_cofs = {
-	.name = "cofs", .mount = mount, .unmount = unmount, .sync = sync, .space = space, .put = cofs_node_put,
+	.name = "cofs", .mount = mount, .unmount = unmount, .sync = sync, .unsaved = unsaved, .space = space, .put = cofs_node_put,
 	.attributes = attributes, .set = set, .lookup = cofs_lookup, .create = cofs_create, .link = cofs_link,
 	.unlink = cofs_unlink, .rename = cofs_rename, .readdir = cofs_readdir, .parent = cofs_parent,
 	.readlink = cofs_readlink, .read = cofs_read, .write = cofs_write, .truncate = cofs_truncate, .fsync = fsync,

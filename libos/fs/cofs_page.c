@@ -75,14 +75,13 @@ void cofs_page_ahead(struct cofs *fs, struct cofs_node *node, uint64_t from, uin
 		to = end;
 	if (node->fresh || node->inode.flags & COFS_INODE_INLINE)
 		return;
-	while (from < to) {
-		if (part(fs, node, from))
-			return;
+	while (from < to && !part(fs, node, from)) {
 		if (fs->map.block)
 			from += read_some(fs, node, from, to);
 		else
 			from = fs->map.first + fs->map.count;
 	}
+	block_poll(fs->device);
 }
 
 /* Pages [index, end) are going to be read: begin with what is not there, and keep ahead of what is read in order. */
@@ -165,6 +164,31 @@ int cofs_page_get(struct cofs *fs, struct cofs_node *node, uint64_t index, bool 
 	memset((*page)->buffer.data, 0, BLOCK_BYTES);
 	(*page)->buffer.valid = true;
 	return 0;
+}
+
+/* A whole page of many that are read: 1. What is seen for the first time is checked while it is copied. */
+int cofs_page_copy(struct cofs *fs, struct cofs_node *node, uint64_t index, void *memory)
+{
+	struct cofs_page *page = cofs_pool_find(fs, node->node.number, index);
+	int error;
+
+	if (page && !page->checked) {
+		cofs_io_wait(fs, page);
+		if (page->buffer.valid && cofs_sum_copy(memory, page->buffer.data) == page->sum) {
+			page->checked = true;
+			fs->counts.hits++;
+			fs->counts.verified++;
+			return 1;
+		}
+	}
+	error = cofs_page_get(fs, node, index, false, &page);
+	if (error)
+		return error;
+	if (page)
+		block_copy(memory, page->buffer.data);
+	else
+		memset(memory, 0, BLOCK_BYTES);
+	return 1;
 }
 
 /* Pages from `from` on have nothing any more that anybody wants. Those that are held stay, as zeroes, and are not dirty. */

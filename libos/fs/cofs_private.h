@@ -165,6 +165,7 @@ static inline bool cofs_key_less(struct cofs_key a, struct cofs_key b)
 
 /* cofs_sum.c */
 uint64_t cofs_sum(const void *memory, size_t bytes);	/* bytes: a multiple of 8; never 0 */
+uint64_t cofs_sum_copy(void *memory, const void *page);	/* of a whole page, which is copied */
 uint64_t cofs_name_hash(uint64_t seed, const char *name, size_t bytes);	/* 48 bits */
 
 /* cofs_pool.c: pages. find: NULL if it is not there; new: not there yet, *page is zeroed only by the caller */
@@ -238,6 +239,7 @@ int cofs_replay(struct cofs *fs);
 int cofs_begin(struct cofs *fs, unsigned puts, unsigned pages, bool frees);	/* an operation that changes */
 bool cofs_room(struct cofs *fs, unsigned puts, unsigned pages, bool frees);
 int cofs_commit(struct cofs *fs);
+bool cofs_changed(const struct cofs *fs);	/* since the last commit */
 int cofs_stable(struct cofs *fs);			/* fsync */
 int cofs_wreck(struct cofs *fs, int error);		/* half of an operation is done; gives -EIO */
 int cofs_super_write(struct block_device *device, const struct cofs_super *super, bool second, void *page, bool fua);
@@ -264,6 +266,7 @@ int cofs_write_out(struct cofs *fs, struct cofs_node *node);
 
 /* cofs_file.c, cofs_page.c, cofs_name.c, cofs_rename.c */
 int cofs_page_get(struct cofs *fs, struct cofs_node *node, uint64_t index, bool make, struct cofs_page **page);
+int cofs_page_copy(struct cofs *fs, struct cofs_node *node, uint64_t index, void *memory);
 void cofs_page_ahead(struct cofs *fs, struct cofs_node *node, uint64_t from, uint64_t to);
 void cofs_page_wanted(struct cofs *fs, struct cofs_node *node, uint64_t index, uint64_t end);
 void cofs_pages_forget(struct cofs *fs, struct cofs_node *node, uint64_t from);

@@ -30,6 +30,21 @@ static inline uint64_t finish(uint64_t h)
 }
 
 #define STEP(h, i)	(h) = rotate(rotate((h) + w[i], 29) + w[(i) + 4], 31) * ODD_1
+#define STEP_COPY(h, i) do {						\
+	uint64_t one = w[i], other = w[(i) + 4];			\
+									\
+	(h) = rotate(rotate((h) + one, 29) + other, 31) * ODD_1;	\
+	to[i] = one;							\
+	to[(i) + 4] = other;						\
+} while (0)
+
+static inline uint64_t fold(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+	a = finish(a) + b;
+	a = finish(a) + c;
+	a = finish(finish(a) + d);
+	return a ? a : 1;
+}
 
 uint64_t cofs_sum(const void *memory, size_t bytes)
 {
@@ -49,10 +64,26 @@ uint64_t cofs_sum(const void *memory, size_t bytes)
 	}
 	for (; words; words--, w++)
 		a = rotate(a + *w, 29) * ODD_1;
-	a = finish(a) + b;
-	a = finish(a) + c;
-	a = finish(finish(a) + d);
-	return a ? a : 1;
+	return fold(a, b, c, d);
+}
+
+uint64_t cofs_sum_copy(void *memory, const void *page)
+{
+	const word *w = page;
+	volatile word *to = memory;
+	uint64_t a = BLOCK_BYTES, b = ODD_1, c = ODD_2, d = ~ODD_1;
+
+	for (size_t words = BLOCK_BYTES / 8; words; words -= 16, w += 16, to += 16) {
+		STEP_COPY(a, 0);
+		STEP_COPY(b, 1);
+		STEP_COPY(c, 2);
+		STEP_COPY(d, 3);
+		STEP_COPY(a, 8);
+		STEP_COPY(b, 9);
+		STEP_COPY(c, 10);
+		STEP_COPY(d, 11);
+	}
+	return fold(a, b, c, d);
 }
 
 uint64_t cofs_name_hash(uint64_t seed, const char *name, size_t bytes)

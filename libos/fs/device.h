@@ -31,6 +31,7 @@ enum block_operation { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOC
 
 /* Of a request. */
 #define BLOCK_FUA		0x01	/* WRITE: stable when done. Devices that cannot do so flush by themselves */
+#define BLOCK_MORE		0x02	/* others follow: it may be begun with them, at a block_poll(), or when somebody waits */
 
 #define BLOCK_PARTS_MAX		16
 
@@ -58,7 +59,7 @@ struct block_device_ops {
 	void (*submit)(struct block_device *device, struct block_request *request);
 	/* Wait until a request has ended. */
 	void (*wait)(struct block_device *device, struct block_request *request);
-	/* End what is done, without waiting. */
+	/* Begin what was submitted with BLOCK_MORE, and end what is done, without waiting. */
 	void (*poll)(struct block_device *device);
 	/* Zeroed memory that requests may name, by whole pages; NULL: there is none. / It is not used any more. */
 	void *(*memory)(struct block_device *device, uint32_t pages);
@@ -85,6 +86,11 @@ static inline int block_wait(struct block_device *device, struct block_request *
 	return request->result;
 }
 
+static inline void block_poll(struct block_device *device)
+{
+	device->ops->poll(device);
+}
+
 static inline void *block_memory(struct block_device *device, uint32_t pages)
 {
 	return device->ops->memory(device, pages);
@@ -93,6 +99,23 @@ static inline void *block_memory(struct block_device *device, uint32_t pages)
 static inline void block_memory_free(struct block_device *device, void *memory, uint32_t pages)
 {
 	device->ops->memory_free(device, memory, pages);
+}
+
+/* A page's contents, by words: emulators are slow at string instructions and vectors. (`volatile`, or it becomes these.) */
+static inline void block_copy(void *to, const void *from)
+{
+	typedef volatile uint64_t word __attribute__((aligned(1), may_alias));
+	const word *old = from;
+	word *new = to;
+
+	for (unsigned i = 0; i < BLOCK_BYTES / sizeof(word); i += 4) {
+		uint64_t a = old[i], b = old[i + 1], c = old[i + 2], d = old[i + 3];
+
+		new[i] = a;
+		new[i + 1] = b;
+		new[i + 2] = c;
+		new[i + 3] = d;
+	}
 }
 
 /* device.c: one request from beginning to end. -EINVAL beyond the device's end, -EROFS, -EIO. */

@@ -9,6 +9,7 @@ const struct fs_ops fs_ext2 = {
 	.mount = ext2_mount,
 	.unmount = ext2_unmount,
 	.sync = ext2_sync,
+	.unsaved = ext2_unsaved,
 	.space = ext2_space,
 	.put = ext2_put,
 	.attributes = ext2_attributes,

@@ -31,7 +31,7 @@ void ext2_ahead(struct fs_node *node, uint64_t at, uint64_t bytes)
 		uint32_t logical = (uint32_t)(at >> e->block_shift);
 
 		if (ext2_map(inode, logical, EXT2_RUN_MAX, &where, &run) < 0)
-			return;
+			break;
 		run = (uint32_t)least(run, ((end - 1) >> e->block_shift) - logical + 1);
 		if (where) {
 			first = ext2_buffer_of(e, where);
@@ -39,6 +39,7 @@ void ext2_ahead(struct fs_node *node, uint64_t at, uint64_t bytes)
 		}
 		at = (uint64_t)(logical + run) << e->block_shift;
 	}
+	block_poll(e->device);
 }
 
 /* A read is about to be done: does it follow the one before? */
@@ -73,7 +74,10 @@ static int copy_out(struct ext2 *e, uint64_t place, uint8_t *memory, uint64_t by
 		r = cache_get(e->fs.cache, (uint32_t)(place >> 12), &buffer);
 		if (r < 0)
 			return r;
-		memcpy(memory, buffer->data + offset, n);
+		if (n == BLOCK_BYTES)
+			block_copy(memory, buffer->data);
+		else
+			memcpy(memory, buffer->data + offset, n);
 		cache_put(e->fs.cache, buffer);
 	}
 	return 0;

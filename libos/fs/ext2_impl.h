@@ -172,6 +172,7 @@ int ext2_commit(struct ext2 *e);
 /* An operation failed before it changed anything: is it worth a second try? Commits if that may yield what was missing. */
 bool ext2_again(struct ext2 *e, int error);
 int ext2_sync(struct fs *fs);
+bool ext2_unsaved(struct fs *fs);
 int ext2_fsync(struct fs_node *node, bool data_only);
 
 /* ext2_alloc.c */

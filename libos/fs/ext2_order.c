@@ -369,6 +369,16 @@ int ext2_sync(struct fs *fs)
 	return r == 0 && in_order(e) ? ext2_mark(e, true) : r;
 }
 
+bool ext2_unsaved(struct fs *fs)
+{
+	struct ext2 *e = (struct ext2 *)fs;
+	bool inodes = false;
+
+	for (struct ext2_inode *i = e->inodes; i; i = i->next)
+		inodes |= i->dirty;
+	return !fs->read_only && (inodes || e->super_changed || e->pins || cache_dirty_count(fs->cache));
+}
+
 /* The data of one file. 1: some of it lies in a buffer that has to wait for a commit. */
 static int write_data(struct ext2_inode *inode)
 {

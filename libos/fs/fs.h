@@ -101,6 +101,8 @@ struct fs_ops {
 	/* Everything written and stable; no node held but the root, which is put. An error leaves it mounted. */
 	int (*unmount)(struct fs *fs);
 	int (*sync)(struct fs *fs);
+	/* Would a sync write anything? It costs little, and waits for nothing. NULL: never. */
+	bool (*unsaved)(struct fs *fs);
 	int (*space)(struct fs *fs, struct fs_space *space);
 	/* The last hold goes: a node without links goes with it. */
 	void (*put)(struct fs_node *node);

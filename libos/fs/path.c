@@ -18,6 +18,8 @@ static uint32_t mount_number;
 
 /* --- mounts --------------------------------------------------------------------------------------------- */
 
+static struct vfs_mount *aging;	/* vfs_age() is in it, or waits to be */
+
 struct vfs_face *vfs_face(struct fs_node *node)
 {
 	if (!node->face) {
@@ -178,11 +180,13 @@ int vfs_unmount(const char *path)
 	vfs_put(place.mount, place.node);
 	if (result)
 		return result;
+	mount->going = true;
+	while (aging == mount)		/* others may open something meanwhile */
+		vfs_machine->wait();
 	vfs_forget(mount->fs);
-	if (mount_in_use(mount))
-		return -EBUSY;
 	vfs_enter(mount);
-	result = mount->fs->ops->unmount(mount->fs);
+	result = mount_in_use(mount) ? -EBUSY : mount->fs->ops->unmount(mount->fs);
+	mount->going = false;
 	vfs_leave(mount);
 	if (result)
 		return result;
@@ -198,12 +202,42 @@ int vfs_sync(void)
 
 	for (struct vfs_mount *mount = vfs_mounts; mount; mount = mount->next) {
 		vfs_enter(mount);
-		int result = mount->fs->ops->sync(mount->fs);
+		int result = vfs_late(mount, mount->fs->ops->sync(mount->fs));
 		vfs_leave(mount);
 		if (!first_error)
 			first_error = result;
 	}
 	return first_error;
+}
+
+static void age(struct vfs_mount *mount)
+{
+	const struct fs_ops *ops = mount->fs->ops;
+	bool old = mount->unsaved;
+	int result;
+
+	mount->unsaved = ops->unsaved(mount->fs);
+	if (!old || !mount->unsaved)
+		return;
+	mount->unsaved = false;
+	result = ops->sync(mount->fs);
+	if (result && !mount->late)
+		mount->late = result;
+}
+
+void vfs_age(void)
+{
+	for (struct vfs_mount *mount = vfs_mounts; mount; mount = mount->next) {
+		if (!mount->fs->ops->unsaved || mount->by_hand || mount->going)
+			continue;
+		aging = mount;
+		vfs_enter(mount);
+		age(mount);
+		vfs_leave(mount);	/* nobody else runs from here to the next one */
+		aging = NULL;
+		if (vfs_machine)
+			vfs_machine->wake();
+	}
 }
 
 /* --- the walk ------------------------------------------------------------------------------------------- */

@@ -292,7 +292,7 @@ int vfs_fsync(struct vfs_file *file, bool data_only)
 	int result;
 
 	vfs_enter(file->place.mount);
-	result = file->place.mount->fs->ops->fsync(file->place.node, data_only);
+	result = vfs_late(file->place.mount, file->place.mount->fs->ops->fsync(file->place.node, data_only));
 	vfs_leave(file->place.mount);
 	return result;
 }

@@ -51,6 +51,10 @@ struct vfs_mount {
 	void *lock;			/* NULL: none is needed: it has no device and never changes */
 	uint32_t number;		/* from 1 on: stat's st_dev */
 	uint32_t users;			/* open files, and the working directory */
+	int late;			/* an error of vfs_age() that nobody was told yet */
+	bool unsaved;			/* it was when vfs_age() looked last */
+	bool by_hand;			/* not looked at by vfs_age() */
+	bool going;			/* vfs_unmount() is at it */
 	char *path;			/* as it was mounted */
 };
 
@@ -87,6 +91,18 @@ int vfs_mount(const char *path, const struct fs_ops *ops, const struct fs_mount 
 int vfs_unmount(const char *path);
 /* Every file system's data is stable; the first error. */
 int vfs_sync(void);
+/* To be called now and then: file systems that had something unsaved at the last call and have now are synced. What fails is
+ * told by the next vfs_sync() or vfs_fsync() on that file system. */
+void vfs_age(void);
+/* What vfs_age() met with there, once; or `result`. */
+static inline int vfs_late(struct vfs_mount *mount, int result)
+{
+	if (result || __builtin_expect(!mount->late, 1))
+		return result;
+	result = mount->late;
+	mount->late = 0;
+	return result;
+}
 /* Drop what the name cache holds of a file system (NULL: of all). */
 void vfs_forget(const struct fs *fs);
 

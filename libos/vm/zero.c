@@ -42,6 +42,10 @@ const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned acc
 			why = space_map_frame(PAGE_DOWN(va), region->flags, &frame) < 0 ? NO_TABLE : NULL;
 		/* The frame may just have been taken by force. */
 	} while (__builtin_expect(why != NULL, 0) && frame_resync());
+	if (__builtin_expect(why != NULL, 0)) {
+		(void)space_map(PAGE_DOWN(va), 0, EXO_CAP_NONE, 0, 1);
+		frame_free(frame.pfn);
+	}
 	return why;
 }
 
