@@ -333,11 +333,12 @@ static void bury(struct conn *conn)
 /* What must be done for a connection before the next poll. It stays marked as listed meanwhile: what is called here lists it. */
 static void look_after(struct conn *conn)
 {
-	if (conn->again && conn->state == CONN_OPEN && !conn->paused) {
+	bool again = conn->again && !conn->paused;
+
+	if (again)
 		conn->again = false;
-		if (conn->held_bytes)
-			show(conn, conn->held, conn->held_bytes);
-	}
+	if (again && conn->state == CONN_OPEN && conn->held_bytes)
+		show(conn, conn->held, conn->held_bytes);
 	if (conn->pieces || conn->short_sent || conn->state == CONN_CLOSING)
 		conn_flush(conn);
 	if (conn->state == CONN_DEAD)

@@ -420,7 +420,7 @@ void conn_service(struct conn *conn)
 		if (leave(conn) == ERR_ABRT)
 			return;
 	}
-	tcp_output(conn->pcb);
+	tcp_output_now(conn->pcb);
 }
 
 /* --- conn.h --- */
@@ -481,7 +481,7 @@ size_t conn_room(const struct conn *conn)
 
 	if (!conn->pcb || (conn->flags & (CONN_CLOSING | CONN_ABORT)) || conn->pcb->snd_queuelen >= QUEUE_MOST)
 		return 0;
-	credit = net_send_credit(conn_open);
+	credit = net_send_credit(conn_open, conn->pcb->mss);
 	owed = conn_owed(conn);
 	return owed < credit ? credit - owed : 0;
 }

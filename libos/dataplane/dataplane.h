@@ -55,6 +55,8 @@ void loop_forget(struct conn *conn);
 void tcp_direct(struct tcp_pcb *listener);
 /* tcp.c: tcp_write with a copy and without more to come, for the usual case. False: it is not that, nothing is done. */
 bool tcp_write_segment(struct tcp_pcb *pcb, const void *data, size_t bytes);
+/* tcp.c: as tcp_output, short for what is usual. */
+err_t tcp_output_now(struct tcp_pcb *pcb);
 /* conn.c: TCP has reached TIME-WAIT. */
 void conn_settled(struct tcp_pcb *pcb);
 /* conn.c: for socket.c, which takes what a paused connection holds when it is asked for. */

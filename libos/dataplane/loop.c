@@ -9,6 +9,9 @@
  * compares the count of events that was read before the last look, so nothing is missed. Other threads (blocks of the
  * libOS may have some) get their turn once in every turn of the loop; there is no switch if there are none.
  *
+ * When all that is left of the last connections is their end, acknowledgements wake nobody: they are looked at when the next
+ * packet comes that says more, or QUIET_TIME later. So a lone connection costs a sleep for its request and one for the next.
+ *
  * L1 a connection is in one of the lists `dirty` and `serving` iff CONN_DIRTY is set
  */
 #include <errno.h>
@@ -22,6 +25,9 @@
 #define LOOP_MS		(CORE_SECOND / 1000)
 #define ADDRESS_WAIT	(10 * CORE_SECOND)	/* as long as socket() of the libOS uni */
 #define LOOK_EVERY	16	/* turns after which what is seldom due is looked at */
+#define QUIET_BYTES	54	/* a segment with neither options nor data; not a request for a connection */
+#define QUIET_TIME	(CORE_SECOND / 250)
+#define QUIET_MOST	4	/* connections */
 #define OURS		(EXO_EVENT_RECEIVE | EXO_EVENT_SENT | 0xff)	/* and why the slice began */
 
 struct conn_counts conn_counts;
@@ -115,6 +121,23 @@ static void idle(exo_time_t until, uint64_t events)
 		thread_wait(&sleeper, until);
 }
 
+static bool leaving(const struct tcp_pcb *pcb)
+{
+	return (pcb->state == FIN_WAIT_1 || pcb->state == FIN_WAIT_2 || pcb->state == CLOSING || pcb->state == LAST_ACK) &&
+	    !pcb->unsent;
+}
+
+/* Nothing can come but what connections need to end, or something new. */
+static bool only_ends(void)
+{
+	const struct tcp_pcb *pcb = tcp_active_pcbs;
+	unsigned count = 0;
+
+	while (pcb && leaving(pcb) && ++count <= QUIET_MOST)
+		pcb = pcb->next;
+	return !pcb && count;
+}
+
 /* --- the loop --- */
 
 int loop_network(void)
@@ -164,15 +187,19 @@ static inline exo_time_t timer_due(void)
 	return timer == TIMERS_NONE ? EXO_NEVER : timer * LOOP_MS;
 }
 
-static exo_time_t sleep_until(void)
+static exo_time_t sleep_until(bool quiet)
 {
 	exo_time_t due = timer_due();
 
+	if (quiet && loop_time + QUIET_TIME < due)
+		due = loop_time + QUIET_TIME;
 	return due < stack_due ? due : stack_due;
 }
 
 exo_time_t loop_turn(void)
 {
+	bool quiet;
+
 	loop_time = core_now();
 	conn_counts.turns++;
 	if (!flownet_poll(&stack_netif, DATAPLANE_BATCH))
@@ -181,8 +208,10 @@ exo_time_t loop_turn(void)
 		timers_run(loop_time / LOOP_MS);
 	stack_turn();
 	serve_dirty();
+	quiet = only_ends();
+	flownet_quiet(quiet ? QUIET_BYTES : 0);
 	flownet_flush();
-	return dirty || flownet_pending() || stack_left() ? loop_time : sleep_until();
+	return dirty || flownet_pending() || stack_left() ? loop_time : sleep_until(quiet);
 }
 
 void loop_wait_address(void)

@@ -26,6 +26,7 @@
 #include "libos/net/net.h"
 #include "libos/net/stack.h"
 #include "libos/net/sum.h"
+#include "libos/net/train.h"
 
 #define HEADERS		34	/* Ethernet and IPv4 */
 #define TABLE_BITS	12
@@ -60,6 +61,11 @@ static u16_t segment_checksum(struct pbuf *packet, u8_t proto, u16_t bytes, cons
 	if (packet->next)
 		return ip_chksum_pseudo(packet, proto, bytes, src, dest);
 	return (u16_t)~sum_fold(sum_bytes(pseudo(ip4_addr_get_u32(src), ip4_addr_get_u32(dest), bytes), packet->payload, packet->len));
+}
+
+static u16_t segment_sum_out(struct pbuf *packet, u8_t proto, u16_t bytes, const ip_addr_t *src, const ip_addr_t *dest)
+{
+	return train_sums(bytes, src, dest) ? 0 : segment_checksum(packet, proto, bytes, src, dest);
 }
 
 static __attribute__((noinline)) err_t output_slowly(struct pbuf *packet, const ip4_addr_t *src, const ip4_addr_t *dest,
@@ -116,8 +122,122 @@ static struct netif *route_to(const ip4_addr_t *to)
 #define ip_chksum_pseudo	segment_checksum
 #define ip4_route		route_to
 #include "lwip/../../core/tcp.c"
+#define tcp_output		tcp_output_now
 #include "lwip/../../core/tcp_in.c"
+#undef tcp_output
+#undef ip_chksum_pseudo
+#define ip_chksum_pseudo	segment_sum_out
 #include "lwip/../../core/tcp_out.c"
+
+/* Of a segment with SYN: what we take, and how windows are scaled. */
+static void options_put(struct tcp_pcb *pcb, const struct tcp_seg *segment)
+{
+	u32_t *option = (u32_t *)(void *)(segment->tcphdr + 1);
+
+	if (segment->flags & TF_SEG_OPTS_MSS)
+		*option++ = TCP_BUILD_MSS_OPTION(tcp_eff_send_mss_netif(TCP_MSS, &stack_netif, &pcb->remote_ip));
+	if (segment->flags & TF_SEG_OPTS_WND_SCALE)
+		tcp_build_wnd_scale_option(option);
+}
+
+/*
+ * What tcp_output does for the usual reply: one segment, nothing else on its way, room in the window. False: it is not that,
+ * and nothing is done.
+ */
+static bool output_plain(struct tcp_pcb *pcb)
+{
+	struct tcp_seg *segment = pcb->unsent;
+	struct tcp_hdr *header;
+	u32_t sequence, end;
+	u16_t before;
+
+	if (segment->next || (segment->flags & ~(TF_SEG_OPTS_MSS | TF_SEG_OPTS_WND_SCALE)) || pcb->unacked ||
+	    pcb->state == SYN_SENT || segment->p->next || segment->p->ref != 1 || (pcb->remote_ip.addr & 0xff) == 127)
+		return false;
+	header = segment->tcphdr;
+	sequence = lwip_ntohl(header->seqno);
+	end = sequence + segment->len;
+	if (end - pcb->lastack > LWIP_MIN(pcb->snd_wnd, pcb->cwnd))
+		return false;
+	end += (TCPH_FLAGS(header) & (TCP_FIN | TCP_SYN)) != 0;
+	if (end == sequence)
+		return false;
+
+	TCPH_SET_FLAG(header, TCP_ACK);
+	header->ackno = lwip_htonl(pcb->rcv_nxt);
+	header->wnd = lwip_htons(TCPWND_MIN16(RCV_WND_SCALE(pcb, pcb->rcv_ann_wnd)));
+	header->chksum = 0;
+	if (segment->flags)
+		options_put(pcb, segment);
+	pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_ann_wnd;
+	pcb->persist_backoff = 0;
+	if (pcb->rtime < 0)
+		pcb->rtime = 0;
+	if (!pcb->rttest) {
+		pcb->rttest = tcp_ticks;
+		pcb->rtseq = sequence;
+	}
+	before = (u16_t)((u8_t *)header - (u8_t *)segment->p->payload);
+	segment->p->len -= before;
+	segment->p->tot_len -= before;
+	segment->p->payload = header;
+	header->chksum = segment_sum_out(segment->p, IP_PROTO_TCP, segment->p->tot_len, &pcb->local_ip, &pcb->remote_ip);
+	if (frame_output(segment->p, &pcb->local_ip, &pcb->remote_ip, pcb->ttl, pcb->tos, IP_PROTO_TCP, &stack_netif)) {
+		tcp_set_flags(pcb, TF_NAGLEMEMERR);
+		return true;
+	}
+	pcb->unsent = NULL;
+	pcb->unsent_oversize = 0;
+	pcb->unacked = segment;
+	tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW | TF_NAGLEMEMERR);
+	if (TCP_SEQ_LT(pcb->snd_nxt, end))
+		pcb->snd_nxt = end;
+	return true;
+}
+
+/* As tcp_send_empty_ack; what finds no memory is tried again with the next segment, or by lwIP's timer. */
+static void acknowledge(struct tcp_pcb *pcb)
+{
+	struct pbuf *packet = pbuf_alloc(PBUF_IP, TCP_HLEN, PBUF_RAM);
+	struct tcp_hdr *header;
+	err_t error;
+
+	if (!packet) {
+		tcp_set_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+		return;
+	}
+	header = packet->payload;
+	*header = (struct tcp_hdr){
+		.src = lwip_htons(pcb->local_port), .dest = lwip_htons(pcb->remote_port),
+		.seqno = lwip_htonl(pcb->snd_nxt), .ackno = lwip_htonl(pcb->rcv_nxt),
+		._hdrlen_rsvd_flags = PP_HTONS(TCP_HLEN / 4 << 12 | TCP_ACK),
+		.wnd = lwip_htons(TCPWND_MIN16(RCV_WND_SCALE(pcb, pcb->rcv_ann_wnd))),
+	};
+	pcb->rcv_ann_right_edge = pcb->rcv_nxt + pcb->rcv_ann_wnd;
+	header->chksum = (u16_t)~sum_fold(sum_bytes(pseudo(pcb->local_ip.addr, pcb->remote_ip.addr, TCP_HLEN), header, TCP_HLEN));
+	error = frame_output(packet, &pcb->local_ip, &pcb->remote_ip, pcb->ttl, pcb->tos, IP_PROTO_TCP,
+	    route_to(&pcb->remote_ip));
+	if (error == ERR_OK)
+		tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+	else
+		tcp_set_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+	pbuf_free(packet);
+}
+
+err_t tcp_output_now(struct tcp_pcb *pcb)
+{
+	if (tcp_input_pcb == pcb)
+		return ERR_OK;
+	if (!pcb->unsent) {
+		if (pcb->flags & TF_ACK_NOW)
+			acknowledge(pcb);
+		else
+			tcp_clear_flags(pcb, TF_NAGLEMEMERR);
+	} else if (!output_plain(pcb)) {
+		return tcp_output(pcb);
+	}
+	return ERR_OK;
+}
 
 /*
  * What tcp_write does when nothing else waits and the bytes make one whole segment: the usual reply. False: nothing is
@@ -303,6 +423,95 @@ static bool segment_tell(struct tcp_pcb *pcb)
 	return true;
 }
 
+/* What was sent and not acknowledged before is, so many numbers of it (RFC 6298, 5681, 3465). */
+static inline void acked_plain(struct tcp_pcb *pcb, u32_t acked)
+{
+	pcb->nrtx = 0;
+	pcb->dupacks = 0;
+	pcb->lastack = ackno;
+	pcb->rto = (s16_t)((pcb->sa >> 3) + pcb->sv);
+	if (pcb->cwnd < pcb->ssthresh) {
+		TCP_WND_INC(pcb->cwnd, (tcpwnd_size_t)LWIP_MIN(acked, 2u * pcb->mss));
+	} else {
+		TCP_WND_INC(pcb->bytes_acked, (tcpwnd_size_t)acked);
+		if (pcb->bytes_acked >= pcb->cwnd) {
+			pcb->bytes_acked -= pcb->cwnd;
+			TCP_WND_INC(pcb->cwnd, pcb->mss);
+		}
+	}
+	pcb->unacked = tcp_free_acked_segments(pcb, pcb->unacked, "unacked", pcb->unsent);
+	if (pcb->unsent)
+		pcb->unsent = tcp_free_acked_segments(pcb, pcb->unsent, "unsent", pcb->unacked);
+	if (!pcb->unsent)
+		pcb->unsent_oversize = 0;
+	pcb->rtime = pcb->unacked ? 0 : -1;
+	pcb->polltmr = 0;
+	pcb->snd_buf += recv_acked;
+	if (pcb->rttest && TCP_SEQ_LT(pcb->rtseq, ackno)) {
+		s16_t error = (s16_t)(tcp_ticks - pcb->rttest - (u32_t)(pcb->sa >> 3));
+
+		pcb->sa += error;
+		pcb->sv += (s16_t)((error < 0 ? -error : error) - (pcb->sv >> 2));
+		pcb->rto = (s16_t)((pcb->sa >> 3) + pcb->sv);
+		pcb->rttest = 0;
+	}
+}
+
+/*
+ * What tcp_process does for the usual segment: the next in order, of a connection that has lost nothing lately, with bytes, an
+ * end, or a new acknowledgement. False: it is not that, and nothing is done.
+ */
+static bool process_plain(struct tcp_pcb *pcb)
+{
+	u32_t acked = ackno - pcb->lastack, window = (u32_t)SND_WND_SCALE(pcb, tcphdr->wnd);
+
+	if ((flags & ~(TCP_PSH | TCP_FIN)) != TCP_ACK || seqno != pcb->rcv_nxt || tcphdr_optlen || tcplen > pcb->rcv_wnd ||
+	    pcb->ooseq || (pcb->flags & (TF_INFR | TF_RTO)) || acked > pcb->snd_nxt - pcb->lastack || !(acked | tcplen) ||
+	    (pcb->state != ESTABLISHED && pcb->state != FIN_WAIT_1 && pcb->state != FIN_WAIT_2))
+		return false;
+	if (!(pcb->flags & TF_RXCLOSED))
+		pcb->tmr = tcp_ticks;
+	pcb->keep_cnt_sent = 0;
+	pcb->persist_probe = 0;
+	if (TCP_SEQ_LT(pcb->snd_wl1, seqno) || (pcb->snd_wl1 == seqno && TCP_SEQ_LT(pcb->snd_wl2, ackno)) ||
+	    (pcb->snd_wl2 == ackno && window > pcb->snd_wnd)) {
+		pcb->snd_wnd = window;
+		pcb->snd_wnd_max = LWIP_MAX(pcb->snd_wnd_max, window);
+		pcb->snd_wl1 = seqno;
+		pcb->snd_wl2 = ackno;
+	}
+	if (acked)
+		acked_plain(pcb, acked);
+	if (tcplen) {
+		pcb->rcv_nxt += tcplen;
+		pcb->rcv_wnd -= tcplen;
+		tcp_update_rcv_ann_wnd(pcb);
+		if (inseg.p->tot_len) {
+			recv_data = inseg.p;
+			inseg.p = NULL;
+		}
+		tcp_ack(pcb);
+	}
+	if (!(flags & TCP_FIN)) {
+		if (pcb->state == FIN_WAIT_1 && ackno == pcb->snd_nxt && !pcb->unsent)
+			pcb->state = FIN_WAIT_2;
+		return true;
+	}
+	recv_flags |= TF_GOT_FIN;
+	tcp_ack_now(pcb);
+	if (pcb->state == ESTABLISHED) {
+		pcb->state = CLOSE_WAIT;
+	} else if (pcb->state == FIN_WAIT_1 && (ackno != pcb->snd_nxt || pcb->unsent)) {
+		pcb->state = CLOSING;
+	} else {
+		tcp_pcb_purge(pcb);
+		TCP_RMV_ACTIVE(pcb);
+		pcb->state = TIME_WAIT;
+		TCP_REG(&tcp_tw_pcbs, pcb);
+	}
+	return true;
+}
+
 static void segment_handle(struct tcp_pcb *pcb, struct pbuf *packet)
 {
 	inseg.next = NULL;
@@ -318,13 +527,13 @@ static void segment_handle(struct tcp_pcb *pcb, struct pbuf *packet)
 			tcp_send_empty_ack(pcb);
 	} else {
 		tcp_input_pcb = pcb;
-		if (tcp_process(pcb) != ERR_ABRT && segment_tell(pcb)) {
+		if ((process_plain(pcb) || tcp_process(pcb) != ERR_ABRT) && segment_tell(pcb)) {
 			tcp_input_pcb = NULL;
 			if (!closed_now(pcb)) {
 				if (pcb->state == TIME_WAIT && pcb->callback_arg)
 					conn_settled(pcb);
 				if (pcb->unsent || (pcb->flags & TF_ACK_NOW))
-					tcp_output(pcb);
+					tcp_output_now(pcb);
 			}
 		}
 	}
@@ -353,12 +562,41 @@ struct headers {
 	u16_t checksum;
 	u32_t from, to;
 	u16_t from_port, to_port;
+	u32_t sequence, acknowledged;
+	u16_t flags;
 } __attribute__((packed));
+
+#define HEADER_WORDS(flags)	(lwip_ntohs(flags) >> 12)
+#define ONLY_ACK	PP_HTONS(0x5000 | TCP_ACK)	/* without options */
+
+/*
+ * A segment that does nothing but acknowledge, and right behind it one of the same connection that acknowledges as much and
+ * has bytes or an end, too: the first is not looked at, as if the network had lost it. So are the last acknowledgement of
+ * three before a request, and the one before the other side's end.
+ */
+static inline bool said_again(const struct headers *head, const struct flownet_slot *slot)
+{
+	const struct headers *next;
+	unsigned bytes, length;
+
+	if (head->flags != ONLY_ACK || head->bytes != PP_HTONS(20 + TCP_HLEN))
+		return false;
+	next = (const struct headers *)flownet_next(slot, &bytes);
+	if (!next || bytes < HEADERS + TCP_HLEN || next->from_port != head->from_port || next->from != head->from ||
+	    next->to_port != head->to_port || next->to != head->to || next->sequence != head->sequence ||
+	    next->type != head->type || next->version != 0x45 || next->protocol != head->protocol ||
+	    (s32_t)(lwip_ntohl(next->acknowledged) - lwip_ntohl(head->acknowledged)) < 0)
+		return false;
+	length = 20 + 4 * HEADER_WORDS(next->flags);
+	return (next->flags & PP_HTONS(TCP_ACK | TCP_SYN | TCP_RST)) == PP_HTONS(TCP_ACK) &&
+	    ((next->flags & PP_HTONS(TCP_FIN)) || lwip_ntohs(next->bytes) > length);
+}
 
 /* One of our TCP's segments, whole and right? Its length; 0: it is not, or somebody else must judge. */
 static u16_t segment_judge(const struct headers *head, unsigned bytes)
 {
 	u16_t length = lwip_ntohs(head->bytes);
+	u64_t sum;
 
 	if (head->type != PP_HTONS(ETHTYPE_IP) || head->version != 0x45 || (head->fragment & PP_HTONS(0x3fff)) ||
 	    head->protocol != IP_PROTO_TCP || head->to != netif_ip4_addr(&stack_netif)->addr || !head->to ||
@@ -367,21 +605,25 @@ static u16_t segment_judge(const struct headers *head, unsigned bytes)
 	if (sum_fold(sum_bytes(0, &head->version, 20)) != 0xffff)
 		return 0;
 	length -= 20;
-	if (sum_fold(sum_bytes(pseudo(head->from, head->to, length), &head->from_port, length)) != 0xffff)
-		return 0;
-	return length;
+	sum = pseudo(head->from, head->to, length);
+	sum = length == TCP_HLEN ? sum_bytes(sum, &head->from_port, TCP_HLEN) : sum_bytes(sum, &head->from_port, length);
+	return sum_fold(sum) == 0xffff ? length : 0;
 }
 
-/* A request for a connection: an ended one of the same name makes room (RFC 1122, 4.2.2.13). The listener; NULL: not ours. */
-static __attribute__((noinline)) struct tcp_pcb_listen *syn_judge(const struct headers *head, unsigned bytes, struct tcp_pcb *ended)
+/*
+ * A request for a connection, judged as filter_frame does it: an ended one of the same name makes room (RFC 1122, 4.2.2.13).
+ * The listener; NULL: not ours.
+ */
+static __attribute__((noinline)) struct tcp_pcb_listen *syn_judge(const struct headers *head, struct tcp_pcb *ended)
 {
 	struct tcp_pcb_listen *listener = listener_of(lwip_ntohs(head->to_port));
-	struct filter_syn syn;
+	struct filter_syn syn = { .from = head->from, .sequence = lwip_ntohl(head->sequence),
+		.from_port = lwip_ntohs(head->from_port), .port = lwip_ntohs(head->to_port) };
+	u8_t first = (u8_t)head->from;
 	ip4_addr_t from = { head->from };
 
-	if (!listener || ip4_addr_isbroadcast(&from, &stack_netif) || ip4_addr_ismulticast(&from))
-		return NULL;
-	if (!filter_frame((const uint8_t *)head, bytes, stack_netif.hwaddr, head->to, &syn) || !syn.port)
+	if (!listener || !syn.port || first == 0 || first == 127 || first >= 224 || head->from == head->to ||
+	    (head->source[0] & 1) || ip4_addr_isbroadcast(&from, &stack_netif))
 		return NULL;
 	if (ended) {
 		if (!TCP_SEQ_GT(syn.sequence, ended->rcv_nxt))
@@ -402,12 +644,18 @@ static bool direct(const struct flownet_slot *slot, const uint8_t *frame, unsign
 	struct pbuf *packet;
 	u16_t length;
 
-	if (bytes < HEADERS + TCP_HLEN || !(length = segment_judge(head, bytes)))
+	if (bytes < HEADERS + TCP_HLEN)
+		return false;
+	if (said_again(head, slot)) {
+		flownet_drop(slot);
+		return true;
+	}
+	if (!(length = segment_judge(head, bytes)))
 		return false;
 	pcb = table_find(head->from, lwip_ntohs(head->from_port), lwip_ntohs(head->to_port));
 	if (!pcb || (pcb->state == TIME_WAIT && (frame[HEADERS + 13] & TCP_SYN))) {
 		if ((frame[HEADERS + 13] & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN ||
-		    !(listener = syn_judge(head, bytes, pcb)))
+		    !(listener = syn_judge(head, pcb)))
 			return false;
 	}
 	packet = flownet_packet(slot, (uint16_t)bytes);

@@ -11,7 +11,7 @@
  *
  * Q1 slots are either posted, reported and not yet taken, or held by a pbuf; `held` counts the last
  * Q2 tx_pbuf[i % EXO_TX_SLOTS] for i in [tx_freed, tx_head) is the packet that ends with descriptor i, or NULL
- * Q3 while packets wait in the backlog, later ones go behind them
+ * Q3 while packets wait in the backlog, later ones go behind them; what train.c holds goes before whatever else is sent
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +22,7 @@
 #include "libos/net/filter.h"
 #include "libos/net/flownet.h"
 #include "libos/net/net.h"
+#include "libos/net/train.h"
 #include <exo/flow.h>
 
 #define FLOWS_MAX	16
@@ -77,6 +78,8 @@ static unsigned flow_count;
 static const struct netinfo *given;
 static bool refused;		/* a packet found no room in a backlog */
 static unsigned burst;		/* packets sent since the last poll */
+static uint32_t quiet_bytes;	/* nobody is told of frames so short */
+static uint32_t long_bytes = UINT32_MAX;	/* packets that may be joined (train.h), if the device cuts */
 
 /* --- receiving --- */
 
@@ -129,6 +132,22 @@ struct pbuf *flownet_packet(const struct flownet_slot *slot, uint16_t bytes)
 	return slot_packet(slot->flow, slot->number, bytes);
 }
 
+void flownet_drop(const struct flownet_slot *slot)
+{
+	slot_post(slot->flow, slot->number);
+}
+
+const uint8_t *flownet_next(const struct flownet_slot *slot, unsigned *bytes)
+{
+	const struct flow *flow = slot->flow;
+	const struct exo_rx *rx = &flow->ring->rx[flow->seen & (flow->slots - 1)];
+
+	if (flow->seen == __atomic_load_n(&flow->ring->rx_head, __ATOMIC_ACQUIRE))
+		return NULL;
+	*bytes = rx->bytes > EXO_FRAME_BYTES_MAX ? EXO_FRAME_BYTES_MAX : rx->bytes;
+	return (const uint8_t *)slot_address(flow, rx->slot & (flow->slots - 1));
+}
+
 static uint16_t field(const uint8_t *at)
 {
 	return (uint16_t)(at[0] << 8 | at[1]);
@@ -169,18 +188,19 @@ static __attribute__((noinline)) void slot_receive(struct flow *flow, struct net
 
 static unsigned flow_receive(struct flow *flow, struct netif *netif, unsigned most)
 {
-	uint32_t head = __atomic_load_n(&flow->ring->rx_head, __ATOMIC_ACQUIRE);
+	const struct exo_ring *ring = flow->ring;
+	uint32_t head = __atomic_load_n(&ring->rx_head, __ATOMIC_ACQUIRE), mask = flow->slots - 1;
+	struct flownet_slot slot = { .flow = flow };
 	unsigned taken = 0;
 
 	while (flow->seen != head && taken < most) {
-		const struct exo_rx *rx = &flow->ring->rx[flow->seen++ & (flow->slots - 1)];
-		uint16_t slot = (uint16_t)(rx->slot & (flow->slots - 1));
-		uint16_t bytes = rx->bytes > EXO_FRAME_BYTES_MAX ? EXO_FRAME_BYTES_MAX : (uint16_t)rx->bytes;
+		const struct exo_rx *rx = &ring->rx[flow->seen++ & mask];
+		unsigned bytes = rx->bytes > EXO_FRAME_BYTES_MAX ? EXO_FRAME_BYTES_MAX : rx->bytes;
 
+		slot.number = (uint16_t)(rx->slot & mask);
 		taken++;
-		if (!flownet_direct ||
-		    !flownet_direct(&(struct flownet_slot){ flow, slot }, (uint8_t *)slot_address(flow, slot), bytes))
-			slot_receive(flow, netif, slot, bytes);
+		if (!flownet_direct || !flownet_direct(&slot, (uint8_t *)slot_address(flow, slot.number), bytes))
+			slot_receive(flow, netif, slot.number, (uint16_t)bytes);
 	}
 	flownet_counts.received += taken;
 	return taken;
@@ -206,9 +226,13 @@ static void flow_reclaim(struct flow *flow)
 /* Descriptors that a packet takes; 0: it must be copied first. */
 static unsigned parts_of(const struct pbuf *packet)
 {
-	unsigned parts = 0;
+	const struct train_piece *pieces;
+	uint16_t cut;
+	unsigned parts = train_pieces(packet, &pieces, &cut);
 	uint32_t offset;
 
+	if (parts)
+		return parts;
 	for (; packet; packet = packet->next) {
 		if (packet->len == 0)
 			continue;
@@ -218,25 +242,36 @@ static unsigned parts_of(const struct pbuf *packet)
 	return parts;
 }
 
+static struct exo_tx *piece_post(struct flow *flow, uint32_t at, uint32_t offset, uint32_t bytes)
+{
+	struct exo_tx *tx = &flow->ring->tx[at % EXO_TX_SLOTS];
+
+	flow->tx_pbuf[at % EXO_TX_SLOTS] = NULL;
+	*tx = (struct exo_tx){ .offset = offset, .bytes = (uint16_t)bytes, .flags = EXO_TX_MORE };
+	return tx;
+}
+
 /* Put a packet, which is ours to free now, into the ring. False: there is no room. */
 static bool ring_post(struct flow *flow, struct pbuf *packet)
 {
-	uint32_t head = flow->tx_head;
+	uint32_t head = flow->tx_head, offset;
+	const struct train_piece *pieces;
 	struct exo_tx *tx = NULL;
+	unsigned joined;
+	uint16_t cut;
 
 	if (head + parts_of(packet) - flow->tx_freed > EXO_TX_SLOTS)
 		return false;
-	for (const struct pbuf *part = packet; part; part = part->next) {
-		uint32_t offset;
-
+	joined = train_pieces(packet, &pieces, &cut);
+	for (unsigned i = 0; i < joined; i++)
+		tx = piece_post(flow, head++, pieces[i].offset, pieces[i].bytes);
+	for (const struct pbuf *part = joined ? NULL : packet; part; part = part->next) {
 		if (part->len == 0)
 			continue;
 		net_memory_has(part->payload, part->len, &offset);
-		flow->tx_pbuf[head % EXO_TX_SLOTS] = NULL;
-		tx = &flow->ring->tx[head++ % EXO_TX_SLOTS];
-		*tx = (struct exo_tx){ .offset = offset, .bytes = part->len, .flags = EXO_TX_MORE };
+		tx = piece_post(flow, head++, offset, part->len);
 	}
-	tx->flags = 0;
+	tx->flags = joined ? cut : train_sum(packet);
 	flow->tx_pbuf[(head - 1) % EXO_TX_SLOTS] = packet;
 	flow->tx_head = head;
 	__atomic_store_n(&flow->ring->tx_head, head, __ATOMIC_RELEASE);
@@ -263,6 +298,8 @@ static bool backlog_add(struct flow *flow, struct pbuf *packet)
 	return true;
 }
 
+static void held_send(void);
+
 static bool burst_over(const struct flow *flow)
 {
 	return burst >= BURST && flow->backlog_head - flow->backlog_tail < BACKLOG - BURST_SPARE;
@@ -287,6 +324,8 @@ static __attribute__((noinline)) void flow_kick(struct flow *flow)
 
 void flownet_flush(void)
 {
+	if (train_held)
+		held_send();
 	for (unsigned i = 0; i < flow_count; i++) {
 		if (flows[i].posted_frames)
 			flow_kick(&flows[i]);
@@ -309,6 +348,8 @@ void flownet_collect(void)
 
 bool flownet_queued(void)
 {
+	if (train_held)
+		return true;
 	for (unsigned i = 0; i < flow_count; i++) {
 		if (flows[i].posted_frames)
 			return true;
@@ -366,6 +407,31 @@ static __attribute__((noinline)) err_t flow_send_any(struct flow *flow, struct p
 static inline err_t flow_send(struct flow *flow, struct pbuf *packet)
 {
 	return flow_send_one(flow, packet) ? ERR_OK : flow_send_any(flow, packet);
+}
+
+/* What was held leaves. If it finds no room, it is lost, and TCP sends its segments again. */
+static void held_send(void)
+{
+	void *flow;
+	struct pbuf *packet = train_leave(&flow);
+
+	if (!packet)
+		return;
+	flow_send_any(flow, packet);
+	pbuf_free(packet);
+}
+
+/* The device cuts and sums: join it to what is held, or hold it, or it goes by itself. */
+static __attribute__((noinline)) err_t long_send(struct flow *flow, struct pbuf *packet)
+{
+	if (train_held) {
+		if (train_take(flow, packet))
+			return ERR_OK;
+		held_send();
+	}
+	if (packet->tot_len >= long_bytes && flow->backlog_head - flow->backlog_tail < BACKLOG && train_take(flow, packet))
+		return ERR_OK;
+	return flow_send_any(flow, packet);
 }
 
 static struct flow *port_flow(uint8_t protocol, uint16_t port)
@@ -429,7 +495,7 @@ err_t flownet_output(struct pbuf *packet)
 		flownet_counts.unsent++;
 		return ERR_OK;
 	}
-	return flow_send(flow, packet);
+	return train_held || packet->tot_len >= long_bytes ? long_send(flow, packet) : flow_send(flow, packet);
 }
 
 static err_t link_output(struct netif *netif, struct pbuf *packet)
@@ -515,6 +581,9 @@ const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
 		if (wrong)
 			return wrong;
 	}
+	train_cuts = core_info->device[0].flags & EXO_NET_CUTS;
+	if (train_cuts)
+		long_bytes = TRAIN_BYTES_LEAST;
 	return flow_count ? NULL : "this program has been given no network";
 }
 
@@ -553,15 +622,36 @@ bool flownet_room(void)
 	return was;
 }
 
+static bool only_quiet(const struct flow *flow, uint32_t head)
+{
+	for (uint32_t i = flow->seen; i != head; i++) {
+		if (flow->ring->rx[i & (flow->slots - 1)].bytes > quiet_bytes)
+			return false;
+	}
+	return true;
+}
+
 bool flownet_pending(void)
 {
 	if (flownet_due())
 		return true;
 	for (unsigned i = 0; i < flow_count; i++) {
-		if (flows[i].seen != __atomic_load_n(&flows[i].ring->rx_head, __ATOMIC_ACQUIRE))
+		uint32_t head = __atomic_load_n(&flows[i].ring->rx_head, __ATOMIC_ACQUIRE);
+
+		if (flows[i].seen != head && (!quiet_bytes || !only_quiet(&flows[i], head)))
 			return true;
 	}
 	return false;
+}
+
+void flownet_quiet(uint32_t bytes)
+{
+	if (bytes == quiet_bytes)
+		return;
+	quiet_bytes = bytes;
+	for (unsigned i = 0; i < flow_count; i++)
+		*(volatile uint32_t *)&flows[i].ring->rx_quiet = bytes;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 bool flownet_owns(uint8_t protocol, uint16_t port)

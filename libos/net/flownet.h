@@ -22,7 +22,7 @@ void flownet_given(const struct netinfo *info);
 err_t flownet_init(struct netif *netif);
 /* Hand to lwIP what has come, `most` packets of each flow, give back what was sent. Returns packets received. */
 unsigned flownet_poll(struct netif *netif, unsigned most);
-/* Has anything come that was not handed on, or is flownet_due()? */
+/* Has anything come that was not handed on (but for what is quiet), or is flownet_due()? */
 bool flownet_pending(void);
 /* May this program receive at this port? */
 bool flownet_owns(uint8_t protocol, uint16_t port);
@@ -31,6 +31,8 @@ void flownet_flush(void);
 bool flownet_queued(void);
 /* Does anything wait to be sent after the next poll, because enough was sent since the last one? */
 bool flownet_due(void);
+/* Frames of so many bytes and fewer wake nobody from now on; ask flownet_pending() after this. At first 0. */
+void flownet_quiet(uint32_t bytes);
 /* Ask the kernel for what the device has sent. */
 void flownet_collect(void);
 
@@ -42,7 +44,8 @@ err_t flownet_output(struct pbuf *packet);
 
 /*
  * Whoever sets flownet_direct sees each frame first, as it lies in the ring; true: it has taken it, by flownet_packet, which
- * makes a pbuf of the slot (NULL: there is no memory, and the frame is gone).
+ * makes a pbuf of the slot (NULL: there is no memory, and the frame is gone), or by flownet_drop. flownet_next: the frame
+ * behind it, which will be seen next; NULL: none has come yet.
  */
 struct flownet_slot {
 	struct flow *flow;
@@ -50,6 +53,8 @@ struct flownet_slot {
 };
 extern bool (*flownet_direct)(const struct flownet_slot *slot, const uint8_t *frame, unsigned bytes);
 struct pbuf *flownet_packet(const struct flownet_slot *slot, uint16_t bytes);
+void flownet_drop(const struct flownet_slot *slot);
+const uint8_t *flownet_next(const struct flownet_slot *slot, unsigned *bytes);
 
 struct flownet_counts {
 	uint64_t received, by_copy, sent, sent_by_copy, kicks, unsent;

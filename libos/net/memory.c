@@ -42,12 +42,23 @@ static struct page page_table[PAGES_MAX];
 static uint16_t size_list[SIZES];
 static uint64_t failures;
 
-/* Blocks at hand. */
-#define AT_HAND	16
+/* Blocks at hand, linked by their first words. */
+#define AT_HAND		16
+#define AT_HAND_SMALL	192	/* of the sizes of which a burst of segments takes many: those below ... */
+#define SIZE_SMALL	2
 static struct {
 	unsigned count;
-	void *block[AT_HAND];
+	void *first;
 } at_hand[SIZES];
+
+static inline void *at_hand_take(unsigned size)
+{
+	void *block = at_hand[size].first;
+
+	at_hand[size].first = *(void **)block;
+	at_hand[size].count--;
+	return block;
+}
 
 /* The last of the smallest size: lwIP cannot do without its timers, which it frees and takes again all the time. */
 #define RESERVE	32
@@ -196,7 +207,7 @@ void *net_alloc(size_t bytes)
 	unsigned size = bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
 
 	if (size < SIZES && at_hand[size].count)
-		return at_hand[size].block[--at_hand[size].count];
+		return at_hand_take(size);
 	return alloc_anyhow(bytes);
 }
 
@@ -205,6 +216,13 @@ void *net_calloc(size_t count, size_t bytes)
 	void *block = bytes && count > SIZE_MAX / bytes ? NULL : net_alloc(count * bytes);
 
 	return block ? memset(block, 0, count * bytes) : NULL;
+}
+
+static inline void at_hand_put(unsigned size, void *block)
+{
+	*(void **)block = at_hand[size].first;
+	at_hand[size].first = block;
+	at_hand[size].count++;
 }
 
 static __attribute__((noinline)) void block_free(void *block)
@@ -230,7 +248,7 @@ bool net_memory_settle(void)
 
 	for (unsigned size = 0; size < SIZES; size++) {
 		while (at_hand[size].count) {
-			block_free(at_hand[size].block[--at_hand[size].count]);
+			block_free(at_hand_take(size));
 			any = true;
 		}
 	}
@@ -252,8 +270,8 @@ void net_free(void *block)
 	size = page_table[page].kind - 1u;
 	if (size >= SIZES)
 		run_free(page);
-	else if (at_hand[size].count < AT_HAND)
-		at_hand[size].block[at_hand[size].count++] = block;
+	else if (at_hand[size].count < (size < SIZE_SMALL ? AT_HAND_SMALL : AT_HAND))
+		at_hand_put(size, block);
 	else
 		block_free(block);
 }

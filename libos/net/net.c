@@ -12,12 +12,13 @@
 #define RX_BUDGET	256	/* packets of one flow that one poll takes */
 
 void (*net_wakeup)(void);
+bool net_holds;
 static struct thread_queue waiters;
 static struct thread_poller poller;
 
 void net_unlock(void)
 {
-	if (flownet_queued() && !thread_others_ready())
+	if (!net_holds && flownet_queued() && !thread_others_ready())
 		flownet_flush();
 }
 
@@ -28,6 +29,7 @@ static exo_time_t drive(void *arg)
 	exo_time_t until;
 
 	(void)arg;
+	net_holds = false;
 	do {
 		received += flownet_poll(&stack_netif, RX_BUDGET);
 		until = stack_work(core_now(), &changed);

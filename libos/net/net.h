@@ -27,12 +27,14 @@ const char *net_start(void);
 bool net_wait(exo_time_t deadline);
 /* The address, network byte order; 0: none yet. */
 uint32_t net_address(void);
-/* Bytes that one of so many connections may have on its way: a fair share of the memory. */
-uint32_t net_send_credit(unsigned connections);
+/* Bytes that one of so many connections, of such segments, may have on its way: a fair share of the memory. */
+uint32_t net_send_credit(unsigned connections, unsigned mss);
 /* A connection is asked for: before lwIP sees it, make room for it. */
 void net_before_syn(const struct filter_syn *syn);
 /* Bytes of mapped files that send() gave to the stack as they lie in the cache; and those that it copied. */
 extern uint64_t net_sent_by_reference, net_file_bytes_copied;
+/* More follows at once: what was sent leaves with it, or when somebody waits. */
+extern bool net_holds;
 /* Called after input was handled, while no thread runs in the stack: for those who wait for readiness. */
 extern void (*net_wakeup)(void);
 

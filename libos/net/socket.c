@@ -24,7 +24,7 @@
 
 #define STRAIGHT_BYTES	4096	/* more takes lwIP's own way */
 #define HOLD_MS		200
-#define LOANS		16	/* pages of files that one send() has on its way */
+#define LOANS		28	/* pages of files that one send() has on its way */
 #define LEND_BYTES	2048	/* less than this is copied */
 #define ACK_WAIT	CORE_SECOND
 #define ACK_TRIES	30	/* so often without any progress: the connection is cut */
@@ -104,6 +104,7 @@ static void settle(struct netconn *conn, struct lent *lent, unsigned *count, uns
 	u32_t seen = conn->pcb.tcp ? conn->pcb.tcp->lastack : 0;
 	unsigned tries = 0, gone;
 
+	net_holds = false;
 	for (;;) {
 		for (gone = 0; gone < *count && acknowledged(conn, lent[gone].end); gone++)
 			uni_give_back(&lent[gone].loan);
@@ -122,16 +123,34 @@ static void settle(struct netconn *conn, struct lent *lent, unsigned *count, uns
 /* Pages from `data` on; how many bytes. What is no page, and what fails, is the caller's. */
 static size_t send_lent(struct netconn *conn, const uint8_t *data, size_t bytes)
 {
+	struct tcp_pcb *pcb = conn->pcb.tcp;
+	uint32_t offset, more = 0;
 	struct lent lent[LOANS];
 	unsigned count = 0;
 	size_t done = 0, now;
-	uint32_t offset;
 
 	while (done < bytes && conn->pcb.tcp && uni_lend(data + done, bytes - done, &lent[count].loan)) {
 		const struct fd_loan *loan = &lent[count].loan;
 		bool reference = net_memory_has(loan->memory, loan->bytes, &offset);
 		u8_t flags = (reference ? NETCONN_NOCOPY : NETCONN_COPY) | (done + loan->bytes < bytes ? NETCONN_MORE : 0);
-		err_t error = netconn_write_partly(conn, loan->memory, loan->bytes, flags, &now);
+		err_t error;
+
+		/* What is lent takes no memory of the stack's: so much more may be on its way, until it is settled. */
+		if (reference && !more) {
+			more = TCP_SND_BUF - net_send_credit(sockets, pcb->mss);
+			pcb->snd_buf += more;
+		}
+		if (!reference && more) {	/* a copy does: what was lent first, as it was */
+			settle(conn, lent, &count, 0);
+			if (conn->pcb.tcp != pcb) {
+				uni_give_back(loan);
+				break;
+			}
+			pcb->snd_buf -= more;
+			more = 0;
+		}
+		net_holds = done + loan->bytes < bytes;
+		error = netconn_write_partly(conn, loan->memory, loan->bytes, flags, &now);
 
 		if (!conn->pcb.tcp)
 			now = 0;
@@ -149,6 +168,8 @@ static size_t send_lent(struct netconn *conn, const uint8_t *data, size_t bytes)
 			settle(conn, lent, &count, LOANS / 2);
 	}
 	settle(conn, lent, &count, 0);
+	if (pcb && conn->pcb.tcp == pcb)
+		pcb->snd_buf -= more;
 	return done;
 }
 
@@ -301,7 +322,7 @@ static void credit(int s)
 
 	if (!pcb)
 		return;
-	pcb->snd_buf -= TCP_SND_BUF - net_send_credit(sockets);
+	pcb->snd_buf -= TCP_SND_BUF - net_send_credit(sockets, pcb->mss);
 	if (pcb->mss < NET_MSS_LEAST) {
 		pcb->mss = NET_MSS_LEAST;
 		pcb->cwnd = 4 * NET_MSS_LEAST;
@@ -372,7 +393,7 @@ int accept(int number, struct sockaddr *address, socklen_t *bytes)
 	result = lwip_accept(s, address, bytes);
 	fd_put(fd);
 	if (result < 0)
-		return -1;
+		return (int)fd_result(-1);
 	credit(result);
 	return descriptor(result, 0);
 }
@@ -387,7 +408,7 @@ int connect(int number, const struct sockaddr *address, socklen_t bytes)
 	if (addressed(address))
 		result = lwip_connect(s, address, bytes);
 	fd_put(fd);
-	return result;
+	return (int)fd_result(result);
 }
 
 int shutdown(int number, int how)
@@ -462,7 +483,7 @@ ssize_t recvfrom(int number, void *buffer, size_t bytes, int flags, struct socka
 		return -1;
 	result = lwip_recvfrom(s, buffer, bytes, flags, from, from_bytes);
 	fd_put(fd);
-	return result;
+	return fd_result(result);
 }
 
 ssize_t recv(int number, void *buffer, size_t bytes, int flags)
@@ -480,7 +501,7 @@ ssize_t recvmsg(int number, struct msghdr *message, int flags)
 		return -1;
 	result = lwip_recvmsg(s, message, flags);
 	fd_put(fd);
-	return result;
+	return fd_result(result);
 }
 
 ssize_t sendto(int number, const void *buffer, size_t bytes, int flags, const struct sockaddr *to, socklen_t to_bytes)
@@ -496,7 +517,7 @@ ssize_t sendto(int number, const void *buffer, size_t bytes, int flags, const st
 	else if (addressed(to))
 		result = lwip_sendto(s, buffer, bytes, flags, to, to_bytes);
 	fd_put(fd);
-	return result;
+	return fd_result(result);
 }
 
 ssize_t send(int number, const void *buffer, size_t bytes, int flags)
@@ -515,7 +536,7 @@ ssize_t sendmsg(int number, const struct msghdr *message, int flags)
 	if (!message->msg_name || addressed(message->msg_name))
 		result = lwip_sendmsg(s, message, flags & ~MSG_NOSIGNAL);	/* lwIP knows of no signal, and not of this */
 	fd_put(fd);
-	return result;
+	return fd_result(result);
 }
 
 /* --- names -------------------------------------------------------------------------------------------------------- */

@@ -32,7 +32,9 @@
 #define RX_FRAMES_LEAST	4
 #define RX_SHARE	32	/* of the free frames, one in so many for a ring */
 #define HALF_OPEN_TICKS	4	/* of 500 ms, that every connection has to be opened */
-#define CREDIT_SHARE	6	/* of the memory, one in so many is given out as credit ... */
+#define CREDIT_SHARE	6	/* of the memory, one in so many is given out as credit: small segments take a multiple of it; ... */
+#define CREDIT_SHARE_LONG 3	/* ... and long ones no half as much more ... */
+#define LONG_MSS	1024
 #define CREDIT_SPARE	4	/* ... as if there were so many more connections */
 #define CREDIT_LEAST	(4 * TCP_MSS)
 #define PRUNE_EVERY	8	/* turns */
@@ -166,9 +168,10 @@ static void retry_writers(void)
 	}
 }
 
-uint32_t net_send_credit(unsigned connections)
+uint32_t net_send_credit(unsigned connections, unsigned mss)
 {
-	uint32_t share = net_memory_use().pages * (EXO_PAGE_SIZE / CREDIT_SHARE) / (connections + CREDIT_SPARE);
+	uint32_t part = EXO_PAGE_SIZE / (mss < LONG_MSS ? CREDIT_SHARE : CREDIT_SHARE_LONG);
+	uint32_t share = net_memory_use().pages * part / (connections + CREDIT_SPARE);
 
 	if (share > TCP_SND_BUF)
 		return TCP_SND_BUF;

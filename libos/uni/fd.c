@@ -251,6 +251,17 @@ int dup2(int number, int copy)
 
 /* --- calls ---------------------------------------------------------------------------------------------- */
 
+ssize_t fd_result(ssize_t result)
+{
+	int error = errno;
+
+	if (result < 0 && (error == EAGAIN || error == EALREADY)) {
+		thread_yield();
+		errno = error;
+	}
+	return result;
+}
+
 ssize_t read(int number, void *buffer, size_t bytes)
 {
 	struct fd *fd = fd_get(number);
@@ -263,7 +274,7 @@ ssize_t read(int number, void *buffer, size_t bytes)
 	else
 		done = fd->ops->read(fd, buffer, bytes);
 	fd_put(fd);
-	return done;
+	return fd_result(done);
 }
 
 ssize_t write(int number, const void *buffer, size_t bytes)
@@ -278,7 +289,7 @@ ssize_t write(int number, const void *buffer, size_t bytes)
 	else
 		done = fd->ops->write(fd, buffer, bytes);
 	fd_put(fd);
-	return done;
+	return fd_result(done);
 }
 
 off_t lseek(int number, off_t offset, int whence)

@@ -51,6 +51,11 @@ struct fd *fd_get(int number);
 void fd_put(struct fd *fd);
 /* Close every descriptor of a kind. */
 void fd_close_all(const struct fd_ops *ops);
+/*
+ * What a call returns. If it would have to wait and must not (EAGAIN, EALREADY), the others have their turn first, the network too:
+ * a program that asks again at once, without ever sleeping, would keep what it waits for from coming.
+ */
+ssize_t fd_result(ssize_t result);
 /* Something happened that poll() or select() may be waiting for. */
 void fd_wake(void);
 

@@ -13,7 +13,9 @@
 #include <stdio-bufio.h>
 #include <stdlib.h>
 #include <sys/lock.h>
+#include <string.h>
 #include "libos/core/thread.h"
+#include "libos/uni/locks.h"
 
 #define NO_LOCK		((_LOCK_T)1)	/* streams of sprintf() and the like */
 
@@ -27,8 +29,23 @@ struct __lock {
 struct __lock __lock___libc_recursive_mutex;
 static struct __lock *streams;
 static uint32_t last_round;
+static bool ends;
 
 void __flockfile_init(FILE *stream);
+
+/* A libOS whose threads are not core's alone brings others (libos/posix/lock.c). False: it is another's. */
+bool lock_take(struct thread_mutex *mutex, bool wait);
+void lock_give(struct thread_mutex *mutex);
+
+__attribute__((weak)) bool lock_take(struct thread_mutex *mutex, bool wait)
+{
+	return wait ? thread_lock(mutex, EXO_NEVER) : thread_trylock(mutex);
+}
+
+__attribute__((weak)) void lock_give(struct thread_mutex *mutex)
+{
+	thread_unlock(mutex);
+}
 
 void __retarget_lock_init(_LOCK_T *lock)
 {
@@ -43,7 +60,7 @@ void __retarget_lock_init_recursive(_LOCK_T *lock)
 void __retarget_lock_acquire(_LOCK_T lock)
 {
 	if (lock)
-		thread_lock(&lock->mutex, EXO_NEVER);
+		(void)lock_take(&lock->mutex, true);
 }
 
 void __retarget_lock_acquire_recursive(_LOCK_T lock)
@@ -54,7 +71,7 @@ void __retarget_lock_acquire_recursive(_LOCK_T lock)
 void __retarget_lock_release(_LOCK_T lock)
 {
 	if (lock)
-		thread_unlock(&lock->mutex);
+		lock_give(&lock->mutex);
 }
 
 void __retarget_lock_release_recursive(_LOCK_T lock)
@@ -167,16 +184,17 @@ static int flush_all(bool wait)
 	round = ++last_round;
 	list_unlock();
 	while ((lock = pin_next(round)) != NULL) {
-		if (wait ? thread_lock(&lock->mutex, EXO_NEVER) : thread_trylock(&lock->mutex)) {
+		if (lock_take(&lock->mutex, wait)) {
 			if (lock->stream && lock->stream->flush && lock->stream->flush(lock->stream) < 0)
 				result = EOF;
-			thread_unlock(&lock->mutex);
+			lock_give(&lock->mutex);
 		}
 		unpin(lock);
 	}
 	return result;
 }
 
+/* At the end of the program, when picolibc flushes stdout, too, nobody waits for one that may not be there any more. */
 int fflush(FILE *stream)
 {
 	bool locked;
@@ -186,16 +204,44 @@ int fflush(FILE *stream)
 		return flush_all(true);
 	if (!stream->lock)
 		__flockfile_init(stream);
-	locked = stream->lock != NO_LOCK;
-	if (locked)
+	locked = stream->lock && stream->lock != NO_LOCK;
+	if (locked && !ends)
 		__retarget_lock_acquire(stream->lock);
-	result = stream->flush ? stream->flush(stream) : 0;
+	else if (locked && !lock_take(&stream->lock->mutex, false))
+		return 0;
+	result = stream_flush(stream);
 	if (locked)
 		__retarget_lock_release(stream->lock);
 	return result;
 }
 
+/* picolibc's takes the library's own lock, and keeps it. */
+int ftrylockfile(FILE *stream)
+{
+	if (!stream->lock)
+		__flockfile_init(stream);
+	return stream->lock && stream->lock != NO_LOCK && !lock_take(&stream->lock->mutex, false) ? -1 : 0;
+}
+
+static bool any_held;		/* when the process forked */
+
+void streams_fork(void)
+{
+	any_held = false;
+	for (struct __lock *lock = streams; lock; lock = lock->next)
+		any_held |= lock->mutex.owner || lock->pins;
+}
+
+void streams_forked(void)
+{
+	for (struct __lock *lock = any_held ? streams : NULL; lock; lock = lock->next) {
+		memset(&lock->mutex, 0, sizeof(lock->mutex));
+		lock->pins = 0;
+	}
+}
+
 static __attribute__((destructor)) void flush_at_exit(void)
 {
+	ends = true;
 	(void)flush_all(false);
 }

@@ -4,8 +4,13 @@
  *
  * "/" is the boot archive, or the directory of it that the environment variable EXO_FILES names. EXO_MOUNTS says what
  * else, one a line: PATH KIND SOURCE [OPTIONS], with blanks between. SOURCE is "extent:NAME", by the start record's name,
- * or "none". Of the OPTIONS, words parted by commas, "ro" (not to be written), "cache=N" (pages) and "policy=lru" or
- * "2q" are for here, the others for the file system. What cannot be mounted ends the program with 125 and a line.
+ * or "none". Of the OPTIONS, words parted by commas, "ro" (not to be written), "cache=N" (pages), "policy=lru" or
+ * "2q" and "write=asked" are for here, the others for the file system. What cannot be mounted ends the program with 125 and
+ * a line.
+ *
+ * What was written and no fsync asked for gets to the disk in the background: while anything is mounted that can be written
+ * on a disk, a thread looks every AGE_NS, and has written what was there when it looked before. "write=asked": it leaves
+ * this one alone.
  *
  * Kinds: a program has those that were linked (kinds.h).
  */
@@ -23,6 +28,7 @@
 #define STATUS_MOUNT	125
 #define LEND_SHARE	8	/* of the free frames, one in so many for caches that are sent from */
 #define CHUNK_PAGES	64	/* in which a cache takes memory */
+#define AGE_NS		(5 * CORE_SECOND)
 
 #define WEAK		__attribute__((weak))
 extern uint32_t net_reserve(uint32_t frames, void **base, exo_cap_t *cap, uint32_t *first) WEAK;
@@ -138,7 +144,7 @@ static void open_source(const char *path, const char *source, struct fs_mount *h
 }
 
 /* Options that are for here are taken out; the others are left in `options`, at the front. */
-static void take_options(char *options, struct fs_mount *how)
+static void take_options(char *options, struct fs_mount *how, bool *by_hand)
 {
 	char *rest = options, *to = options, *option;
 
@@ -147,6 +153,8 @@ static void take_options(char *options, struct fs_mount *how)
 			how->read_only = true;
 		} else if (!strncmp(option, "cache=", 6) && option[6] && !option[6 + strspn(option + 6, "0123456789")]) {
 			how->cache_pages = (uint32_t)strtoul(option + 6, NULL, 10);
+		} else if (!strcmp(option, "write=asked")) {
+			*by_hand = true;
 		} else if (!strcmp(option, "policy=lru")) {
 			how->policy = &cache_lru;
 		} else if (!strcmp(option, "policy=2q")) {
@@ -162,8 +170,19 @@ static void take_options(char *options, struct fs_mount *how)
 	how->options = options ? options : "";
 }
 
+static void write_in_background(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		thread_sleep(core_now() + AGE_NS);
+		vfs_age();
+	}
+}
+
 static void mount_line(char *line)
 {
+	static bool background;
+	bool by_hand = false;
 	struct fs_mount how = { .now = now, .pages = disk_memory, .pages_free = disk_memory_free };
 	char *path = word(&line, " \t"), *kind = path ? word(&line, " \t") : NULL, *source = kind ? word(&line, " \t") : NULL;
 	const struct fs_ops *ops;
@@ -175,11 +194,17 @@ static void mount_line(char *line)
 		die(path, MOUNT_VARIABLE, "no kind is given");
 	ops = kind_of(path, kind);
 	open_source(path, source, &how);
-	take_options(word(&line, " \t"), &how);
+	take_options(word(&line, " \t"), &how, &by_hand);
 	result = vfs_mount(path, ops, &how);
 	if (result)
 		die(path, kind, result == -EINVAL ? "no file system of this kind is there, or an option is unknown" :
 		    result == -FS_EDAMAGED ? "it is damaged" : strerror(-result));
+	vfs_mounts->by_hand = by_hand;
+	if (background || by_hand || !ops->unsaved || vfs_mounts->fs->read_only)
+		return;
+	background = thread_create("writer", write_in_background, NULL) != NULL;
+	if (!background)
+		die(path, kind, "no memory for a thread that writes in the background");
 }
 
 /* What was written is safe, whichever way the program ends by itself; and files without names are gone. */

@@ -4,6 +4,9 @@
  *
  * All waiters share one queue: with cooperative threads asking again costs less than keeping lists per
  * descriptor, and programs with many connections here use a thread each.
+ *
+ * Who asks gives others their turn first, the network too: with what is always ready, or with no time to wait, a program may never
+ * sleep, and what it waits for would never come.
  */
 #include <errno.h>
 #include <poll.h>
@@ -44,6 +47,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 	exo_time_t deadline = deadline_after_ms(timeout_ms);
 	int saved = errno;
 
+	thread_yield();
 	for (bool last = timeout_ms == 0;; ) {
 		int ready = 0;
 		for (nfds_t i = 0; i < count; i++) {
@@ -79,6 +83,7 @@ int select(int count, fd_set *in, fd_set *out, fd_set *error, struct timeval *ti
 			   (uint64_t)timeout->tv_usec * 1000;
 		last = !timeout->tv_sec && !timeout->tv_usec;
 	}
+	thread_yield();
 	for (;;) {
 		int ready = 0;
 		FD_ZERO(&can_in);

@@ -8,6 +8,9 @@
 
 #include "libos/net/port/lwipopts.h"
 
+/* What lwIP asserts of itself is not looked at on the hot path; what it checks of what comes from outside, is. */
+#define LWIP_NOASSERT
+
 /* There is no pool. */
 #define PBUF_POOL_FREE_OOSEQ		0
 

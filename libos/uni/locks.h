@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the locks of streams (locks.c) and the libOS ask of each other.
+ */
+#ifndef LIBOS_UNI_LOCKS_H
+#define LIBOS_UNI_LOCKS_H
+
+#include <stdio.h>
+
+/* Writes what a stream has to write; below zero: it could not. The libOS has it; the caller holds the stream's lock. */
+int stream_flush(FILE *stream);
+
+/* Before a fork, with nobody else running: is any stream locked? If none is, the child need not touch them. */
+void streams_fork(void);
+
+/* In a child of fork, whose only thread is the caller: no stream is locked, whoever had it. */
+void streams_forked(void);
+
+#endif
