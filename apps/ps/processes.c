@@ -58,7 +58,7 @@ static int64_t ask(struct wire_process *all)
 	int64_t count;
 
 	posix_lock();
-	count = posix_ask(REQUEST_LIST, 0, 0, 0, NULL);
+	count = posix_ask(REQUEST_LIST, sizeof(struct wire_process), 0, 0, NULL);
 	if (count > WIRE_PROCESSES)
 		count = WIRE_PROCESSES;
 	if (count > 0)

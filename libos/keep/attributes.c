@@ -8,11 +8,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include "libos/fs/posix.h"
 #include "libos/keep/files.h"
+
+#pragma weak keep_signal	/* there may be files without processes */
 
 #ifndef UTIME_NOW
 #define UTIME_NOW	(-2L)
@@ -154,6 +157,11 @@ static int64_t do_truncate(struct keep_request *request)
 
 	if (bytes < 0)
 		return -EINVAL;
+	if ((uint64_t)bytes > request->process->limit[KEEP_LIMIT_SIZE][0]) {
+		if (keep_signal)
+			keep_signal(request->process, SIGXFSZ, NULL);
+		return -EFBIG;
+	}
 	if (fd == -1) {
 		result = keep_path(request, 0, path);
 		if (result >= 0)

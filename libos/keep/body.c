@@ -14,9 +14,10 @@
 #include "libos/keep/private.h"
 #include "libos/vm/vm.h"
 
-#define OBJECT_FRAMES	6		/* root, environment (4), start record */
+#define OBJECT_FRAMES	5		/* root, environment (4) */
 #define TABLE_BYTES	(2ULL << 20)	/* that a table of pages maps */
 #define SHARED_FRAMES	(1 + WIRE_BUFFER / EXO_PAGE_SIZE)
+#define FIXED_FRAMES	(1 + SHARED_FRAMES)	/* start record; page and buffer */
 #define OWN_SHARE	16		/* one in so many of the frames left at the start is kept for the keeper */
 #define LABEL_NAME	8		/* of a name, in the environment's label, with its pid */
 #define TEXT_AT		KEEP_RECORD_BYTES
@@ -25,8 +26,10 @@ exo_cap_t keep_account;			/* above those of all processes */
 exo_vaddr_t keep_shared;		/* where pages and buffers lie in the keeper */
 
 static exo_vaddr_t window;
+static exo_cap_t info, keeper, watcher;
+static struct exo_start_slot own_slots[WIRE_SLOTS_OWN];	/* as start records name them */
 
-/* What a process index has for good: frames of page and buffer, and the entry. */
+/* What a process index has for good: frames of start record, page and buffer, and the entry. */
 static struct {
 	struct frame_bag bag;
 	struct frame frame;
@@ -60,17 +63,18 @@ bool body_room(void)
 bool body_fixed(struct keep_process *process)
 {
 	uint32_t index = process->index;
-	exo_vaddr_t va = keep_shared + (exo_vaddr_t)index * SHARED_FRAMES * EXO_PAGE_SIZE;
+	exo_vaddr_t va = keep_shared + (exo_vaddr_t)index * FIXED_FRAMES * EXO_PAGE_SIZE;
 	uint32_t slot;
 
-	process->page = (struct wire_page *)va;
-	process->buffer = (char *)va + EXO_PAGE_SIZE;
+	process->start = (char *)va;
+	process->page = (struct wire_page *)(va + EXO_PAGE_SIZE);
+	process->buffer = (char *)va + 2 * EXO_PAGE_SIZE;
 	if (fixed[index].entry)
 		return true;
-	if (!fixed[index].bag.runs && frame_bag_take(&fixed[index].bag, SHARED_FRAMES, &fixed[index].frame))
+	if (!fixed[index].bag.runs && frame_bag_take(&fixed[index].bag, FIXED_FRAMES, &fixed[index].frame))
 		return false;
 	if (space_map(va, EXO_MAP_READ | EXO_MAP_WRITE, fixed[index].frame.cap, fixed[index].frame.first,
-		      SHARED_FRAMES))
+		      FIXED_FRAMES))
 		return false;
 	slot = caps_slot();
 	if (!slot || exo_entry_make(slot, EXO_CAP_NONE, (uint64_t)process) < 0)
@@ -86,12 +90,28 @@ void body_fixed_revoke(const struct keep_process *process)
 		;
 }
 
+void body_wipe(const struct keep_process *process)
+{
+	memset(process->start, 0, EXO_PAGE_SIZE);
+	memset(process->buffer, 0, WIRE_BUFFER);
+}
+
 /* --- making ---------------------------------------------------------------------------------------------- */
+
+int64_t body_envs(exo_cap_t account, uint32_t envs)
+{
+	struct exo_shares *shares = core_arg(0);
+
+	for (unsigned i = 0; i < EXO_SHARES; i++)
+		shares->share[i] = (struct exo_share){ 0, i == EXO_SHARE_FRAMES ? EXO_UNLIMITED :
+						      i == EXO_SHARE_ENVS ? envs : 0 };
+	shares->answer_ns = 16 * core_info->slice_ns;
+	return exo_account_share(keep_account, account, 0);
+}
 
 /* The kit's own account, which it keeps: nothing is charged to it while nobody uses the kit. */
 static int64_t make_account(struct keep_kit *kit)
 {
-	struct exo_shares *shares = core_arg(0);
 	struct frame frame;
 	uint32_t slot;
 	int64_t error;
@@ -105,11 +125,7 @@ static int64_t make_account(struct keep_kit *kit)
 	if (error < 0)
 		return error;
 	kit->account = caps_handle(slot);
-	for (unsigned i = 0; i < EXO_SHARES; i++)
-		shares->share[i] = (struct exo_share){ 0, i == EXO_SHARE_FRAMES ? EXO_UNLIMITED :
-						      i == EXO_SHARE_ENVS };
-	shares->answer_ns = 16 * core_info->slice_ns;
-	return exo_account_share(keep_account, kit->account, 0);
+	return body_envs(kit->account, 1);
 }
 
 struct keep_kit *body_kit(struct keep_body *body)
@@ -153,6 +169,44 @@ static int64_t link_tables(struct keep_body *body, exo_vaddr_t start, exo_vaddr_
 	return error;
 }
 
+/* name[pid] */
+static void label_put(char *to, const char *name, pid_t pid)
+{
+	char digit[12];
+	unsigned digits = 0;
+
+	for (unsigned i = 0; i < LABEL_NAME && name[i]; i++)
+		*to++ = name[i];
+	*to++ = '[';
+	do
+		digit[digits++] = (char)('0' + pid % 10);
+	while (pid /= 10);
+	while (digits)
+		*to++ = digit[--digits];
+	*to++ = ']';
+}
+
+/* Its number: what the exposed table says where the last ones were, or the dispatcher page. */
+static int64_t id_of(struct keep_body *body)
+{
+	static uint32_t last[4], next;
+	uint32_t made = caps_at(exo_cap_slot(body->env))->count;
+	int64_t error;
+
+	for (unsigned i = 0; i < 4; i++) {
+		const struct exo_env_info *env = info_env(last[i]);
+
+		if (env && env->id >> 32 == made) {
+			body->id = env->id;
+			return 0;
+		}
+	}
+	error = exo_env_read(body->env, EXO_VA_DISP + offsetof(struct exo_disp, self), 0, sizeof(body->id));
+	body->id = *(volatile exo_env_id_t *)core_arg(0);
+	last[next++ % 4] = (uint32_t)body->id;
+	return error;
+}
+
 static int64_t make_env(struct keep_body *body, const struct frame *root, const char *name, pid_t pid,
 			exo_vaddr_t entry)
 {
@@ -170,7 +224,7 @@ static int64_t make_env(struct keep_body *body, const struct frame *root, const 
 	if (!slot)
 		return -EXO_ESLOT;
 	*params = (struct exo_env_params){ .cpu = info_env((uint32_t)core_disp->self)->cpu, .run_entry = entry };
-	core_format(params->label, sizeof(params->label), "%.*s[%d]", LABEL_NAME, name, pid);
+	label_put(params->label, name, pid);
 	error = exo_env_create(slot, body->space, body->account, root->cap, root->first + 1, 0);
 	if (error < 0)
 		return error;
@@ -178,20 +232,22 @@ static int64_t make_env(struct keep_body *body, const struct frame *root, const 
 	return 0;
 }
 
-/* Everything below 2 MiB but what a process maps itself. */
-static int64_t map_fixed(struct keep_body *body, const struct frame *root, const struct frame *shared)
+/* Everything below 2 MiB but what a process maps itself, and what is constant of its image. */
+static int64_t map_fixed(struct keep_body *body, const struct frame *root, const struct frame *shared,
+			 const struct keep_image *image)
 {
 	const unsigned rw = EXO_MAP_READ | EXO_MAP_WRITE;
 	struct exo_map *map = core_arg(0);
-	exo_cap_t info = core_named(EXO_NAME_INFO);
 
+	core_stack();
 	map[0] = (struct exo_map){ EXO_VA_DISP | rw, root->cap, root->first + 2, 2, 0 };
 	map[1] = (struct exo_map){ EXO_VA_CAPS | EXO_MAP_READ, root->cap, root->first + 4, 1, 0 };
 	map[2] = (struct exo_map){ EXO_VA_INFO | EXO_MAP_READ, info, 0, 1, 0 };
-	map[3] = (struct exo_map){ EXO_VA_START | rw, root->cap, root->first + 5, 1, 0 };
-	map[4] = (struct exo_map){ WIRE_VA_PAGE | rw, shared->cap, shared->first, 1, 0 };
-	map[5] = (struct exo_map){ WIRE_VA_BUFFER | rw, shared->cap, shared->first + 1, SHARED_FRAMES - 1, 0 };
-	return space_write_all(body->space, &body->objects, 0, 6);
+	map[3] = (struct exo_map){ EXO_VA_START | rw, shared->cap, shared->first, 2, 0 };
+	map[4] = (struct exo_map){ WIRE_VA_BUFFER | rw, shared->cap, shared->first + 2, SHARED_FRAMES - 1, 0 };
+	for (uint32_t i = 0; image && i < image->shows; i++)
+		map[5 + i] = image->show[i];
+	return space_write_all(body->space, &body->objects, 0, 5 + (image ? image->shows : 0));
 }
 
 /* A capability in slot `slot` of its table: its handle or an error. */
@@ -211,10 +267,8 @@ static int64_t derive(struct keep_body *body, uint32_t slot, exo_cap_t source, u
 	return handle;
 }
 
-static void name_slot(struct keep_body *body, const char *name, exo_cap_t cap)
+static void name_slot(struct exo_start_slot *slot, const char *name, exo_cap_t cap)
 {
-	struct exo_start_slot *slot = &record_of(body)->slot[record_of(body)->slots++];
-
 	memset(slot->name, 0, EXO_START_NAME);
 	memcpy(slot->name, name, strnlen(name, EXO_START_NAME - 1));
 	slot->cap = cap;
@@ -223,21 +277,21 @@ static void name_slot(struct keep_body *body, const char *name, exo_cap_t cap)
 int body_grant(struct keep_body *body, const char *name, exo_cap_t source, uint64_t rights, uint32_t first,
 	       uint32_t count)
 {
+	uint32_t slots = record_of(body)->slots;
 	int64_t handle;
 
-	if (record_of(body)->slots >= KEEP_SLOTS)
+	if (slots >= KEEP_SLOTS)
 		return -ENOMEM;
-	handle = derive(body, record_of(body)->slots + 1, source, rights, first, count);
+	handle = derive(body, slots + 1, source, rights, first, count);
 	if (handle < 0)
 		return body_error(handle);
-	name_slot(body, name, (exo_cap_t)handle);
+	name_slot(&record_of(body)->slot[record_of(body)->slots++], name, (exo_cap_t)handle);
 	return 0;
 }
 
 /* Few processes look into the exposed tables, and the capability for them covers many frames. */
 static int64_t grant_info(struct keep_request *request)
 {
-	exo_cap_t info = core_named(EXO_NAME_INFO);
 	int64_t handle = derive(request->process->body, WIRE_SLOT_INFO, info, EXO_RIGHT_READ, 0,
 				caps_at(exo_cap_slot(info))->count);
 
@@ -247,7 +301,6 @@ static int64_t grant_info(struct keep_request *request)
 /* To whoever observes this program, if anybody does. */
 static void show(const struct keep_body *body)
 {
-	exo_cap_t watcher = core_named(OBSERVE_WATCHER);
 	static uint32_t next;
 
 	for (unsigned tries = 0; watcher && tries < 8; tries++)
@@ -257,29 +310,32 @@ static void show(const struct keep_body *body)
 		}
 }
 
+/* Its own capabilities, in slots 1 to WIRE_SLOTS_OWN but for WIRE_SLOT_INFO. */
 static int grant_own(struct keep_body *body, const struct keep_process *process)
 {
 	const struct frame *shared = &fixed[process->index].frame;
-	int error;
+	const struct {
+		exo_cap_t source;
+		uint64_t rights;
+		uint32_t first, count;
+	} own[WIRE_SLOTS_OWN] = {
+		{ body->env, EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL | EXO_RIGHT_WAKE, 0, 0 },
+		{ body->space, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0 },
+		{ EXO_CAP_NONE, 0, 0, 0 },
+		{ body->account, EXO_RIGHT_READ, 0, 0 },
+		{ fixed[process->index].entry, EXO_RIGHT_EXEC, 0, 0 },
+		{ shared->cap, EXO_RIGHT_READ | EXO_RIGHT_WRITE, shared->first + 1, SHARED_FRAMES },
+		{ keeper, EXO_RIGHT_WAKE, 0, 0 },
+	};
+	int64_t handle = 0;
 
-	error = body_grant(body, EXO_NAME_ENV, body->env,
-			   EXO_RIGHT_READ | EXO_RIGHT_GRANT | EXO_RIGHT_CONTROL | EXO_RIGHT_WAKE, 0, 0);
-	if (!error)
-		error = body_grant(body, EXO_NAME_SPACE, body->space, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0);
-	if (!error)
-		name_slot(body, EXO_NAME_INFO, exo_cap_make(WIRE_SLOT_INFO, 1));
-	if (!error)
-		error = body_grant(body, EXO_NAME_ACCOUNT, body->account, EXO_RIGHT_READ, 0, 0);
-	if (!error)
-		error = body_grant(body, WIRE_ENTRY, fixed[process->index].entry, EXO_RIGHT_EXEC, 0, 0);
-	if (!error)
-		error = body_grant(body, WIRE_SHARED, shared->cap, EXO_RIGHT_READ | EXO_RIGHT_WRITE, shared->first,
-				   SHARED_FRAMES);
-	if (!error)
-		error = body_grant(body, WIRE_KEEPER, core_named(EXO_NAME_ENV), EXO_RIGHT_WAKE, 0, 0);
-	if (!error)
-		show(body);
-	return error;
+	for (uint32_t i = 0; handle >= 0 && i < WIRE_SLOTS_OWN; i++)
+		if (own[i].source)
+			handle = exo_cap_derive(own[i].source, body->env, i + 1, own[i].rights, own[i].first, own[i].count);
+	if (handle < 0)
+		return body_error(handle);
+	show(body);
+	return 0;
 }
 
 /* The generator costs as much for many bytes as for a few. */
@@ -302,14 +358,16 @@ static void record_begin(struct keep_body *body, const struct keep_record *like)
 {
 	struct exo_start *start = record_of(body);
 
-	if (like)
+	if (like) {
 		memcpy(&body->record, like, KEEP_RECORD_BYTES);
-	else
+	} else {
 		memset(&body->record, 0, KEEP_RECORD_BYTES);
+		memcpy(start->slot, own_slots, sizeof(own_slots));
+		start->slots = WIRE_SLOTS_OWN;
+	}
 	start->magic = EXO_START_MAGIC;
 	start->version = EXO_START_VERSION;
 	start->size = sizeof(*start);
-	start->slots = 0;
 	start->argc = 1;
 	start->args = start->envs = TEXT_AT;
 	seed(start->seed);
@@ -320,8 +378,8 @@ int body_make(struct keep_body *body, const struct keep_process *process, exo_va
 {
 	struct frame root;
 	struct keep_kit *kit;
-	uint32_t slots = 0;
 	int64_t error;
+	int result;
 
 	memset(body, 0, offsetof(struct keep_body, record));
 	body->uid = process->uid;
@@ -331,7 +389,7 @@ int body_make(struct keep_body *body, const struct keep_process *process, exo_va
 		return -ENOMEM;
 	error = make_account(kit);
 	body->account = kit->account;
-	/* In a row: root, environment (4), start record. */
+	/* In a row: root, environment (4). */
 	if (error >= 0 && !kit_take(kit, OBJECT_FRAMES, &root))
 		error = -EXO_EFULL;
 	if (error >= 0)
@@ -339,24 +397,18 @@ int body_make(struct keep_body *body, const struct keep_process *process, exo_va
 	if (error >= 0)
 		error = link_tables(body, image ? image->start : 0, image ? image->end : 0);
 	if (error >= 0)
-		error = map_fixed(body, &root, &fixed[process->index].frame);
+		error = map_fixed(body, &root, &fixed[process->index].frame, image);
 	if (error >= 0)
-		error = exo_env_read(body->env, EXO_VA_DISP + offsetof(struct exo_disp, self), 0, sizeof(body->id));
+		error = id_of(body);
 	if (error < 0) {
-		int result = error == -EXO_EFULL || error == -EXO_EQUOTA ? -EAGAIN : body_error(error);
-
+		result = error == -EXO_EFULL || error == -EXO_EQUOTA ? -EAGAIN : body_error(error);
 		body_drop(body);
 		return result;
 	}
-	body->id = *(volatile exo_env_id_t *)core_arg(0);
 	record_begin(body, like);
-	if (like)
-		slots = like->start.slots;
-	int result = grant_own(body, process);
+	result = grant_own(body, process);
 	if (result)
 		body_drop(body);
-	else if (slots > WIRE_SLOTS_OWN)
-		record_of(body)->slots = slots;
 	return result;
 }
 
@@ -365,15 +417,10 @@ int body_map(struct keep_body *body, exo_vaddr_t va, unsigned flags, exo_cap_t c
 	return body_error(space_map_in(body->space, &body->objects, va, flags, cap, first, pages));
 }
 
-int body_record(struct keep_body *body, const char *name)
+void body_record(const struct keep_body *body, const struct keep_process *process)
 {
-	char *at = core_arg(0);
-	size_t bytes = strlen(name) + 1;
-
-	core_stack();
-	memcpy(at, &body->record, KEEP_RECORD_BYTES);
-	memcpy(at + TEXT_AT, name, bytes);
-	return body_error(exo_env_write(body->env, EXO_VA_START, 0, TEXT_AT + bytes));
+	memcpy(process->start, &body->record, KEEP_RECORD_BYTES);
+	memcpy(process->start + TEXT_AT, process->name, sizeof(process->name));
 }
 
 void body_wake(const struct keep_body *body)
@@ -394,6 +441,7 @@ void body_drop(struct keep_body *body)
 		/* Its last slice is counted at its end. */
 		body->ns = info && info->id == body->id ? info->ns : before;
 	}
+	body_cpus_drop(body);
 	for (unsigned i = 0; i < sizeof(caps) / sizeof(caps[0]); i++) {
 		if (*caps[i])
 			caps_delete(*caps[i]);
@@ -431,8 +479,16 @@ void body_start(void)
 	struct frame frame;
 	uint32_t slot;
 
+	static const char *const names[WIRE_SLOTS_OWN] = { EXO_NAME_ENV, EXO_NAME_SPACE, EXO_NAME_INFO, EXO_NAME_ACCOUNT,
+		WIRE_ENTRY, WIRE_SHARED, WIRE_KEEPER };
+
+	info = core_named(EXO_NAME_INFO);
+	keeper = core_named(EXO_NAME_ENV);
+	watcher = core_named(OBSERVE_WATCHER);
+	for (uint32_t i = 0; i < WIRE_SLOTS_OWN; i++)
+		name_slot(&own_slots[i], names[i], exo_cap_make(i + 1, 1));
 	window = vm_addresses(EXO_TAKE_MAX * EXO_PAGE_SIZE);
-	keep_shared = vm_addresses((uint64_t)WIRE_PROCESSES * SHARED_FRAMES * EXO_PAGE_SIZE);
+	keep_shared = vm_addresses((uint64_t)WIRE_PROCESSES * FIXED_FRAMES * EXO_PAGE_SIZE);
 	if (!window || !keep_shared || !frame_alloc_object(1, &frame))
 		core_fail("no memory for processes");
 	slot = caps_slot();

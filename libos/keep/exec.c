@@ -354,15 +354,11 @@ struct keep_body *program_body(const struct keep_process *process, const struct 
 	start->image_bytes = image->end - image->start;
 	start->heap = image->end;
 	start->heap_end = HEAP_END;
-	*error = image_map(body, image);
-	if (!*error)
-		*error = put_data(body, image);
+	*error = put_data(body, image);
 	if (!*error)
 		*error = put_args(body, program);
 	if (!*error)
 		*error = grant_data(body);
-	if (!*error)
-		*error = body_record(body, process->name);
 	if (!*error)
 		return body;
 	body_drop(body);
@@ -396,7 +392,7 @@ static void drop_old(struct keep_process *process)
 	process->ns += old->ns;
 	body_fixed_revoke(process);
 	if (!old->pure)
-		memset(process->buffer, 0, WIRE_BUFFER);
+		body_wipe(process);
 	free(old);
 }
 
@@ -440,6 +436,7 @@ static int64_t exec(struct keep_request *request)
 	process->making = NULL;
 	/* What the old image's capabilities reach must not outlive it: the new one may have other rights. */
 	drop_old(process);
+	body_record(body, process);
 	program_ids(process, &program, body);
 	program_end(&program);
 	process->execed = true;
@@ -490,6 +487,7 @@ int keep_first_process(const char *path, unsigned argc, const char *const *argv,
 		keep_first = NULL;
 		return error;
 	}
+	body_record(body, process);
 	keep_process_run(process, body);
 	keep_open_doors();
 	exo_env_start(body->env);

@@ -19,7 +19,6 @@
 /* Linked if there are signals. */
 #pragma weak keep_signal
 
-#define KEEP_LIMIT_SIZE	1	/* RLIMIT_FSIZE */
 #define OPEN_KEPT	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC)	/* of open's flags, what F_GETFL tells */
 
 /* --- where walks begin ---------------------------------------------------------------------------------------- */

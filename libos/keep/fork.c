@@ -75,14 +75,10 @@ static int64_t begin(struct keep_request *request)
 	}
 	child->body = body;
 	body->image = parent->body->image;
-	if (body->image) {
+	if (body->image)
 		body->image->refs++;
-		result = image_map(body, body->image);
-	}
-	if (!result)
-		result = body_record(body, child->name);
-	if (!result)
-		result = pass(body, (uint32_t)wanted);
+	body_record(body, child);
+	result = pass(body, (uint32_t)wanted);
 	if (result < 0) {
 		keep_process_undo(child);
 		return result;

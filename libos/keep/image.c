@@ -24,6 +24,7 @@
 #define IMAGES		(WIRE_PROCESSES + 8)
 #define IMAGE_BYTES	(64ULL << 20)	/* of one, with its templates, at most */
 #define IMAGE_END	0x40000000ULL
+#define TABLE_PAGES	512U
 
 static struct keep_image images[IMAGES];
 static exo_vaddr_t place;		/* of the first one's bytes */
@@ -186,6 +187,14 @@ static int made(struct keep_image *image, const struct elf_image *elf, const str
 	return 0;
 }
 
+/* It is told on the console, since the caller learns only that it cannot be run. */
+static int refused(const struct elf_process *process)
+{
+	core_print("%s: a program for processes of version %u.%u is refused: these are of %d.%d\n", core_name(), process->major,
+	    process->minor, WIRE_MAJOR, WIRE_MINOR);
+	return -EINVAL;
+}
+
 static int pieces(struct keep_image *image)
 {
 	struct elf_image elf;
@@ -199,14 +208,16 @@ static int pieces(struct keep_image *image)
 		return -ENOEXEC;
 	if (abi.major != EXO_ABI_MAJOR || abi.minor > EXO_ABI_MINOR || abi.features)
 		return -ENOEXEC;
+	if (elf_process(image->va, image->bytes, &process) != ELF_OK || process.wired < elf.low ||
+	    process.wired_end > elf.high)
+		return -ENOEXEC;
+	if (process.major != WIRE_MAJOR || process.minor > WIRE_MINOR)
+		return refused(&process);
 	base = elf.movable && elf.low < EXO_VA_IMAGE ? EXO_VA_IMAGE - elf.low : 0;
 	base = (base + elf.align - 1) & -elf.align;
 	image->entry = base + elf.entry;
 	image->start = base + elf.low;
 	image->end = base + elf.high;
-	if (elf_process(image->va, image->bytes, &process) != ELF_OK || process.wired < elf.low ||
-	    process.wired_end > elf.high)
-		return -ENOEXEC;
 	image->wired = base + process.wired;
 	image->wired_end = base + process.wired_end;
 	for (unsigned i = 0; i < elf.count && !error; i++) {
@@ -256,6 +267,29 @@ static int show(struct keep_image *image, unsigned run)
 	return 0;
 }
 
+/* What is never written, as processes map it. A descriptor stays in one table of pages. */
+static int describe(struct keep_image *image)
+{
+	for (unsigned i = 0; i < image->count; i++) {
+		const struct image_piece *piece = &image->piece[i];
+		uint32_t done = 0, part, left;
+		struct frame frame;
+
+		for (; !(piece->flags & EXO_MAP_WRITE) && done < piece->pages; done += part) {
+			exo_vaddr_t va = piece->va + (exo_vaddr_t)done * EXO_PAGE_SIZE;
+
+			if (image->shows == IMAGE_SHOWS || !image_frame(image, piece->at + done, &frame, &part))
+				return -ENOEXEC;
+			left = TABLE_PAGES - (uint32_t)(va / EXO_PAGE_SIZE) % TABLE_PAGES;
+			part = part < piece->pages - done ? part : piece->pages - done;
+			part = part < left ? part : left;
+			part = part < EXO_MAP_BATCH_MAX ? part : EXO_MAP_BATCH_MAX;
+			image->show[image->shows++] = (struct exo_map){ va | piece->flags, frame.cap, frame.first, part, 0 };
+		}
+	}
+	return 0;
+}
+
 static int load(struct keep_image *image, struct vfs_file *file, const struct fs_attributes *attributes)
 {
 	int error = grow(image, (uint32_t)(PAGE_UP(attributes->bytes) / EXO_PAGE_SIZE));
@@ -266,7 +300,7 @@ static int load(struct keep_image *image, struct vfs_file *file, const struct fs
 		error = pieces(image);
 	for (unsigned i = 0; i < image->bag.runs && !error; i++)
 		error = show(image, i);
-	return error;
+	return error ? error : describe(image);
 }
 
 struct keep_image *image_get(struct vfs_file *file, const struct fs_attributes *attributes, int *error)
@@ -295,28 +329,6 @@ struct keep_image *image_get(struct vfs_file *file, const struct fs_attributes *
 		return image;
 	image_put(image);
 	return NULL;
-}
-
-int image_map(struct keep_body *body, const struct keep_image *image)
-{
-	int error = 0;
-
-	for (unsigned i = 0; i < image->count && !error; i++) {
-		const struct image_piece *piece = &image->piece[i];
-		uint32_t done = 0, part;
-		struct frame frame;
-
-		if (piece->flags & EXO_MAP_WRITE)
-			continue;
-		for (; done < piece->pages && !error; done += part) {
-			if (!image_frame(image, piece->at + done, &frame, &part))
-				return -ENOEXEC;
-			part = part < piece->pages - done ? part : piece->pages - done;
-			error = body_map(body, piece->va + (exo_vaddr_t)done * EXO_PAGE_SIZE, piece->flags, frame.cap,
-					 frame.first, part);
-		}
-	}
-	return error;
 }
 
 void image_start(void)

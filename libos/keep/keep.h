@@ -46,6 +46,7 @@ enum keep_state { KEEP_FREE, KEEP_MAKING, KEEP_RUNNING, KEEP_STOPPED, KEEP_ZOMBI
 
 #define KEEP_GROUPS	32
 #define KEEP_LIMITS	16		/* RLIMIT_*, in Linux' numbers: */
+#define KEEP_LIMIT_SIZE	1
 #define KEEP_LIMIT_CORE	4
 #define KEEP_LIMIT_PROCESSES 6
 #define KEEP_LIMIT_FILES 7
@@ -79,6 +80,7 @@ struct keep_process {
 	exo_time_t look_at, patience;	/* when to see whether it has taken its signals */
 	exo_time_t timer, timer_interval;	/* its ITIMER_REAL, for the next image */
 	struct wire_page *page;		/* shared with it: only written */
+	char *start;			/* its start record, shared with it */
 	char *buffer;			/* WIRE_BUFFER bytes, shared with it */
 	exo_cap_t env, space;		/* with all rights */
 	exo_env_id_t id;
@@ -288,6 +290,7 @@ void keep_wait_start(void);
 void keep_exec_start(void);
 void keep_spawn_start(void);
 void keep_fork_start(void);
+void keep_cpus_start(void);
 void keep_open_start(void);
 void keep_files_start(void);
 void keep_pipe_start(void);

@@ -210,7 +210,7 @@ static void attach(struct socket *socket, struct end *end, struct tcp_pcb *pcb)
 	tcp_err(pcb, on_error);
 	tcp_poll(pcb, on_poll, 2);
 	options_set(end, &options);
-	pcb->snd_buf = (tcpwnd_size_t)(pcb->snd_buf - (TCP_SND_BUF - net_send_credit(connections)));
+	pcb->snd_buf = (tcpwnd_size_t)(pcb->snd_buf - (TCP_SND_BUF - net_send_credit(connections, pcb->mss)));
 	if (pcb->mss < NET_MSS_LEAST) {
 		pcb->mss = NET_MSS_LEAST;
 		pcb->cwnd = 4 * NET_MSS_LEAST;

@@ -30,6 +30,20 @@ static int64_t no_room(struct socket *to, const struct socket_send *send)
 	return WIRE_WAIT;
 }
 
+/*
+ * To a peer that has closed. TCP learns that nobody reads only by the answer to what it sends: the first bytes go, and
+ * from then on the connection has failed.
+ */
+static int64_t send_nowhere(struct socket *socket, uint32_t bytes)
+{
+	if (socket->domain == AF_UNIX || socket->refused || !bytes)
+		return -EPIPE;
+	socket->refused = true;
+	socket->error = EPIPE;
+	socket_wake(socket);
+	return bytes;
+}
+
 int64_t pair_send(struct socket *socket, struct socket_send *send)
 {
 	struct socket *peer = socket->peer;
@@ -37,8 +51,10 @@ int64_t pair_send(struct socket *socket, struct socket_send *send)
 
 	if (socket->state != SOCKET_CONNECTED)
 		return socket->shut_write ? -EPIPE : -ENOTCONN;
-	if (socket->shut_write || !peer)
+	if (socket->shut_write)
 		return -EPIPE;
+	if (!peer)
+		return send_nowhere(socket, bytes);
 	if (peer->shut_read)
 		return socket->domain == AF_UNIX ? -EPIPE : (int64_t)bytes;
 	room = peer->queued < peer->limit ? peer->limit - peer->queued : 0;
@@ -89,8 +105,10 @@ void pair_part(struct socket *socket, bool reset)
 		return;
 	peer->peer = NULL;
 	peer->ended = true;
-	if (reset)
+	if (reset) {
 		peer->error = ECONNRESET;
+		peer->refused = true;
+	}
 	socket_wake(peer);
 }
 

@@ -36,6 +36,13 @@ struct keep_kit {
 	exo_cap_t account;		/* in its first frame, if it is a body's first kit; it stays */
 };
 
+/* An environment of the process's on another CPU. */
+struct keep_cpu {
+	exo_cap_t env;
+	exo_env_id_t id;
+	uint32_t cpu;
+};
+
 struct keep_body {
 	exo_cap_t env, space, account;
 	exo_env_id_t id;
@@ -48,6 +55,9 @@ struct keep_body {
 	struct frame_bag data;		/* what is written, arguments; a fork child has none ... */
 	struct frame_bag wired;		/* ... and what its upcalls write: the process has no capability for that */
 	struct keep_image *image;
+	struct keep_cpu cpu[WIRE_CPUS];
+	uint32_t cpus;
+	bool cpus_asked;
 	struct keep_record record;	/* as its image was given it, or a fork child */
 	uint64_t ns;			/* CPU time of its environment, when that is gone */
 };
@@ -98,27 +108,34 @@ void kit_limbo(void);					/* try again what could not be */
 /*
  * An environment for a process, with the fixed pages and its own seven capabilities; it begins at `entry`. 0
  * or -errno, and nothing is left behind. `like`: what its start record says beside; NULL: nothing yet.
- * `image`: for which tables are linked; NULL: none.
+ * `image`: what of it is never written is mapped; NULL: none.
  */
 int body_make(struct keep_body *body, const struct keep_process *process, exo_vaddr_t entry,
 	      const struct keep_record *like, const struct keep_image *image);
 /* Another kit for it; NULL: no memory. */
 struct keep_kit *body_kit(struct keep_body *body);
 void body_drop(struct keep_body *body);
+/* How many environments its account may have. */
+int64_t body_envs(exo_cap_t account, uint32_t envs);
+/* cpus.c: end those on other CPUs. / What the kernel shows of one; NULL: it is gone. */
+void body_cpus_drop(struct keep_body *body);
+const struct exo_env_info *body_cpu(const struct keep_body *body, uint32_t i);
 void body_wake(const struct keep_body *body);
 /* Map in it, through the keeper's capabilities. 0 or -errno. */
 int body_map(struct keep_body *body, exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t pages);
 /* One more capability, in the next slot of its start record. */
 int body_grant(struct keep_body *body, const char *name, exo_cap_t source, uint64_t rights, uint32_t first,
 	       uint32_t count);
-/* Write the start record; `name` is argument 0. */
-int body_record(struct keep_body *body, const char *name);
+/* Write the start record, which is the process's from then on; its name is argument 0. */
+void body_record(const struct keep_body *body, const struct keep_process *process);
 /* Are there frames enough to make something? What is only kept for later is given up first. */
 bool body_room(void);
 int body_error(int64_t error);		/* a kernel error as -errno */
 /* Page and buffer of a process of the table, mapped here; false: no memory. / Nobody else has them any more. */
 bool body_fixed(struct keep_process *process);
 void body_fixed_revoke(const struct keep_process *process);
+/* Nothing of what was in its start record and buffer is there any more. */
+void body_wipe(const struct keep_process *process);
 void body_start(void);
 
 /* It is of more than one user now. */
@@ -167,6 +184,7 @@ void program_end(struct program *program);
 /* --- image.c -------------------------------------------------------------------------------------------- */
 
 #define IMAGE_MAPS	32
+#define IMAGE_SHOWS	(IMAGE_MAPS + FRAME_BAG_RUNS)
 
 /* One piece of a program. */
 struct image_piece {
@@ -193,6 +211,8 @@ struct keep_image {
 	exo_vaddr_t wired, wired_end;	/* as its note says (libos/core/elf.h) */
 	unsigned count;
 	struct image_piece piece[IMAGE_MAPS];
+	uint32_t shows;
+	struct exo_map show[IMAGE_SHOWS];	/* how what is never written is mapped */
 };
 
 /* The image of an open file, held; NULL: *error is -errno. */
@@ -200,8 +220,6 @@ struct keep_image *image_get(struct vfs_file *file, const struct fs_attributes *
 void image_put(struct keep_image *image);
 /* Which frame of what it shows a page of it is, and how many follow it there; false: no such page. */
 bool image_frame(const struct keep_image *image, uint32_t page, struct frame *frame, uint32_t *count);
-/* Map what is never written. 0 or -errno. */
-int image_map(struct keep_body *body, const struct keep_image *image);
 /* Give back what no process runs. */
 void image_trim(void);
 void image_start(void);

@@ -244,7 +244,7 @@ struct keep_process *keep_process_make(struct keep_process *parent)
 	/* What the last user of this place left in its buffer is nobody's business but his own. */
 	memset(process->page, 0, sizeof(*process->page));
 	if (process->uid != before)
-		memset(process->buffer, 0, WIRE_BUFFER);
+		body_wipe(process);
 	if (keep_fds_copy && parent)
 		keep_fds_copy(process, parent);
 	if (keep_cwd_copy)
@@ -280,7 +280,7 @@ static void body_end(struct keep_process *process)
 	process->ns += body->ns;
 	body_fixed_revoke(process);
 	if (!body->pure)	/* it had other rights than its user, who has the buffer next */
-		memset(process->buffer, 0, WIRE_BUFFER);
+		body_wipe(process);
 	free(body);
 }
 
@@ -392,7 +392,12 @@ static const struct exo_env_info *ended_env(const struct keep_process *process)
 {
 	const struct exo_env_info *info = process->body ? info_env((uint32_t)process->id) : NULL;
 
-	return info && info->id == process->id && info->state == EXO_ENV_ENDED ? info : NULL;
+	if (info && info->id == process->id && info->state == EXO_ENV_ENDED)
+		return info;
+	for (uint32_t i = 0; process->body && i < process->body->cpus; i++)
+		if ((info = body_cpu(process->body, i)) != NULL && info->state == EXO_ENV_ENDED)
+			return info;
+	return NULL;
 }
 
 /* The thread that reaps: descriptors may have to wait for a disk. */

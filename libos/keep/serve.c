@@ -195,7 +195,7 @@ static keep_handler handler_late(const struct keep_process *process, uint64_t nu
 {
 	if (!process->later)
 		return NULL;
-	return number == REQUEST_COLLECT ? collect : busy;
+	return number == REQUEST_COLLECT ? collect : number == REQUEST_RECALL ? handlers[number] : busy;
 }
 
 static keep_handler handler_of(const struct keep_process *process, uint64_t number)

@@ -388,8 +388,10 @@ static int64_t send_out(struct socket *socket, struct keep_request *request, str
 {
 	int64_t result;
 
-	if (socket->error)
-		return socket_error(socket);
+	if (socket->error) {
+		result = socket_error(socket);
+		return result == -EPIPE ? broken(request, socket, flags) : result;
+	}
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 	send->process = request->process;
@@ -504,7 +506,7 @@ static short socket_poll(struct keep_file *file, struct keep_process *process, s
 	if (stream && (socket->ended || socket->shut_read))
 		now |= WIRE_POLLRDHUP;
 	if (stream && (socket->state == SOCKET_IDLE || (socket->state == SOCKET_CONNECTED && socket->ended &&
-	    (socket->shut_write || (!socket->peer && !socket->outer)))))
+	    (socket->shut_write || socket->refused || (!socket->peer && socket->domain == AF_UNIX)))))
 		now |= POLLHUP;
 	if (socket->error)
 		now |= POLLERR;

@@ -90,6 +90,7 @@ struct socket {
 	bool shut_read, shut_write;
 	bool told;				/* that connect() has succeeded */
 	bool cut;				/* ends before anybody accepted it */
+	bool refused;				/* sent to a peer that had closed */
 	int error;				/* SO_ERROR */
 
 	struct socket *peer;			/* S2 */

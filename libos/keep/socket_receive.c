@@ -91,7 +91,7 @@ static void taken(struct socket *socket, uint32_t bytes)
 
 static int64_t nothing(struct socket *socket, struct keep_request *request, const struct receive *receive)
 {
-	if (socket->error)
+	if (socket->error && socket->error != EPIPE)	/* that is the sender's */
 		return socket_error(socket);
 	if (socket->ended || socket->shut_read)
 		return 0;

@@ -120,6 +120,7 @@ static int furnish(struct keep_process *child, struct program *program, uint64_t
 		body = program_body(child, program, &error);
 	if (error)
 		return error;
+	body_record(body, child);
 	program_ids(child, program, body);
 	child->execed = true;
 	if (keep_fds_exec)

@@ -26,7 +26,7 @@ static int64_t to_console(struct keep_request *request)
 void keep_start(void)
 {
 	static void (*const parts[])(void) = { keep_process_start, keep_serve_start, keep_wait_start, keep_exec_start,
-		keep_spawn_start, keep_fork_start, keep_open_start, keep_files_start, keep_pipe_start,
+		keep_spawn_start, keep_fork_start, keep_cpus_start, keep_open_start, keep_files_start, keep_pipe_start,
 			keep_poll_start, keep_epoll_start, keep_signal_start,
 		keep_tty_start, keep_local_start, keep_net_start, keep_object_start,
 		keep_check_start };

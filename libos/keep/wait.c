@@ -307,13 +307,21 @@ static uint32_t state_of(const struct keep_process *process)
 		return 'Z';
 	if (process->state == KEEP_STOPPED)
 		return 'T';
+	for (uint32_t i = 0; process->body && i < process->body->cpus; i++) {
+		const struct exo_env_info *other = body_cpu(process->body, i);
+		if (other && other->state == EXO_ENV_READY)
+			return 'R';
+	}
 	return info && info->state == EXO_ENV_ASLEEP ? 'S' : 'R';
 }
 
 static int64_t list(struct keep_request *request)
 {
-	struct wire_process *out = (struct wire_process *)request->data;
+	size_t bytes = request->word[0] ? request->word[0] : WIRE_PROCESS_1_0;
 	int64_t count = 0;
+
+	if (bytes > sizeof(struct wire_process))	/* a keeper knows no more than it does */
+		return -EINVAL;
 
 	for (const struct keep_process *process = keep_next(NULL); process; process = keep_next(process)) {
 		const struct exo_env_info *info = process->body ? info_env((uint32_t)process->id) : NULL;
@@ -325,7 +333,7 @@ static int64_t list(struct keep_request *request)
 		if (process->state == KEEP_MAKING)
 			continue;
 		memcpy(one.name, process->name, sizeof(one.name));
-		out[count++] = one;
+		memcpy(request->data + (size_t)count++ * bytes, &one, bytes);
 	}
 	return count;
 }

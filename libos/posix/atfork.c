@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What threads have to do with fork: pthread_atfork's functions, libc's own lock, and in the child one
- * thread.
+ * What threads have to do with fork: pthread_atfork's functions and libc's own lock.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/lock.h>
 #include "libos/posix/signals.h"
 #include "libos/posix/thread.h"
+#include "libos/uni/locks.h"
 
 extern struct __lock __lock___libc_recursive_mutex;
-void posix_threads_forked(void);
 
 static struct handlers {
 	struct handlers *newer, *older;
@@ -50,7 +49,7 @@ void posix_fork_parent(void)
 
 void posix_fork_child(void)
 {
-	posix_threads_forked();
+	streams_forked();
 	__retarget_lock_release_recursive(&__lock___libc_recursive_mutex);
 	for (struct handlers *handlers = oldest; handlers; handlers = handlers->newer)
 		if (handlers->child)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Barriers and spinlocks. A barrier may be destroyed by whoever has come out of it: then the others are let
- * out first. Who spins gives the CPU away each time, since all threads of a process run on one.
+ * out first. Who spins gives the CPU away each time: who has the lock may wait for the same one.
  */
 #include <errno.h>
 #include "libos/posix/signals.h"

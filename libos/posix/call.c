@@ -10,6 +10,7 @@
 #include <string.h>
 #include "libos/core/thread.h"
 #include "libos/posix/call.h"
+#include "libos/posix/cpus.h"
 #include "libos/posix/signal_private.h"
 
 #define FIRST	1	/* depth of the lock when it was just taken */
@@ -177,20 +178,27 @@ static inline bool signals_came(void)
 	return signal_look || *(volatile uint64_t *)&posix_page->pending;
 }
 
+/* Has nothing come? Else *woken: what it waits for may have; false: a signal. */
+static inline bool waits_still(bool *woken)
+{
+	*woken = false;
+	return !signals_came() && !(*woken = posix_wakes() != posix_asked_at);
+}
+
 /* The only thread that waits, no timer: straight to sleep. */
 bool posix_doze(void)
 {
 	bool was = posix_enter(), slept = false;
 	uint64_t events = *(volatile uint64_t *)&core_disp->events;
 
-	if (!waiting.head && signal_timer_next == EXO_NEVER && !signals_came()) {
-		slept = posix_wakes() != posix_asked_at;
-		while (!slept && thread_doze(events, EXO_NEVER) && !signals_came()) {
+	if (signal_timer_next != EXO_NEVER && posix_thread_count() == 1)
+		posix_preempt_stop();
+	if (!waiting.head && !posix_cpus_busy && signal_timer_next == EXO_NEVER && waits_still(&slept))
+		do {
+			if (!thread_doze(events, EXO_NEVER))
+				break;
 			events = *(volatile uint64_t *)&core_disp->events;
-			slept = posix_wakes() != posix_asked_at;
-		}
-	}
-	slept = slept && !signals_came();
+		} while (__builtin_expect(waits_still(&slept), false));
 	posix_leave(was);
 	return slept;
 }
@@ -239,6 +247,7 @@ void posix_end(int status)
 {
 	uint64_t word[4] = { REQUEST_EXIT, (uint64_t)status };
 
+	(void)posix_enter();
 	posix_transfer(word);
 	core_exit((uint64_t)(uint8_t)(status >> 8));
 }

@@ -4,10 +4,10 @@
  *
  * The keeper makes an environment without memory, and lets the parent have, for a moment, the right to put
  * capabilities into its table and tables into its space. The parent splits its runs into the same slots of
- * that table (memory.h), copies its wired pages, and tells the child's first instructions, in its argument
- * frame, where these go. The child begins at posix_fork_entry with nothing but text and fixed pages, maps the
- * wired pages, and comes by core_start to core_resumes, which maps all others to read; then it goes on as the
- * thread that forked.
+ * that table (memory.h), copies its wired and hot pages, and tells the child's first instructions, in its
+ * argument frame, where these go. The child begins at posix_fork_entry with nothing but text and fixed pages, maps
+ * those, and comes by core_start to core_resumes; then it goes on as the thread that forked. It maps its other
+ * pages when it touches the first one of those that lie in the same 2 MiB.
  *
  * From the first split on the parent runs on a wired stack, so that no page is copied in between. It ends by
  * giving the CPU away: the child comes first, and mostly has left its parent's memory before that writes.
@@ -18,13 +18,16 @@
 #include "libos/core/spawn.h"
 #include "libos/core/thread.h"
 #include "libos/posix/call.h"
+#include "libos/posix/cpus.h"
 #include "libos/posix/memory.h"
 #include "libos/posix/posix.h"
 #include "libos/posix/runs.h"
 #include "libos/posix/thread.h"
+#include "libos/uni/locks.h"
 
 #define POOLS		(MEMORY_WINDOW - 2)
 #define TABLE_FRAMES	3
+#define TABLE_BYTES	(2ULL << 20)
 #define FRAMES_MOST	(POOLS * (EXO_TAKE_MAX - 4))	/* it may give a few less in a piece than could be */
 
 struct descriptors {
@@ -34,6 +37,7 @@ struct descriptors {
 
 CORE_WIRED_STACK char posix_wired_stack[POSIX_WIRED_STACK];
 uint64_t posix_fork_sp;
+static uint64_t fork_tls;		/* thread pointer of the thread that forks */
 static bool forking;		/* true in what a child gets */
 static struct {
 	uint64_t run_entry, end_entry, call_entry, reenter;
@@ -46,6 +50,10 @@ static struct {
 static uint32_t pools, wired, last_pool;
 static struct memory_stretch stretch[MEMORY_STRETCHES];
 static uint32_t stretches;
+static struct {
+	exo_cap_t cap;
+	uint32_t first;
+} hot;				/* the pool's frames for the child's hot pages */
 static exo_cap_t child_env, child_space;
 
 int64_t posix_fork_point(void);
@@ -67,6 +75,14 @@ static bool take(uint32_t count, exo_cap_t *cap, uint32_t *first)
 	return false;
 }
 
+/* Does the keeper link this table for the image? As REQUEST_FORK_BEGIN says. */
+static bool keeper_links(exo_vaddr_t va)
+{
+	exo_vaddr_t start = core_begin->image, end = start + core_begin->image_bytes;
+
+	return va < TABLE_BYTES || (va + TABLE_BYTES > start && va < end) || va >> 21 == (end + WIRE_STACK - 1) >> 21;
+}
+
 /*
  * Wired pages come first, in whole capabilities but for the last; then records, then tables, with the upper
  * ones of what lies far apart. Three in a row do not always fit at the end of a capability. A large process
@@ -77,18 +93,21 @@ static uint32_t frames_wanted(void)
 	uint32_t frames = 0, upper = 0, all;
 	exo_vaddr_t va, last = 0;
 
+	memory_heat(posix_fork_sp);
 	stretches = memory_wired(stretch, MEMORY_STRETCHES);
 	wired = 0;
 	for (uint32_t i = 0; i < stretches; i++)
 		wired += stretch[i].pages;
 	for (unsigned i = 0; memory_table(i, &va); i++) {
-		frames += va ? TABLE_FRAMES : 0;
+		if (!va || keeper_links(va))
+			continue;
+		frames += TABLE_FRAMES;
 		upper += (va >> 30 != last >> 30) + (va >> 39 != last >> 39);
 		last = va;
 	}
 	for (unsigned i = 0; i < MEMORY_RUNS; i++)
 		frames += memory_run[i].cap ? memory_run[i].split ? 1 : 2 : 0;
-	frames += wired + upper;
+	frames += wired + upper + memory_run[MEMORY_HOT].count;
 	all = frames + frames / EXO_TAKE_MAX * (TABLE_FRAMES - 1);
 	return all < FRAMES_MOST ? all : FRAMES_MOST;
 }
@@ -150,7 +169,7 @@ static int64_t link_all(void)
 	int64_t error = 0;
 
 	for (unsigned i = 0; error >= 0 && memory_table(i, &va); i++) {
-		if (!va)
+		if (!va || keeper_links(va))
 			continue;
 		error = link_table(va);
 		if (error == -EXO_EBUSY) {	/* it is there: the frames for it are those of the next */
@@ -158,6 +177,7 @@ static int64_t link_all(void)
 			error = 0;
 		}
 	}
+	memory_hot_mapped = error >= 0;
 	return error == -EXO_EFULL ? 0 : error;
 }
 
@@ -203,60 +223,106 @@ static void copy_pages(void *to, const void *from, uint32_t pages)
 	__asm__ volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(words) : : "memory");
 }
 
-/*
- * Copies of wired pages, in frames whose capability the child gets; the descriptors in the argument frame say
- * where.
- */
-static int64_t copy_piece(struct descriptors *to, exo_vaddr_t va, uint32_t pages, bool contents, exo_cap_t cap,
-			  exo_cap_t handle, uint32_t first)
+/* Where the child's first instructions map something; false: too much. */
+static bool describe(struct descriptors *to, exo_vaddr_t va, int64_t handle, uint32_t first, uint32_t pages)
 {
+	if (to->count == sizeof(to->map) / sizeof(to->map[0]))
+		return false;
+	to->map[to->count++] = (struct exo_map){ va | EXO_MAP_READ | EXO_MAP_WRITE, (exo_cap_t)handle, first, pages, 0 };
+	return true;
+}
+
+/*
+ * The child gets the first frames of a pool, for wired pages, and they are mapped here, together with those for hot
+ * pages if these come next: how many are mapped, or an error.
+ */
+static int64_t open_pool(uint32_t k, uint32_t frames, int64_t *handle)
+{
+	uint32_t pages = frames + (hot.cap == pool[k].cap && hot.first == frames ? memory_run[MEMORY_HOT].count : 0);
 	int64_t error;
 
-	if (to->count == sizeof(to->map) / sizeof(to->map[0]))
+	if (k >= MEMORY_SLOT_WINDOW - MEMORY_SLOT_WIRED)
 		return -EXO_EFULL;
-	to->map[to->count++] = (struct exo_map){ va | EXO_MAP_READ | EXO_MAP_WRITE, handle, first, pages, 0 };
-	if (!contents)
-		return 0;
-	error = space_map(META_COPY, EXO_MAP_READ | EXO_MAP_WRITE, cap, first, pages);
-	if (!error)
-		copy_pages((void *)META_COPY, (const void *)va, pages);
+	*handle = exo_cap_derive(pool[k].cap, child_env, MEMORY_SLOT_WIRED + k, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, frames);
+	if (*handle < 0)
+		return *handle;
+	error = space_map(META_COPY, EXO_MAP_READ | EXO_MAP_WRITE, pool[k].cap, 0, pages);
+	return error < 0 ? error : pages;
+}
+
+/* Hot pages are copied, too, to frames of which the child has a run of its own; `mapped`: to where they are. */
+static int64_t copy_hot(struct descriptors *to, exo_vaddr_t mapped)
+{
+	const struct memory_run *run = &memory_run[MEMORY_HOT];
+	const struct vm_region *region;
+	int64_t handle, error = 0;
+
+	handle = exo_cap_derive(hot.cap, child_env, MEMORY_SLOT + MEMORY_HOT, EXO_RIGHT_READ | EXO_RIGHT_WRITE,
+	    hot.first, run->count);
+	if (handle < 0)
+		return handle;
+	if (!mapped)
+		error = space_map(mapped = META_COPY, EXO_MAP_READ | EXO_MAP_WRITE, hot.cap, hot.first, run->count);
+	for (uint32_t i = 0; !error && i < run->count; i++) {
+		exo_vaddr_t va = memory_hot[i];
+
+		if (!va)
+			continue;
+		region = vm_find(va);
+		if (!region || ~region->flags & EXO_MAP_READ)
+			return -EXO_EFULL;	/* it could not be made an ordinary one, before */
+		copy_pages((void *)(mapped + i * EXO_PAGE_SIZE), (const void *)va, 1);
+		if (memory_hot_mapped && !describe(to, va, handle, i, 1))
+			return -EXO_EFULL;
+	}
 	return error;
+}
+
+/* Copies of wired and hot pages; descriptors in the child's argument frame say where they belong. */
+static int64_t copy_to(struct descriptors *to, uint32_t *most)
+{
+	uint32_t k = 0, used = 0, room = 0, left = wired, part;
+	int64_t handle = 0, mapped = 0;
+
+	for (uint32_t i = 0; i < stretches; i++)
+		for (uint32_t done = 0; done < stretch[i].pages; done += part) {
+			if (used == room) {
+				k += room != 0;
+				if (k >= pools)
+					return -EXO_EFULL;
+				room = left < pool[k].count ? left : pool[k].count;
+				used = 0;
+				mapped = open_pool(k, room, &handle);
+				if (mapped < 0)
+					return mapped;
+				*most = mapped > *most ? (uint32_t)mapped : *most;
+			}
+			part = room - used < stretch[i].pages - done ? room - used : stretch[i].pages - done;
+			if (!describe(to, stretch[i].va + done * EXO_PAGE_SIZE, handle, used, part))
+				return -EXO_EFULL;
+			if (stretch[i].contents)
+				copy_pages((void *)(META_COPY + used * EXO_PAGE_SIZE),
+				    (const void *)(stretch[i].va + done * EXO_PAGE_SIZE), part);
+			used += part;
+			left -= part;
+		}
+	if (!memory_run[MEMORY_HOT].cap)
+		return 0;
+	return copy_hot(to, mapped > room ? META_COPY + room * EXO_PAGE_SIZE : 0);
 }
 
 static int64_t copy_all(void)
 {
-	static struct descriptors list;
-	uint32_t k = 0, used = 0, most = 0, left = wired;
-	int64_t handle = 0, error = 0;
+	struct descriptors list;
+	uint32_t most = MEMORY_HOT_PAGES;
+	int64_t error;
 
 	list.count = 0;
-	for (uint32_t i = 0; error >= 0 && i < stretches; i++) {
-		for (uint32_t done = 0, part; error >= 0 && done < stretch[i].pages; done += part) {
-			uint32_t room = left + used < pool[k].count ? left + used : pool[k].count;
-
-			if (!handle || used == room) {
-				k += handle != 0;
-				if (k >= pools || k >= MEMORY_SLOT_WINDOW - MEMORY_SLOT_WIRED)
-					return -EXO_EFULL;
-				used = 0;
-				room = left < pool[k].count ? left : pool[k].count;
-				handle = exo_cap_derive(pool[k].cap, child_env, MEMORY_SLOT_WIRED + k,
-				    EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, room);
-				if (handle < 0)
-					return handle;
-			}
-			part = room - used < stretch[i].pages - done ? room - used : stretch[i].pages - done;
-			error = copy_piece(&list, stretch[i].va + done * EXO_PAGE_SIZE, part, stretch[i].contents,
-			    pool[k].cap, (exo_cap_t)handle, used);
-			used += part;
-			left -= part;
-			most = part > most ? part : most;
-		}
-	}
+	error = copy_to(&list, &most);
 	space_map(META_COPY, 0, EXO_CAP_NONE, 0, most);
 	if (error < 0)
 		return error;
-	memcpy(core_arg(0), &list, sizeof(list));
+	memcpy(core_arg(0), &list, offsetof(struct descriptors, map[list.count]));
 	return exo_env_write(child_env, EXO_VA_ARG, 0, offsetof(struct descriptors, map[list.count]));
 }
 
@@ -286,7 +352,9 @@ int64_t posix_fork_work(void)
 		window_close();		/* it may have failed after the first of them */
 		return pid;
 	}
-	error = split_all();
+	error = memory_run[MEMORY_HOT].cap && !take(memory_run[MEMORY_HOT].count, &hot.cap, &hot.first) ? -EXO_EFULL : 0;
+	if (!error)
+		error = split_all();
 	if (!error)
 		error = link_all();
 	if (!error) {
@@ -320,7 +388,7 @@ bool core_resumes(void)
 	forking = false;
 	frame_forked();
 	caps_forked();
-	memory_forked();
+	memory_forked(posix_fork_sp, fork_tls);
 	core_disp->run_entry = entries.run_entry;
 	core_disp->end_entry = entries.end_entry;
 	core_disp->call_entry = entries.call_entry;
@@ -331,10 +399,11 @@ bool core_resumes(void)
 
 static void begin_child(void)
 {
-	core_random_mix(core_begin->seed);
-	memset(core_begin->seed, 0, sizeof(core_begin->seed));
+	core_random_forked();
 	posix_call_forked();
 	signal_forked();
+	posix_cpus_forked();
+	posix_threads_forked();
 }
 
 pid_t fork(void)
@@ -344,6 +413,9 @@ pid_t fork(void)
 
 	posix_fork_prepare();
 	was = posix_enter();
+	posix_cpus_recall_all();
+	streams_fork();
+	fork_tls = (uint64_t)__builtin_thread_pointer();
 	if (memory_own())
 		result = posix_fork_point();
 	if (!result)

@@ -70,7 +70,7 @@ int64_t io_read(int fd, void *to, size_t bytes, int64_t offset, bool wait)
 	if (bytes > WIRE_BUFFER)
 		bytes = WIRE_BUFFER;
 	for (;;) {
-		if (posix_page->gift.fd1 == fd + 1 && bytes && offset == -1) {
+		if (posix_page->gift.fd1 == fd + 1 && bytes && offset == -1 && fd >= 0) {
 			result = read_standing(fd, to, bytes, wait);
 			if (result)
 				return result;
@@ -193,7 +193,7 @@ ssize_t read(int fd, void *to, size_t bytes)
 	int64_t done;
 
 	cancel_point();
-	if (posix_page->gift.fd1 == fd + 1 && bytes) {
+	if (posix_page->gift.fd1 == fd + 1 && bytes && fd >= 0) {
 		done = read_standing(fd, to, bytes, true);
 		if (done)
 			return posix_result(done);

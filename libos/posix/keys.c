@@ -43,11 +43,14 @@ int pthread_key_create(pthread_key_t *key, void (*destructor)(void *))
 
 int pthread_key_delete(pthread_key_t key)
 {
-	if (key >= POSIX_KEYS_MAX || !keys[key].used)
-		return EINVAL;
-	keys[key].destructor = NULL;
-	keys[key].used = false;
-	return 0;
+	bool was = posix_enter(), used = key < POSIX_KEYS_MAX && keys[key].used;
+
+	if (used) {
+		keys[key].destructor = NULL;
+		keys[key].used = false;
+	}
+	posix_leave(was);
+	return used ? 0 : EINVAL;
 }
 
 void *pthread_getspecific(pthread_key_t key)

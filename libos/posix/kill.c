@@ -53,7 +53,9 @@ int kill(pid_t pid, int number)
 
 int killpg(pid_t group, int number)
 {
-	return group < 0 || group == 1 ? fail(group < 0 ? EINVAL : EPERM) : kill(-group, number);
+	if (group == 1)			/* kill(-1) would be everybody */
+		return getpgrp() == 1 ? kill(0, number) : fail(EPERM);
+	return group < 0 ? fail(EINVAL) : kill(-group, number);
 }
 
 int sigqueue(pid_t pid, int number, union sigval value)
@@ -61,9 +63,10 @@ int sigqueue(pid_t pid, int number, union sigval value)
 	if (own_business(pid, number)) {
 		siginfo_t info = from_self(number, SI_QUEUE);
 		info.si_value = value;
-		if (signal_queued() >= SIGQUEUE_MAX)
-			return fail(EAGAIN);
-		return fail(post(NULL, &info));
+		bool was = posix_enter(), full = signal_queued() >= SIGQUEUE_MAX;
+
+		posix_leave(was);
+		return fail(full ? EAGAIN : post(NULL, &info));
 	}
 	if (number < 0 || number >= NSIG)
 		return fail(EINVAL);

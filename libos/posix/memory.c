@@ -22,6 +22,10 @@
 #define REGIONS		((META_END - META_REGIONS) / sizeof(struct vm_region))
 #define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
 #define BATCH		64
+#define FAULT_BATCH	8		/* descriptors behind CORE_ARG_FAULT */
+#define HOT_BELOW	256U		/* bytes around a stack pointer that are hot */
+#define HOT_ABOVE	512U
+#define TLS_BELOW	512	/* of a thread pointer: what upcalls look at (posix_inside) lies here */
 #define SPARE		64		/* frames that memory_left leaves for tables and the like */
 #define ADDRESSES	(64ULL << 30)	/* above the heap: those below are given out in turn by vm_addresses */
 #define NO_FRAME	"out of memory"
@@ -33,13 +37,16 @@ extern char __data_start[], __wired_start[], __wired_stacks[], __wired_end[], __
 /* Sorted by key: which 2 MiB a leaf is for. */
 static struct {
 	uint32_t key;
-	uint16_t leaf, low, high;	/* pages with a place lie in [low, high) */
+	uint8_t leaf;
+	bool lazy;			/* of a forked child: none of its pages is mapped but hot ones */
+	uint16_t low, high;		/* pages with a place lie in [low, high) */
 } leaves[LEAVES];
 static uint32_t leaf_count, leaf_hint;
 static uint32_t regions_used;
 static struct vm_region *regions_free;
 static struct vm_region data, bss, args;
 static bool owned;
+bool memory_hot_mapped;
 static uint64_t meta_there[(META_END - META_START) / EXO_PAGE_SIZE / 64 + 1];	/* whose bits behind the end are 0 */
 
 /* --- the pages of the tables ---------------------------------------------------------------------------- */
@@ -136,7 +143,8 @@ static uint32_t *place_at(exo_vaddr_t va, bool make)
 		for (uint32_t k = leaf_count; k > i; k--)
 			leaves[k] = leaves[k - 1];
 		leaves[i].key = key;
-		leaves[i].leaf = (uint16_t)leaf_count++;
+		leaves[i].leaf = (uint8_t)leaf_count++;
+		leaves[i].lazy = false;
 		leaves[i].low = LEAF_PAGES;
 		leaves[i].high = 0;
 	}
@@ -175,6 +183,7 @@ static int64_t map_place(exo_vaddr_t va, unsigned flags, uint32_t place)
 /* Frames of these places, which follow each other in a run, are mapped at META_COPY. */
 static struct {
 	uint32_t place, count;
+	bool window;			/* one is mapped at META_WINDOW */
 } staged;
 
 static int64_t write_run(exo_vaddr_t va, exo_cap_t cap, uint32_t first, uint32_t count)
@@ -187,7 +196,9 @@ static int64_t write_run(exo_vaddr_t va, exo_cap_t cap, uint32_t first, uint32_t
 
 void memory_window_empty(void)
 {
-	space_protect_page(META_WINDOW, 0);
+	if (staged.window)
+		space_protect_page(META_WINDOW, 0);
+	staged.window = false;
 	if (staged.count)
 		(void)write_run(META_COPY, EXO_CAP_NONE, 0, staged.count);
 	staged.count = 0;
@@ -203,8 +214,10 @@ static exo_vaddr_t stage(uint32_t place)
 		return META_COPY + (place - staged.place) * EXO_PAGE_SIZE;
 	if (count > META_STAGED)
 		count = META_STAGED;
-	if (count < 2 || run->split || index + 1 != run->used)
+	if (count < 2 || run->split || index + 1 != run->used) {
+		staged.window = true;
 		return map_place(META_WINDOW, RW, place) < 0 ? 0 : META_WINDOW;
+	}
 	memory_window_empty();
 	if (write_run(META_COPY | RW, run->cap, index, count) != 1)
 		return 0;
@@ -213,27 +226,36 @@ static exo_vaddr_t stage(uint32_t place)
 	return META_COPY;
 }
 
-/* The page is another one's too: a copy takes its place. */
+/* A copy takes the page's place, in this frame. */
+static inline const char *move_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present, uint32_t copy)
+{
+	const void *from = (const void *)va;
+	void *to = (void *)stage(copy);
+	uint64_t words = EXO_PAGE_SIZE / 8;
+
+	if (!to || (!present && map_place(va, EXO_MAP_READ, *at) < 0)) {
+		run_release(copy);
+		return "its frame has gone";
+	}
+	__asm__ volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(words) : : "memory");
+	if (map_place(va, flags, copy) < 0) {
+		run_release(copy);
+		return "a copy cannot be mapped";
+	}
+	*at = copy;
+	return NULL;
+}
+
+/* The page is another one's too. */
 static __attribute__((noinline)) const char *copy_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present)
 {
 	bool dirty;
 	uint32_t place = *at, copy = run_take(&dirty);
-	const void *from = (const void *)va;
-	void *to = copy ? (void *)stage(copy) : NULL;
-	uint64_t words = EXO_PAGE_SIZE / 8;
+	const char *why = copy ? move_page(va, flags, at, present, copy) : NO_FRAME;
 
-	if (!copy)
-		return NO_FRAME;
-	if (!to || (!present && map_place(va, EXO_MAP_READ, place) < 0)) {
-		run_put(copy);
-		return "its frame has gone";
-	}
-	__asm__ volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(words) : : "memory");
-	if (map_place(va, flags, copy) < 0)
-		return "a copy cannot be mapped";
-	*at = copy;
-	run_give(place);
-	return NULL;
+	if (!why)
+		run_give(place);
+	return why;
 }
 
 static const char *write_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present)
@@ -274,8 +296,69 @@ static const char *first_touch(exo_vaddr_t va, unsigned flags, uint32_t *at)
 	return NULL;
 }
 
+/* --- many pages ----------------------------------------------------------------------------------------- */
+
+/* Do what descriptors there are from `at` on, one call or several; false: some could not be done. */
+static bool flush(uint64_t at, uint32_t count)
+{
+	bool all = true;
+
+	for (uint32_t from = 0; from < count;) {
+		int64_t done = exo_space_write(space_own(), at + from * sizeof(struct exo_map), count - from);
+
+		all = all && done > 0;
+		from += done > 0 ? (uint32_t)done : 1;
+	}
+	return all;
+}
+
+/* How many pages from `page` of a leaf on follow each other in their run, too. */
+static uint32_t same_run(const uint32_t *place, uint32_t page)
+{
+	uint32_t end = page + 1;
+
+	while (end < LEAF_PAGES && place[end] == place[page] + (end - page))
+		end++;
+	return end - page;
+}
+
+/* Map the pages of a leaf as they may be without a copy; false: not all, the others come by faults. */
+static __attribute__((noinline)) bool leaf_map(uint32_t i)
+{
+	struct exo_map *map = core_arg(CORE_ARG_FAULT);
+	const uint32_t *place = leaf_places(i);
+	exo_vaddr_t base = (exo_vaddr_t)leaves[i].key << 21;
+	uint32_t count = 0;
+	bool all = true;
+
+	leaves[i].lazy = false;
+	for (uint32_t page = leaves[i].low, run; page < leaves[i].high; page += run) {
+		exo_vaddr_t va = base + page * EXO_PAGE_SIZE;
+		const struct vm_region *region;
+		unsigned flags;
+
+		run = 1;
+		if (!place[page])
+			continue;
+		region = vm_find(va);
+		run = same_run(place, page);
+		if (region && region->end - va < run * EXO_PAGE_SIZE)
+			run = (uint32_t)((region->end - va) / EXO_PAGE_SIZE);
+		if (!region || !(region->flags & EXO_MAP_READ))
+			continue;
+		flags = region->flags & ~(run_of(place[page])->split ? EXO_MAP_WRITE : 0U);
+		map[count++] = (struct exo_map){ va | flags, run_of(place[page])->cap, place[page] & INDEX_MASK, run, 0 };
+		if (count == FAULT_BATCH) {
+			all = flush(CORE_ARG_FAULT, count) && all;
+			count = 0;
+		}
+	}
+	return flush(CORE_ARG_FAULT, count) && all;
+}
+
 const char *memory_zero(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
+	static exo_vaddr_t last;
 	unsigned flags = region->flags;
 	uint32_t *at;
 
@@ -285,8 +368,15 @@ const char *memory_zero(struct vm_region *region, exo_vaddr_t va, unsigned acces
 	at = place_at(va, true);
 	if (!at)
 		return NO_FRAME;
+	runs_ahead = va == last + EXO_PAGE_SIZE ? runs_ahead + 1 : 0;
+	last = va;
 	if (!*at)
 		return present ? RIGHTS : first_touch(va, flags, at);
+	if (__builtin_expect(leaves[leaf_hint].lazy, false) && !present && leaf_map(leaf_hint)) {
+		if (access != VM_WRITE || !run_of(*at)->split)
+			return NULL;
+		present = true;
+	}
 	if (access == VM_WRITE)
 		return write_page(va, flags, at, present);
 	if (present)
@@ -323,25 +413,13 @@ bool vm_touch(exo_vaddr_t va, uint64_t bytes)
 		struct exo_regs regs = { .address = at };
 		struct vm_region *region = vm_find(at);
 
-		if (!region || touched(at, region->flags))
+		if (!region || ((memory_there(at) || region->pager != vm_stack_pager) && touched(at, region->flags)))
 			continue;
 		regs.error = region->flags & EXO_MAP_WRITE ? VM_ERROR_WRITE : 0;
 		if (vm_fault(&regs))
 			return false;
 	}
 	return true;
-}
-
-/* --- many pages ----------------------------------------------------------------------------------------- */
-
-/* Do what descriptors there are, one call or several; what cannot be mapped comes by a fault. */
-static uint32_t flush(uint32_t count)
-{
-	for (uint32_t from = 0; from < count;) {
-		int64_t done = exo_space_write(space_own(), from * sizeof(struct exo_map), count - from);
-		from += done > 0 ? (uint32_t)done : 1;
-	}
-	return 0;
 }
 
 /* Nothing is in [from, to) of a leaf any more; `to` may be where the next one begins. */
@@ -382,7 +460,7 @@ void memory_discard(exo_vaddr_t va, uint64_t bytes)
 		leaf_empty(i, at, next);
 		if (!count)
 			continue;
-		flush(count);
+		(void)flush(0, count);
 		for (; at < next; at += EXO_PAGE_SIZE) {
 			uint32_t *place = place_at(at, false), released = *place;
 
@@ -541,45 +619,81 @@ void memory_pack(void)
 	runs_emptied(empty);
 }
 
-/* How many pages from `page` of a leaf on follow each other in their run, too. */
-static uint32_t same_run(const uint32_t *place, uint32_t page)
+/* Has an own mapping that shows what is there, or will have it by a fault. */
+static bool is_hot(exo_vaddr_t va)
 {
-	uint32_t end = page + 1;
+	const uint32_t *at = place_at(va, false);
 
-	while (end < LEAF_PAGES && place[end] == place[page] + (end - page))
-		end++;
-	return end - page;
+	return at && run_of(*at) == &memory_run[MEMORY_HOT];
 }
 
-void memory_forked(void)
+/* Upcall code finds what is in this page. */
+static void be_there(exo_vaddr_t va)
 {
-	struct exo_map *map = core_arg(0);
-	uint32_t count = 0;
+	const uint32_t *at = place_at(va, false);
 
+	if (at && *at && leaves[leaf_hint].lazy && (!memory_hot_mapped || !is_hot(va)))
+		(void)map_place(va, EXO_MAP_READ, *at);
+}
+
+void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls)
+{
 	runs_forked();
 	info_forked();
-	for (uint32_t i = 0; i < leaf_count; i++) {
-		const uint32_t *place = leaf_places(i);
-		exo_vaddr_t base = (exo_vaddr_t)leaves[i].key << 21;
+	for (uint32_t i = 0; i < leaf_count; i++)
+		leaves[i].lazy = true;
+	/* Its first steps may not fault: what it finds on its stack is there. */
+	for (exo_vaddr_t va = PAGE_DOWN(sp); va < sp + HOT_ABOVE; va += EXO_PAGE_SIZE)
+		be_there(va);
+	be_there(PAGE_DOWN(tls));
+	be_there(PAGE_DOWN(tls - TLS_BELOW));
+}
 
-		for (uint32_t page = leaves[i].low, run; page < leaves[i].high; page += run) {
-			exo_vaddr_t va = base + page * EXO_PAGE_SIZE;
-			const struct vm_region *region;
+/* A hot page is an ordinary one again; it stays hot if there is no memory. */
+static void cool(uint32_t i)
+{
+	const struct vm_region *region = vm_find(memory_hot[i]);
+	uint32_t *at = place_at(memory_hot[i], false), place = *at, copy;
+	bool dirty;
 
-			run = 1;
-			if (!place[page])
-				continue;
-			region = vm_find(va);
-			run = same_run(place, page);
-			if (region && region->end - va < run * EXO_PAGE_SIZE)
-				run = (uint32_t)((region->end - va) / EXO_PAGE_SIZE);
-			if (!region || !(region->flags & EXO_MAP_READ))
-				continue;
-			map[count++] = (struct exo_map){ va | (region->flags & ~(unsigned)EXO_MAP_WRITE),
-				run_of(place[page])->cap, place[page] & INDEX_MASK, run, 0 };
-			if (count == BATCH)
-				count = flush(count);
-		}
+	copy = run_take(&dirty);
+	if (copy && !move_page(memory_hot[i], region ? region->flags : 0, at, false, copy))
+		run_release(place);
+}
+
+/* A page becomes hot, at the expense of one outside of [low, end). */
+static void heat(exo_vaddr_t va, exo_vaddr_t low, exo_vaddr_t end)
+{
+	const struct vm_region *region = vm_find(va);
+	uint32_t *at = place_at(va, false), place, i;
+
+	if (!at || !*at || run_of(*at) == &memory_run[MEMORY_HOT] || !region || region->flags != RW || !run_hot())
+		return;
+	for (i = 0; i < memory_run[MEMORY_HOT].count && memory_hot[i]; i++)
+		;
+	if (i == memory_run[MEMORY_HOT].count) {
+		for (i = 0; i + 1 < memory_run[MEMORY_HOT].count && memory_hot[i] >= low && memory_hot[i] < end; i++)
+			;
+		cool(i);
 	}
-	flush(count);
+	if (memory_hot[i])
+		return;
+	place = *at;
+	memory_hot[i] = va;
+	if (!move_page(va, RW, at, false, (MEMORY_HOT + 1) << MEMORY_INDEX_BITS | i))
+		run_release(place);
+}
+
+void memory_heat(exo_vaddr_t sp)
+{
+	exo_vaddr_t low = PAGE_DOWN(sp - HOT_BELOW), end = sp + HOT_ABOVE;
+
+	for (uint32_t i = 0; i < MEMORY_HOT_PAGES; i++) {
+		const struct vm_region *region = memory_hot[i] ? vm_find(memory_hot[i]) : NULL;
+
+		if (memory_hot[i] && (!region || region->flags != RW))
+			cool(i);
+	}
+	for (exo_vaddr_t va = low; va < end; va += EXO_PAGE_SIZE)
+		heat(va, low, end);
 }

@@ -23,7 +23,9 @@
  * M3 a run that is not split is this process's alone. Through one that is, pages are mapped writable when nobody else
  *    holds their frame
  *    Runs that are mostly given up are emptied at a fork (memory_pack)
- * M4 core's own frame allocator (frame.h) has other runs, for page tables and the like; fork passes them by
+ * M4 what a child of fork writes at once, the top of its stack, is *hot*: the frames of these pages are those of run
+ *    MEMORY_HOT, which is never split: fork copies them for the child's. memory_hot says which is whose; 0: nobody's
+ * M5 core's own frame allocator (frame.h) has other runs, for page tables and the like; fork passes them by
  */
 #ifndef LIBOS_POSIX_MEMORY_H
 #define LIBOS_POSIX_MEMORY_H
@@ -31,7 +33,9 @@
 #include "libos/vm/vm.h"
 
 #define MEMORY_SLOT		8	/* the first image's WIRE_DATA run ... */
-#define MEMORY_RUNS		28
+#define MEMORY_RUNS		27
+#define MEMORY_HOT		MEMORY_RUNS	/* the run of hot pages, in the slot behind them */
+#define MEMORY_HOT_PAGES	3
 #define MEMORY_SLOT_WIRED	36	/* a child's wired pages: 4 slots */
 #define MEMORY_SLOT_WINDOW	40	/* for FORK_BEGIN ... */
 #define MEMORY_WINDOW		12	/* slots */
@@ -70,7 +74,11 @@ struct memory_run {
 	uint32_t count, used, spare, given;	/* frames; handed out ever; put back since; given up to others */
 	bool split, inherited;
 };
-extern struct memory_run memory_run[MEMORY_RUNS];
+extern struct memory_run memory_run[MEMORY_RUNS + 1];
+extern exo_vaddr_t memory_hot[MEMORY_HOT_PAGES];
+extern bool memory_hot_mapped;		/* in a child: by its first instructions */
+/* On a wired stack: the pages around this stack pointer are hot from now on, if there is memory for that. */
+void memory_heat(exo_vaddr_t sp);
 
 /* The stretches of wired pages, at most so many; how many. */
 struct memory_stretch {
@@ -93,7 +101,8 @@ bool memory_own(void);
 void memory_window_empty(void);
 /* Called once, before anything is touched. */
 void memory_start(void);
-/* In the child, before anything else, as upcall code: its runs are its parent's siblings. Map all pages to read. */
-void memory_forked(void);
+/* In the child, before anything else, as upcall code: its runs are its parent's siblings. It can go on at `sp`,
+ * and look at what lies right below `tls`. */
+void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls);
 
 #endif

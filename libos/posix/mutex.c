@@ -156,8 +156,24 @@ static int lock(pthread_mutex_t *mutex, const struct timespec *until, clockid_t 
 	return error;
 }
 
+/* One that is free and has nothing special about it is taken on any CPU, and given back if nobody waits. */
+static bool plain(const pthread_mutex_t *mutex)
+{
+	return !(mutex->__kind & ~KIND_TYPE) && mutex->__kind != PTHREAD_MUTEX_RECURSIVE;
+}
+
+static bool take_plain(pthread_mutex_t *mutex)
+{
+	if (!plain(mutex) || !swap(mutex, 0, posix_self()->number))
+		return false;
+	mutex->__depth = 1;
+	return true;
+}
+
 int pthread_mutex_lock(pthread_mutex_t *mutex)
 {
+	if (take_plain(mutex))
+		return 0;
 	bool was = posix_enter();
 	int error = lock(mutex, NULL, 0);
 
@@ -176,6 +192,8 @@ int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until
 
 int pthread_mutex_trylock(pthread_mutex_t *mutex)
 {
+	if (take_plain(mutex))
+		return 0;
 	bool was = posix_enter();
 	uint32_t self = me(mutex);
 	int error = take(mutex, self);
@@ -233,6 +251,8 @@ static int unlock(pthread_mutex_t *mutex)
 
 int pthread_mutex_unlock(pthread_mutex_t *mutex)
 {
+	if (plain(mutex) && swap(mutex, posix_self()->number, 0))
+		return 0;
 	bool was = posix_enter();
 	int error = unlock(mutex);
 

@@ -3,6 +3,7 @@
  * The libOS posix: from the first thread to main() and back.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,8 +21,10 @@ void __libc_init_array(void);
 
 /* picolibc has these too, or nobody asks for them: naming them here makes the linker take ours. */
 extern const char posix_note[];
+char *_user_strerror(int error, int internal, int *result);
+void posix_lock_hand_over(struct thread_mutex *mutex);
 static const void *const ours[] __attribute__((used)) = { sbrk, time, clock, __retarget_lock_acquire, posix_note,
-	core_resumes };
+	core_resumes, fopen, _user_strerror, posix_lock_hand_over };
 
 /*
  * Arguments and variables lie where the keeper has put them, in pages of the process's own; the two vectors,
@@ -71,7 +74,9 @@ int getentropy(void *buffer, size_t bytes)
 {
 	if (bytes > 256)
 		return (int)posix_result(-EIO);
+	bool was = posix_enter();
 	core_random(buffer, bytes);
+	posix_leave(was);
 	return 0;
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
+ * Random bytes for programs: getrandom(), of core's generator.
+ *
  * random() with states that programs keep: an additive feedback generator (Knuth, The Art of Computer
  * Programming, volume 2, 3.2.2), x[n] = x[n - 3] + x[n - 31], whose lowest bit is dropped. A state of fewer
  * than 128 bytes holds a linear congruential one.
@@ -7,6 +9,9 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/random.h>
+#include "libos/core/core.h"
+#include "libos/posix/signals.h"
 
 #define WORDS	31
 #define GAP	3
@@ -97,4 +102,16 @@ char *setstate(char *memory)
 	now = (struct state *)memory;
 	place = 0;
 	return old;
+}
+
+ssize_t getrandom(void *to, size_t bytes, unsigned flags)
+{
+	if (flags & ~(unsigned)(GRND_NONBLOCK | GRND_RANDOM)) {
+		errno = EINVAL;
+		return -1;
+	}
+	bool was = posix_enter();
+	core_random(to, bytes);
+	posix_leave(was);
+	return (ssize_t)bytes;
 }

@@ -20,9 +20,11 @@
 #define EMPTY_PAGES	192	/* ... of so many pages at a time */
 #define TRIM_AT		64	/* spare frames of a run at which its unused end is given back */
 
-struct memory_run memory_run[MEMORY_RUNS];
+struct memory_run memory_run[MEMORY_RUNS + 1];
+exo_vaddr_t memory_hot[MEMORY_HOT_PAGES];
 static uint32_t current, held;	/* the run that was made last; frames of all that were taken */
 static bool started;
+uint32_t runs_ahead;
 
 static uint64_t *bits_of(const struct memory_run *run)
 {
@@ -54,7 +56,7 @@ void runs_start(void)
 		const struct exo_cap *cap = cap_of(run);
 
 		if (cap->type != EXO_TYPE_FRAME)
-			continue;
+			break;		/* they follow each other */
 		*run = (struct memory_run){ .cap = caps_handle(MEMORY_SLOT + i), .first = (exo_pfn_t)cap->first,
 			.count = cap->count, .used = cap->count };
 	}
@@ -81,6 +83,24 @@ bool run_shared(uint32_t place)
 	const struct memory_run *run = run_of(place);
 
 	return run->split && (run->inherited || !alone(run, place & INDEX_MASK));
+}
+
+/* All of what is in the hot run's slot. */
+static void adopt_hot(void)
+{
+	const struct exo_cap *cap = cap_of(&memory_run[MEMORY_HOT]);
+
+	memory_run[MEMORY_HOT] = (struct memory_run){ 0 };
+	if (cap->type == EXO_TYPE_FRAME && cap->count <= MEMORY_HOT_PAGES)
+		memory_run[MEMORY_HOT] = (struct memory_run){ .cap = caps_handle(MEMORY_SLOT + MEMORY_HOT),
+			.first = (exo_pfn_t)cap->first, .count = cap->count, .used = cap->count };
+}
+
+bool run_hot(void)
+{
+	if (!memory_run[MEMORY_HOT].cap && exo_frame_take(MEMORY_SLOT + MEMORY_HOT, EXO_PFN_ANY, MEMORY_HOT_PAGES) >= 0)
+		adopt_hot();
+	return memory_run[MEMORY_HOT].cap != EXO_CAP_NONE;
 }
 
 /* --- taking --------------------------------------------------------------------------------------------- */
@@ -213,6 +233,8 @@ static __attribute__((noinline)) uint32_t take_slowly(bool *dirty)
 {
 	uint32_t wanted = held / 4, place = take_there(dirty);
 
+	if (wanted < 2 * runs_ahead)
+		wanted = 2 * runs_ahead;
 	if (wanted < TAKE_LEAST || (!place && soon()))
 		wanted = TAKE_LEAST;
 	if (wanted > EXO_TAKE_MAX)
@@ -299,7 +321,9 @@ void run_release(uint32_t place)
 {
 	struct memory_run *run = run_of(place);
 
-	if (run->split && (run->inherited || !alone(run, place & INDEX_MASK)))
+	if (run == &memory_run[MEMORY_HOT])
+		memory_hot[place & INDEX_MASK] = 0;
+	else if (run->split && (run->inherited || !alone(run, place & INDEX_MASK)))
 		run_give(place);
 	else
 		run_put(place);
@@ -378,6 +402,7 @@ void runs_forked(void)
 {
 	current = 0;
 	held = 0;
+	adopt_hot();
 	for (uint32_t i = 0; i < MEMORY_RUNS; i++) {
 		struct memory_run *run = &memory_run[i];
 

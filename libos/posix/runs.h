@@ -35,8 +35,12 @@ static inline struct memory_run *run_of(uint32_t place)
 /* The page of the tables that va lies in is there from now on; false: no memory. memory.c */
 bool meta_need(exo_vaddr_t va);
 
+/* So many pages in a row have been asked for: more frames are taken at a time. */
+extern uint32_t runs_ahead;
 /* A frame for a page; 0: none. *dirty: it has old contents. */
 uint32_t run_take(bool *dirty);
+/* Is there a run of hot pages, if need be from now on? */
+bool run_hot(void);
 /* One that no page uses: keep it. / The page was the program's alone or is shared: keep the frame or let it go. */
 void run_put(uint32_t place);
 void run_release(uint32_t place);

@@ -85,16 +85,22 @@ int pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *un
 
 int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
 {
+	bool was = posix_enter();
 	uint32_t word;
+	int error = take(lock, false, &word);
 
-	return take(lock, false, &word);
+	posix_leave(was);
+	return error;
 }
 
 int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 {
+	bool was = posix_enter();
 	uint32_t word;
+	int error = take(lock, true, &word);
 
-	return take(lock, true, &word);
+	posix_leave(was);
+	return error;
 }
 
 int pthread_rwlock_unlock(pthread_rwlock_t *lock)

@@ -13,7 +13,7 @@
 
 static struct thread_queue levels[LEVELS];
 static uint64_t filled;			/* bit n: level n has a thread */
-bool posix_sched_wanted;
+bool posix_sched_wanted, posix_sched_levels;
 
 static unsigned level_of(const struct thread *thread)
 {
@@ -91,10 +91,8 @@ void posix_sched_yield(void)
 
 void posix_sched_begin(void)
 {
-	static bool begun;
-
-	if (!begun) {
-		begun = true;
+	if (!posix_sched_levels) {
+		posix_sched_levels = true;
 		thread_schedule_by(&sched_levels);
 	}
 }

@@ -119,6 +119,7 @@ int siginterrupt(int number, int interrupts)
 int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict old)
 {
 	struct signal_thread *self = signal_self();
+	bool was = posix_enter(), due = false;
 	uint64_t before = self->mask, after;
 
 	if (set) {
@@ -133,17 +134,17 @@ int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict ol
 			after = *set;
 			break;
 		default:
+			posix_leave(was);
 			return EINVAL;
 		}
 		self->mask = after & ~SIGNAL_FOREVER;
-		if ((after ^ before) & TTY) {
-			bool was = posix_enter();
+		if ((after ^ before) & TTY)
 			signal_tell(false);
-			posix_leave(was);
-		}
-		if (before & ~after & (signal_pending_all | self->pending) && !posix_inside)
-			signal_take();
+		due = before & ~after & (signal_pending_all | self->pending) && !was;
 	}
+	posix_leave(was);
+	if (due)
+		signal_take();
 	if (old)
 		*old = before;
 	return 0;

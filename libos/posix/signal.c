@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <string.h>
 #include "libos/posix/call.h"
+#include "libos/posix/cpus.h"
 #include "libos/posix/signal_private.h"
 
 #define INFOS	256
@@ -21,12 +22,14 @@
 struct sigaction signal_actions[NSIG];
 uint64_t signal_pending_all;
 struct signal_thread *signal_threads;
-volatile bool posix_inside = true;	/* until signal_start */
+__thread volatile bool posix_inside = true;	/* until signal_start; a new thread begins so */
+__thread volatile uint8_t posix_away;
 volatile bool signal_look;
 void (*posix_preempt)(void);
 
 static struct signal_info *queue_all, *spare;
 static CORE_UNWIRED struct signal_info infos[INFOS];
+static uint32_t infos_used;		/* of their beginning: those that ever were */
 
 /* --- pending ------------------------------------------------------------------------------------------ */
 
@@ -45,8 +48,11 @@ static bool add(uint64_t *pending, struct signal_info **queue, const siginfo_t *
 
 	if (*pending & bit && info->si_signo < SIGRTMIN)
 		return true;
-	if (entry) {
+	if (entry)
 		spare = entry->next;
+	else if (infos_used < INFOS)
+		entry = &infos[infos_used++];
+	if (entry) {
 		entry->info = *info;
 		append(queue, entry);
 	} else if (info->si_signo >= SIGRTMIN) {
@@ -124,8 +130,10 @@ void signal_look_round(void)
 static void wake(struct signal_thread *thread)
 {
 	signal_look = true;
-	if (!thread->waits)
+	if (!thread->waits) {
+		posix_cpus_recall(thread->of);
 		return;
+	}
 	thread->came = true;
 	thread_wake(thread->of->thread);
 }
@@ -135,7 +143,7 @@ static void tell_somebody(uint64_t bit)
 {
 	struct signal_thread *self = signal_self(), *thread;
 
-	if (bit & (~self->mask | self->awaits)) {
+	if (self->of && bit & (~self->mask | self->awaits)) {	/* it may have ended, and looks for the next one */
 		wake(self);
 		return;
 	}
@@ -146,15 +154,19 @@ static void tell_somebody(uint64_t bit)
 		}
 }
 
-/* Would it be thrown away? */
+/* Would it be thrown away? Not what is blocked: the action may be another when it no longer is. */
 static bool unwanted(int number)
 {
+	bool blocked = true;
+
 	if (signal_actions[number].sa_handler != SIG_IGN)
 		return false;
-	for (struct signal_thread *thread = signal_threads; thread; thread = thread->next)
+	for (struct signal_thread *thread = signal_threads; thread; thread = thread->next) {
 		if (thread->awaits & SIGNAL_BIT(number))
 			return false;
-	return true;
+		blocked = blocked && (thread->mask & SIGNAL_BIT(number));
+	}
+	return !blocked;
 }
 
 bool signal_post(struct signal_thread *thread, const siginfo_t *info)
@@ -229,6 +241,7 @@ static void stop(int number)
 {
 	uint64_t events;
 
+	posix_cpus_recall_all();
 	if (posix_ask(REQUEST_STOPPED, (uint64_t)number, 0, 0, NULL) != 0)
 		return;
 	for (;;) {
@@ -329,7 +342,7 @@ void signal_handle(struct signal_thread *self, const siginfo_t *given, struct ex
 	}
 	posix_inside = false;
 	signal_call(action.sa_sigaction, number, &info, &context, stack);
-	posix_inside = true;
+	(void)posix_enter();
 	errno = saved;
 	self->mask = mask;
 	if (action.sa_flags & SA_SIGINFO) {
@@ -381,7 +394,7 @@ void signal_take(void)
 	unsigned rounds = SIGNAL_ROUNDS;
 
 	do {
-		posix_inside = true;
+		(void)posix_enter();
 		if (core_now() >= signal_timer_next)
 			signal_timers();
 		signal_deliver(self, NULL, NULL);
@@ -486,10 +499,6 @@ void signal_start(void)
 {
 	static struct thread_poller poller = { .poll = look };
 
-	for (unsigned i = 0; i < INFOS; i++) {
-		infos[i].next = spare;
-		spare = &infos[i];
-	}
 	if (!signal_threads)
 		signal_thread_start(posix_self());
 	signal_self()->mask = signal_page->blocked & ~SIGNAL_FOREVER;

@@ -16,6 +16,13 @@
 #define SIGNAL_STOPS	(SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) | SIGNAL_BIT(SIGTTOU))
 #define signal_page	((struct wire_page *)WIRE_VA_PAGE)
 
+/* A thread's state where it was interrupted. */
+struct signal_frame {
+	uint8_t fpu[512] __attribute__((aligned(16)));
+	struct exo_regs regs;
+};
+_Static_assert(sizeof(struct signal_frame) == 768, "signal_call.S");
+
 /* signal.c */
 extern struct sigaction signal_actions[NSIG];
 extern uint64_t signal_pending_all;		/* of the process, not of a thread */
@@ -58,6 +65,13 @@ void signal_entered_here(void);
 
 /* signal_upcall.c */
 void signal_upcall_start(void);
+/* The same in words: what upcall code may use (no vector registers). */
+static inline void signal_copy(void *to, const void *from, uint64_t bytes)
+{
+	uint64_t words = bytes / 8;
+
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) :: "memory");
+}
 
 /* timer.c */
 extern exo_time_t signal_timer_next;		/* [upcall] when one is due */

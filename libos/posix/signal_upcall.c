@@ -5,7 +5,7 @@
  * Both arrive as upcalls, where nothing may fault: the stack may be a page that is not there, or one that is
  * shared since a fork. So the upcall only puts the interrupted state aside, in the libOS's part of the
  * dispatcher page, and has the thread itself go on in signal_entered: that copies the state to the thread's
- * stack, or its alternate one, delivers, and resumes the state, all of it with upcalls on. posix_inside keeps
+ * stack, or its alternate one, delivers, and resumes the state, all of it with upcalls on. `entering` keeps
  * a second one out until the copy is made.
  *
  * An exception inside the libOS's brackets, in a thread that blocks or ignores the signal, or without a
@@ -30,27 +30,16 @@
 #define X87		16
 #define SIMD		19
 
-struct signal_frame {
-	uint8_t fpu[512] __attribute__((aligned(16)));
-	struct exo_regs regs;
-};
-_Static_assert(sizeof(struct signal_frame) == 768, "signal_call.S");
 _Static_assert(sizeof(struct signal_frame) <= sizeof(core_disp->libos), "room in the dispatcher page");
 
 #define aside	((struct signal_frame *)core_disp->libos)
 
 /* What has happened in the thread; si_signo 0: nothing. */
 static siginfo_t happened;
+static volatile bool entering;		/* the state is aside; an upcall may not write posix_inside, which is the thread's */
 
 /* Which signal a page fault is, by who maps: SIGBUS behind the end of a file, say. Of libos/posix's memory. */
 __attribute__((weak)) int posix_fault_signal(uint64_t address, uint64_t error, int *code);
-
-static void copy(void *to, const void *from, uint64_t bytes)
-{
-	uint64_t words = bytes / 8;
-
-	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) :: "memory");
-}
 
 /* The alternate stack, if the next signal is to be handled there and the thread is not on it. */
 static uint64_t stack_for(const struct signal_thread *self, int number, uint64_t sp)
@@ -67,11 +56,11 @@ static uint64_t stack_for(const struct signal_thread *self, int number, uint64_t
 static void enter(struct exo_regs *regs, const uint8_t *fpu, int number)
 {
 	if (fpu)
-		copy(aside->fpu, fpu, sizeof(aside->fpu));
+		signal_copy(aside->fpu, fpu, sizeof(aside->fpu));
 	else
 		__asm__ volatile("fxsave64 %0" : "=m"(aside->fpu));
-	copy(&aside->regs, regs, sizeof(*regs));
-	posix_inside = true;
+	signal_copy(&aside->regs, regs, sizeof(*regs));
+	entering = true;
 	regs->rsp = stack_for(signal_self(), number, regs->rsp);
 	regs->rip = (uint64_t)signal_entered_here;
 	regs->rflags &= ~(uint64_t)(FLAG_DIRECTION | FLAG_TRAP);
@@ -88,7 +77,7 @@ static void run(uint64_t reasons, struct exo_regs *regs)
 	(void)reasons;
 	if (!regs)
 		return;
-	if (posix_inside) {
+	if (posix_inside || entering) {
 		if (core_now() >= signal_timer_next)
 			signal_look = true;	/* posix_leave sees it */
 		return;
@@ -223,9 +212,10 @@ static bool exception(struct exo_regs *regs)
 	int code, number = signal_of(regs, &code);
 	void (*handler)(int) = signal_actions[number].sa_handler;
 
-	if (posix_inside || handler == SIG_DFL || handler == SIG_IGN || signal_self()->mask & SIGNAL_BIT(number)) {
-		posix_inside = true;
-		copy(&last, regs, sizeof(last));
+	if (posix_inside || entering || handler == SIG_DFL || handler == SIG_IGN ||
+	    signal_self()->mask & SIGNAL_BIT(number)) {
+		entering = true;
+		signal_copy(&last, regs, sizeof(last));
 		regs->rip = (uint64_t)end;
 		regs->rdi = (uint64_t)number;
 		regs->rsp = (uint64_t)posix_wired_stack + sizeof(posix_wired_stack) - 8;
@@ -249,29 +239,32 @@ void signal_entered(struct signal_frame *frame)
 	uint64_t asked_at = posix_asked_at;
 	unsigned rounds = SIGNAL_ROUNDS;
 
-	copy(frame, aside, sizeof(*frame));
+	signal_copy(frame, aside, sizeof(*frame));
 	happened.si_signo = 0;
+	posix_inside = true;
+	entering = false;
 	if (now.si_signo)
 		signal_handle(self, &now, &frame->regs, frame->fpu);
 	do {
 		*(volatile uint32_t *)&core_disp->off = EXO_OFF_NO;
-		posix_inside = true;
 		if (core_now() >= signal_timer_next)
 			signal_timers();
 		signal_deliver(self, &frame->regs, frame->fpu);
 		signal_timers_tell();
 		signal_look_round();
 		if (posix_preempt) {
+			self->of->interrupted = frame;
+			self->of->asked_at = asked_at;
 			posix_inside = false;
 			posix_preempt();
-			posix_inside = true;
+			(void)posix_enter();
 		}
 		*(volatile uint32_t *)&core_disp->off = EXO_OFF_YES;
 		__asm__ volatile("" ::: "memory");
 	} while (*(volatile uint64_t *)&signal_page->pending && --rounds);
 	posix_asked_at = asked_at;
 	posix_inside = false;
-	copy(&core_disp->on, &frame->regs, sizeof(frame->regs));
+	signal_copy(&core_disp->on, &frame->regs, sizeof(frame->regs));
 	__asm__ volatile("fxrstor64 %0\n\tjmp core_critical" :: "m"(frame->fpu) : "memory");
 	__builtin_unreachable();
 }

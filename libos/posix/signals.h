@@ -9,10 +9,11 @@
  *	...
  *	posix_leave(was);
  *
- * All threads of a process are one thread of control to the kernel, so this byte is all the exclusion there
- * is. Each switch of threads happens inside a bracket; each keeps the value it found and puts it back. A new
- * thread begins inside one: its first act is posix_leave(false). What comes meanwhile is delivered by the
- * outermost posix_leave, or by signal_run where somebody waits.
+ * Code inside brackets runs in the process's first environment only, which is one thread of control to the kernel:
+ * so this byte, a thread's own, is all the exclusion there is. A thread that runs on another CPU (cpus.h) comes home
+ * first. Each switch of threads happens inside a bracket. A new thread begins inside one: its first act is
+ * posix_leave(false). What comes meanwhile is delivered by the outermost posix_leave, or by signal_run where somebody
+ * waits.
  *
  * A handler may leave by siglongjmp, also out of signal_run: at that point nothing may be half done.
  */
@@ -25,7 +26,10 @@
 #include "libos/core/thread.h"
 #include "libos/posix/wire.h"
 
-extern volatile bool posix_inside;	/* [upcall] reads it */
+#define SIGNALS_TLS	__attribute__((tls_model("local-exec")))
+extern __thread volatile bool posix_inside SIGNALS_TLS;	/* [upcall] reads it */
+extern __thread volatile uint8_t posix_away SIGNALS_TLS;	/* n + 1: the thread runs on CPU n of cpus.h; 0: at home */
+void posix_home(void);			/* come home, inside brackets */
 extern volatile bool signal_look;	/* some thread has something to take */
 /* As the thread, outside of brackets. */
 void signal_take(void);
@@ -36,6 +40,8 @@ static inline bool posix_enter(void)
 
 	posix_inside = true;
 	__asm__ volatile("" ::: "memory");
+	if (__builtin_expect(posix_away != 0, 0))
+		posix_home();
 	return was;
 }
 
@@ -101,6 +107,8 @@ void signal_exec_failed(void);
 extern void (*posix_preempt)(void);
 /* Have it called after so many nanoseconds, if that has not been asked for already. Inside brackets. */
 void signal_slice(uint64_t ns);
+/* Nobody is there to run after its end: there is none. */
+void signal_slice_drop(void);
 extern bool signal_slice_over;		/* it has passed, and nobody was preempted yet */
 
 #endif

@@ -38,7 +38,7 @@ static long system_limit(int name)
 		return EXO_PAGE_SIZE;
 	case _SC_NPROCESSORS_CONF:
 	case _SC_NPROCESSORS_ONLN:
-		return 1;			/* that processes of one keeper run on */
+		return core_info->cpus;
 	case _SC_PHYS_PAGES:
 		return (long)core_info->frames_total;
 	case _SC_AVPHYS_PAGES:
@@ -153,6 +153,11 @@ static long option(int name)
 	default:
 		return ABSENT;
 	}
+}
+
+int getdtablesize(void)
+{
+	return (int)limit_of(RLIMIT_NOFILE);
 }
 
 long sysconf(int name)

@@ -29,7 +29,7 @@ static int unique(char *name, int suffix, int (*make)(const char *path, int flag
 		return -1;
 	}
 	for (int i = 0; i < TRIES; i++) {
-		core_random(random, sizeof(random));
+		(void)getentropy(random, sizeof(random));
 		for (int m = 0; m < MARKS; m++)
 			marks[m] = letters[random[m] % (sizeof(letters) - 1)];
 		result = make(name, flags);

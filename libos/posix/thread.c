@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "libos/posix/cpus.h"
 #include "libos/posix/memory.h"
 #include "libos/posix/signals.h"
 #include "libos/posix/thread.h"
@@ -18,7 +19,9 @@
 #define READY	EXO_PAGE_SIZE		/* of a stack that is there from the start: core puts its own on top */
 
 const uint64_t thread_main_bytes = 8 << 20;
-struct __exo_thread posix_first_thread = { .number = 1, .state = POSIX_THREAD_RUNS, .name = "main" };
+static CORE_UNWIRED struct posix_area first_area;
+struct __exo_thread posix_first_thread = { .number = 1, .state = POSIX_THREAD_RUNS, .name = "main",
+	.area = &first_area };
 static CORE_UNWIRED_DATA struct __exo_thread *records[POSIX_THREADS_MAX] = { &posix_first_thread };
 static uint32_t made = 1, running = 1;
 static struct __exo_thread *free_records;
@@ -55,8 +58,9 @@ static struct __exo_thread *record_take(void)
 		free_records = thread->next_free;
 		return thread;
 	}
-	if (made == POSIX_THREADS_MAX || !(thread = calloc(1, sizeof(*thread))))
+	if (made == POSIX_THREADS_MAX || !(thread = calloc(1, sizeof(*thread) + sizeof(struct posix_area))))
 		return NULL;
+	thread->area = (struct posix_area *)(thread + 1);
 	records[made] = thread;
 	thread->number = ++made;
 	return thread;
@@ -95,6 +99,7 @@ void pthread_exit(void *result)
 {
 	struct __exo_thread *self = posix_self();
 	struct __pthread_cleanup *top;
+	bool last;
 
 	posix_leave(false);
 	self->ending = true;
@@ -105,7 +110,10 @@ void pthread_exit(void *result)
 		top->__routine(top->__arg);
 	}
 	posix_keys_end(self);
-	if (--running == 0)
+	posix_enter();
+	last = --running == 0;
+	posix_leave(false);
+	if (last)
 		exit(0);
 	end(self);
 }
@@ -180,6 +188,7 @@ static void inherit(struct __exo_thread *thread, const struct __exo_thread *self
 	thread->no_cancel = 0;
 	thread->cleanup = NULL;
 	thread->handed = false;
+	thread->interrupted = NULL;
 	thread->joiners = (struct thread_queue){ 0 };
 	thread->result = NULL;
 }
@@ -341,7 +350,7 @@ void posix_threads_forked(void)
 {
 	struct __exo_thread *self = posix_self();
 
-	for (uint32_t i = 0; i < made; i++) {
+	for (uint32_t i = 0; made > 1 && i < made; i++) {	/* else nothing is touched: pages come as they are */
 		struct __exo_thread *thread = records[i];
 		if (thread == self || thread->state == POSIX_THREAD_FREE)
 			continue;

@@ -45,6 +45,10 @@ struct __exo_thread {
 	struct vm_region *stack;	/* its own, if it needed a large one; NULL: none */
 	int policy, priority;
 	uint32_t fpu_control, sse_control;
+	uint8_t cpu;			/* of cpus.h, n + 1, on which it runs; 0: at home */
+	const struct signal_frame *interrupted;	/* during posix_preempt: what goes on after it, if it was interrupted ... */
+	uint64_t asked_at;		/* ... and its posix_asked_at */
+	struct posix_area *area;	/* its state when it was sent home anywhere (cpus.h) */
 	char name[POSIX_NAME];
 	struct __exo_thread *next_free;
 };
@@ -53,8 +57,12 @@ extern struct __exo_thread posix_first_thread;
 
 static inline struct __exo_thread *posix_self(void)
 {
-	struct __exo_thread *self = thread_current->local;
+	const struct thread *thread;
+	struct __exo_thread *self;
 
+	/* Not thread_current: on another CPU that is somebody else. */
+	__asm__("movq %%fs:8, %0" : "=r"(thread));
+	self = thread->local;
 	return self ? self : &posix_first_thread;
 }
 
@@ -68,17 +76,22 @@ uint32_t posix_thread_count(void);
 /* Called once at the start of a process, before main. */
 void posix_threads_start(void);
 void posix_preempt_start(void);
+/* There is one thread only. */
+void posix_preempt_stop(void);
 /*
- * fork: what pthread_atfork says, and in the child all threads but the caller are gone. Not inside brackets.
+ * fork: what pthread_atfork says, not inside brackets; in the child all threads but the caller are gone.
  */
 void posix_fork_prepare(void);
 void posix_fork_parent(void);
 void posix_fork_child(void);
+/* Inside brackets. */
+void posix_threads_forked(void);
 
 /* --- sched.c -------------------------------------------------------------------------------------------------- */
 
 /* A thread of a higher priority has been made ready; let it run, where nothing is half done. */
 extern bool posix_sched_wanted;
+extern bool posix_sched_levels;		/* some thread has a priority, or had one */
 void posix_sched_yield(void);
 /* From now on threads have priorities; before one that has one is made. */
 void posix_sched_begin(void);

@@ -11,6 +11,7 @@
 #include <sys/times.h>
 #include "libos/core/spawn.h"
 #include "libos/posix/call.h"
+#include "libos/posix/cpus.h"
 #include "libos/uni/clock.h"
 
 #define TICKS		100		/* a second: sysconf(_SC_CLK_TCK) */
@@ -21,7 +22,7 @@ uint64_t clock_cpu_ns(void)
 	uint64_t ns;
 
 	posix_need_info();
-	ns = info_cpu_ns();
+	ns = info_cpu_ns() + posix_cpus_ns();
 	posix_leave(was);
 	return ns;
 }

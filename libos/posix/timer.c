@@ -50,6 +50,7 @@ static CORE_UNWIRED_DATA struct timer timers[TIMERS] = {
 	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGVTALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false },
 	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGPROF, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false },
 };
+static bool timers_used;		/* since the process began, or was forked */
 static exo_time_t told = EXO_NEVER;
 static bool real_changed;
 
@@ -159,6 +160,15 @@ void signal_slice(uint64_t ns)
 	signal_timers_tell();
 }
 
+void signal_slice_drop(void)
+{
+	if (slice_end == EXO_NEVER)
+		return;
+	slice_end = signal_timer_next = EXO_NEVER;
+	if (timers_used)
+		compute_next();
+}
+
 void signal_timers_tell(void)
 {
 	if (!real_changed && (signal_timer_next == told || (told < signal_timer_next && told > core_now())))
@@ -175,6 +185,7 @@ static void set(struct timer *timer, uint64_t due, uint64_t interval)
 	bool was = posix_enter();
 
 	timer->due = due;
+	timers_used = true;
 	timer->interval = interval;
 	real_changed |= timer == &timers[ITIMER_REAL];
 	if (due && due <= clock_now(timer->clock))
@@ -193,6 +204,9 @@ static uint64_t left(const struct timer *timer)
 
 void signal_timers_start(void)
 {
+	if (!signal_page->timer)
+		return;
+	timers_used = true;
 	timers[ITIMER_REAL].due = signal_page->timer;
 	timers[ITIMER_REAL].interval = signal_page->timer_interval;
 	compute_next();
@@ -202,14 +216,14 @@ void signal_timers_start(void)
 
 void signal_timers_forked(void)
 {
-	for (unsigned i = 0; i < TIMERS; i++) {
+	for (unsigned i = 0; timers_used && i < TIMERS; i++) {
 		if (timers[i].due)		/* nothing is written that need not be: pages are shared */
 			timers[i].due = 0;
 		if (i >= ITIMERS && timers[i].used)
 			timers[i] = (struct timer){ 0 };
 	}
 	signal_timer_next = told = slice_end = EXO_NEVER;
-	real_changed = false;
+	timers_used = real_changed = false;
 }
 
 /* --- setitimer, alarm --------------------------------------------------------------------------------- */
@@ -339,19 +353,25 @@ int timer_create(clockid_t id, struct sigevent *restrict event, timer_t *restric
 	struct sigevent given = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
 	struct timer *timer = NULL;
 	enum clock clock;
+	bool was;
 
 	if (event)
 		given = *event;
 	if (!known_clock(id, &clock) || given.sigev_notify < SIGEV_NONE || given.sigev_notify > SIGEV_THREAD ||
 	    (given.sigev_notify == SIGEV_SIGNAL && !signal_valid(given.sigev_signo)))
 		return fail(EINVAL);
+	was = posix_enter();
 	for (unsigned i = ITIMERS; i < TIMERS && !timer; i++)
 		if (!timers[i].used)
 			timer = &timers[i];
+	if (timer) {
+		timers_used = true;
+		*timer = (struct timer){ .used = true, .clock = clock, .notify = given.sigev_notify,
+			.number = given.sigev_signo, .value = given.sigev_value };
+	}
+	posix_leave(was);
 	if (!timer)
 		return fail(EAGAIN);
-	*timer = (struct timer){ .used = true, .clock = clock, .notify = given.sigev_notify,
-		.number = given.sigev_signo, .value = given.sigev_value };
 	if (!event)
 		timer->value.sival_int = (int)(timer - timers);
 	if (given.sigev_notify == SIGEV_THREAD && start_thread(timer, &given)) {

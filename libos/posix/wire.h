@@ -20,17 +20,19 @@
  *   WIRE_WAIT    as result: not now; nothing has happened. `wakes` grows when it may be different; then ask again.
  *                Who does not want to wait any more (a signal, O_NONBLOCK, a time) need not say so.
  *
- * Versions: the page names the protocol's major and minor number. Requests are never renumbered; a keeper
- * answers those that it does not know with -ENOSYS, and a process made for another major ends with a message
- * that names both.
+ * Versions: the page names the protocol's major and minor number, a program's note those that it was built for. Requests
+ * are never renumbered, fields only appended; what grows in number is as long as the asker says (LIST). So a keeper
+ * runs programs of its own major whose minor is not above its own, together; others are refused (exec: EINVAL). What
+ * it does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1.
  */
 #ifndef LIBOS_POSIX_WIRE_H
 #define LIBOS_POSIX_WIRE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define WIRE_MAJOR	1
-#define WIRE_MINOR	0
+#define WIRE_MINOR	1
 #define WIRE_BUSY	1		/* a transfer's status */
 #define WIRE_REFUSED	2
 /*
@@ -49,6 +51,8 @@
 #define WIRE_SLOT_KEEPER 7
 #define WIRE_SLOTS_OWN	7		/* slots 1 to 7 */
 #define WIRE_VA_PAGE	0x13000		/* where both are mapped in a process: the page, ... */
+#define WIRE_VA_CPUS	0x18000		/* ... dispatcher pages of REQUEST_CPUS ... */
+#define WIRE_CPUS	7
 #define WIRE_VA_BUFFER	0x120000	/* ... and the buffer */
 #define WIRE_VA_ARGS	0x140000	/* struct wire_args; frames of "data" */
 #define WIRE_ARGS	(256 * 1024)	/* at most, with it: ARG_MAX is less by a page */
@@ -116,7 +120,8 @@ enum wire_request {
 	 * The keeper makes pid, environment, space, fixed pages, descriptors. w1 = frames for page tables and split
 	 * records, at most WIRE_FORK_FRAMES; w2 = where the child begins to run. The caller opens a window of
 	 * free slots: [0] becomes the child's ENV (READ, GRANT, CONTROL), [1] its SPACE, from [2] on FRAME
-	 * capabilities of those frames. Answer: pid, w1 = how many of the last.
+	 * capabilities of those frames. Answer: pid, w1 = how many of the last. The child's space has the tables of
+	 * pages below 2 MiB, of the image as the start record says, and of the top of the main stack behind it.
 	 */
 	REQUEST_FORK_BEGIN,
 	REQUEST_FORK_END,	/* w1 = 0: the child runs; answer pid. Not 0: it is given up */
@@ -144,7 +149,8 @@ enum wire_request {
 	 * leave it
 	 */
 	REQUEST_SETIDS,
-	REQUEST_LIST,		/* the buffer is filled with struct wire_process of all processes; how many */
+	/* the buffer is filled with struct wire_process of all processes, w1 bytes of each (0: WIRE_PROCESS_1_0); how many */
+	REQUEST_LIST,
 	/*
 	 * w1 = RLIMIT_* (Linux' numbers), with WIRE_LIMIT_SET: w2 = soft, w3 = hard; answer w1, w2: as it is
 	 * now
@@ -166,6 +172,14 @@ enum wire_request {
 	REQUEST_INFO,		/* the capability "info" is there from now on: 0 */
 	/* answer w1 = ns of CPU of children that were waited for, and theirs; w2 = of its own earlier images */
 	REQUEST_TIMES,
+	/*
+	 * For threads: an environment with the process's space on each CPU but the process's own, WIRE_CPUS at most, once.
+	 * w1 = where they begin, on a stack that ends with their dispatcher page, WIRE_VA_CPUS + i * 4096. The caller opens
+	 * a window of WIRE_CPUS free slots: [i] becomes its ENV (READ, WAKE); it has the process's, in slot 1 (WAKE).
+	 * Answer: how many
+	 */
+	REQUEST_CPUS,
+	REQUEST_RECALL,		/* w1 = i: that one gets a RUN upcall, even if it runs; not if upcalls are off there */
 	/* files.c, open.c, pipe.c, poll.c: 32..95 */
 	REQUEST_OPEN = 32,	/* w1 = directory fd or AT_FDCWD, w2 = flags, w3 = mode; PATH */
 	/* w1 = fd; WIRE_FORGET: it does not wait for a lock or the other end of a FIFO any more */
@@ -330,7 +344,8 @@ struct wire_process {
 	uint64_t started;		/* exo_time_t */
 	int32_t tty;			/* minor number, -1: none */
 	char name[44];
-	uint64_t ns;			/* of CPU */
+	uint64_t ns;			/* of CPU; since 1.1 */
 };
+#define WIRE_PROCESS_1_0	offsetof(struct wire_process, ns)
 
 #endif

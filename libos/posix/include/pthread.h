@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads of POSIX.1-2017. All threads of a process run on one CPU; one that computes is preempted for the
- * others.
+ * Threads of POSIX.1-2017. One that computes is preempted for the others, and goes on on another CPU if one is idle.
  */
 #ifndef EXO_POSIX_PTHREAD_H
 #define EXO_POSIX_PTHREAD_H

@@ -20,6 +20,9 @@ int vdprintf(int, const char *__restrict, __gnuc_va_list) __attribute__((__forma
 FILE *open_memstream(char **, size_t *);
 FILE *popen(const char *, const char *);
 int pclose(FILE *);
+#if __BSD_VISIBLE || __MISC_VISIBLE
+int fpurge(FILE *);
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * picolibc's, without the two functions that no standard knows and whose names programs use for their own; and the
- * functions of pseudo-terminals.
+ * functions of pseudo-terminals and the program's name.
  */
 #ifndef EXO_POSIX_STDLIB_H
 #define itoa __exo_hidden_itoa
@@ -25,6 +25,10 @@ int unlockpt(int fd);
 char *ptsname(int fd);
 int ptsname_r(int fd, char *name, size_t bytes);
 int posix_openpt(int flags);
+#endif
+#if __BSD_VISIBLE || __MISC_VISIBLE
+const char *getprogname(void);
+void setprogname(const char *name);
 #endif
 #ifdef __cplusplus
 }

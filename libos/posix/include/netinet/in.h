@@ -82,6 +82,10 @@ extern const struct in6_addr in6addr_any, in6addr_loopback;
 /* Options of IPPROTO_IP */
 #define IP_TOS		1
 #define IP_TTL		2
+/* Multicast: there is none, so these are refused with ENOPROTOOPT. */
+#define IP_MULTICAST_IF	32
+#define IP_MULTICAST_TTL 33
+#define IP_MULTICAST_LOOP 34
 #define IPTOS_LOWDELAY	0x10
 #define IPTOS_THROUGHPUT 0x08
 #define IPTOS_RELIABILITY 0x04

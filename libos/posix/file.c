@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Streams of files, opened and closed as POSIX says. The streams are picolibc's (stdio-bufio.h); its own functions of
+ * these names leave out what a system with descriptors needs: a stream begins where its descriptor stands, closing and
+ * flushing one that was read puts the descriptor where the program is in it (not where the buffer ends), the three
+ * standard streams can be closed and reopened, `x` and `e` are modes, and who appends is told where that was.
+ *
+ * Invariant: a stream's `pos` is the descriptor's offset, but for a descriptor that appends, whose offset is asked for
+ * after each write.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdio-bufio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "libos/uni/locks.h"
+
+#define STREAM_MODE	(__SRD | __SWR)
+
+/* The flags of open() for a mode, and the stream's; -1 and EINVAL: it is none. */
+static int mode_flags(const char *mode, int *stream)
+{
+	int flags = *mode == 'r' ? O_RDONLY : *mode == 'w' ? O_WRONLY | O_CREAT | O_TRUNC :
+	    *mode == 'a' ? O_WRONLY | O_CREAT | O_APPEND : -1;
+
+	if (flags < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	*stream = *mode == 'r' ? __SRD : __SWR;
+	while (*++mode && *mode != ',') {
+		if (*mode == '+') {
+			flags = (flags & ~O_ACCMODE) | O_RDWR;
+			*stream = STREAM_MODE;
+		}
+		flags |= *mode == 'x' ? O_EXCL : *mode == 'e' ? O_CLOEXEC : 0;
+	}
+	return flags;
+}
+
+/*
+ * After a write that appended, the descriptor is where that ended, and not where it would be otherwise. A seek that
+ * fails changes nothing: picolibc's forgets what was read ahead.
+ */
+static off_t file_seek(FILE *stream, off_t offset, int whence)
+{
+	struct __file_bufio *file = (struct __file_bufio *)stream;
+	off_t pos, result;
+	int len, off;
+
+	if (file->dir == __SWR) {
+		if (__bufio_flush(stream) < 0)
+			return -1;
+		file->pos = lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR);
+	}
+	pos = file->pos;
+	len = file->len;
+	off = file->off;
+	result = __bufio_seek(stream, offset, whence);
+	if (result < 0) {
+		file->pos = pos;
+		file->len = len;
+		file->off = off;
+	}
+	return result;
+}
+
+/* Leads a stream to a descriptor, with whatever errno was. */
+static void stream_to(struct __file_bufio *file, int fd, int flags, int stream)
+{
+	int error = errno;
+
+	file->xfile.cfile.file.flags = (uint8_t)((file->xfile.cfile.file.flags & ~(STREAM_MODE | __SERR | __SEOF)) | stream);
+	file->xfile.seek = file_seek;
+	file->ptr = (void *)(intptr_t)fd;
+	file->pos = lseek(fd, 0, (flags & O_APPEND) && stream == __SWR ? SEEK_END : SEEK_CUR);
+	if (file->pos < 0)
+		file->pos = 0;
+	file->len = file->off = 0;
+	file->dir = 0;
+	errno = error;
+}
+
+static FILE *stream_make(int fd, int flags, int stream)
+{
+	struct __file_bufio *file = calloc(1, sizeof(*file) + BUFSIZ);
+
+	if (!file)
+		return NULL;
+	*file = (struct __file_bufio)FDEV_SETUP_BUFIO(fd, (char *)(file + 1), BUFSIZ, read, write, lseek, close, stream,
+	    __BFALL);
+	stream_to(file, fd, flags, stream);
+	return &file->xfile.cfile.file;
+}
+
+FILE *fopen(const char *restrict path, const char *restrict mode)
+{
+	int stream, flags = mode_flags(mode, &stream), fd;
+	FILE *made;
+
+	if (flags < 0 || (fd = open(path, flags, 0666)) < 0)
+		return NULL;
+	made = stream_make(fd, flags, stream);
+	if (!made)
+		close(fd);
+	return made;
+}
+
+/* Whether a descriptor can be read and written as a mode asks; if it is to append, it does from now on. */
+static bool fits(int fd, int flags)
+{
+	int now = fcntl(fd, F_GETFL), has;
+
+	if (now < 0)
+		return false;
+	has = now & O_ACCMODE;
+	if (has != O_RDWR && has != (flags & O_ACCMODE)) {
+		errno = EINVAL;
+		return false;
+	}
+	if (flags & O_CLOEXEC)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return !(flags & ~now & O_APPEND) || fcntl(fd, F_SETFL, now | O_APPEND) == 0;
+}
+
+FILE *fdopen(int fd, const char *mode)
+{
+	int stream, flags = mode_flags(mode, &stream);
+
+	return flags >= 0 && fits(fd, flags) ? stream_make(fd, flags, stream) : NULL;
+}
+
+/*
+ * Puts the descriptor of a stream that was read where the program is in it. Of what cannot seek, the bytes that were
+ * read ahead stay.
+ */
+int stream_flush(FILE *stream)
+{
+	struct __file_bufio *file = (struct __file_bufio *)stream;
+	int error = errno;
+
+	if (!(stream->flags & __SBUF) || file->dir != __SRD || file->bflags & __BFPTR)
+		return stream->flush ? stream->flush(stream) : 0;
+	if (lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR) < 0) {
+		errno = error;
+		return 0;
+	}
+	if (stream->unget && file->off > 0)
+		file->off--;
+	stream->unget = 0;
+	return __bufio_flush(stream);
+}
+
+static bool is_standard(const FILE *stream)
+{
+	return stream->flags & __SBUF && !(((const struct __file_bufio *)stream)->bflags & (__BFALL | __BFPTR));
+}
+
+int fclose(FILE *stream)
+{
+	struct __file_bufio *file = (struct __file_bufio *)stream;
+	struct __file_close *closes = (struct __file_close *)stream;
+	int result = fflush(stream), error = errno, fd = -1;
+
+	if (is_standard(stream))
+		fd = (int)(intptr_t)file->ptr;
+	if (stream->lock && (uintptr_t)stream->lock != 1)
+		__lock_close_recursive(stream->lock);
+	stream->lock = NULL;
+	if (stream->flags & __SCLOSE && closes->close && closes->close(stream) < 0) {
+		result = EOF;
+		error = errno;
+	}
+	if (fd >= 0) {
+		stream->flags &= (uint8_t)~STREAM_MODE;
+		if (close(fd) < 0) {
+			result = EOF;
+			error = errno;
+		}
+	}
+	errno = error;
+	return result;
+}
+
+/* Another mode for the same file. */
+static bool mode_changes(FILE *stream, const char *mode)
+{
+	struct __file_bufio *file = (struct __file_bufio *)stream;
+	int fd = (int)(intptr_t)file->ptr, kind, flags = mode_flags(mode, &kind);
+
+	if (flags < 0)
+		return false;
+	if (!fits(fd, flags)) {
+		errno = EBADF;
+		return false;
+	}
+	if (flags & O_TRUNC && ftruncate(fd, 0) < 0)
+		return false;
+	(void)lseek(fd, 0, SEEK_SET);
+	stream_to(file, fd, flags, kind);
+	return true;
+}
+
+/* The new file takes the old one's number, if that was open. */
+static bool file_changes(FILE *stream, const char *path, const char *mode)
+{
+	struct __file_bufio *file = (struct __file_bufio *)stream;
+	int old = (int)(intptr_t)file->ptr, kind, flags = mode_flags(mode, &kind), fd;
+
+	if (flags < 0 || (fd = open(path, flags, 0666)) < 0)
+		return false;
+	if (fd != old && fcntl(old, F_GETFD) >= 0) {
+		int moved = dup3(fd, old, flags & O_CLOEXEC);
+		close(fd);
+		if (moved < 0)
+			return false;
+		fd = moved;
+	}
+	file->read_int = read;
+	file->write_int = write;
+	file->lseek_int = lseek;
+	file->close_int = close;
+	stream_to(file, fd, flags, kind);
+	return true;
+}
+
+FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restrict stream)
+{
+	bool done;
+
+	if (!(stream->flags & __SBUF)) {
+		errno = EBADF;
+		return NULL;
+	}
+	flockfile(stream);
+	(void)stream_flush(stream);
+	stream->unget = 0;
+	done = path ? file_changes(stream, path, mode) : mode_changes(stream, mode);
+	funlockfile(stream);
+	if (done)
+		return stream;
+	int error = errno;
+	(void)fclose(stream);
+	errno = error;
+	return NULL;
+}
+
+/* --- lines ------------------------------------------------------------------------------------------------ */
+
+ssize_t getdelim(char **restrict line, size_t *restrict room, int end, FILE *restrict stream)
+{
+	size_t count = 0;
+	int c;
+
+	if (!line || !room) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (!*line)
+		*room = 0;
+	flockfile(stream);
+	do {
+		c = getc_unlocked(stream);
+		if (count + 2 > *room) {
+			size_t more = *room < 60 ? 120 : 2 * *room;
+			char *larger = realloc(*line, more);
+			if (!larger) {
+				stream->flags |= __SERR;
+				count = 0;
+				break;
+			}
+			*line = larger;
+			*room = more;
+		}
+		if (c != EOF)
+			(*line)[count++] = (char)c;
+	} while (c != EOF && c != end);
+	if (*line && *room)
+		(*line)[count] = '\0';
+	funlockfile(stream);
+	return count ? (ssize_t)count : -1;
+}
+
+ssize_t getline(char **restrict line, size_t *restrict room, FILE *restrict stream)
+{
+	return getdelim(line, room, '\n', stream);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* picolibc's, with XSI's names for two of its variables. */
+#ifndef EXO_POSIX_TIME_H
+#define EXO_POSIX_TIME_H
+
+#include_next <time.h>
+
+#if __XSI_VISIBLE || __MISC_VISIBLE
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern long timezone __asm__("_timezone");
+extern int daylight __asm__("_daylight");
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+#else
+#include_next <time.h>
+#endif

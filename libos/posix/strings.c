@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Strings, where picolibc's functions are not what the standards or GNU's programs want.
+ */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+char *_user_strerror(int error, int internal, int *result);
+
+/* picolibc's strerror asks it for numbers that it does not know. */
+char *_user_strerror(int error, int internal, int *result)
+{
+	static char text[40];
+
+	(void)internal;
+	*result = EINVAL;
+	snprintf(text, sizeof(text), "Unknown error %d", error);
+	return text;
+}
+
+/* The length of the digits that are at a place. */
+static size_t digits(const char *at)
+{
+	size_t count = 0;
+
+	while (isdigit((unsigned char)at[count]))
+		count++;
+	return count;
+}
+
+/*
+ * Strings with numbers in them, as people sort versions. Where the first difference is in or right behind digits, the
+ * whole number decides: one with leading zeros is a fraction and comes before (more zeros first), of others the longer
+ * is the greater.
+ */
+int strverscmp(const char *a, const char *b)
+{
+	size_t at = 0, begin;
+
+	while (a[at] && a[at] == b[at])
+		at++;
+	for (begin = at; begin > 0 && isdigit((unsigned char)a[begin - 1]); begin--)
+		;
+	if (!digits(a + begin) || !digits(b + begin))
+		return (unsigned char)a[at] - (unsigned char)b[at];
+	if (a[begin] == '0' || b[begin] == '0') {
+		size_t zeros = begin;
+		while (zeros < at && a[zeros] == '0')
+			zeros++;
+		/* All that is alike is zeros: who has digits on is the smaller, a number of zeros only. */
+		if (zeros == at && at > begin && digits(a + at) != digits(b + at) && (!digits(a + at) || !digits(b + at)))
+			return digits(a + at) ? -1 : 1;
+		return (unsigned char)a[at] - (unsigned char)b[at];
+	}
+	if (digits(a + begin) != digits(b + begin))
+		return digits(a + begin) < digits(b + begin) ? -1 : 1;
+	return (unsigned char)a[at] - (unsigned char)b[at];
+}
