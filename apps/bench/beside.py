@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """make bench-linux: the same work on Exo and on a Linux guest in the same emulator, and ratios.
 
-    beside.py [--only micro|http|kv] [--runs N] [--seconds N] [--cpus N] [--systems NAME,...] [--loads NAME,...]
+    beside.py [--only micro|http|kv|disk] [--runs N] [--seconds N] [--cpus N] [--systems NAME,...] [--loads NAME,...]
 
 micro: figures of `make bench` beside those of apps/bench/linux.c in the guest, both instructions under -icount.
 http, kv: requests per second over a tap device in a namespace of its own (exolib/wire.py), the systems in turn, one
 machine at a time, `--runs` rounds; medians, with the least and the greatest; the ratio is that of each round.
+disk: a file of 64 MiB, read from the disk and copied on it, all systems with the same emulated disk and settings.
 Everything goes into bench-linux.tsv in the build folder too: figure, system, value, least, greatest, unit.
 """
 
@@ -15,6 +16,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -42,6 +44,8 @@ SERVERS = {"http": {"uni": ("httpd", ["/"]), "dataplane": ("httpd", ["/"])},
            "kv": {"uni": ("kv", []), "dataplane": ("kv", [])}}
 PEERS = {"http": "nginx", "kv": "memcached"}
 PORTS = {"http": 80, "kv": 11211}
+DISK_FILE = 64 << 20
+DISK_PASSES = 4
 
 
 def cpu_seconds(pid):
@@ -133,14 +137,14 @@ class Table:
                                                  self.units[figure]))
 
 
-def compiled(folder):
-    """apps/bench/linux.c as a program for Linux that needs nothing else."""
+def compiled(folder, source="linux.c"):
+    """A file of apps/bench as a program for Linux that needs nothing else."""
     path = os.path.join(folder, "bench-linux")
     words = [os.environ.get("CC", "gcc").split()[-1], "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", "-pthread", "-o", path,
-             os.path.join(SOURCE, "apps", "bench", "linux.c")]
+             os.path.join(SOURCE, "apps", "bench", source)]
     done = subprocess.run(words, stderr=subprocess.PIPE, check=False)
     if done.returncode:
-        raise util.ExoError("apps/bench/linux.c", "is not compiled: " + done.stderr.decode("utf-8", "replace")[-300:],
+        raise util.ExoError("apps/bench/" + source, "is not compiled: " + done.stderr.decode("utf-8", "replace")[-300:],
                             "a static C library is needed: apt-get install libc6-dev")
     return path
 
@@ -157,19 +161,45 @@ def exo_figures(program, *words):
     return figures_of(done.stdout.decode("utf-8", "replace"))
 
 
-def short_file():
-    done = subprocess.run(EXO + ["run", "--icount", "--timeout", "60", "--mount", "/data memory",
-                                 os.path.join(BUILD, "test", "guest", "fs_speed.uni"), "--", "/data"],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False).stdout.decode("utf-8", "replace")
-    found = re.search(r"^create_write_close_unlink (\d+)", done, re.M)
-    return {"short_file_memory": int(found.group(1))} if found else {}
+def short_files(folder):
+    """What a short-lived file costs in memory and on cofs."""
+    speed, figures = os.path.join(BUILD, "test", "guest", "fs_speed.uni"), {}
+    image, empty = os.path.join(folder, "cofs"), os.path.join(folder, "empty")
+    os.mkdir(empty)
+    exo_words("disk", "create", image, "64M", "--label", "data:rest")
+    exo_words("disk", "import", image, "data", "--cofs", empty)
+    for kind, words in (("memory", ["--mount", "/data memory"]), ("cofs", ["--disk", image, "--mount", "/data cofs extent:data"])):
+        found = re.search(r"^create_write_close_unlink (\d+)",
+                          exo_words("run", "-q", "--icount", "--timeout", "60", *words, speed, "--", "/data"), re.M)
+        figures["short_file_" + kind] = int(found.group(1))
+    return figures
+
+
+def make_ext4(path, folder):
+    """A disk for Linux, of 256 MiB, with what is in a directory."""
+    with open(path, "wb") as file:
+        file.truncate(256 << 20)
+    make = shutil.which("mkfs.ext4", path="/sbin:/usr/sbin:" + os.environ["PATH"])
+    if not make or subprocess.run([make, "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-d", folder, path],
+                                  check=False).returncode:
+        raise util.ExoError("mkfs.ext4", "did not make a disk for the Linux guest", "install e2fsprogs")
+
+
+def linux_drive(path):
+    """The emulator's words for it: the settings of Exo's disks."""
+    return ("-blockdev", "node-name=file0,driver=file,filename=%s,discard=unmap,cache.no-flush=off" % path, "-blockdev",
+            "node-name=raw0,driver=raw,file=file0,discard=unmap", "-device",
+            "virtio-blk-pci,disable-legacy=on,drive=raw0,write-cache=on,rerror=report,werror=report")
 
 
 def micro(table):
-    """Both sides' figures, those that both have."""
-    ours = dict(exo_figures("processes"), **exo_figures("bench"), **short_file())
+    """Both sides' figures, those that both have; a short file on ext4 stands beside one on cofs."""
     with tempfile.TemporaryDirectory() as folder:
-        with linux.Guest(None, ["/bin/bench"], files={"bin/bench": compiled(folder)}, memory=MEMORY << 20, more=ICOUNT) as guest:
+        ours = dict(exo_figures("processes"), **exo_figures("bench"), **short_files(folder))
+        make_ext4(os.path.join(folder, "ext4"), os.path.join(folder, "empty"))
+        script = "mkdir -p /mnt; mount -t ext4 /dev/vda /mnt; /bin/bench /mnt/short"
+        with linux.Guest(None, ["/bin/sh", "-c", script], files={"bin/bench": compiled(folder)}, memory=MEMORY << 20,
+                         more=(*ICOUNT, *linux_drive(os.path.join(folder, "ext4")))) as guest:
             theirs = figures_of(guest.finish(MICRO_SECONDS))
     if not theirs:
         raise util.ExoError("the Linux guest", "tells no figures")
@@ -254,9 +284,83 @@ def servers(table, kind, options):
             kind, system, *table.row(kind + "_first_answer", system)))
 
 
+def disk_images(folder):
+    """The disks: an extent with each kind of file system of Exo's, and an ext4 for Linux; each with the file `big`."""
+    site, images = os.path.join(folder, "site"), {name: os.path.join(folder, name) for name in ("ext2", "cofs", "ext4")}
+    os.mkdir(site)
+    with open(os.path.join(site, "big"), "wb") as file:
+        file.write(os.urandom(DISK_FILE))
+    for kind in ("ext2", "cofs"):
+        exo_words("disk", "create", images[kind], "256M", "--label", "data:rest")
+        exo_words("disk", "import", images[kind], "data", "--" + kind, site)
+    make_ext4(images["ext4"], site)
+    return images
+
+
+def exo_disk(image, kind, options, program, *words):
+    """What a program prints with a disk of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "disk")
+        subprocess.run(["cp", "--sparse=always", image, path], check=True)
+        return exo_words("run", "-q", "--machine", MACHINE, "-m", "%dM" % MEMORY, "--timeout", "60", "--disk", path, "--mount",
+                         "/data %s extent:data%s" % (kind, options), program, "--", *words)
+
+
+def linux_disk(image, folder):
+    """{name: [microseconds, ...]} with Linux's own read-ahead, and with one of 2 MiB."""
+    path, found = os.path.join(folder, "disk"), {}
+    subprocess.run(["cp", "--sparse=always", image, path], check=True)
+    script = "mkdir -p /mnt; mount -t ext4 /dev/vda /mnt; /bin/disk %d /mnt/big /mnt/copy; echo AHEAD; " \
+             "echo 2048 >/sys/block/vda/queue/read_ahead_kb; /bin/disk %d /mnt/big /mnt/copy" % (DISK_PASSES, DISK_PASSES)
+    with linux.Guest(None, ["/bin/sh", "-c", script], files={"bin/disk": os.path.join(folder, "bench-linux")},
+                     memory=MEMORY << 20, machine=MACHINE, more=linux_drive(path)) as guest:
+        before, unused, after = guest.finish(MICRO_SECONDS).partition("AHEAD")
+    for system, text in (("linux", before), ("linux-ahead", after)):
+        for name, value in re.findall(r"^disk (\S+) (\d+)", text.replace("\r", ""), re.M):
+            found.setdefault((name, system), []).append(int(value))
+    if len(found) != 8:
+        raise util.ExoError("the Linux guest", "tells no figures of its disk")
+    return found
+
+
+def disk_round(table, images, folder):
+    """Reads are warm but for the file: a first pass is left out on both sides. Copies of Exo's are a machine's first work."""
+    speed = os.path.join(BUILD, "test", "guest", "fs_speed.uni")
+    for kind in ("ext2", "cofs"):
+        text = exo_disk(images[kind], kind, " ro,policy=lru", speed, "-", *["/data/big"] * (DISK_PASSES + 1))
+        rates = [float(rate) for rate in re.findall(r", ([0-9.]+) MB/s", text)][1:]
+        table.add("disk_read_64m", "exo-" + kind, statistics.median(rates), "MB/s")
+        for program in ("cp", "xcp"):
+            text = exo_disk(images[kind], kind, "", program, "-t", "/data/big", "/data/copy")
+            taken = float(re.search(r" bytes in ([0-9.]+) s", text).group(1))
+            table.add("disk_copy_64m", "%s-%s" % (program, kind), DISK_FILE / taken / 1e6, "MB/s")
+    found = linux_disk(images["ext4"], folder)
+    for system in ("linux", "linux-ahead"):
+        table.add("disk_read_64m", system, DISK_FILE / statistics.median(found["read", system][1:]), "MB/s")
+        best = min(statistics.median(found[way, system][1:]) for way in ("cp", "loop", "range"))
+        table.add("disk_copy_64m", system, DISK_FILE / best, "MB/s")
+
+
+def disks(table, options):
+    """The rounds, and what each is of Linux's and of our own cp."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = disk_images(folder)
+        compiled(folder, "linux_disk.c")
+        for number in range(options.runs):
+            util.say("disk: round %d of %d" % (number + 1, options.runs))
+            disk_round(table, images, folder)
+    for figure, system in sorted(table.rounds):
+        if not figure.startswith("disk_"):
+            continue
+        peers = [peer for peer in ("linux", "linux-ahead", system.replace("xcp", "cp")) if peer != system]
+        print("%-14s %-12s %7.0f MB/s (%.0f to %.0f)%s" % (figure, system, *table.row(figure, system), "".join(
+            "  %.1f times %s" % (table.ratio(figure, system, peer)[0], peer) for peer in peers if (figure, peer) in table.rounds
+        ) if not system.startswith("linux") else ""), flush=True)
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--only", choices=["micro", "http", "kv"])
+    parser.add_argument("--only", choices=["micro", "http", "kv", "disk"])
     parser.add_argument("--runs", type=int, default=9, help="rounds of the loads (default 9)")
     parser.add_argument("--seconds", type=int, default=2, help="of each load (default 2)")
     parser.add_argument("--cpus", type=int, default=1)
@@ -268,9 +372,10 @@ def arguments():
 def main():
     options, table = arguments(), Table()
     made = linux.image(util.say)
-    for words, kind in ((micro, "micro"), (servers, "http"), (servers, "kv")):
+    for kind, work in (("micro", lambda: micro(table)), ("disk", lambda: disks(table, options)),
+                       ("http", lambda: servers(table, "http", options)), ("kv", lambda: servers(table, "kv", options))):
         if options.only in (None, kind):
-            words(table) if kind == "micro" else words(table, kind, options)
+            work()
     path = os.path.join(BUILD, "bench-linux.tsv")
     table.write(path, ["Linux guest: " + ", ".join(made.versions), "%d round(s) of %d s; figure, system, median, least, "
                        "greatest, unit" % (options.runs, options.seconds)])

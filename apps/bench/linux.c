@@ -5,6 +5,7 @@
  * It runs in a Linux guest under the same emulator with -icount, where the time stamp counter counts instructions. Each
  * figure is the median of BATCHES batches after one that is thrown away, so what is made at first use is not counted.
  * Names are those of the other side. What cannot be had here is not printed: a thread switch alone, a frame by number.
+ * With an argument, a path on a disk's file system: a short file there, too, beside the other side's on cofs.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -296,13 +297,15 @@ static uint64_t stat_path(unsigned operations)
 
 BATCH(open_close, close(open(tiny, O_RDONLY)))
 
+static const char *short_path = "/tmp/short";
+
 static uint64_t short_file(unsigned operations)
 {
 	uint64_t began = count();
 
 	for (unsigned i = 0; i < operations; i++) {
-		int file = open("/tmp/short", O_CREAT | O_EXCL | O_WRONLY, 0644);
-		need(file >= 0 && write(file, area, 4096) == 4096 && !close(file) && !unlink("/tmp/short"), "short file");
+		int file = open(short_path, O_CREAT | O_EXCL | O_WRONLY, 0644);
+		need(file >= 0 && write(file, area, 4096) == 4096 && !close(file) && !unlink(short_path), "short file");
 	}
 	return count() - began;
 }
@@ -392,7 +395,7 @@ static void memory_figures(void)
 	figure("signal_self", signal_self, 200);
 }
 
-int main(void)
+int main(int words, char **word)
 {
 	memory_figures();
 	write_tiny();
@@ -404,6 +407,10 @@ int main(void)
 	figure("stat", stat_path, 200);
 	figure("open_close", open_close, 200);
 	figure("short_file_memory", short_file, 200);
+	if (words > 1) {
+		short_path = word[1];
+		figure("short_file_cofs", short_file, 200);
+	}
 	need(!pipe(there) && !pipe(back), "pipe");
 	echo(there[0], back[1], there[1], back[0]);
 	figure("pipe_rtt", pipe_rtt, 200);

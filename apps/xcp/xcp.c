@@ -234,6 +234,7 @@ static void ahead(struct cache *cache, uint32_t *run, uint32_t *page, uint32_t p
 			(*run)++;
 		}
 	}
+	block_poll(cache_device(cache));
 }
 
 /* One page by the processor: somebody else uses its buffer. 1. */

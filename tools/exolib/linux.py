@@ -33,7 +33,7 @@ from .util import ExoError
 KERNEL = "linux-image-cloud-amd64"
 PACKAGES = ("busybox-static", "nginx", "memcached", "libc6", "libcrypt1", "libpcre2-8-0", "libssl3", "zlib1g",
             "libevent-2.1-7", "libsasl2-2", "libgcc-s1")
-MODULES = ("virtio_net", "virtio_pci", "virtio_mmio")
+MODULES = ("virtio_net", "virtio_pci", "virtio_mmio", "virtio_blk")
 SERVERS = {"nginx": ("/usr/sbin/nginx", "-c", "/etc/nginx.conf"),
            "memcached": ("/usr/bin/memcached", "-u", "root", "-p", "11211", "-U", "0", "-m", "64", "-c", "1024",
                          "-t", "%CPUS%")}
@@ -42,7 +42,7 @@ TUNED = ("mitigations=off", "init_on_alloc=0", "apparmor=0", "audit=0", "nowatch
          "cgroup_disable=memory", "hardened_usercopy=off", "nopku", "no5lvl", "clearcpuid=erms,fsrm,rep_good")
 TUNABLES = "glibc.cpu.hwcaps=-ERMS,-FSRM"
 START_SECONDS = 60
-VERSION = "1"                   # of the archive: another one is built when this changes
+VERSION = "2"                   # of the archive: another one is built when this changes
 
 NGINX = """\
 worker_processes %CPUS%;
