@@ -248,5 +248,21 @@ def test_linux():
             check(load.kv(cable, 4, 1).errors == 0, "errors")
 
 
+def test_disk():
+    """the disk beside Linux: a round of make bench-linux tells all figures and ratios"""
+    if not os.environ.get("EXO_TEST_LONG"):
+        raise Skip("make check-long does this")
+    try:
+        linux.image(tap.say)
+    except ExoError as error:
+        raise Skip(str(error)) from None
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, os.path.join(SOURCE, "apps", "bench", "beside.py"), "--only", "disk", "--runs", "1"],
+                              stdout=subprocess.PIPE, check=False, timeout=90, cwd=folder).stdout.decode()
+    same(len(re.findall(r"^disk_read_64m +(?:exo|linux)\S* +\d+ MB/s", done, re.M)), 4, "reads:\n" + done)
+    same(len(re.findall(r"^disk_copy_64m +(?:x?cp|linux)\S* +\d+ MB/s", done, re.M)), 6, "copies:\n" + done)
+    check(float(re.search(r"^disk_copy_64m +xcp-cofs .* ([0-9.]+) times cp-cofs", done, re.M).group(1)) > 1, "xcp is no faster:\n" + done)
+
+
 if __name__ == "__main__":
     tap.main()

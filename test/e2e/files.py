@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import guest
 import tap
 import web
-from tap import check, has, same
+from tap import Skip, check, has, same
 
 SCRATCH = tempfile.TemporaryDirectory()
 SITE = os.path.join(SCRATCH.name, "site")
@@ -138,6 +138,43 @@ def test_left_open():
         exo("run", "--disk", path(kind), "--mount", "/data %s extent:data cache=1x" % kind, path("left.uni"), status=125)
         has(exo("run", "--disk", path(kind) + ",readonly", "--mount", "/data %s extent:data" % kind, path("left.uni"),
                 status=125), "disk0 can only be read; write")
+
+
+AGED = r"""
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	int fd = open(argv[1], argc == 2 ? O_RDONLY : O_WRONLY | O_CREAT, 0600);
+	char text[12];
+
+	if (argc == 2)
+		return fd < 0 || read(fd, text, 12) != 12 || memcmp(text, "of some age\n", 12) ? 3 : 0;
+	if (fd < 0 || write(fd, "of some age\n", 12) != 12)
+		return 1;
+	for (int left = atoi(argv[2]); left > 0; left--)
+		sleep(1);
+	__builtin_trap();
+}
+"""
+
+
+def test_background():
+    """what nobody asked to be written is on the disk after some seconds, and the program may end as it likes"""
+    if not os.environ.get("EXO_TEST_LONG"):
+        raise Skip("make check-long does this: it takes a minute")
+    with open(path("aged.c"), "w", encoding="utf-8") as file:
+        file.write(AGED)
+    tool(sys.executable, os.path.join(guest.SOURCE, "tools", "exo-cc"), path("aged.c"), "-o", path("aged.uni"))
+    for kind in KINDS:
+        disk = mounted(kind)
+        guest.exo("run", *disk, path("aged.uni"), "--", "/data/young", "0", timeout=60)
+        guest.exo("run", *disk, path("aged.uni"), "--", "/data/old", "12", timeout=60)
+        guest.exo("run", *disk[:-1], disk[-1] + " write=asked", path("aged.uni"), "--", "/data/asked", "12", timeout=60)
+        for name, status in (("old", 0), ("young", 3), ("asked", 3)):
+            exo("run", *disk, path("aged.uni"), "--", "/data/" + name, status=status)
 
 
 def test_httpd():

@@ -56,7 +56,10 @@ class Place:
     """A copy of the sources and one of the build, for one patch at a time."""
 
     def __init__(self, folder):
-        self.sources, self.build = os.path.join(folder, "src"), os.path.join(folder, "build")
+        self.sources = os.path.join(folder, "src")
+        # A build within the sources may name them by ".."; so it stands where it stood.
+        within = os.path.relpath(BUILD, SOURCE)
+        self.build = os.path.join(folder, "build") if within.startswith("..") else os.path.join(self.sources, within)
         os.makedirs(self.sources)
         for entry in os.listdir(SOURCE):
             if entry not in (".git", "autom4te.cache") and os.path.join(SOURCE, entry) != BUILD:

@@ -6,6 +6,7 @@ Time limit: 120 s
 
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,21 @@ def test_arguments():
     same(done.returncode, 0, "status")
     has(done.stdout, "pid 1: [/bin/posix_role] [a b] [] ['c']", "arguments")
     check("KEEPER" not in done.stdout and "EXO_" not in done.stdout, "the keeper's variables: " + done.stdout)
+
+
+def test_shows():
+    """top shows the processes, mount what is mounted; both say what they cannot do"""
+    def app(name, *words):
+        return guest.exo("run", "-q", "--timeout", "20", os.path.join(guest.build_dir(), "apps", name, name + ".posix"), "--",
+                         *words)
+    done = app("top", "-b", "-n", "1")
+    same(done.returncode, 0, "status of top")
+    has(done.stdout, "1 processes, 1 running", "how many there are")
+    check(re.search(r"^ +1 +0 \S+ +R +\d+\.\d +0:00 top", done.stdout, re.MULTILINE), "itself: " + done.stdout)
+    done = app("mount")
+    same(done.returncode, 0, "status of mount")
+    has(done.stdout, "memory on /tmp type memory (rw)", "what is mounted")
+    same(app("mount", "/dev/a", "/b").returncode, 2, "it mounts nothing")
 
 
 def test_status():

@@ -249,7 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned i = 0; i < PROGRAM_MOST; i++)
 		if (connections[i])
 			abort();
-	if (fake.blocks > WAITING_MOST || fake.malformed)
+	if (event_fake.blocks > WAITING_MOST || fake.malformed)
 		abort();
 	return 0;
 }

@@ -307,7 +307,16 @@ static void sending(void)
 		wrong += exo_flow_kick(flow) != 1 || ring->tx_packets != 1;
 	}
 	ok(!wrong && ring->tx_refused == 9, "descriptors that are wrong are refused");
-	for (unsigned i = 0; i < 20; i++)
+	static const struct exo_tx cut[] = { { 0, 3000, EXO_TX_CUT(1460) }, { 0, 60, EXO_TX_CUT(1460) }, { 0, 0xffff, EXO_TX_CUT(1) },
+		{ 0, 3000, EXO_TX_CUT(0xfff) | EXO_TX_MORE | 2 }, { 0, 1514, EXO_TX_CUT(1) | 8 } };
+	for (unsigned i = 0; i < 5; i++) {
+		ring->tx[ring->tx_head++ % EXO_TX_SLOTS] = cut[i];
+		if (cut[i].flags & EXO_TX_MORE)
+			ring->tx[ring->tx_head++ % EXO_TX_SLOTS] = (struct exo_tx){ 0, 60, EXO_TX_CUT(1000) };
+		wrong += exo_flow_kick(flow) != 1 || ring->tx_packets != 1 || ring->tx_taken != ring->tx_head;
+	}
+	ok(!wrong && ring->tx_refused == 14, "frames to be cut that are no TCP's, or by a device that does not cut, are refused");
+	for (unsigned i = 0; i <= EXO_TX_PARTS_MAX; i++)
 		ring->tx[ring->tx_head++ % EXO_TX_SLOTS] =
 		    (struct exo_tx){ .offset = 0, .bytes = 60, .flags = EXO_TX_MORE };
 	int64_t taken = exo_flow_kick(flow);

@@ -18,6 +18,9 @@
 #define CHILD_STATUS	42
 #define STARTS		64
 #define FRAMES		1024
+#define LARGE_STARTS	16
+#define LARGE_BYTES	(600ULL << 20)
+#define LARGE_FRAMES	4096
 
 static int variable = 7;
 static __thread int own = 5;
@@ -178,6 +181,23 @@ static void spread(void)
 	ok(bits(gap_bits) >= 16, "%u bits of the heap's distance from it vary", bits(gap_bits));
 }
 
+/* With an archive (that is not there) of more than half of what a table of tables maps, too. */
+static void whole(void)
+{
+	unsigned across = 0;
+
+	for (unsigned i = 0; i < LARGE_STARTS; i++) {
+		describe(true);
+		child.limit_frames = LARGE_FRAMES;
+		child.archive_bytes = LARGE_BYTES;
+		child.start = 0;
+		if (!spawn_make(&child))
+			spawn_destroy(&child);
+		across += !child.start || child.start >> 30 != (child.archive + LARGE_BYTES - 1) >> 30;
+	}
+	ok(!across, "none of %d with a large archive lies across a boundary of 1 GiB (%u)", LARGE_STARTS, across);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "child"))
@@ -189,6 +209,7 @@ int main(int argc, char **argv)
 		return tap_done();
 	uint32_t frames = frame_held();
 	spread();
+	whole();
 	int64_t status = run(true);
 	ok(status == CHILD_STATUS && child.start != EXO_VA_IMAGE, "one at random: its pointers are right (%ld)",
 	   (long)status);

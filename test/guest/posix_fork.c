@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,6 +43,12 @@ static int writes(void *arg)
 	memset(memory, 2, 100000);
 	one[0] = zero[17] = local_of_thread = 6;
 	return good && memory[5] == 2 ? 7 : 8;
+}
+
+static int writes_one(void *arg)
+{
+	*(char *)arg += 1;
+	return *(char *)arg;
 }
 
 static void copies(void)
@@ -288,6 +295,140 @@ static void hooks(void)
 	ok(WEXITSTATUS(status) == 11 && prepared == 1 && after == 1, "before and after, on both sides: %x", status);
 }
 
+/* --- where the stack is --------------------------------------------------------------------------------- */
+
+struct level {
+	const struct level *above;
+	volatile int number;
+};
+
+/* Does a child find, and write, what all callers of a function that forks have on the stack? The parent keeps its own. */
+static bool deeper(const struct level *above, int number, size_t bytes)
+{
+	struct level level = { above, number };
+	volatile char room[bytes];
+	int status, sum = 0;
+	pid_t pid;
+
+	room[0] = room[bytes - 1] = (char)number;
+	pid = fork();
+	if (!pid) {
+		for (const struct level *at = &level; at; at = at->above) {
+			sum += at->number;
+			((struct level *)at)->number = -1;
+		}
+		_exit(room[0] == (char)number && room[bytes - 1] == (char)number && sum == number * (number + 1) / 2 ? 9 : 8);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 9 &&
+		(number == 60 || deeper(&level, number + 1, bytes)) && level.number == number && room[0] == (char)number;
+}
+
+static void deep(void)
+{
+	bool good = true;
+
+	for (size_t bytes = 500; bytes < 4000; bytes += 2222)
+		good = good && deeper(NULL, 0, bytes);
+	ok(good, "forks at depths of 30 to 160 KiB");
+	for (size_t i = 0; i < 70; i++) {
+		volatile char room[1 + i * 121];
+
+		room[0] = 5;
+		good = good && in_child(writes_one, (void *)room) == 6 << 8 && room[0] == 5;
+	}
+	ok(good, "and with the stack at any place of a page");
+}
+
+#define STACK	(64 << 10)
+
+static int reads_again(void *arg)
+{
+	char *stack = arg;
+
+	return mprotect(stack, STACK, PROT_READ | PROT_WRITE) || stack[STACK - 4096] != 77 || stack[0] != 78;
+}
+
+/* A stack of the program's own, whose thread has forked, is memory like other memory then. */
+static void borrowed(void)
+{
+	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_attr_t attr;
+	pthread_t thread;
+	int status = -1;
+	bool clear = true;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstack(&attr, stack, STACK);
+	ok(!pthread_create(&thread, &attr, forker, &status) && !pthread_join(thread, NULL) && !status,
+	   "a thread on a stack of the program's forks");
+	stack[STACK - 4096] = 77;
+	stack[0] = 78;
+	ok(!mprotect(stack, STACK, PROT_NONE) && in_child(reads_again, stack) == 0, "a child finds what is closed to its parent");
+	ok(!mprotect(stack, STACK, PROT_READ) && in_child(reads_again, stack) == 0 && stack[STACK - 4096] == 77,
+	   "or cannot be written");
+	munmap(stack, STACK);
+	stack = mmap(stack, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	for (int i = 0; i < STACK; i++)
+		clear = clear && !stack[i];
+	ok(clear && in_child(writes_one, stack + STACK - 1) == 1 << 8, "it goes like all memory, and zeros come");
+	munmap(stack, STACK);
+}
+
+static int untouched(void *arg)
+{
+	unsigned char *memory = arg;
+	int bad = 0;
+
+	for (size_t i = 0; i < 6 * MEGABYTE; i += 4096)
+		bad += memory[i] != (unsigned char)(i >> 12);
+	return bad != 0 || memory[6 * MEGABYTE - 1] != 5;
+}
+
+static int passes_on(void *arg)
+{
+	return in_child(untouched, arg) ? 1 : untouched(arg);
+}
+
+static volatile int alternate_at;
+
+static void on_alternate(int number)
+{
+	char here = (char)number;
+
+	alternate_at = (int)((uintptr_t)&here >> 16);
+}
+
+/* The first thing that a child does is a signal on a stack that it has not touched, or a read into such memory. */
+static int surprised(void *arg)
+{
+	int ends[2];
+
+	return raise(SIGUSR2) || alternate_at != (int)((uintptr_t)arg >> 16) || pipe(ends) || write(ends[1], "xy", 2) != 2 ||
+		read(ends[0], (char *)arg + MEGABYTE, 2) != 2 || ((char *)arg)[MEGABYTE] != 'x';
+}
+
+static void lazily(void)
+{
+	unsigned char *memory = malloc(6 * MEGABYTE);
+	char *room = mmap(NULL, 2 * MEGABYTE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *base = (char *)(((uintptr_t)room + 65535) & ~65535UL);
+	stack_t alternate = { .ss_sp = base, .ss_size = 65536 };
+	struct sigaction action = { .sa_handler = on_alternate, .sa_flags = SA_ONSTACK };
+
+	for (size_t i = 0; i < 6 * MEGABYTE; i += 4096)
+		memory[i] = (unsigned char)(i >> 12);
+	memory[6 * MEGABYTE - 1] = 5;
+	ok(in_child(passes_on, memory) == 0, "a child's child has what its parent never looked at");
+	memset(room, 1, 2 * MEGABYTE);
+	sigaltstack(&alternate, NULL);
+	sigaction(SIGUSR2, &action, NULL);
+	ok(in_child(surprised, base) == 0, "signals and requests find what a child has not touched");
+	alternate.ss_flags = SS_DISABLE;
+	sigaltstack(&alternate, NULL);
+	munmap(room, 2 * MEGABYTE);
+	free(memory);
+}
+
 int main(int argc, char **argv)
 {
 	int number = 0, status;
@@ -306,6 +447,9 @@ int main(int argc, char **argv)
 	in_handler();
 	sparse();
 	hooks();
+	deep();
+	borrowed();
+	lazily();
 	status = in_child(executes, "exit=37");
 	ok(WIFEXITED(status) && WEXITSTATUS(status) == 37, "a child that becomes another program: %x", status);
 	many();

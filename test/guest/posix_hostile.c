@@ -157,7 +157,7 @@ int main(int argc, char **argv)
 	/* What they made of themselves: children of theirs are ours now. */
 	for (unsigned j = 0; j < 200; j++) {
 		posix_lock();
-		int64_t count = posix_ask(REQUEST_LIST, 0, 0, 0, NULL);
+		int64_t count = posix_ask(REQUEST_LIST, sizeof(struct wire_process), 0, 0, NULL);
 		const struct wire_process *list = (const struct wire_process *)posix_buffer;
 		pid_t others[WIRE_PROCESSES];
 

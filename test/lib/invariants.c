@@ -522,7 +522,7 @@ static const char *check_turn(struct env *env, uint32_t *ready, uint32_t *timed)
 		CHECK(env->timed_place < here.timed_count && here.timed[env->timed_place] == env);
 		CHECK(!env->timed_place || here.timed[(env->timed_place - 1) / 2]->timed_at <= env->timed_at);
 	}
-	CHECK(env->timed_at == (env->sleep_until < env->call_deadline ? env->sleep_until : env->call_deadline));
+	CHECK(env->timed_at <= (env->sleep_until < env->call_deadline ? env->sleep_until : env->call_deadline));
 	CHECK(env->timed_at >= here.due);
 	CHECK(!env->called == (env_state(env) != EXO_ENV_CALLING));
 	return check_levels(env);

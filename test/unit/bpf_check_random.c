@@ -20,11 +20,16 @@ int bpf_step(struct bpf_check *check);
 
 /* --- what the verifier believed ---------------------------------------------------------------------------------------- */
 
-static struct bpf_state believed[INSNS_MAX];
+static struct {
+	struct bpf_state state;
+	struct bpf_value var[BPF_VARS];
+} believed[INSNS_MAX];
 
 int noted_step(struct bpf_check *check)
 {
-	believed[check->at] = check->now;
+	believed[check->at].state = check->now;
+	for (unsigned var = 0; var < BPF_VARS; var++)
+		believed[check->at].var[var] = *bpf_get(check, &check->now, var);
 	return bpf_step(check);
 }
 
@@ -110,40 +115,34 @@ static bool holds_pair(const struct machine *m, const struct bpf_value *v, uint6
 		return is - was == (uint64_t)(int64_t)(v->delta - w->delta);
 	if (address && w->kind == EXO_KIND_NUMBER && w->left)
 		return was == base_of(m, v) + packet_bytes - (is - (uint64_t)(int64_t)v->delta) + (uint64_t)(int64_t)w->delta;
-	if (v->kind == EXO_KIND_NUMBER && w->kind == EXO_KIND_NUMBER && !v->left && !w->left)
-		return is == was;
 	return true;
 }
 
 static void hold(const struct machine *m)
 {
-	struct bpf_state *state = &believed[m->next];
+	struct bpf_state *state = &believed[m->next].state;
+	struct bpf_value *var = believed[m->next].var;
+	uint64_t is[BPF_VARS];
 
 	if (!(notes[m->next].flags & BPF_NOTE_REACHED))
 		show("reached", m->next, 0);
 	if (state->packet > packet_bytes)
 		show("packet", m->next, state->packet);
-	for (unsigned reg = 0; reg < BPF_REGS; reg++) {
-		if (!holds_value(m, &state->reg[reg], m->r[reg]))
-			show("value", m->next, reg);
-		for (unsigned other = 0; other < BPF_REGS; other++)
-			if (!holds_pair(m, &state->reg[reg], m->r[reg], &state->reg[other], m->r[other]))
-				show("pair", m->next, reg * 16 + other);
+	for (unsigned i = 0; i < BPF_VARS; i++) {
+		is[i] = 0;
+		if (i < BPF_REGS)
+			is[i] = m->r[i];
+		else if (state->slot[i - BPF_REGS] != BPF_SPILL_NONE)
+			memcpy(&is[i], (void *)(m->r[BPF_FRAME] - EXO_CODE_STACK + state->slot[i - BPF_REGS] * 8u), 8);
+		if (!holds_value(m, &var[i], is[i]))
+			show("value", m->next, i);
 	}
-	for (unsigned slot = 0; slot < BPF_SLOTS; slot++) {
-		struct bpf_value *v = bpf_spill_find(state, slot);
-		uint64_t is;
-
-		if (!v)
-			continue;
-		memcpy(&is, (void *)(m->r[BPF_FRAME] - EXO_CODE_STACK + slot * 8), 8);
-		if (!holds_value(m, v, is))
-			show("spilled", m->next, slot);
-		for (unsigned other = 0; other < BPF_REGS; other++)
-			if (!holds_pair(m, v, is, &state->reg[other], m->r[other]) ||
-			    !holds_pair(m, &state->reg[other], m->r[other], v, is))
-				show("spilled pair", m->next, slot * 16 + other);
-	}
+	for (unsigned i = 0; i < BPF_VARS; i++)
+		for (unsigned j = 0; j < BPF_VARS; j++)
+			if (!holds_pair(m, &var[i], is[i], &var[j], is[j]) ||
+			    (state->cell[i] == state->cell[j] && state->cell[i] >= BPF_CELLS_FIXED &&
+			     var[i].kind != BPF_KIND_RESULT && is[i] != is[j]))
+				show("pair", m->next, i * 32 + j);
 }
 
 /* bpf_interpret, and a look at each instruction. */
@@ -259,7 +258,8 @@ static void try_program(void *work, size_t bytes)
 		return;
 	}
 	accepted++;
-	looping += check->looped;
+	for (uint32_t i = 0, loops = 0; i < insns && !loops; i++)
+		looping += loops = check->place[i].until != 0;
 	accesses += report.accesses;
 	guarded += report.guarded;
 	for (unsigned i = 0; i < 4; i++)
@@ -268,11 +268,11 @@ static void try_program(void *work, size_t bytes)
 
 int main(int argc, char **argv)
 {
-	unsigned long programs = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000;
+	unsigned long programs = argc > 1 ? strtoul(argv[1], NULL, 0) : 30000;
 	size_t bytes = bpf_check_bytes(EXO_INSNS_MAX);
 	void *work = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
 
-	seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 88172645463325252ull;
+	seed = argc > 2 ? strtoul(argv[2], NULL, 0) : 4;
 	world[0] = aligned_alloc(4096, (sizeof(struct world) + 4095) & ~4095ul);
 	world[1] = aligned_alloc(4096, 65536 + ((sizeof(struct world) + 4095) & ~4095ul));
 	memset(world[0], 0, sizeof(struct world));

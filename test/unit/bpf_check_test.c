@@ -344,6 +344,13 @@ static void loops(void)
 	    X(ADD, 5, 4), LD(B, 4, 2, 1), MOVX(8, 2), X(ADD, 8, 4), MOVX(6, 5), K(ADD, 6, 8), JX(JGT, 6, 3, 9), MOVX(7, 10),
 	    K(ADD, 7, -8), ST(DW, 10, 5, -8), MOV(9, 3), LD(DW, 1, 10, -8), LD(B, 0, 1, 7), ST(DW, 7, 8, 0), K(ADD, 9, -1),
 	    J(JNE, 9, 0, -5), EXIT);
+	GUARDED("a slot that was equal to a register is not, by a way not seen in the text", PACKET, 1, LD(DW, 6, 1, 24), ST(DW, 10, 6, -8),
+	    MOVX(7, 10), K(ADD, 7, -8), LD(DW, 8, 1, 24), MOV(9, 0), MOV(0, 0), J(JGE, 9, 3, 3), ST(DW, 7, 8, 0), K(ADD, 9, 1),
+	    J(JA, 0, 0, -4), J(JGT, 6, 15, 5), LD(DW, 2, 10, -8), WINDOW(3, 0, 0), X(ADD, 3, 2), LD(B, 0, 3, 0), EXIT);
+	ACCEPT("one that is", PACKET, LD(DW, 6, 1, 24), ST(DW, 10, 6, -8), MOV(9, 0), MOV(0, 0), K(ADD, 9, 1), J(JLT, 9, 3, -2),
+	    J(JGT, 6, 15, 5), LD(DW, 2, 10, -8), WINDOW(3, 0, 0), X(ADD, 3, 2), LD(B, 0, 3, 0), EXIT);
+	ACCEPT("an end that it never comes back from", PACKET, WINDOW(2, 0, 0), MOV(3, 100), MOV(0, 0), K(ADD, 3, 1), J(JLT, 3, 50, -2),
+	    X(ADD, 2, 3), LD(B, 0, 2, 0), EXIT);
 	ACCEPT("endless, by fuel", PACKET, J(JA, 0, 0, -1));
 	ok(note[0].charge == 1, "fuel: 1 a turn");
 	ACCEPT("options", PACKET, LENGTHS, MOV(0, 0), MOVX(4, 2), K(ADD, 4, 2), JX(JGT, 4, 3, 4), LD(B, 5, 2, 1), K(ADD, 5, 2),

@@ -151,7 +151,7 @@ static void try_comparison(uint8_t op, bool wide, const uint64_t *as, unsigned n
 {
 	struct exo_insn insn = { (uint8_t)((wide ? BPF_JMP : BPF_JMP32) | op | BPF_SRC_REG), 2 << 4 | 1, 2, 0 };
 	struct bpf_value yes_a = *a, yes_b = *b, no_a = *a, no_b = *b;
-	bool yes = bpf_assume(op, wide, &yes_a, &yes_b), no = bpf_assume(bpf_negated(op), wide, &no_a, &no_b);
+	bool yes = bpf_assume(op, wide, &yes_a, &yes_b), no = bpf_assume(bpf_negated[op >> 4], wide, &no_a, &no_b);
 
 	for (unsigned i = 0; i < na; i++)
 		for (unsigned j = 0; j < nb; j++, checked++) {

@@ -69,13 +69,15 @@ static int64_t fill(struct fs_node *node, uint64_t at, size_t bytes, unsigned va
 
 static void sums(void)
 {
-	uint8_t block[BLOCK_BYTES];
+	uint8_t block[BLOCK_BYTES], copy[BLOCK_BYTES + 1];
 	uint64_t sum;
 	unsigned seen = 0;
 
 	for (unsigned i = 0; i < sizeof(block); i++)
 		block[i] = (uint8_t)(i * i >> 3);
 	sum = cofs_sum(block, sizeof(block));
+	ok(cofs_sum_copy(copy + 1, block) == sum && !memcmp(copy + 1, block, sizeof(block)),
+	    "a page that is copied on the way has the same sum, and is copied");
 	for (unsigned i = 0; i < sizeof(block) * 8; i++) {
 		block[i / 8] ^= (uint8_t)(1 << i % 8);
 		seen += cofs_sum(block, sizeof(block)) != sum;

@@ -1,35 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The libOS event's TCP/IP without a machine, for scripted and random frames: what core, the heap and the rings supply, over the
- * host's malloc, so that the sanitizers see what is used too late. The device reads a packet when fake_device is called; `fake.sent`
+ * The libOS event's TCP/IP without a machine, for scripted and random frames: the clock, the device and the rings. The device reads a packet when fake_device is called; `fake.sent`
  * are the frames that it has sent, the last FAKE_FRAMES of them, each judged by fake_judge. Time is fake.ms.
  */
 #ifndef TEST_UNIT_EVENT_FAKE_H
 #define TEST_UNIT_EVENT_FAKE_H
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-#include "libos/event/tcp.h"
+#define EVENT_HEAP	(96 << 10)
+#include "test/unit/event_parts.h"
 
 #define FAKE_FRAMES	256
 #define FAKE_BYTES	1600
 #define FAKE_POSTED	64
-#define FAKE_HEAP	(96 << 10)
 #define FAKE_SERVER	0x0f02000a	/* 10.0.2.15 */
 #define FAKE_CLIENT	0x0202000a	/* 10.0.2.2 */
 
 unsigned short net_checksum(const void *at, int length);
 
-const struct event_sizes event_sizes = { 1, 4, 16 };
-struct event_packets event_packets;
-struct event_heap event_heap = { .bytes = FAKE_HEAP, .free = FAKE_HEAP };
-
 static struct {
 	uint64_t ms, stop_ms;
-	uint32_t used, used_most, blocks;
 	struct { struct packet *packet; const char *payload; uint32_t head, bytes; } posted[FAKE_POSTED];
 	unsigned posted_count;
 	struct fake_frame { uint64_t ms; uint32_t bytes; uint8_t data[FAKE_BYTES]; } sent[FAKE_FRAMES];
@@ -53,76 +45,6 @@ void core_random(void *buffer, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++)
 		((uint8_t *)buffer)[i] = (uint8_t)fake_random();
-}
-
-void *event_alloc(size_t bytes)
-{
-	size_t *block = fake.used + bytes + 16 > FAKE_HEAP ? NULL : malloc(sizeof(size_t) * 2 + bytes);
-
-	if (!block)
-		return NULL;
-	fake.used += (uint32_t)bytes + 16;
-	if (fake.used > fake.used_most)
-		fake.used_most = fake.used;
-	fake.blocks++;
-	*block = bytes;
-	return block + 2;
-}
-
-void *event_calloc(size_t count, size_t bytes)
-{
-	void *memory = event_alloc(count * bytes);
-
-	return memory ? memset(memory, 0, count * bytes) : NULL;
-}
-
-void event_free(void *memory)
-{
-	if (!memory)
-		return;
-	fake.used -= (uint32_t)((size_t *)memory)[-2] + 16;
-	fake.blocks--;
-	free((size_t *)memory - 2);
-}
-
-const char *event_net_start(void)
-{
-	return NULL;
-}
-
-bool link_holder(void)
-{
-	return true;
-}
-
-bool link_has(uint8_t protocol, uint16_t port)
-{
-	(void)protocol;
-	return port != 0;
-}
-
-uint32_t link_slots(void)
-{
-	return 8;
-}
-
-struct packet *packet_make(uint32_t room)
-{
-	struct packet *packet = event_alloc(sizeof(*packet) + room);
-
-	if (packet) {
-		memset(packet, 0, offsetof(struct packet, pad));
-		packet->room = (uint16_t)room;
-		packet->payload = packet->data;
-	}
-	return packet;
-}
-
-void packet_drop(struct packet *packet)
-{
-	packet->dropped = true;
-	if (!packet->busy)
-		event_free(packet);
 }
 
 bool link_send(struct packet *packet, uint32_t skip, uint32_t bytes)

@@ -7,24 +7,20 @@
  * The program's loop is the real one. It calls event_sleep when it has nothing to do: there the world goes on.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
-#include "libos/event/tcp.h"
+#define EVENT_HEAP	(512 << 10)
+#include "test/unit/event_parts.h"
 #include "test/unit/tap.h"
 
 #define CLIENTS		24
 #define FRAME_MOST	1600
 #define WIRE_MOST	512
 #define SERVER_IP	0x0f02000a	/* 10.0.2.15 */
-#define HEAP_BYTES	(512 << 10)
 #define STREAM_MOST	20000
 #define GIVE_UP_MS	600000
 
-const struct event_sizes event_sizes = { 1, 4, 16 };
-struct event_packets event_packets;
-struct event_heap event_heap = { .bytes = HEAP_BYTES, .free = HEAP_BYTES };
-static uint64_t now_ms = 5000, used_bytes, blocks;
+static uint64_t now_ms = 5000;
 static unsigned loss, odd;		/* per cent */
 
 /* --- what the rest of the libOS and core supply --- */
@@ -42,77 +38,9 @@ void core_random(void *buffer, size_t bytes)
 		((uint8_t *)buffer)[i] = (uint8_t)rand();
 }
 
-void *event_alloc(size_t bytes)
-{
-	size_t *block = used_bytes + bytes > HEAP_BYTES ? NULL : malloc(sizeof(size_t) * 2 + bytes);
-
-	if (!block)
-		return NULL;
-	used_bytes += bytes;
-	blocks++;
-	*block = bytes;
-	return block + 2;
-}
-
-void *event_calloc(size_t count, size_t bytes)
-{
-	void *memory = event_alloc(count * bytes);
-
-	return memory ? memset(memory, 0, count * bytes) : NULL;
-}
-
-void event_free(void *memory)
-{
-	if (!memory)
-		return;
-	used_bytes -= ((size_t *)memory)[-2];
-	blocks--;
-	free((size_t *)memory - 2);
-}
-
-const char *event_net_start(void)
-{
-	return NULL;
-}
-
 void dhcp_input(const uint8_t *data, uint32_t bytes)
 {
 	(void)data, (void)bytes;
-}
-
-bool link_holder(void)
-{
-	return true;
-}
-
-bool link_has(uint8_t protocol, uint16_t port)
-{
-	(void)protocol;
-	return port != 0;
-}
-
-uint32_t link_slots(void)
-{
-	return 8;
-}
-
-struct packet *packet_make(uint32_t room)
-{
-	struct packet *packet = event_alloc(sizeof(*packet) + room);
-
-	if (packet) {
-		memset(packet, 0, offsetof(struct packet, pad));
-		packet->room = (uint16_t)room;
-		packet->payload = packet->data;
-	}
-	return packet;
-}
-
-void packet_drop(struct packet *packet)
-{
-	packet->dropped = true;
-	if (!packet->busy)
-		event_free(packet);
 }
 
 /* --- the device and the wire --- */
@@ -498,7 +426,7 @@ static void let_go(void)
 {
 	memset(clients, 0, sizeof(clients));
 	wanted = 0;
-	for (int i = 0; i < 3000 && (blocks || posted_count); i++) {
+	for (int i = 0; i < 3000 && (event_fake.blocks || posted_count); i++) {
 		end_ms = now_ms + 1;
 		conn_run();
 		now_ms += 50;
@@ -569,7 +497,7 @@ static void fuzz(void)
 	while (echoes)
 		conn_abort(echoes->conn);
 	let_go();
-	is_int((long long)blocks, 0, "no memory is left behind");
+	is_int(event_fake.blocks, 0, "no memory is left behind");
 }
 
 static void pages(void)
@@ -599,7 +527,7 @@ int main(void)
 	transfers(150, 3, 10);
 	transfers(80, 20, 30);
 	let_go();
-	is_int((long long)blocks, 0, "no memory is left behind");
+	is_int(event_fake.blocks, 0, "no memory is left behind");
 	fuzzing = true;
 	fuzz();
 	return done();

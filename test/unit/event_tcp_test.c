@@ -427,15 +427,15 @@ static void floods(void)
 
 	begin();
 	mine = client.port;
-	fake.used_most = fake.used;
+	event_fake.used_most = event_fake.used;
 	for (unsigned i = 0; i < 20000; i++) {
 		client.port = (uint16_t)(1024 + i);
 		client.address = 0x0a + ((i * 2654435761u) & ~0xffu);
 		segment(i * 977, 0, TCP_SYN, "", 0);
 		fake_device();
 	}
-	most = fake.used_most;
-	ok(most < FAKE_HEAP / 2, "20,000 SYNs: %u bytes at most", most);
+	most = event_fake.used_most;
+	ok(most < EVENT_HEAP / 2, "20,000 SYNs: %u bytes at most", most);
 	client.port = mine;
 	client.address = FAKE_CLIENT;
 	forget_answers();
@@ -454,7 +454,7 @@ static void floods(void)
 	fake_run(60000);
 	conn_abort(program.conn);
 	fake_run(100);
-	is_int(fake.blocks, 0, "nothing is left of it");
+	is_int(event_fake.blocks, 0, "nothing is left of it");
 
 	forget_answers();
 	client.port = 40000;
@@ -464,12 +464,12 @@ static void floods(void)
 		if (answer.flags == (TCP_SYN | TCP_ACK))
 			segment(ISN + 1, answer.sequence + 1, TCP_ACK, "", 0);
 	}
-	ok(program.opened < 100 && fake.used < FAKE_HEAP / 2, "2,000 connections: %u are open, in %u bytes", program.opened, fake.used);
+	ok(program.opened < 100 && event_fake.used < EVENT_HEAP / 2, "2,000 connections: %u are open, in %u bytes", program.opened, event_fake.used);
 	client.port = 40000;
 	for (unsigned i = 0; i < 2000; i++, client.port++)
 		segment(ISN + 1, 0, TCP_RST, "", 0);
 	fake_run(60000);
-	is_int(fake.blocks, 0, "and all are gone by their resets");
+	is_int(event_fake.blocks, 0, "and all are gone by their resets");
 }
 
 /* --- below --- */

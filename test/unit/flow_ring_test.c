@@ -107,6 +107,21 @@ static void test_bind_errors(void)
 	is_int(CALL(0, flow_kick, ring), ERR(TYPE), "kick: no flow");
 }
 
+/* Frames that the owner does not want to hear of come all the same. */
+static void test_quiet(struct exo_ring *ring)
+{
+	uint64_t events = world.env[0]->disp->events;
+
+	ring->rx_quiet = 60;
+	ring->rx_posted = ring->rx_head + 2;
+	receive(0x1111, 60, 6);
+	is_int((long long)(ring->rx_posted - ring->rx_head), 1, "a short packet arrives");
+	is_int((long long)(world.env[0]->disp->events - events), 0, "without an event");
+	receive(0x1111, 61, 7);
+	is_int((long long)(world.env[0]->disp->events - events), 1, "a longer one has its event");
+	ring->rx_quiet = 0;
+}
+
 static void test_receive(void)
 {
 	struct exo_ring *ring = ring_of(0, SLOT_RING);
@@ -144,6 +159,7 @@ static void test_receive(void)
 	ring->rx_posted = 10;
 	receive(0x1111, 60, 9);
 	is_int(ring->rx_head, 10, "the kernel does not read its index back");
+	test_quiet(ring);
 }
 
 /* --- sending ---------------------------------------------------------------------------------------------------- */
@@ -214,8 +230,8 @@ static void test_send_errors(void)
 	bad_post_is(4 * EXO_PAGE_SIZE - 59, 60, 0, "beyond the transmit frames");
 	bad_post_is(0xffffffff, 60, 0, "far beyond them");
 	bad_post_is(0, 60, 2, "an unknown flag");
-	for (unsigned i = 0; i < 9; i++)
-		post(ring, 0, 60, i < 8 ? EXO_TX_MORE : 0);
+	for (unsigned i = 0; i <= EXO_TX_PARTS_MAX; i++)
+		post(ring, 0, 60, i < EXO_TX_PARTS_MAX ? EXO_TX_MORE : 0);
 	is_int(CALL(0, flow_kick, cap), 1, "too many parts");
 	ok(fake.count == 0 && ring->tx_done == ring->tx_head, "... is refused");
 	post(ring, 0, 60, EXO_TX_MORE);
@@ -257,6 +273,98 @@ static void test_send_errors(void)
 /* --- ends ------------------------------------------------------------------------------------------------------- */
 
 /* The binding ends while a frame is on its way. */
+/* --- frames that the device cuts --- */
+
+/* A frame's headers: TCP in plain IPv4, with so many words of TCP's. */
+static uint8_t *tcp_make(unsigned words)
+{
+	uint8_t *data = pfn_to_virt(flow_at(0, SLOT_FIRST)->tx_pfn);
+	static const uint8_t plain[] = { 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 8, 0, 0x45, 0, 0, 0, 1, 1, 0x40, 0, 64, 6 };
+
+	memset(data, 0, EXO_PAGE_SIZE);
+	memcpy(data, plain, sizeof(plain));
+	data[46] = (uint8_t)(words << 4);
+	return data;
+}
+
+/* So many bytes with so large segments: taken, and the headers' length and the segments' are these. */
+static void cut_is(uint32_t bytes, unsigned cut, unsigned header, unsigned into, const char *name)
+{
+	struct exo_ring *ring = ring_of(0, SLOT_RING);
+
+	for (; bytes > EXO_PAGE_SIZE; bytes -= EXO_PAGE_SIZE)
+		post(ring, 0, EXO_PAGE_SIZE, EXO_TX_MORE);
+	post(ring, 0, bytes, EXO_TX_CUT(cut));
+	is_int(CALL(0, flow_kick, world_handle(0, SLOT_FIRST)), 1, name);
+	ok(fake.count == 1 && fake.sent[0].frame.cut == (header | into << 16), "... goes as it should");
+	while (fake.count)
+		fake_return(0);
+	is_int(ring->tx_done, ring->tx_head, "... and is done");
+}
+
+static void test_cut(void)
+{
+	tcp_make(5);
+	cut_is(EXO_TX_LARGE_MAX, 1460, 54, 1460, "the largest frame");
+	cut_is(3000, EXO_TX_CUT_MIN, 54, EXO_TX_CUT_MIN, "the smallest segments");
+	cut_is(54 + 1460, 1460, 54, 0, "one segment is only summed");
+	cut_is(54 + 1461, 1460, 54, 1460, "a byte more is cut");
+	cut_is(55, 1460, 54, 0, "a single byte is summed");
+	tcp_make(7);
+	cut_is(3000, 1452, 62, 1452, "options that are judged, too");
+	cut_is(100, 0, 0, 0, "an ordinary frame after it is ordinary");
+}
+
+static void cut_bad(unsigned at, unsigned value, const char *name)
+{
+	uint8_t *data = tcp_make(5);
+
+	data[at] = (uint8_t)value;
+	bad_post_is(0, 3000, EXO_TX_CUT(1000), name);
+}
+
+static void test_cut_errors(void)
+{
+	struct exo_ring *ring = ring_of(0, SLOT_RING);
+
+	tcp_make(5);
+	for (unsigned i = 0; i < 16; i++)
+		post(ring, 0, EXO_PAGE_SIZE, EXO_TX_MORE);
+	bad_post_is(0, 1, EXO_TX_CUT(1460), "a byte too many to be cut");
+	bad_post_is(0, 1515, 0, "a long frame that is not to be cut");
+	bad_post_is(0, 54, EXO_TX_CUT(1460), "headers and nothing more");
+	bad_post_is(0, 20, EXO_TX_CUT(1460), "not even headers");
+	bad_post_is(0, 3000, EXO_TX_CUT(1), "segments of a byte");
+	bad_post_is(0, 3000, EXO_TX_CUT(EXO_TX_CUT_MIN - 1), "segments too small");
+	bad_post_is(0, 3000, EXO_TX_CUT(1461), "segments too large");
+	bad_post_is(0, 3000, EXO_TX_CUT(4095), "segments far too large");
+	for (unsigned bit = 1; bit < 4; bit++)
+		bad_post_is(0, 3000, EXO_TX_CUT(1460) | 1u << bit, "an unknown flag, and to be cut");
+	cut_bad(12, 0x86, "not IPv4");
+	cut_bad(13, 6, "ARP");
+	cut_bad(14, 0x46, "options of IPv4");
+	cut_bad(14, 0x65, "another version");
+	cut_bad(20, 0x20, "a first fragment");
+	cut_bad(20, 0x1f, "a late fragment");
+	cut_bad(21, 1, "another fragment");
+	cut_bad(23, 17, "UDP");
+	cut_bad(46, 0x40, "a TCP header too short");
+	cut_bad(46, 0x80, "a TCP header beyond what is judged");
+	cut_bad(46, 0xf0, "a TCP header far beyond it");
+	cut_bad(6, 9, "another's address");
+	tcp_make(7);
+	bad_post_is(0, 3000, EXO_TX_CUT(1453), "segments too large for their headers");
+	tcp_make(5);
+	post(ring, 0, 3000, EXO_TX_CUT(1460) | EXO_TX_MORE);
+	bad_post_is(0, 100, 0, "what only an earlier part says");
+	bad_post_is(0, EXO_TX_PART_MAX + 1, EXO_TX_CUT(1460), "a part that is too long");
+	fake.device.info->flags = 0;
+	bad_post_is(0, 3000, EXO_TX_CUT(1460), "a device that cannot");
+	bad_post_is(0, 100, EXO_TX_CUT(1460), "... nor sum");
+	fake.device.info->flags = EXO_NET_CUTS;
+	memset(tcp_make(5), 0x02, EXO_PAGE_SIZE);
+}
+
 static void test_unbind(void)
 {
 	struct exo_ring *ring = ring_of(0, SLOT_RING);
@@ -428,11 +536,14 @@ int main(void)
 	is_int(make(0, SLOT_FIRST, world_handle(0, SLOT_ROOT), 0, &claim) > 0, 1, "a flow to bind");
 	take_run(0, SLOT_RING, 5);
 	take_run(0, SLOT_TX, 4);
+	fake.device.info->flags = EXO_NET_CUTS;
 	test_bind_errors();
 	test_receive();
 	test_tail();
 	test_send();
 	test_send_errors();
+	test_cut();
+	test_cut_errors();
 	test_unbind();
 	test_shared();
 	test_flight();

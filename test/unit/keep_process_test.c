@@ -51,6 +51,11 @@ void body_fixed_revoke(const struct keep_process *process)
 	(void)process;
 }
 
+void body_wipe(const struct keep_process *process)
+{
+	memset(process->buffer, 0, sizeof(buffers[0]));
+}
+
 void body_start(void)
 {
 }
@@ -59,6 +64,12 @@ void body_drop(struct keep_body *body)
 {
 	(void)body;
 	bodies--;
+}
+
+const struct exo_env_info *body_cpu(const struct keep_body *body, uint32_t i)
+{
+	(void)body, (void)i;
+	return NULL;
 }
 
 void body_wake(const struct keep_body *body)

@@ -66,6 +66,7 @@ exo_vaddr_t vm_addresses(uint64_t bytes)
 	return bytes == sizeof(page) || bytes == EXO_PAGE_SIZE ? (exo_vaddr_t)&page : bytes <= sizeof(pool) ? (exo_vaddr_t)pool : 0;
 }
 bool vm_add(struct vm_region *region) { return region->start != 0; }
+bool vm_touch(exo_vaddr_t va, uint64_t bytes) { (void)va, (void)bytes; return true; }
 const char *vm_zero_pager(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
 	(void)region, (void)va, (void)access, (void)present;

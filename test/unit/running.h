@@ -316,7 +316,7 @@ static inline const char *broken(void)
 			return "E2: ring";
 		if (in_timed(env) != (env->timed_at != EXO_NEVER))
 			return "E2: list";
-		if (!(env->resume & RESUME_MOVING) && env->timed_at != (env->sleep_until < env->call_deadline ? env->sleep_until :
+		if (!(env->resume & RESUME_MOVING) && env->timed_at > (env->sleep_until < env->call_deadline ? env->sleep_until :
 		    env->call_deadline))
 			return "E2: timed_at";
 		if (env->timed_at < here.due && here.due > null.now + 5000)

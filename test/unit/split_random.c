@@ -115,7 +115,7 @@ static uint32_t record_place(unsigned e)
 	uint32_t i;
 
 	for (i = 0; i + 2 < cap->count; i++)
-		if (frame_retypable((exo_pfn_t)cap->first + i) && frame_retypable((exo_pfn_t)cap->first + i + 1))
+		if (frames_retypable((exo_pfn_t)cap->first + i, 2))
 			break;
 	return i;
 }

@@ -38,13 +38,11 @@ static void fill_slot(unsigned who, uint32_t slot, unsigned type, unsigned right
 static void make_env(unsigned who)
 {
 	struct exo_env_params params = { .label = "test" };
-	exo_pfn_t run = frame_boot_take(WORLD_RUN, EXO_FRAME_OWNED), frames[4], i;
+	exo_pfn_t run = frame_boot_take(WORLD_RUN, EXO_FRAME_OWNED), i;
 	struct env *env;
 
-	for (i = 0; i < 4; i++)
-		frames[i] = run + i;
 	space_make(run + 4);
-	env = env_make(frames, run + 4, world.root_account, &params, 0);
+	env = env_make(run, run + 4, world.root_account, &params, 0);
 	world.env[who] = env;
 	world.run[who] = run;
 	for (i = run; i < run + WORLD_RUN; i++) {

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Streams, options, trees and strings where the libOS has its own: what POSIX says of the corners of these functions. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <locale.h>
+#include <math.h>
+#include <pthread.h>
+#include <regex.h>
+#include <search.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <wchar.h>
+#include "test/guest/tap.h"
+
+#define FILE_NAME	"/tmp/libc.file"
+
+static int made(const char *text)
+{
+	int fd = open(FILE_NAME, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && lseek(fd, 0, SEEK_SET) == 0 ? fd : -1;
+}
+
+static void opening(void)
+{
+	int fd = made("0123456789");
+	FILE *file = NULL;
+
+	ok(lseek(fd, 3, SEEK_SET) == 3 && (file = fdopen(dup(fd), "r")) && ftell(file) == 3 && getc(file) == '3',
+	   "a stream begins where its descriptor is");
+	ok(ungetc('x', file) == 'x' && ftell(file) == 3 && getc(file) == 'x' && getc(file) == '4', "a character put back");
+	ok(fflush(file) == 0 && lseek(fd, 0, SEEK_CUR) == 5, "flushed, the descriptor is where the program is");
+	ok(getc(file) == '5' && fclose(file) == 0 && lseek(fd, 0, SEEK_CUR) == 6, "closed, too");
+	errno = 0;
+	ok(!fopen(FILE_NAME, "wx") && errno == EEXIST, "x: it is there");
+	ok(!fopen(FILE_NAME, "k") && errno == EINVAL, "no mode");
+	ok(!fdopen(77, "r") && errno == EBADF, "no descriptor");
+	file = fopen(FILE_NAME, "re");
+	ok(file && fcntl(fileno(file), F_GETFD) == FD_CLOEXEC && !fdopen(fileno(file), "w") && errno == EINVAL,
+	   "e; a mode that does not fit");
+	ok(putc('x', file) == EOF && fclose(file) == 0, "what is read is not written");
+	file = fopen(FILE_NAME, "a+");
+	ok(file && getc(file) == '0' && fseek(file, 0, SEEK_CUR) == 0 && fputs("ab", file) >= 0 && ftell(file) == 12,
+	   "appended is at the end");
+	ok(fseek(file, -1, SEEK_SET) == -1 && fseek(file, 10, SEEK_SET) == 0 && getc(file) == 'a' &&
+	   fseek(file, -1, SEEK_SET) == -1 && getc(file) == 'b' && fclose(file) == 0, "and read again");
+	file = fopen(FILE_NAME, "r");
+	close(fileno(file));
+	errno = 0;
+	ok(getc(file) == EOF && errno == EBADF && ferror(file) && fclose(file) == EOF && errno == EBADF,
+	   "a descriptor that was closed behind a stream");
+	close(fd);
+}
+
+static void reopening(void)
+{
+	FILE *file;
+	int fd = made("abc"), number;
+
+	file = fdopen(fd, "r+");
+	number = fileno(file);
+	ok(getc(file) == 'a' && freopen("/dev/null", "r", file) == file && fileno(file) == number && getc(file) == EOF &&
+	   feof(file), "another file with the same number");
+	ok(freopen(FILE_NAME, "r+", file) == file && getc(file) == 'a' && freopen(NULL, "a", file) == file &&
+	   fputs("d", file) >= 0 && ftell(file) == 4, "another mode of the same");
+	ok(!freopen("/tmp/none/none", "r", file) && errno == ENOENT && fcntl(number, F_GETFD) == -1, "closed if that fails");
+	number = dup(0);
+	ok(fclose(stdin) == 0 && fcntl(0, F_GETFD) == -1, "standard input is closed");
+	dup2(number, 0);
+}
+
+static void lines(void)
+{
+	int fd = made("one\n\ntwo\nthree");
+	FILE *file = fdopen(fd, "r");
+	char *line = NULL;
+	size_t room = 1000;
+
+	ok(getline(&line, &room, file) == 4 && !strcmp(line, "one\n") && room >= 5, "a line");
+	ok(getline(&line, &room, file) == 1 && getline(&line, &room, file) == 4 && getline(&line, &room, file) == 5 &&
+	   !strcmp(line, "three"), "the last, without its end");
+	ok(getline(&line, &room, file) == -1 && feof(file), "no more");
+	rewind(file);
+	ok(getdelim(&line, &room, 'w', file) == 7 && !strcmp(line, "one\n\ntw") && getdelim(NULL, &room, 'w', file) == -1 &&
+	   errno == EINVAL, "up to another character");
+	free(line);
+	fclose(file);
+	for (size_t length = 58; length < 64; length++) {	/* around the first size of the buffer */
+		char text[80];
+		memset(text, 'y', sizeof(text));
+		text[length] = '\0';
+		file = fdopen(made(text), "r");
+		line = NULL;
+		room = 0;
+		if (getline(&line, &room, file) != (ssize_t)length || strlen(line) != length)
+			ok(false, "a line of %zu", length);
+		free(line);
+		fclose(file);
+	}
+}
+
+static void *tries(void *file)
+{
+	return (void *)(intptr_t)ftrylockfile(file);
+}
+
+static void locks(void)
+{
+	pthread_t thread;
+	void *result;
+	int status;
+
+	flockfile(stderr);
+	pthread_create(&thread, NULL, tries, stderr);
+	pthread_join(thread, &result);
+	ok(result != NULL && ftrylockfile(stderr) == 0, "a stream that is locked is another's");
+	fflush(stdout);
+	if (fork() == 0) {
+		pthread_create(&thread, NULL, tries, stderr);
+		pthread_join(thread, &result);
+		exit(result != NULL);
+	}
+	ok(wait(&status) > 0 && status == 0, "but not in a child");
+	funlockfile(stderr);
+	funlockfile(stderr);
+	pthread_create(&thread, NULL, tries, stderr);
+	pthread_join(thread, &result);
+	ok(!result, "or when it is unlocked");
+}
+
+static bool options(int start, const char *how, char **argv, const char *want)
+{
+	static const struct option longs[] = { { "alpha", no_argument, NULL, 'A' }, { "beta", required_argument, NULL, 'B' },
+		{ "beat", optional_argument, NULL, 'C' }, { NULL, 0, NULL, 0 } };
+	char all[200] = "";
+	int argc = 0, c;
+
+	while (argv[argc])
+		argc++;
+	opterr = 0;
+	optind = start;
+	while ((c = getopt_long(argc, argv, how, longs, NULL)) != -1)
+		sprintf(all + strlen(all), "%c%s%s ", c > ' ' ? c : '0' + c, optarg ? "=" : "", optarg ? optarg : "");
+	for (sprintf(all + strlen(all), "|"); optind < argc; optind++)
+		sprintf(all + strlen(all), " %s", argv[optind]);
+	if (strcmp(all, want) != 0)
+		printf("# %s: %s\n", how, all);
+	return !strcmp(all, want);
+}
+
+#define ARGS(...)	((char *[]){ "program", __VA_ARGS__, NULL })
+
+static void all_options(void)
+{
+	ok(optind == 1 && opterr, "optind is 1 at first");
+	ok(options(1, "ab:", ARGS("-ab", "x", "-b", "-y", "-", "z"), "a b=x b=-y | - z"), "options with and without arguments");
+	ok(options(1, "ab:", ARGS("-a", "--", "-a", "y"), "a | -a y"), "--");
+	ok(options(1, "ab:", ARGS("x", "-a", "y", "-bc", "z"), "a b=c | x y z"), "operands go behind");
+	ok(options(0, "+ab:", ARGS("-a", "x", "-a"), "a | x -a"), "or not");
+	ok(options(0, "-ab:", ARGS("-a", "x", "-b", "1"), "a 1=x b=1 |"), "or are options");
+	ok(options(0, ":ab:", ARGS("-b"), ": |") && options(0, "ab:", ARGS("-b"), "? |") && optopt == 'b',
+	   "an argument is missing");
+	ok(options(0, "ab::", ARGS("-b", "-bx", "-z"), "b b=x ? |") && optopt == 'z',
+	   "optional arguments; unknown ones");
+	ok(options(0, "a", ARGS("--alpha", "--beta=x", "x", "--beta", "y", "--beat=z", "--beat", "--al"),
+	   "A B=x B=y C=z C A | x"), "long options");
+	ok(options(0, "a", ARGS("--bea", "--be", "--alpha=1", "--none"), "C ? ? ? |"), "long ones that are wrong");
+}
+
+static int order(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static int seen, deepest, last;
+
+static void visit(const void *node, VISIT when, int level)
+{
+	deepest = level > deepest ? level : deepest;
+	if (when != postorder && when != leaf)
+		return;
+	seen++;
+	if (last >= **(int *const *)node)
+		deepest = 1000;
+	last = **(int *const *)node;
+}
+
+static void ignore(void *key)
+{
+	(void)key;
+}
+
+static void descriptors(void)
+{
+	char byte;
+
+	errno = 0;
+	ok(read(-1, &byte, 1) == -1 && errno == EBADF && write(-1, &byte, 1) == -1 && errno == EBADF &&
+	   (optind = 1) == 1 && getopt(3, ARGS("x", "-a"), "a") == -1, "no descriptor; getopt ends at an operand");
+}
+
+static void trees(void)
+{
+	static int key[2000];
+	void *root = NULL;
+	int good = 0;
+
+	for (int i = 0; i < 2000; i++) {
+		key[i] = i + 1;
+		good += tsearch(&key[i], &root, order) != NULL;
+	}
+	twalk(root, visit);
+	ok(good == 2000 && seen == 2000 && deepest <= 15, "2000 keys in order, %d deep", deepest);
+	for (int i = 0; i < 2000; i += 2)
+		good -= tdelete(&key[(i * 7) % 2000], &root, order) != NULL && !tfind(&key[(i * 7) % 2000], &root, order);
+	seen = last = deepest = 0;
+	twalk(root, visit);
+	ok(good == 1000 && seen == 1000 && deepest <= 14, "without half of them, %d deep", deepest);
+	ok(!tdelete(&key[0], &root, order) && **(int **)tfind(&key[1], &root, order) == 2, "what is there and what is not");
+	tdestroy(root, ignore);
+}
+
+static void strings(void)
+{
+	static const char *const sorted[] = { "000", "00", "01", "010", "09", "0", "1", "9", "10", "a", "a0", "a1", "a9",
+		"a10", "b" };
+	int wrong = 0;
+	char text[64];
+
+	for (int i = 0; i < 15; i++)
+		for (int j = 0; j < 15; j++)
+			wrong += (strverscmp(sorted[i], sorted[j]) > 0) != (i > j);
+	ok(wrong == 0, "versions in order");
+	ok(strstr(strerror(12345), "12345") && strerror_r(12345, text, sizeof(text)) == EINVAL && *text && *strerror(0),
+	   "numbers that are no errors");
+}
+
+static bool found(const char *pattern, const char *text, int flags, int from, int to)
+{
+	regex_t regex;
+	regmatch_t at = { -1, -1 };
+	bool good = regcomp(&regex, pattern, flags) == 0;
+
+	if (!good)
+		return false;
+	good = regexec(&regex, text, 1, &at, 0) == 0 && at.rm_so == from && at.rm_eo == to;
+	regfree(&regex);
+	return good;
+}
+
+static void patterns(void)
+{
+	static const struct {
+		const char *pattern;
+		int error;
+	} wrong[] = { { "[", REG_EBRACK }, { "[]", REG_EBRACK }, { "[^", REG_EBRACK }, { "[[.x", REG_EBRACK },
+		{ "[b-a]", REG_ERANGE }, { "[[:foo:]]", REG_ECTYPE }, { "[[.ab.]]", REG_ECOLLATE }, { "a\\", REG_EESCAPE },
+		{ "\\(", REG_EPAREN } };
+	regex_t regex;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		ok(regcomp(&regex, wrong[i].pattern, 0) == wrong[i].error, "%s is wrong", wrong[i].pattern);
+	ok(found("[]-a]x", "`x", 0, 0, 2) && found("[^]a]", "a]b", 0, 2, 3) && found("[a^-]*", "-^a", 0, 0, 3) &&
+	   found("x[^]y", "x^y", 0, -1, -1) == false && found("[[:digit:]x[=y=][.-.]]*", "5x-y", 0, 0, 4), "lists");
+	ok(found("[[:alpha:]]+", "12ab3", REG_EXTENDED, 2, 4) && found("[A-C]*", "abc", REG_ICASE, 0, 3) &&
+	   found("\\<ab\\>", "xab ab", 0, 4, 6) && found("a[^b]c", "a\nc", 0, 0, 3) &&
+	   !found("a[^b]c", "a\nc", REG_NEWLINE, 0, 3), "classes, words, lines");
+	ok(!fnmatch("[[:alpha:]][!0-9]?*", "xyz", 0) && fnmatch("[[:alpha:]]", "1", 0) && !fnmatch("a[", "a[", 0) &&
+	   fnmatch("*", "a/b", FNM_PATHNAME) && !fnmatch("*/b", "a/b", FNM_PATHNAME) && fnmatch("*", ".a", FNM_PERIOD) &&
+	   fnmatch("a/*", "a/.b", FNM_PATHNAME | FNM_PERIOD) && !fnmatch("\\*", "*", 0) && !fnmatch("a*c*e", "abcdcde", 0) &&
+	   !fnmatch("\\*", "\\a", FNM_NOESCAPE) && !fnmatch("a", "a/b", FNM_LEADING_DIR) && !fnmatch("A", "a", FNM_CASEFOLD) &&
+	   fnmatch("[/]", "/", FNM_PATHNAME) && !fnmatch("", "", 0) && fnmatch("a**b", "aXc", 0), "names and patterns");
+}
+
+static bool number(const char *text, double value, int bytes)
+{
+	char *end;
+	double got = strtod(text, &end);
+
+	return (isnan(value) ? isnan(got) && isnan(strtold(text, NULL)) : got == value && strtold(text, NULL) == value) &&
+	    end - text == bytes;
+}
+
+static void numbers(void)
+{
+	ok(number("0x", 0, 1) && number("-0x.p1", 0, 2) && number("0x.8p1", 1, 6) && number(" +infin", HUGE_VAL, 5) &&
+	   number("-INFINITYx", -HUGE_VAL, 9) && number("nan(", (double)NAN, 3) && number("nan(a_1)x", (double)NAN, 8) &&
+	   number("1e+", 1, 1) && number("", 0, 0) && number("- 1", 0, 0), "numbers and what is not one");
+}
+
+static void characters(void)
+{
+	wchar_t wide[8], text[32];
+	char bytes[32];
+	int n = 0;
+
+	ok(!setlocale(LC_ALL, "xx_YY") && !strcmp(setlocale(LC_ALL, ""), "C") && !setlocale(99, "C") && MB_CUR_MAX == 1,
+	   "the locale C, and none of a name that is not known");
+	ok(!strcmp(setlocale(LC_ALL, "en_US.UTF-8"), "C.UTF-8") && MB_CUR_MAX > 3 &&
+	   mbstowcs(wide, "\xc3\xa4\xe2\x82\xac!", 8) == 3 && wide[0] == 0xe4 && wide[1] == 0x20ac && wide[2] == '!' &&
+	   mblen("\xc3", 1) == -1, "UTF-8");
+	ok(sprintf(bytes, "%ls%n|", L"\u20ac", &n) == 4 && n == 3, "wide characters among bytes, and how many bytes");
+	ok(sprintf(bytes, "%2$s %1$d", 5, "five") == 6 && !strcmp(bytes, "five 5"), "arguments by position");
+	ok(swprintf(text, 32, L"%ls %s %d", L"\u00e4", "b", 7) == 5 && text[0] == 0xe4 &&
+	   swscanf(text, L"%ls %*s %d", wide, &n) == 2 && wide[0] == 0xe4 && n == 7, "wide printing and scanning");
+	setenv("LANG", "C.UTF-8", 1);
+	ok(!strcmp(setlocale(LC_ALL, "C"), "C") && !strcmp(setlocale(LC_ALL, ""), "C.UTF-8") &&
+	   !strcmp(setlocale(LC_ALL, NULL), "C.UTF-8") && !strcmp(setlocale(LC_ALL, "POSIX"), "C"), "what LANG says");
+	unsetenv("LANG");
+}
+
+static void buffers(void)
+{
+	int fd = made("0123456789");
+	FILE *file = fdopen(fd, "r+");
+	const char *ahead;
+	size_t bytes;
+	char text[8] = "";
+
+	if (!ok(file && __freadable(file) && __fwritable(file) && !__fpending(file), "a stream with an empty buffer"))
+		return;
+	ok(getc(file) == '0' && __freading(file) && !__fwriting(file) && __freadahead(file) == 9 &&
+	   (ahead = __freadptr(file, &bytes)) && bytes == 9 && *ahead == '1' && ungetc('x', file) == 'x' &&
+	   __freadahead(file) == 10, "what was read ahead");
+	__fpurge(file);
+	ok(__freadahead(file) == 0 && getc(file) == EOF, "and is dropped");
+	ok(!fseek(file, 2, SEEK_SET) && fputs("abc", file) >= 0 && __fwriting(file) && !__freading(file) && __fpending(file) == 3,
+	   "what is to be written");
+	__fpurge(file);
+	ok(__fpending(file) == 0 && !fflush(file) && pread(fd, text, 5, 0) == 5 && !strcmp(text, "01234"), "and is dropped");
+	__fseterr(file);
+	ok(ferror(file), "an error that is said to be one");
+	fclose(file);
+	ok(!strcmp(getprogname(), program_invocation_short_name) && strstr(program_invocation_name, getprogname()),
+	   "the program's name");
+}
+
+int main(void)
+{
+	all_options();
+	buffers();
+	descriptors();
+	opening();
+	reopening();
+	lines();
+	locks();
+	trees();
+	strings();
+	patterns();
+	numbers();
+	characters();
+	unlink(FILE_NAME);
+	return tap_done();
+}
