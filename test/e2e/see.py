@@ -106,7 +106,7 @@ def test_trace_wedged():
     conf = config("wedged.conf", "[machine]\ncpus = 2\n[program wedged]\nimage = %s\nargs = wedge\nslices = 4\n"
                   "[program gone]\nimage = %s\nargs = gone\ncpu = 1\n[program other]\nimage = hello\n"
                   "[program dead]\nimage = %s\nargs = deadlock\n" % (DIE, DIE, DIE))
-    done = guest.exo("run", "--timeout", "2", "--config", conf, "--observe", "wedged", "--observe", "gone", "--observe", "dead",
+    done = guest.exo("run", "--timeout", "4", "--config", conf, "--observe", "wedged", "--observe", "gone", "--observe", "dead",
                      "--trace=" + path_of("wedged.json"), "--profile", path_of("wedged.folded"))
     same(done.returncode, 124, "status")
     trace, unused = events(path_of("wedged.json"))
