@@ -3,7 +3,7 @@
  * Files by path (libos/fs/vfs.h) on the file systems in memory, cofs and ext2, beside this computer's own: the same random
  * operations on both must have the same results, errors included, and leave the same tree. What the two cannot agree on (sizes of
  * directories, times, which other processes there are) is not compared. Then what has no counterpart: mounts, locks,
- * pages, a full file system, copies.
+ * pages, a full file system, copies, what is written in the background.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
