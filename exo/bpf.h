@@ -2,6 +2,7 @@
 /*
  * The engine of downloaded code: what its parts, which know nothing of environments or capabilities, offer others.
  *
+ *   bpf_insn.c      which instructions there are, and what they read and write
  *   bpf_check*.c    the verifier: annotates each instruction with what is left to be tested at run time
  *   bpf_interpret.c the interpreter: the specification of what a program does; not part of a kernel that compiles
  *   arch/.../bpf.c  the compiler: machine code from templates, one instruction at a time
@@ -123,7 +124,7 @@ struct bpf_program {
 	const struct exo_insn *insn;
 	uint32_t insns;
 	uint32_t use;			/* EXO_USE_*, or: */
-#define BPF_USE_FILTER	4		/* the kernel's own: window 0 is its table, nothing may be called */
+#define BPF_USE_FILTER	4		/* the kernel's own: window 0 is its table, r2 any number, nothing may be called */
 #define BPF_USE_PLAIN	0		/* instruction-set mode: r1, r2 as given, any address is read and written */
 	struct bpf_note *note;		/* one for each instruction */
 	const uint8_t *data;		/* constants */
@@ -155,7 +156,7 @@ struct bpf_window {
 struct bpf_run {
 	int64_t fuel;		/* left; set by bpf_begin */
 	uint64_t native_sp;	/* the compiler's */
-	uint8_t *stack;		/* BPF_STACK_BYTES, aligned to 16; what is in it does not matter */
+	uint8_t *top;		/* of the stack: BPF_STACK_BYTES, aligned to 16; what is in it does not matter */
 	uint64_t seen;
 	uint32_t stop;		/* BPF_STOP_* */
 	uint32_t steps;		/* instructions executed; counted by the interpreter only */
@@ -166,7 +167,7 @@ struct bpf_run {
 /* Offsets for the compiler. */
 #define BPF_RUN_FUEL		0
 #define BPF_RUN_NATIVE_SP	8
-#define BPF_RUN_STACK		16
+#define BPF_RUN_TOP		16
 #define BPF_RUN_SEEN		24
 #define BPF_RUN_STOP		32
 #define BPF_RUN_WINDOW		40	/* + 16 * window: base, bytes */
@@ -177,16 +178,23 @@ _Static_assert(offsetof(struct bpf_run, stop) == BPF_RUN_STOP, "stop");
 static inline void bpf_begin(struct bpf_run *run, const struct bpf_program *program, uint8_t *stack)
 {
 	run->fuel = program->fuel;
-	run->stack = stack;
+	run->top = stack + BPF_STACK_BYTES;
 	run->seen = 0;
 	run->stop = BPF_STOP_EXIT;
 	run->window[EXO_WINDOW_STACK] = (struct bpf_window){ stack, BPF_STACK_BYTES };
 	run->program = program;
 }
 
-/* A function that programs call, by number; `run` says for whom. Defined by whoever runs programs: bpf_call[0] is NULL. */
+/* A function that programs call, by number; `run` says for whom. Defined by whoever runs programs: bpf_call[0] is NULL,
+ * or what all numbers call in instruction-set mode. */
 typedef uint64_t bpf_call_fn(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run);
 extern bpf_call_fn *const bpf_call[EXO_CODE_CALL_COUNT];
+static inline bpf_call_fn *bpf_called(const struct bpf_program *program, int32_t number)
+{
+	uint32_t at = program->use == BPF_USE_PLAIN ? 0 : (uint32_t)number;
+
+	return at < EXO_CODE_CALL_COUNT ? bpf_call[at] : NULL;
+}
 
 /* They are bpf_call_NAME, of the kernel or of whoever runs programs, and those of bpf_call.c. */
 #define BPF_CALL_DECLARE(number, name, uses, args, meaning) bpf_call_fn bpf_call_##name;
@@ -230,12 +238,23 @@ struct bpf_check *bpf_check_begin(struct bpf_program *program, void *work, size_
  * rejected, *report says the result (native_bytes is the compiler's). */
 int bpf_check_step(struct bpf_check *check, unsigned budget, struct exo_code_report *report);
 
+/* --- bpf_insn.c -------------------------------------------------------------------------------------------------- */
+
 /* What the functions that programs call take, for the check. */
 struct bpf_call_spec {
 	char uses[4];		/* letters as in exo/code.h */
 	char args[6];
 };
 extern const struct bpf_call_spec bpf_call_spec[EXO_CODE_CALL_COUNT];
+
+/* Is there such an instruction? Its registers' numbers, and where it leads, are not looked at. */
+bool bpf_exists(const struct bpf_program *program, uint32_t i);
+struct bpf_writes {
+	uint64_t slots;		/* of the stack, by r10 */
+	uint16_t regs, reads;
+};
+/* What an instruction writes and reads, added to *writes. */
+void bpf_writes(const struct exo_insn *insn, struct bpf_writes *writes);
 
 /* --- arch: the compiler ------------------------------------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
  * that the check can stop anywhere and go on later:
  *
  *	SCAN	each instruction by itself; local calls mark where functions start
- *	ENDS	backward: where each function ends
  *	JUMPS	jumps stay in their function; fuel that jumps back and calls take
  *	ORDER	functions in an order with callers first (A. B. Kahn's), so there is no recursion; depths. In each, its
  *		instructions in reverse postorder: but for ways back to a loop's head, all ways lead onward
@@ -30,7 +29,7 @@
 
 #define PASSES		8	/* over a function */
 #define COST_ALL	100000	/* bounds of the whole check: for a program, and for each of its instructions */
-#define COST_INSN	3150	/* a chain of comparisons that all lead to one place comes to 3,110 */
+#define COST_INSN	3030	/* a chain of comparisons that all lead to one place comes to 2,990 */
 #define CELLS_A_STATE	5	/* of memory for one state and so many cells: */
 #define UNIT_BYTES	(sizeof(struct bpf_state) + CELLS_A_STATE * sizeof(struct bpf_cell))
 #define UNITS_MIN	12
@@ -241,6 +240,8 @@ static void function_begin(struct bpf_check *check)
 	v.window = EXO_WINDOW_CONTEXT;
 	if (!check->start)
 		bpf_put(check, &check->now, 1, &v);
+	if (program->use == BPF_USE_FILTER)
+		bpf_put(check, &check->now, 2, &bpf_any);
 	v.window = EXO_WINDOW_STACK;
 	bpf_put(check, &check->now, BPF_FRAME, &v);
 }
@@ -382,7 +383,7 @@ static int phase_begin(struct bpf_check *check)
 int bpf_check_step(struct bpf_check *check, unsigned budget, struct exo_code_report *report)
 {
 	static int (*const phase[])(struct bpf_check *) = {
-		[BPF_SCAN] = bpf_phase_scan, [BPF_ENDS] = bpf_phase_ends, [BPF_JUMPS] = bpf_phase_jumps,
+		[BPF_SCAN] = bpf_phase_scan, [BPF_JUMPS] = bpf_phase_jumps,
 		[BPF_ORDER] = bpf_phase_order, [BPF_LOOPS] = bpf_phase_loops, [BPF_BEGIN] = phase_values, [BPF_VALUES] = values,
 	};
 	struct bpf_program *program = check->program;
@@ -390,6 +391,7 @@ int bpf_check_step(struct bpf_check *check, unsigned budget, struct exo_code_rep
 
 	if (!result)
 		result = 1;
+	check->budget = budget;
 	for (check->spent = 0; result > 0 && check->spent < budget;)
 		result = phase[check->phase](check);
 	check->total += check->spent;

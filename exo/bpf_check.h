@@ -18,7 +18,8 @@
  *    arises (BPF_FRESH)
  * V3 an address in the packet is followed by at least `room` bytes of it, if its own offset is not negative
  * V4 bytes of the stack that `written` does not name may hold anything, and are never read
- * V5 `uses` of a cell is how many variables of states are in it (check->now counts while check->live); 0: free
+ * V5 `uses` of a cell is how many variables of states are in it (check->now counts while check->live); 0: free.
+ *    Those that always are the same (BPF_CELLS_FIXED) are not counted so exactly
  */
 #ifndef EXO_BPF_CHECK_H
 #define EXO_BPF_CHECK_H
@@ -98,12 +99,7 @@ struct bpf_place {
 	bool needed;		/* its result is looked at */
 };
 
-struct bpf_writes {
-	uint64_t slots;		/* of the stack, by r10 */
-	uint16_t regs, reads;
-};
-
-enum { BPF_SCAN, BPF_ENDS, BPF_JUMPS, BPF_ORDER, BPF_LOOPS, BPF_BEGIN, BPF_VALUES };
+enum { BPF_SCAN, BPF_JUMPS, BPF_ORDER, BPF_LOOPS, BPF_BEGIN, BPF_VALUES };
 
 /* What is used most lies where one byte reaches it. */
 struct bpf_check {
@@ -113,7 +109,7 @@ struct bpf_check {
 	struct bpf_cell *cell;
 	uint32_t at, turn, phase, joins;
 	uint32_t start, end;		/* the function */
-	uint32_t spent;			/* estimate of instructions of the CPU's in this step */
+	uint32_t spent, budget;		/* estimate of instructions of the CPU's in this step; of which so many may be */
 	uint32_t cells_free, cells_used;
 	bool live;
 	bool again;			/* a guess was wrong */
@@ -139,15 +135,15 @@ struct bpf_check {
 
 /* What the parts of a check cost, in instructions of the CPU's, and no less (test/guest/bpf_cost). */
 #define COST_SCAN	150	/* SCAN; its place in each of the other phases before VALUES */
-#define COST_ENDS	35
-#define COST_JUMPS	85
-#define COST_ORDER	95
+#define COST_LOOK	20	/* to see that it has a turn */
+#define COST_JUMPS	60
+#define COST_ORDER	66
 #define COST_LOOPS	60
 #define COST_LOOP	300
 #define COST_STEP	520	/* an instruction that makes one number of two */
 #define COST_JUMP	1000	/* more, if it compares; ... of 32 bits that may be cut off */
 #define COST_JUMP32	650
-#define COST_STATE	150	/* to copy a state, or let go of it */
+#define COST_STATE	140	/* to copy a state, or let go of it */
 #define COST_JOIN	320	/* to look at two; and for each cell that differs */
 #define COST_CELL	220
 #define COST_NARROW	180
@@ -223,8 +219,6 @@ bool bpf_learn(struct bpf_check *check, struct bpf_state *state, uint32_t id, in
 /* Make of the state at a loop's head one that may hold each time round; and: does it? Marks what does not. */
 void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t head);
 bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_state *back);
-/* What an instruction writes and reads, added to *writes. */
-void bpf_writes(const struct exo_insn *insn, struct bpf_writes *writes);
 
 /* --- bpf_check.c -------------------------------------------------------------------------------------- */
 
@@ -240,10 +234,9 @@ void bpf_way_lost(struct bpf_check *check);
 /* What a call passes. 0, or -1. */
 int bpf_enter(struct bpf_check *check, uint32_t function);
 
-/* --- bpf_structure.c: phases, a step of each: 1, or -1: rejected -------------------------------------- */
+/* --- bpf_structure.c: phases, as far as the budget goes: 1, or -1: rejected --------------------------- */
 
 int bpf_phase_scan(struct bpf_check *check);
-int bpf_phase_ends(struct bpf_check *check);
 int bpf_phase_jumps(struct bpf_check *check);
 int bpf_phase_order(struct bpf_check *check);
 int bpf_phase_loops(struct bpf_check *check);

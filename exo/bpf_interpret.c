@@ -183,12 +183,14 @@ static bool charge(struct machine *m)
 static void execute_call(struct machine *m, const struct exo_insn *insn)
 {
 	uint64_t *r = m->r;
+	bpf_call_fn *function;
 
 	if (bpf_src(insn) != BPF_CALL_LOCAL) {
-		if ((uint32_t)insn->imm >= EXO_CODE_CALL_COUNT || !bpf_call[insn->imm])
-			stop(m, BPF_STOP_ESCAPE);
+		function = bpf_called(m->program, insn->imm);
+		if (function)
+			r[0] = function(r[1], r[2], r[3], r[4], r[5], m->run);
 		else
-			r[0] = bpf_call[insn->imm](r[1], r[2], r[3], r[4], r[5], m->run);
+			stop(m, BPF_STOP_ESCAPE);
 		if (!m->done && m->run->fuel < 0)
 			stop(m, BPF_STOP_FUEL);
 		return;
@@ -389,7 +391,7 @@ uint64_t bpf_interpret(struct bpf_run *run, uint64_t r1, uint64_t r2)
 
 	m.r[1] = r1;
 	m.r[2] = r2;
-	m.r[BPF_FRAME] = (uintptr_t)run->stack + BPF_STACK_BYTES;
+	m.r[BPF_FRAME] = (uintptr_t)run->top;
 	for (run->steps = 0; !m.done; run->steps++) {
 		const struct exo_insn *insn = &program->insn[m.next];
 

@@ -86,16 +86,26 @@ void bpf_narrow(struct bpf_check *check, struct bpf_state *state, unsigned var, 
 
 void bpf_state_hold(struct bpf_check *check, const struct bpf_state *state)
 {
+	unsigned vars = state->spilled ? BPF_VARS : BPF_REGS;
+
 	check->spent += COST_STATE;
-	for (unsigned var = 0; var < BPF_VARS; var++)
+	for (unsigned var = 0; var < vars; var++)
 		check->cell[state->cell[var]].uses++;
 }
 
 void bpf_state_drop(struct bpf_check *check, const struct bpf_state *state)
 {
+	unsigned vars = state->spilled ? BPF_VARS : BPF_REGS;
+
 	check->spent += COST_STATE;
-	for (unsigned var = 0; var < BPF_VARS; var++)
-		release(check, state->cell[var]);
+	for (unsigned var = 0; var < vars; var++) {
+		struct bpf_cell *cell = &check->cell[state->cell[var]];
+
+		if (cell->uses > 1)
+			cell->uses--;
+		else
+			release(check, state->cell[var]);
+	}
 }
 
 /* --- values ------------------------------------------------------------------------------------------- */
@@ -218,7 +228,8 @@ static void join_cells(struct bpf_check *check, struct bpf_state *into, unsigned
     uint32_t with, uint32_t at)
 {
 	struct bpf_cell *cell = &check->cell[into->cell[var]];
-	struct bpf_value v;
+	struct bpf_value copy, *v = &cell->value;
+	bool shared = cell->uses > 1;
 
 	if (into->cell[var] == with)
 		return;
@@ -227,15 +238,20 @@ static void join_cells(struct bpf_check *check, struct bpf_state *into, unsigned
 		bpf_share(check, into, var, cell->became);
 		return;
 	}
-	v = cell->value;
-	join(check, &v, &check->cell[with].value, into, from, BPF_FRESH(at, var));
-	if (!readable(&v)) {
-		bpf_share(check, into, var, v.kind == EXO_KIND_UNSET ? BPF_UNSET : BPF_MIXED);
+	if (shared) {
+		copy = cell->value;
+		v = &copy;
+	}
+	join(check, v, &check->cell[with].value, into, from, BPF_FRESH(at, var));
+	if (!readable(v)) {
+		bpf_share(check, into, var, v->kind == EXO_KIND_UNSET ? BPF_UNSET : BPF_MIXED);
 		if (var >= BPF_REGS)
 			slot_lost(check, into, into->slot[var - BPF_REGS]);
 		return;
 	}
-	bpf_put(check, into, var, &v);
+	if (!shared)
+		return;
+	bpf_put(check, into, var, v);
 	cell->join = check->joins;
 	cell->with = (uint16_t)with;
 	cell->became = into->cell[var];
@@ -264,7 +280,9 @@ void bpf_state_join(struct bpf_check *check, struct bpf_state *into, const struc
 	check->spent += COST_JOIN;
 	check->joins++;
 	for (unsigned var = 0; var < (alike ? BPF_VARS : BPF_REGS); var++) {
-		if (into->cell[var] != from->cell[var] && into->cell[var] >= BPF_CELLS_FIXED)
+		if (var % 4 == 0 && ((word *)into->cell)[var / 4] == ((const word *)from->cell)[var / 4])
+			var += 3;
+		else if (into->cell[var] != from->cell[var] && into->cell[var] >= BPF_CELLS_FIXED)
 			join_cells(check, into, var, from, from->cell[var], at);
 	}
 	if (!alike)
@@ -302,55 +320,6 @@ bool bpf_learn(struct bpf_check *check, struct bpf_state *state, uint32_t id, in
 }
 
 /* --- loops -------------------------------------------------------------------------------------------- */
-
-void bpf_writes(const struct exo_insn *insn, struct bpf_writes *writes)
-{
-	uint16_t dst = (uint16_t)(1u << bpf_dst(insn)), src = (uint16_t)(1u << bpf_src(insn));
-	int first = insn->offset + EXO_CODE_STACK, last = first + (int)bpf_width(insn->code) - 1;
-	uint8_t op = BPF_OP(insn->code);
-
-	switch (BPF_CLASS(insn->code)) {
-	case BPF_LD:
-		writes->regs |= dst;
-		break;
-	case BPF_LDX:
-		writes->regs |= dst;
-		writes->reads |= src;
-		break;
-	case BPF_STX:
-		writes->reads |= src;
-		if (BPF_MODE(insn->code) == BPF_ATOMIC && insn->imm & BPF_FETCH) {
-			writes->regs |= insn->imm == BPF_CMPXCHG ? 1 : src;
-			writes->reads |= insn->imm == BPF_CMPXCHG;
-		}
-		/* fallthrough */
-	case BPF_ST:
-		writes->reads |= dst;
-		if (bpf_dst(insn) == BPF_FRAME && first >= 0 && last < EXO_CODE_STACK)
-			writes->slots |= 1ull << first / 8 | 1ull << last / 8;
-		break;
-	case BPF_JMP:
-	case BPF_JMP32:
-		if (op == BPF_CALL) {
-			writes->regs |= 0x3f;
-			for (unsigned i = 1; i <= 5; i++)
-				if (bpf_src(insn) == BPF_CALL_LOCAL || ((uint32_t)insn->imm < EXO_CODE_CALL_COUNT &&
-				    bpf_call_spec[insn->imm].args[i - 1]))
-					writes->reads |= (uint16_t)(1u << i);
-				else
-					break;
-			break;
-		}
-		if (op != BPF_JA)
-			writes->reads |= (uint16_t)(dst | (insn->code & BPF_SRC_REG ? src : 0));
-		break;
-	default:
-		writes->regs |= dst;
-		writes->reads |= (uint16_t)((op == BPF_MOV ? 0 : dst) |
-		    (insn->code & BPF_SRC_REG && op != BPF_END ? src : 0));
-		break;
-	}
-}
 
 /* How a register goes through a loop: it is stepped by a constant, and goes on while `op with`; BPF_JA: no
  * telling. */

@@ -11,12 +11,6 @@
  */
 #include "exo/bpf_check.h"
 
-const struct bpf_call_spec bpf_call_spec[EXO_CODE_CALL_COUNT] = {
-#define SPEC(number, name, uses, args, meaning)	[number] = { uses, args },
-	EXO_CODE_CALLS(SPEC)
-#undef SPEC
-};
-
 /* What lies where in the contexts; what stands in no row is a number. */
 static const struct field {
 	uint8_t use, offset, bytes, what;
@@ -578,16 +572,13 @@ static bool ordered(struct bpf_check *check, struct bpf_state *state, unsigned l
 }
 
 /* On this way `a op b` holds. false: there is no such way. */
-static bool assume(struct bpf_check *check, struct bpf_state *state, const struct exo_insn *insn, uint8_t op)
+static bool assume(struct bpf_check *check, struct bpf_state *state, const struct exo_insn *insn, uint8_t op,
+    const struct bpf_value *imm)
 {
 	bool by_reg = insn->code & BPF_SRC_REG;
 	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
-	struct bpf_value a = *bpf_get(check, state, dst), b;
+	struct bpf_value a = *bpf_get(check, state, dst), b = by_reg ? *bpf_get(check, state, src) : *imm;
 
-	if (by_reg)
-		b = *bpf_get(check, state, src);
-	else
-		bpf_number(&b, (uint64_t)(int64_t)insn->imm);
 	if (bpf_is_address(&a) != bpf_is_address(&b))
 		return true;		/* with 0 */
 	if (bpf_is_address(&a) && (dst == src || op != BPF_JNE || a.kind != b.kind)) {
@@ -646,8 +637,8 @@ static int jump(struct bpf_check *check)
 		return -1;
 	if (BPF_CLASS(insn->code) == BPF_JMP32 && !bpf_is_narrow(op, d, s))
 		check->spent += COST_JUMP32;
-	bpf_way_end(check, target, way, assume(check, way, insn, op));
-	if (!assume(check, &check->now, insn, bpf_negated[op >> 4]))
+	bpf_way_end(check, target, way, assume(check, way, insn, op, &imm));
+	if (!assume(check, &check->now, insn, bpf_negated[op >> 4], &imm))
 		bpf_way_lost(check);
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The verifier's look at a program's structure: instructions by themselves, functions, jumps, the order in
- * which instructions are gone through, loops. What the phases are for: bpf_check.c. Each call is one step:
- * one instruction, or one way between two.
+ * which instructions are gone through, loops. What the phases are for: bpf_check.c. Each goes on as long as
+ * there is budget, an instruction, or a way between two, at a time.
  *
  * S1 a jump leads to the first half of an instruction of its function; the last instruction of a function is
  *    an end
@@ -11,100 +11,7 @@
  */
 #include "exo/bpf_check.h"
 
-#define SCAN_AT_ONCE	8	/* instructions of which each takes no more than looking at it */
-
 /* --- SCAN: instructions by themselves ----------------------------------------------------------------- */
-
-static bool arithmetic_exists(const struct exo_insn *insn)
-{
-	bool wide = BPF_CLASS(insn->code) == BPF_ALU64, by_reg = insn->code & BPF_SRC_REG;
-	int offset = insn->offset, imm = insn->imm;
-
-	switch (BPF_OP(insn->code)) {
-	case BPF_NEG:
-		return !by_reg && !bpf_src(insn) && !imm && !offset;
-	case BPF_END:
-		return !(wide && by_reg) && !bpf_src(insn) && !offset && (imm == 16 || imm == 32 || imm == 64);
-	case BPF_MOV:
-		if (offset && !(by_reg && (offset == 8 || offset == 16 || (wide && offset == 32))))
-			return false;
-		break;
-	case BPF_DIV:
-	case BPF_MOD:
-		if (offset != 0 && offset != 1)
-			return false;
-		break;
-	case BPF_OP(0xe0):
-	case BPF_OP(0xf0):
-		return false;
-	default:
-		if (offset)
-			return false;
-		break;
-	}
-	return by_reg ? !imm : !bpf_src(insn);
-}
-
-static bool jump_exists(const struct exo_insn *insn)
-{
-	bool wide = BPF_CLASS(insn->code) == BPF_JMP, by_reg = insn->code & BPF_SRC_REG;
-
-	switch (BPF_OP(insn->code)) {
-	case BPF_JA:
-		return !by_reg && !insn->regs && !(wide ? insn->imm : insn->offset);
-	case BPF_CALL:
-		return wide && !by_reg && !bpf_dst(insn) && bpf_src(insn) <= BPF_CALL_LOCAL && !insn->offset;
-	case BPF_EXIT:
-		return wide && !by_reg && !insn->regs && !insn->offset && !insn->imm;
-	case BPF_OP(0xe0):
-	case BPF_OP(0xf0):
-		return false;
-	default:
-		return by_reg ? !insn->imm : !bpf_src(insn);
-	}
-}
-
-static bool atomic_exists(const struct exo_insn *insn)
-{
-	if (BPF_SIZE(insn->code) != BPF_W && BPF_SIZE(insn->code) != BPF_DW)
-		return false;
-	switch (insn->imm) {
-	case BPF_ADD: case BPF_ADD | BPF_FETCH:
-	case BPF_OR: case BPF_OR | BPF_FETCH:
-	case BPF_AND: case BPF_AND | BPF_FETCH:
-	case BPF_XOR: case BPF_XOR | BPF_FETCH:
-	case BPF_XCHG:
-	case BPF_CMPXCHG:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool exists(const struct bpf_program *program, uint32_t i)
-{
-	const struct exo_insn *insn = &program->insn[i];
-
-	switch (BPF_CLASS(insn->code)) {
-	case BPF_LD:
-		return insn->code == BPF_LDDW && !insn->offset && i + 1 < program->insns &&
-		    !insn[1].code && !insn[1].regs && !insn[1].offset &&
-		    (!bpf_src(insn) || bpf_src(insn) == BPF_LDDW_WINDOW);
-	case BPF_LDX:
-		return !insn->imm && (BPF_MODE(insn->code) == BPF_MEM ||
-		    (BPF_MODE(insn->code) == BPF_MEMSX && BPF_SIZE(insn->code) != BPF_DW));
-	case BPF_ST:
-		return BPF_MODE(insn->code) == BPF_MEM && !bpf_src(insn);
-	case BPF_STX:
-		return (BPF_MODE(insn->code) == BPF_MEM && !insn->imm) ||
-		    (BPF_MODE(insn->code) == BPF_ATOMIC && atomic_exists(insn));
-	case BPF_ALU:
-	case BPF_ALU64:
-		return arithmetic_exists(insn);
-	default:
-		return jump_exists(insn);
-	}
-}
 
 static bool is_call(const struct exo_insn *insn)
 {
@@ -125,7 +32,7 @@ static int scan(struct bpf_check *check)
 		check->second = false;
 		return 0;
 	}
-	if (!exists(program, check->at))
+	if (!bpf_exists(program, check->at))
 		return bpf_reject(check, EXO_REJECT_OPCODE, -1);
 	bpf_writes(insn, &writes);
 	if (bpf_dst(insn) >= BPF_REGS || bpf_src(insn) >= BPF_REGS || writes.regs >> BPF_FRAME)
@@ -143,18 +50,17 @@ static int scan(struct bpf_check *check)
 	return 0;
 }
 
-/* --- ENDS, JUMPS -------------------------------------------------------------------------------------- */
+/* --- JUMPS -------------------------------------------------------------------------------------------- */
 
-static void ends(struct bpf_check *check)
+/* Where a function that starts here ends: at the next one. */
+static uint32_t end_of(const struct bpf_check *check, uint32_t start)
 {
-	struct bpf_note *note = &check->program->note[check->at];
+	uint32_t i = (start + 1) / 64, insns = check->program->insns;
+	uint64_t starts = i < EXO_INSNS_MAX / 64 ? check->function[i] & ~0ull << (start + 1) % 64 : 0;
 
-	if (check->at && !(check->function[check->at / 64] >> check->at % 64 & 1))
-		return;
-	note->flags |= BPF_NOTE_FUNCTION;
-	check->functions += check->at != 0;
-	check->place[check->at].end = (uint16_t)check->end;
-	check->end = check->at;
+	while (!starts && ++i * 64 < insns)
+		starts = check->function[i];
+	return starts ? i * 64 + (uint32_t)__builtin_ctzll(starts) : insns;
 }
 
 /* Control does not go on behind this. */
@@ -175,11 +81,14 @@ static int jumps(struct bpf_check *check)
 	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
 	int64_t target;
 
-	if (note[i].flags & BPF_NOTE_FUNCTION) {
+	if (i == check->end) {
 		if (second)
 			return bpf_reject(check, EXO_REJECT_CALL, -1);
+		note[i].flags |= BPF_NOTE_FUNCTION;
+		check->functions++;
 		check->start = i;
-		check->end = place->end;
+		check->end = end_of(check, i);
+		place->end = (uint16_t)check->end;
 	}
 	if (i + 1 == check->end && (!end || second))
 		return bpf_reject(check, EXO_REJECT_END, -1);
@@ -191,7 +100,7 @@ static int jumps(struct bpf_check *check)
 	if (is_call(insn)) {
 		uint32_t function = i + 1 + (uint32_t)insn->imm;
 
-		note[i].charge = (uint16_t)(check->place[function].end - function);
+		note[i].charge = (uint16_t)(end_of(check, function) - function);
 		check->place[function].callers++;
 	}
 	if (op == BPF_CALL || op == BPF_EXIT)
@@ -271,11 +180,10 @@ static int order(struct bpf_check *check)
 	return i != check->start;
 }
 
-/* No way leads to the first instruction that has no turn. A part of them at a time, from check->at on. */
+/* No way leads to the first instruction that has no turn, from check->at on. */
 static int order_end(struct bpf_check *check)
 {
-	check->spent += COST_SCAN;
-	for (unsigned i = 0; i < SCAN_AT_ONCE && check->at < check->end; i++, check->at++)
+	for (; check->at < check->end && check->spent < check->budget; check->at++, check->spent += COST_LOOK)
 		if (!check->place[check->at].order && !(check->program->note[check->at].flags & BPF_NOTE_SECOND))
 			return bpf_refuse(check, EXO_REJECT_UNREACHED, check->at);
 	if (check->at < check->end)
@@ -336,41 +244,32 @@ static int functions_end(struct bpf_check *check)
 
 int bpf_phase_scan(struct bpf_check *check)
 {
-	check->spent += COST_SCAN;
-	if (check->at == check->program->insns) {
-		check->end = check->at;
-		check->phase = BPF_ENDS;
-		return 1;
+	for (; check->at < check->program->insns; check->at++, check->spent += COST_SCAN) {
+		if (check->spent >= check->budget)
+			return 1;
+		if (scan(check) < 0)
+			return -1;
 	}
-	if (scan(check) < 0)
-		return -1;
-	check->at++;
-	return 1;
-}
-
-int bpf_phase_ends(struct bpf_check *check)
-{
-	check->spent += COST_ENDS;
-	check->at--;
-	ends(check);
-	if (!check->at)
-		check->phase = BPF_JUMPS;
+	check->at = check->end = 0;
+	check->phase = BPF_JUMPS;
 	return 1;
 }
 
 int bpf_phase_jumps(struct bpf_check *check)
 {
-	check->spent += COST_JUMPS;
-	if (jumps(check) < 0)
-		return -1;
-	if (++check->at < check->program->insns)
-		return 1;
+	for (; check->at < check->program->insns; check->at++, check->spent += COST_JUMPS) {
+		if (check->spent >= check->budget)
+			return 1;
+		if (jumps(check) < 0)
+			return -1;
+	}
 	if (check->place[0].end > check->program->fuel) {
 		check->report.needed_min = check->place[0].end;
 		return bpf_refuse(check, EXO_REJECT_FUEL, 0);
 	}
 	if (check->place[0].callers)
 		return bpf_refuse(check, EXO_REJECT_RECURSION, 0);
+	check->functions--;
 	check->place[0].depth = 1;
 	order_begin(check, 0);
 	check->phase = BPF_ORDER;
@@ -379,12 +278,12 @@ int bpf_phase_jumps(struct bpf_check *check)
 
 int bpf_phase_order(struct bpf_check *check)
 {
-	int more;
+	int more = 1;
 
 	if (check->place[check->start].order)
 		return order_end(check);
-	more = order(check);
-	check->spent += COST_ORDER;
+	for (; more > 0 && check->spent < check->budget; check->spent += COST_ORDER)
+		more = order(check);
 	if (!more)
 		check->at = check->start;
 	return more < 0 ? more : 1;
@@ -392,10 +291,11 @@ int bpf_phase_order(struct bpf_check *check)
 
 int bpf_phase_loops(struct bpf_check *check)
 {
-	check->spent += COST_LOOPS;
-	loops(check);
-	if (++check->turn < check->end)
-		return 1;
+	for (; check->turn < check->end; check->turn++, check->spent += COST_LOOPS) {
+		if (check->spent >= check->budget)
+			return 1;
+		loops(check);
+	}
 	check->phase = BPF_ORDER;
 	if (check->place[check->start].next) {
 		order_begin(check, check->place[check->start].next);

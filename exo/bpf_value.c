@@ -117,34 +117,6 @@ static void cut(struct bpf_value *v, unsigned bits)
 		bpf_sync(v);
 }
 
-void bpf_extend(struct bpf_value *v, unsigned bits)
-{
-	if (bits == 64)
-		return;
-	uint64_t sign = 1ull << (bits - 1), high = -sign;
-
-	if (v->min >= -(int64_t)sign && v->max < (int64_t)sign)
-		return;
-	cut(v, bits);
-	if (v->max < (int64_t)sign)
-		return;
-	if (v->umin >= sign) {		/* all are negative */
-		v->value |= high;
-		v->unknown &= ~high;
-		v->umin |= high;
-		v->umax |= high;
-		v->min = (int64_t)v->umin;
-		v->max = (int64_t)v->umax;
-		return;
-	}
-	v->value &= ~high;
-	v->unknown |= high;
-	v->umin = v->value;
-	v->umax = v->value | v->unknown;
-	v->min = (int64_t)(v->value | high);
-	v->max = (int64_t)(v->umax & ~high);
-}
-
 static void swap_bytes(struct bpf_value *v, unsigned bits)
 {
 	uint64_t value = __builtin_bswap64(v->value) >> (64 - bits);
@@ -198,33 +170,19 @@ static void sub(struct bpf_value *a, const struct bpf_value *b)
 	a->unknown = unknown;
 }
 
-/* Low bits that are known to be 0. */
-static unsigned zeros(const struct bpf_value *v)
-{
-	uint64_t most = v->value | v->unknown;
-
-	return most ? (unsigned)__builtin_ctzll(most) : 64;
-}
-
 static void mul(struct bpf_value *a, const struct bpf_value *b)
 {
-	unsigned even = zeros(a) + zeros(b);
-	uint64_t umin, umax;
+	bool exact = bpf_is_exact(a) && bpf_is_exact(b);
+	uint64_t umin = a->umin * b->umin, umax;
 
-	if (bpf_is_exact(a) && bpf_is_exact(b)) {
-		set(a, a->umin * b->umin);
+	if (!exact && __builtin_mul_overflow(a->umax, b->umax, &umax)) {
+		forget(a);
 		return;
 	}
-	if (__builtin_mul_overflow(a->umax, b->umax, &umax)) {
-		umin = 0;
-		umax = UINT64_MAX;
-	} else {
-		umin = a->umin * b->umin;
-	}
+	umax = a->umax * b->umax;
 	forget(a);
 	a->umin = umin;
 	a->umax = umax;
-	a->unknown = even >= 64 ? 0 : UINT64_MAX << even;
 }
 
 /* Quotient and rest; 0 and the dividend itself where the divisor is 0. */
@@ -253,39 +211,6 @@ static void modulo(struct bpf_value *a, const struct bpf_value *b)
 		umax = b->umax - 1;
 	forget(a);
 	a->umax = umax;
-}
-
-static void divide_signed(struct bpf_value *a, const struct bpf_value *b)
-{
-	int64_t min = a->min, max = a->max, by = b->min;
-
-	if (a->min >= 0 && b->min >= 0) {
-		divide(a, b);
-		return;
-	}
-	forget(a);
-	if (b->min != b->max || by < 0)
-		return;
-	a->min = by ? min / by : 0;
-	a->max = by ? max / by : 0;
-}
-
-static void modulo_signed(struct bpf_value *a, const struct bpf_value *b)
-{
-	int64_t min = a->min, max = a->max, by = b->min;
-
-	if (a->min >= 0 && b->min >= 0) {
-		modulo(a, b);
-		return;
-	}
-	if (b->min == b->max && !by)
-		return;
-	forget(a);
-	if (b->min != b->max || by == INT64_MIN)
-		return;
-	by = by < 0 ? -by : by;
-	a->min = min >= 0 ? 0 : min > -by ? min : -(by - 1);
-	a->max = max <= 0 ? 0 : max < by ? max : by - 1;
 }
 
 static void bits(struct bpf_value *a, const struct bpf_value *b, uint8_t op)
@@ -317,54 +242,50 @@ static void bits(struct bpf_value *a, const struct bpf_value *b, uint8_t op)
 	a->unknown = most & ~least;
 }
 
-static void shift_left(struct bpf_value *a, const struct bpf_value *by)
+/* By a number that is not known, only so much: the result of a shift to the right is no larger. */
+static void shift(struct bpf_value *a, const struct bpf_value *by, uint8_t op)
 {
-	unsigned low = (unsigned)by->umin, high = (unsigned)by->umax;
-	uint64_t value = a->value << low, unknown = a->unknown << low;
-	uint64_t umin = a->umin << low, umax = a->umax << high;
-	bool fits = umax >> high == a->umax;
+	unsigned n = (unsigned)by->umin;
+	struct bpf_value was = *a;
 
 	forget(a);
-	if (low == high) {
-		a->value = value;
-		a->unknown = unknown;
+	if (!bpf_is_exact(by)) {
+		a->umax = op == BPF_RSH ? was.umax >> n : UINT64_MAX;
+		return;
+	}
+	if (op == BPF_LSH) {
+		a->value = was.value << n;
+		a->unknown = was.unknown << n;
+		if (was.umax << n >> n == was.umax) {
+			a->umin = was.umin << n;
+			a->umax = was.umax << n;
+		}
+	} else if (op == BPF_RSH) {
+		a->value = was.value >> n;
+		a->unknown = was.unknown >> n;
+		a->umin = was.umin >> n;
+		a->umax = was.umax >> n;
 	} else {
-		a->unknown = UINT64_MAX << low;
-	}
-	if (fits) {
-		a->umin = umin;
-		a->umax = umax;
-	}
-}
-
-static void shift_right(struct bpf_value *a, const struct bpf_value *by)
-{
-	unsigned low = (unsigned)by->umin, high = (unsigned)by->umax;
-	uint64_t value = a->value >> low, unknown = a->unknown >> low;
-	uint64_t umin = a->umin >> high, umax = a->umax >> low;
-
-	forget(a);
-	a->umin = umin;
-	a->umax = umax;
-	if (low == high) {
-		a->value = value;
-		a->unknown = unknown;
+		a->unknown = (uint64_t)((int64_t)was.unknown >> n);
+		a->value = (uint64_t)((int64_t)was.value >> n) & ~a->unknown;
+		a->min = was.min >> n;
+		a->max = was.max >> n;
 	}
 }
 
-static void shift_signed(struct bpf_value *a, const struct bpf_value *by)
+void bpf_extend(struct bpf_value *v, unsigned bits)
 {
-	unsigned low = (unsigned)by->umin, high = (unsigned)by->umax;
-	uint64_t value = (uint64_t)((int64_t)a->value >> low), unknown = (uint64_t)((int64_t)a->unknown >> low);
-	int64_t min = a->min >> (a->min < 0 ? low : high), max = a->max >> (a->max < 0 ? high : low);
+	int64_t sign = bits < 64 ? 1ll << (bits - 1) : INT64_MAX;
+	struct bpf_value by;
 
-	forget(a);
-	a->min = min;
-	a->max = max;
-	if (low == high) {
-		a->value = value & ~unknown;
-		a->unknown = unknown;
-	}
+	if (bits == 64 || (v->min >= -sign && v->max < sign))
+		return;
+	cut(v, bits);
+	bpf_number(&by, 64 - bits);
+	shift(v, &by, BPF_LSH);
+	bpf_sync(v);
+	shift(v, &by, BPF_ARSH);
+	bpf_sync(v);
 }
 
 static void end(struct bpf_value *v, uint8_t code, unsigned width)
@@ -379,14 +300,14 @@ void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, con
 {
 	bool wide = BPF_CLASS(code) == BPF_ALU64;
 	uint8_t op = BPF_OP(code);
-	bool shift = op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH;
+	bool shifts = op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH;
 	struct bpf_value b = *operand, mask;
 
 	if (op == BPF_END) {
 		end(a, code, (unsigned)imm);
 		return;
 	}
-	if (shift) {
+	if (shifts) {
 		bpf_number(&mask, wide ? 63 : 31);
 		bits(&b, &mask, BPF_AND);
 		bpf_sync(&b);
@@ -402,13 +323,16 @@ void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, con
 	case BPF_ADD:	add(a, &b); break;
 	case BPF_SUB:	sub(a, &b); break;
 	case BPF_MUL:	mul(a, &b); break;
-	case BPF_DIV:	offset ? divide_signed(a, &b) : divide(a, &b); break;
-	case BPF_MOD:	offset ? modulo_signed(a, &b) : modulo(a, &b); break;
+	case BPF_DIV: case BPF_MOD:
+		if (offset && (a->min < 0 || b.min < 0))
+			forget(a);
+		else
+			(op == BPF_DIV ? divide : modulo)(a, &b);
+		break;
 	case BPF_OR: case BPF_AND: case BPF_XOR:
 			bits(a, &b, op); break;
-	case BPF_LSH:	shift_left(a, &b); break;
-	case BPF_RSH:	shift_right(a, &b); break;
-	case BPF_ARSH:	shift_signed(a, &b); break;
+	case BPF_LSH: case BPF_RSH: case BPF_ARSH:
+			shift(a, &b, op); break;
 	case BPF_NEG:	b = *a; set(a, 0); sub(a, &b); break;
 	case BPF_MOV:
 		copy(a, &b);

@@ -5,7 +5,7 @@
  * also built for the host. (RFC 9669; AMD64 Architecture Programmer's Manual, volume 3.)
  *
  * r0 to r5 are the C calling convention's result and arguments, r6 to r9 registers that C functions keep, so calls of
- * bpf_call[] need one move. r12 is the run, r9 to r11 are templates' own. The program's stack is run->stack; on the
+ * bpf_call[] need one move. r12 is the run, r9 to r11 are templates' own. The program's stack ends at run->top; on the
  * native one lie only return addresses and what local calls keep, out of reach for the program.
  *
  * X1 no more than 8 bits in a row of the code are the program's choice: immediates and displacements outside int8 are
@@ -28,7 +28,7 @@ static const uint8_t native[16] = { RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, 
 
 #define LE32(n)	(n) & 0xff, (n) >> 8 & 0xff, (n) >> 16 & 0xff, (n) >> 24 & 0xff
 
-#define ENTER_BYTES	35
+#define ENTER_BYTES	28
 #define LEAVE_BYTES	11
 #define STOP_FUEL	(ENTER_BYTES + LEAVE_BYTES)
 #define STOP_GUARD	(STOP_FUEL + 11)
@@ -40,8 +40,7 @@ static const uint8_t start[] = {
 	0x41, 0x56, 0x41, 0x57,			/* push r14, r15 */
 	0x49, 0x89, 0xd4,			/* mov r12, rdx: the run */
 	0x49, 0x89, 0x64, 0x24, BPF_RUN_NATIVE_SP,	/* mov [r12 + ], rsp */
-	0x49, 0x8b, 0x6c, 0x24, BPF_RUN_STACK,	/* mov rbp, [r12 + ] */
-	0x48, 0x81, 0xc5, LE32(BPF_STACK_BYTES),	/* add rbp, */
+	0x49, 0x8b, 0x6c, 0x24, BPF_RUN_TOP,	/* mov rbp, [r12 + ] */
 	0xe8, LE32(MAIN - ENTER_BYTES),		/* call main */
 	/* ENTER_BYTES: the end */
 	0x41, 0x5f, 0x41, 0x5e,			/* pop r15, r14 */
@@ -271,6 +270,11 @@ static const uint8_t condition[16] = {
 	[BPF_JSGT >> 4] = CC_G, [BPF_JSGE >> 4] = CC_GE, [BPF_JSLT >> 4] = CC_L, [BPF_JSLE >> 4] = CC_LE,
 };
 
+static unsigned window_base(unsigned window)
+{
+	return BPF_RUN_WINDOW + window * (unsigned)sizeof(struct bpf_window);
+}
+
 /* Where an instruction's code begins; what is none leads to the end of the run. */
 static uint32_t target(const struct code *c, uint32_t insn)
 {
@@ -296,11 +300,9 @@ static void compile_call(struct code *c, const struct exo_insn *insn, uint32_t n
 	static const uint8_t kept[] = { 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x5b, 0x5d };
 
 	if (bpf_src(insn) != BPF_CALL_LOCAL) {
-		bpf_call_fn *function = (uint32_t)insn->imm < EXO_CODE_CALL_COUNT ? bpf_call[insn->imm] : NULL;
-
 		move(c, WIDE, R9, RUN);
 		put_op(c, WIDE | 0xb8 | (R11 & 7), 0, 0, R11);
-		put_64(c, (uintptr_t)function);
+		put_64(c, (uintptr_t)bpf_called(c->compile->program, insn->imm));
 		put_rr(c, 0xff, 2, R11);			/* call r11 */
 		put_rm(c, WIDE | 0x83, 7, in_run(BPF_RUN_FUEL));	/* cmp: could it pay? */
 		put(c, 0);
@@ -310,7 +312,7 @@ static void compile_call(struct code *c, const struct exo_insn *insn, uint32_t n
 	compile_charge(c, charge);
 	if (c->compile->program->use == BPF_USE_PLAIN) {	/* nobody has looked how deep calls go */
 		put_rm(c, WIDE | 0x8d, R11, (struct place){ RBP, NONE, -2 * EXO_CODE_STACK });
-		put_rm(c, WIDE | 0x3b, R11, in_run(BPF_RUN_STACK));
+		put_rm(c, WIDE | 0x3b, R11, in_run(window_base(EXO_WINDOW_STACK)));
 		jump_if(c, CC_B, STOP_FUEL);
 	}
 	put_all(c, keep, sizeof(keep));
@@ -325,13 +327,16 @@ static void compare(struct code *c, const struct exo_insn *insn)
 {
 	uint32_t wide = BPF_CLASS(insn->code) == BPF_JMP ? WIDE : 0;
 	unsigned dst = native[bpf_dst(insn)];
+	bool bits = BPF_OP(insn->code) == BPF_JSET;
 
-	if (BPF_OP(insn->code) == BPF_JSET)
-		put_rr(c, wide | 0x85, operand(c, wide, insn, R10), dst);
-	else if (!(insn->code & BPF_SRC_REG) && is_open(c, insn->imm))
+	if (insn->code & BPF_SRC_REG || !is_open(c, insn->imm)) {
+		put_rr(c, wide | (bits ? 0x85 : 0x39), operand(c, wide, insn, R10), dst);
+	} else if (bits) {
+		put_rr(c, wide | 0xf7, 0, dst);			/* test */
+		put_32(c, (uint32_t)insn->imm);
+	} else {
 		put_ri(c, wide, 7, dst, insn->imm);
-	else
-		put_rr(c, wide | 0x39, operand(c, wide, insn, R10), dst);
+	}
 }
 
 static void compile_jump(struct code *c, const struct exo_insn *insn, uint32_t number, unsigned charge)
@@ -362,20 +367,20 @@ static const uint32_t load_op[4] = { 0x8b, 0x0fb7, 0x0fb6, WIDE | 0x8b };
 static const uint32_t load_signed_op[4] = { WIDE | 0x63, WIDE | 0x0fbf, WIDE | 0x0fbe, WIDE | 0x8b };
 static const uint32_t store_op[4] = { 0x89, SHORT | 0x89, BYTE | 0x88, WIDE | 0x89 };
 
-static unsigned window_base(unsigned window)
-{
-	return BPF_RUN_WINDOW + window * (unsigned)sizeof(struct bpf_window);
-}
-
-/* Register r11 holds the address. Its distance from the window's start, plus the width, is at most the window's. */
+/*
+ * Register r11 holds the address. Its distance from the window's start, plus the width, is at most the window's; no bytes
+ * are so many as a sum that wrapped is made to be. A CPU that runs ahead past the jump has no address there: 0 or -1.
+ */
 static void compile_guard(struct code *c, unsigned window, unsigned width)
 {
 	move(c, WIDE, R10, R11);
 	put_rm(c, WIDE | 0x2b, R10, in_run(window_base(window)));	/* sub */
 	put_ri(c, WIDE, 0, R10, (int)width);			/* add */
+	put_rr(c, WIDE | 0x19, R9, R9);				/* sbb */
+	put_rr(c, WIDE | 0x09, R9, R10);			/* or */
+	put_rm(c, WIDE | 0x39, R10, in_run(window_base(window) + 8));	/* cmp: the window's with it */
 	jump_if(c, CC_B, STOP_GUARD);
-	put_rm(c, WIDE | 0x3b, R10, in_run(window_base(window) + 8));	/* cmp */
-	jump_if(c, CC_A, STOP_GUARD);
+	put_rr(c, WIDE | 0x0f42, R11, R9);			/* cmovb */
 }
 
 /* Register r11 holds the address: note in `seen` the pieces in which the first and the last byte lie. */
