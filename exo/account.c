@@ -6,15 +6,17 @@
  * An account lies in a frame that its maker gave up. Accounts nest; what is charged to one is charged to all
  * above it, so a limit binds everything below. Guarantees are handed down: those right below an account never
  * sum to more than its own, so the root's, which is all there is, covers them all. A limit or a guarantee by
- * itself takes nothing away from anybody. What is guaranteed of the machine's tables (environments, flows) is kept
- * free for its owner; who is owed frames or slices asks for them (demand.c).
+ * itself takes nothing away from anybody. Who is owed frames or slices asks for them (demand.c). Of all other kinds,
+ * which are places in tables of the machine, what is guaranteed is kept free for its owner, below each limit above it
+ * (A7). So all there is of a kind to know is how much the root has: account_root.
  *
  * An account that no environment, account, charge or capability names any more gives its frame back. Since
  * that frame is charged to an account too, which may then be the next, such accounts are put on a list and
  * taken from it a few at a time: no recursion, and the cost of a call stays bounded; the rest goes when
  * somebody lets go of an account the next time.
  */
-#include "exo/kernel.h"
+#include <exo/trace.h>
+#include "exo/flows.h"
 
 #define REAP_MAX	4	/* accounts freed in one go */
 #define ROOT_SLICES	16	/* slices that the root account has to answer in */
@@ -44,24 +46,33 @@ static uint32_t keeps(const struct account *account, unsigned kind)
 
 static bool kind_kept(unsigned kind)
 {
-	return kind - ACCOUNT_ASKED < ACCOUNT_KEPT;
+	return kind >= ACCOUNT_ASKED;
 }
 
-/* `count` more, or less, is kept in an account; returns whether the root has so much. */
-static bool keep(struct account *account, unsigned kind, int32_t count)
+/* `count` more, or less, is kept in an account: 0, or what that passes: ERR(QUOTA) a limit, ERR(FULL) what there is. */
+static int64_t keep(struct account *account, unsigned kind, int32_t count)
 {
+	int64_t error = 0;
 	uint32_t before;
 
-	for (;; account = account_at(account->parent)) {
+	for (; account && count; account = account_at(account->parent)) {
 		before = keeps(account, kind);
 		account->kept[kind - ACCOUNT_ASKED] += (uint32_t)count;
-		if (!account->parent)
-			return keeps(account, kind) == account->view.share[kind].guaranteed;
 		count = (int32_t)(keeps(account, kind) - before);
+		if (unlikely(count > 0 && keeps(account, kind) > account->view.share[kind].limit) && !error)
+			error = account->parent ? ERR(QUOTA) : ERR(FULL);
 	}
+	return error;
 }
 
-/* A guarantee changes, and with it what is kept; returns whether the root has so much. */
+/* `count` more, or less, is used, whatever the limits. */
+static inline void use(struct account *account, unsigned kind, int32_t count)
+{
+	for (; account; account = account_at(account->parent))
+		account->view.share[kind].used += (uint32_t)count;
+}
+
+/* A guarantee changes, and with it what is kept; returns whether there is so much, below each limit. */
 static bool set_guarantee(struct account *account, struct account *parent, unsigned kind, uint32_t guaranteed)
 {
 	uint32_t before;
@@ -73,7 +84,7 @@ static bool set_guarantee(struct account *account, struct account *parent, unsig
 	}
 	before = keeps(account, kind);
 	account->view.share[kind].guaranteed = guaranteed;
-	return keep(parent, kind, (int32_t)(keeps(account, kind) - before));
+	return !keep(parent, kind, (int32_t)(keeps(account, kind) - before));
 }
 
 /* Free some of those that nothing names any more. */
@@ -100,10 +111,18 @@ static void reap(void)
 	reaping = false;
 }
 
-/* The last reason for an account may have gone. */
+/* The last reason for an account may have gone. What it has only begun keeps nothing. */
 static bool account_settle(struct account *account)
 {
-	if (likely(account->users || account->holds) || account_needed(account) || account->dead)
+	if (likely(account->users || account->holds) || account->dead)
+		return false;
+	if (account->view.share[EXO_SHARE_SHAPES].used) {
+		int32_t begun = flow_shapes_forget(account->self);
+
+		use(account, EXO_SHARE_SHAPES, -begun);
+		(void)keep(account, EXO_SHARE_SHAPES, -begun);
+	}
+	if (account_needed(account))
 		return false;
 	account->dead = true;
 	account->dead_next = dead_list;
@@ -136,17 +155,26 @@ exo_pfn_t account_root(void)
 {
 	exo_pfn_t pfn = frame_boot_take(1, EXO_FRAME_OWNED);
 	struct account *root = pfn_to_virt(pfn);
-	uint32_t frames = info->frames_free + frames_for(boot.module.end - boot.module.start);
+	const uint32_t all[EXO_SHARES] = {
+		[EXO_SHARE_FRAMES] = info->frames_free + frames_for(boot.module.end - boot.module.start),
+		[EXO_SHARE_SLICES] = info->cpus * EXO_SLICES,
+		[EXO_SHARE_ENVS] = info->envs.entries - 1,
+		[EXO_SHARE_FLOWS] = info->flows.entries - EXO_DEVICES_MAX,	/* those have roots */
+		[EXO_SHARE_RINGS] = EXO_UNLIMITED / 2,	/* enough: a frame may be bound more than once */
+		[EXO_SHARE_SHAPES] = shapes_max - 1,
+		[EXO_SHARE_TRACES] = EXO_TRACES_MAX,
+	};
+	unsigned kind;
 
 	dead_list = 0;
 	reaping = false;
 	demands = demands_forced = slices_promised = 0;
 	account_init(pfn, 0, EXO_UNLIMITED, ROOT_SLICES * info->slice_ns);
-	root->view.share[EXO_SHARE_FRAMES].guaranteed = frames;
-	root->view.share[EXO_SHARE_SLICES].guaranteed = info->cpus * EXO_SLICES;
-	root->view.share[EXO_SHARE_ENVS].guaranteed = info->envs.entries - 1;
-	root->view.share[EXO_SHARE_FLOWS].guaranteed = info->flows.entries - EXO_DEVICES_MAX;	/* those have roots */
-	root->view.share[EXO_SHARE_RINGS].guaranteed = frames;
+	for (kind = 0; kind < EXO_SHARES; kind++) {
+		root->view.share[kind].guaranteed = all[kind];
+		if (kind_kept(kind))
+			root->view.share[kind].limit = all[kind];
+	}
 	return pfn;
 }
 
@@ -158,6 +186,13 @@ bool account_below(const struct account *account, const struct account *above)
 	return false;
 }
 
+struct account *account_above(struct account *a, const struct account *b)
+{
+	while (!account_below(b, a))
+		a = account_at(a->parent);
+	return a;
+}
+
 /* A limit was passed at `end`: take back what was charged below it. */
 void account_untake(struct account *account, struct account *end, unsigned kind, uint32_t count)
 {
@@ -167,11 +202,8 @@ void account_untake(struct account *account, struct account *end, unsigned kind,
 
 void account_charge(struct account *account, unsigned kind, int32_t count)
 {
-	struct account *one;
-
 	assert_locked();
-	for (one = account; one; one = account_at(one->parent))
-		one->view.share[kind].used += (uint32_t)count;
+	use(account, kind, count);
 	if (kind_kept(kind))
 		(void)keep(account, kind, count);
 	if (count >= 0)
@@ -181,15 +213,15 @@ void account_charge(struct account *account, unsigned kind, int32_t count)
 	(void)account_settle(account);	/* those above have a user: this one */
 }
 
-int64_t account_take_kept(struct account *account, unsigned kind)
+int64_t account_take_kept(struct account *account, unsigned kind, uint32_t count)
 {
-	if (!account_take(account, kind, 1))
-		return ERR(QUOTA);
-	if (keep(account, kind, 1))
-		return 0;
-	(void)keep(account, kind, -1);
-	account_untake(account, NULL, kind, 1);
-	return ERR(FULL);
+	int64_t error = keep(account, kind, (int32_t)count);
+
+	if (unlikely(error))
+		(void)keep(account, kind, -(int32_t)count);
+	else
+		use(account, kind, (int32_t)count);
+	return error;
 }
 
 void account_use(struct env *env)
@@ -313,8 +345,9 @@ static int64_t share_check(const struct account *parent, const struct account *a
  * nothing more can be had. Demands that a guarantee now forbids end. Returns 0.
  * Errors: CAP, TYPE, RIGHTS; RANGE offset; INVAL it does not lie right below, a guarantee is above its limit,
  * or answer_ns is less than a slice; STATE a guarantee is less than it has promised to accounts below it;
- * QUOTA with the other guarantees below `parent` it would pass parent's; FULL so many environments or flows are not
- * free, beside what is guaranteed to others. Nothing has changed then.
+ * QUOTA with the other guarantees below `parent` it would pass parent's; FULL so many environments, flows, shapes or
+ * traces are not free in the machine, or below a limit of an account above, beside what is guaranteed to others.
+ * Nothing has changed then.
  */
 int64_t sys_account_share(CALL_ARGS)
 {

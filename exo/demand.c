@@ -111,17 +111,6 @@ int64_t demand_take(struct account *account, unsigned kind, uint32_t least, uint
 	return n;
 }
 
-int64_t account_take_slices(struct account *account, uint32_t count)
-{
-	int64_t result;
-
-	if (slices_promised) {
-		result = demand_take(account, EXO_SHARE_SLICES, count, count);
-		return result < 0 ? result : 0;
-	}
-	return account_take(account, EXO_SHARE_SLICES, count) ? 0 : ERR(QUOTA);
-}
-
 /* --- telling -------------------------------------------------------------------------------------------- */
 
 /* The first environment charged to it that lives answers for it. */
@@ -236,17 +225,10 @@ void demand_forget(struct account *account, const struct env *env)
 		ask_agent(account);
 }
 
-/* The first account that both lie below. */
-static const struct account *above_both(const struct account *a, const struct account *b)
-{
-	while (!account_below(b, a))
-		a = account_at(a->parent);
-	return a;
-}
-
 uint32_t demand_allowed(const struct account *on, const struct account *from)
 {
-	const struct account *for_it = account_at(on->demander), *top = above_both(for_it, on), *one;
+	struct account *for_it = account_at(on->demander);
+	const struct account *top = account_above(for_it, on), *one;
 	unsigned kind = demand_kind(on);
 	uint32_t count = on->view.demand_left;
 
@@ -268,9 +250,9 @@ bool demand_frozen(const struct account *account)
 /* --- call ----------------------------------------------------------------------------------------------- */
 
 /* Is so much due to the one, and too much at the other, at every level? */
-static bool demand_due(const struct account *own, const struct account *on, unsigned kind, uint32_t count)
+static bool demand_due(struct account *own, const struct account *on, unsigned kind, uint32_t count)
 {
-	const struct account *top = above_both(own, on), *one;
+	const struct account *top = account_above(own, on), *one;
 	uint64_t used;
 
 	for (one = own; one != top; one = account_at(one->parent)) {

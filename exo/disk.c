@@ -228,8 +228,9 @@ int64_t sys_disk_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 		return ERR(BUSY);
 	if (info_frame[pfn].state != EXO_FRAME_OWNED || frame_table[pfn].pins)
 		return ERR(BUSY);
-	if (!account_take(pfn_to_virt(env->account), EXO_SHARE_RINGS, 1))
-		return ERR(QUOTA);
+	error = account_take_kept(pfn_to_virt(env->account), EXO_SHARE_RINGS, 1);
+	if (error)
+		return error;
 
 	info_frame[pfn].state = EXO_FRAME_RING;
 	frame_pin(pfn);

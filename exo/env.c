@@ -263,7 +263,7 @@ int64_t sys_env_create(CALL_ARGS)
 	if (!space_holdable(space->object))
 		return ERR(FULL);
 	charged = account ? account->object : self->account;
-	error = account_take_kept(pfn_to_virt(charged), EXO_SHARE_ENVS);
+	error = account_take_kept(pfn_to_virt(charged), EXO_SHARE_ENVS, 1);
 	if (error)
 		return error;
 	env = env_make(first, space->object, charged, &params, self->id);

@@ -22,6 +22,7 @@
 #define UNPIN_UNITS	18
 #define UNBIND_UNITS	24
 #define DROP_UNITS	5
+#define OWN_UNITS	STEP_UNITS_MAX	/* the device starts anew */
 _Static_assert(UNBIND_UNITS <= STEP_UNITS_MAX, "or an end would say AGAIN for ever");
 
 #define BOUND_BUCKETS	256	/* of lists of what one capability has bound */
@@ -104,10 +105,10 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 	error = flow_claim_read(&claim, &copy);
 	if (error)
 		return error;
-	error = account_take_kept(pfn_to_virt(env->account), EXO_SHARE_FLOWS);
+	error = account_take_kept(pfn_to_virt(env->account), EXO_SHARE_FLOWS, 1);
 	if (error)
 		return error;
-	error = flow_claim_check(parent, &claim, &shape);
+	error = flow_claim_check(parent, &claim, env->account, &shape);
 	if (error) {
 		account_charge(pfn_to_virt(env->account), EXO_SHARE_FLOWS, -1);
 		return error;
@@ -121,6 +122,7 @@ int64_t sys_flow_make(uint64_t slot, uint64_t parent_cap, uint64_t frames_cap, u
 	flow->shape = shape;
 	flow_label(flow);
 	flow->info->depth = parent->info->depth + 1;
+	flow->meter = claim.budget ? flow : parent->meter;
 	spin_lock(&flow_lock);
 	flow_insert(flow);
 	spin_unlock(&flow_lock);
@@ -239,6 +241,15 @@ static void unpin(struct flow *flow, uint32_t count)
 /* False: budget used up. The binding lasts until all is done, with fewer frames to send from. */
 static bool unbind(struct flow *flow, unsigned *budget)
 {
+	struct device *device = flow->device;
+
+	if (device->owner == flow) {
+		if (!afford(budget, OWN_UNITS))
+			return false;
+		spin_lock(&flow_lock);
+		device->own(device, NULL);
+		spin_unlock(&flow_lock);
+	}
 	while (flow->tx_frames > UNPIN_FRAMES) {
 		if (!afford(budget, UNPIN_UNITS))
 			return false;
@@ -286,9 +297,12 @@ static void bind(struct flow *flow, struct env *env)
 	flow->ring->version = EXO_RING_VERSION;
 	flow->ring->size = sizeof(*flow->ring);
 	flow->ring->rx_head = flow->ring->tx_taken = flow->ring->tx_done = flow->ring->rx_quiet = 0;
+	flow->ring->own = flow->claim.own;
 	flow->env = env;
 	flow->info->state = 2;
 	flow->info->env = env->index;
+	if (flow->claim.own)
+		flow->device->own(flow->device, flow);
 }
 
 /* exo_flow_bind(flow, ring frames, first, transmit frames, first, count); without transmit frames count is 0. */
@@ -313,7 +327,8 @@ int64_t sys_flow_bind(uint64_t flow_cap, uint64_t ring_cap, uint64_t ring_first,
 	if (!frames_usable(ring_pfn, 1, false))
 		return ERR(BUSY);
 	rx_frames = read_once(((struct exo_ring *)pfn_to_virt(ring_pfn))->rx_frames);
-	if (rx_frames == 0 || rx_frames > EXO_RX_FRAMES_MAX || (rx_frames & (rx_frames - 1)))
+	if (rx_frames == 0 || rx_frames > EXO_RX_FRAMES_MAX || (rx_frames & (rx_frames - 1)) ||
+	    (flow->claim.own && 2 * rx_frames > flow->device->own_slots))
 		return ERR(INVAL);
 	rings = cap_need_frames(env, ring_cap, EXO_RIGHT_WRITE, ring_first, 1 + rx_frames, &ring_pfn, &error);
 	if (rings && tx_count)
@@ -322,8 +337,9 @@ int64_t sys_flow_bind(uint64_t flow_cap, uint64_t ring_cap, uint64_t ring_first,
 		return error;
 	if (!frames_usable(ring_pfn, 1 + rx_frames, false) || !frames_usable(tx_pfn, (uint32_t)tx_count, true))
 		return ERR(BUSY);
-	if (!account_take(pfn_to_virt(env->account), EXO_SHARE_RINGS, 1 + rx_frames + (uint32_t)tx_count))
-		return ERR(QUOTA);
+	error = account_take_kept(pfn_to_virt(env->account), EXO_SHARE_RINGS, 1 + rx_frames + (uint32_t)tx_count);
+	if (error)
+		return error;
 
 	spin_lock(&flow_lock);
 	flow->ring_account = env->account;
@@ -392,7 +408,7 @@ int64_t sys_flow_attach(uint64_t flow_cap, uint64_t code_cap, uint64_t a2, uint6
 		code = code_behind(program);
 		if (!code || !code_ready(code))
 			return ERR(STATE);
-		if (code->program.use != EXO_USE_PACKET || flow->claim.shared || flow->claim.steered)
+		if (code->program.use != EXO_USE_PACKET || flow->claim.shared || flow->claim.steered || flow->claim.own)
 			return ERR(INVAL);
 		if (code->user && code->user != flow)
 			return ERR(BUSY);

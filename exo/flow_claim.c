@@ -109,11 +109,13 @@ static void words_make(struct flow_words *words, const struct flow_terms *terms)
 
 int64_t flow_claim_read(struct flow_claim *out, const struct exo_claim *in)
 {
-	bool steered = in->flags & EXO_FLOW_STEERED;
+	bool steered = in->flags & EXO_FLOW_STEERED, own = in->flags & EXO_FLOW_OWN;
 
-	if ((in->flags & ~(EXO_FLOW_SHARED | EXO_FLOW_STEERED)) || in->terms > EXO_TERMS_MAX || in->guards > EXO_GUARDS_MAX)
+	if ((in->flags & ~(EXO_FLOW_SHARED | EXO_FLOW_STEERED | EXO_FLOW_OWN)) || in->terms > EXO_TERMS_MAX || in->guards > EXO_GUARDS_MAX)
 		return ERR(INVAL);
 	if (steered ? in->terms || in->flags != EXO_FLOW_STEERED || in->steer >= EXO_STEER_MAX : in->steer != 0)
+		return ERR(INVAL);
+	if (own && (in->terms || in->budget || in->flags != EXO_FLOW_OWN))
 		return ERR(INVAL);
 	if (!terms_read(&out->terms, in->term, in->terms, EXO_FRAME_BYTES_MAX))
 		return ERR(INVAL);
@@ -125,9 +127,11 @@ int64_t flow_claim_read(struct flow_claim *out, const struct exo_claim *in)
 	}
 	out->shared = in->flags & EXO_FLOW_SHARED;
 	out->steered = steered;
+	out->own = own;
 	out->steer = (uint8_t)in->steer;
 	out->guard_any = false;
 	out->guards = in->guards;
+	out->budget = in->budget;
 	for (unsigned i = 0; i < sizeof(out->label); i++)
 		out->label[i] = in->label[i];
 	out->label[sizeof(out->label) - 1] = 0;

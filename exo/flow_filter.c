@@ -8,6 +8,9 @@
  * load and hash these once: what follows is a trie, walked in the order of T3, in which a test that fails leads to the
  * next shape that does not share what failed. Siblings exclude each other, so the order does not matter.
  *
+ * What a flood's packets mostly differ in comes last, ports: so before a shape is hashed that shares nothing with what
+ * follows, its last chunk is held against what all its flows want there.
+ *
  * Registers: r1 index of the flow reached; r2 its `below`; r3 the factor; r6 data, r7 end, r8 the hash, r9 the table.
  * On the stack: chunk d at -8 (d + 1), the hash of what comes before it at -64 - 8 d.
  *
@@ -218,12 +221,11 @@ static void chunk_load(const struct shape *shape, unsigned d, int32_t *fail)
 			op_imm(BPF_AND, 0, chunk->rel_mask);
 		if (chunk->rel_shift)
 			op_imm(BPF_LSH, 0, chunk->rel_shift);
-		op_reg(BPF_MOV, R_AT, R_DATA);
-		op_reg(BPF_ADD, R_AT, 0);
-		op_reg(BPF_MOV, R_KEY, R_AT);
-		op_imm(BPF_ADD, R_KEY, chunk->offset + (uint32_t)chunk->width);
-		jump(fail, BPF_JMP | BPF_JGT | BPF_SRC_REG, R_KEY, R_END, 0);
-		load(size_of(chunk->width), 0, R_AT, chunk->offset);
+		op_reg(BPF_ADD, 0, R_DATA);
+		op_reg(BPF_MOV, R_AT, 0);
+		op_imm(BPF_ADD, R_AT, chunk->offset + (uint32_t)chunk->width);
+		jump(fail, BPF_JMP | BPF_JGT | BPF_SRC_REG, R_AT, R_END, 0);
+		load(size_of(chunk->width), 0, 0, chunk->offset);
 	} else {
 		load(size_of(chunk->width), 0, R_DATA, chunk->offset);
 	}
@@ -237,8 +239,23 @@ static void chunk_load(const struct shape *shape, unsigned d, int32_t *fail)
 static void emit_chunks(const struct shape *shape, unsigned from, unsigned shared)
 {
 	uint16_t known = build.known[from];
-	unsigned needs;
+	unsigned needs, last = shape->chunks - 1u;
+	bool early = shared <= from && from + 1 < shape->chunks;	/* the last chunk is in R_KEY */
 
+	if (early) {
+		for (unsigned i = needs = 0; i < shape->chunks + (unsigned)shape->nots; i++)
+			if (chunk_needs(&shape->chunk[i]) > needs)
+				needs = chunk_needs(&shape->chunk[i]);
+		need(needs, &known, &build.fail[FAIL]);
+		chunk_load(shape, last, &build.fail[FAIL]);
+		load(BPF_DW, R_AT, R_TABLE, number_at(shape, FLOW_AGREED));
+		op_reg(BPF_XOR, R_AT, 0);
+		load(BPF_DW, R_KEY, R_TABLE, number_at(shape, FLOW_AGREE));
+		jump(&build.fail[FAIL], BPF_JMP | BPF_JSET | BPF_SRC_REG, R_AT, R_KEY, 0);
+		op_reg(BPF_MOV, R_KEY, 0);
+		store(CHUNK_AT(last), 0);
+	}
+	load(BPF_DW, R_FACTOR, R_TABLE, offsetof(struct flow_values, factor));
 	if (from)
 		load(BPF_DW, R_HASH, BPF_FRAME, HASH_AT(from));
 	else
@@ -249,10 +266,14 @@ static void emit_chunks(const struct shape *shape, unsigned from, unsigned share
 		for (unsigned i = d + 1; d >= shared && i < shape->chunks + (unsigned)shape->nots; i++)
 			if (chunk_needs(&shape->chunk[i]) > needs)
 				needs = chunk_needs(&shape->chunk[i]);
-		need(needs, &known, &build.fail[d]);
-		chunk_load(shape, d, &build.fail[d]);
-		store(CHUNK_AT(d), 0);
-		op_reg(BPF_XOR, R_HASH, 0);
+		if (early && d == last) {
+			op_reg(BPF_XOR, R_HASH, R_KEY);
+		} else {
+			need(needs, &known, &build.fail[d]);
+			chunk_load(shape, d, &build.fail[d]);
+			store(CHUNK_AT(d), 0);
+			op_reg(BPF_XOR, R_HASH, 0);
+		}
 		op_reg(BPF_MUL, R_HASH, R_FACTOR);
 		put(BPF_ALU64 | BPF_END, R_HASH, 0, 0, 64);
 		build.known[d + 1] = known;
@@ -394,8 +415,6 @@ static void emit_begin(void)
 	load(BPF_W, R_FLOW, R_FLOW, offsetof(struct exo_packet, flow));
 	put(BPF_LDDW, R_TABLE, BPF_LDDW_WINDOW, 0, 0);
 	put(0, 0, 0, 0, 0);
-	load(BPF_DW, R_FACTOR, R_TABLE, offsetof(struct flow_values, factor));
-	load(BPF_W, R_BELOW, R_TABLE, offsetof(struct flow_values, below));
 	for (unsigned d = 0; d < COUNT_OF(build.fail); d++)
 		build.fail[d] = JUMPS_NONE;
 	for (uint32_t s = 0; s < shapes_max; s++)
@@ -500,6 +519,8 @@ int64_t flow_filter_build(void)
 		break;
 	case CHECK:
 		more = build.check ? bpf_check_step(build.check, STEP_BUDGET, &report) : -1;
+		if (more == 0 && made()->guarded)	/* flow_find() says no window */
+			more = -1;
 		if (more == 0)
 			compile_begin();
 		break;

@@ -37,13 +37,21 @@ static bool ran_sent;
 
 /* --- whose packet --- */
 
+/* [d] The packet that is looked at, as programs see it. `flow` is for whom. */
+static struct exo_packet packet;
+
+static uint64_t find_none(uint64_t r1, uint64_t r2, struct bpf_run *run)
+{
+	(void)r1, (void)r2, (void)run;
+	return packet.flow;
+}
+
 /* [d] The program of flow_filter.c that runs, and its run. */
 static const struct bpf_program *finder;
-static bpf_native_fn *finder_native;
+static bpf_native_fn *finder_native = find_none;
 static int64_t finder_fuel;
 static uint32_t finder_flows;	/* indices are below this */
 static struct bpf_run finder_run;
-static struct exo_packet finder_packet;
 static uint8_t finder_stack[BPF_STACK_BYTES] __attribute__((aligned(16)));
 
 __attribute__((cold)) void flow_find_by(const struct bpf_program *program, bpf_native_fn *native)
@@ -55,7 +63,8 @@ __attribute__((cold)) void flow_find_by(const struct bpf_program *program, bpf_n
 	finder_flows = info->flows.entries;
 	bpf_begin(&finder_run, program, finder_stack);
 	finder_run.window[0] = (struct bpf_window){ (uint8_t *)flow_values, values_bytes };
-	finder_run.window[EXO_WINDOW_CONTEXT] = (struct bpf_window){ (uint8_t *)&finder_packet, sizeof(finder_packet) };
+	finder_run.window[EXO_WINDOW_PACKET] = (struct bpf_window){ NULL, UINT64_MAX };	/* it tests nothing at run time */
+	finder_run.window[EXO_WINDOW_CONTEXT] = (struct bpf_window){ (uint8_t *)&packet, sizeof(packet) };
 	spin_unlock(&flow_lock);
 }
 
@@ -65,28 +74,28 @@ static inline struct flow *flow_of_all(const struct flow *root)
 	return root->whole && !root->whole->value->below ? root->whole : NULL;
 }
 
+static inline void packet_is(uint8_t *frame, uint32_t bytes)
+{
+	packet.data = (uint64_t)(uintptr_t)frame;
+	packet.end = (uint64_t)(uintptr_t)frame + bytes;
+	packet.bytes = bytes;
+}
+
 /* What bpf_begin() does is done, but for the fuel: it never runs out of that, and nothing else changes. */
 out_of_line struct flow *flow_find(struct flow *root, const uint8_t *frame, uint32_t bytes)
 {
-	uint32_t below = root->value->below;
-	uint64_t found, word[2];
+	uint64_t found, first, second;
 
-	if (bytes >= FLOW_AGREE_AT + sizeof(word)) {
-		__builtin_memcpy(word, frame + FLOW_AGREE_AT, sizeof(word));
-		if (((word[0] ^ root->agreed[0]) & root->agree[0]) | ((word[1] ^ root->agreed[1]) & root->agree[1]))
+	packet_is((uint8_t *)(uintptr_t)frame, bytes);
+	if (bytes >= FLOW_AGREE_AT + 2 * sizeof(first)) {
+		__builtin_memcpy(&first, frame + FLOW_AGREE_AT, sizeof(first));
+		__builtin_memcpy(&second, frame + FLOW_AGREE_AT + sizeof(first), sizeof(second));
+		if (((first ^ root->agreed[0]) & root->agree[0]) | ((second ^ root->agreed[1]) & root->agree[1]))
 			return root;
 	}
-	if (!below)
-		return root;
-	flow_values->below = below;
-	finder_packet.data = (uint64_t)(uintptr_t)frame;
-	finder_packet.end = (uint64_t)(uintptr_t)frame + bytes;
-	finder_packet.bytes = bytes;
-	finder_packet.flow = root->index;
+	packet.flow = root->index;
 	finder_run.fuel = finder_fuel;
-	finder_run.window[EXO_WINDOW_PACKET].base = (uint8_t *)(uintptr_t)frame;
-	finder_run.window[EXO_WINDOW_PACKET].bytes = bytes;
-	found = finder_native((uint64_t)(uintptr_t)&finder_packet, 0, &finder_run);
+	found = finder_native((uint64_t)(uintptr_t)&packet, root->value->below, &finder_run);
 	return likely(found < finder_flows) ? flow_table[found] : root;
 }
 
@@ -97,20 +106,41 @@ const struct bpf_program *flow_finder(void)
 
 /* --- receiving --- */
 
-static void deliver(struct flow *flow, const uint8_t *frame, uint32_t bytes, exo_time_t now)
+/* So much is paid by all budgets that it belongs to; true, and counted, if one of them had been spent before. */
+static out_of_line bool spend(struct flow *flow, unsigned cost)
+{
+	struct flow *meter;
+
+	for (meter = flow->meter; meter; meter = flow_table[meter->parent]->meter) {
+		if (packet.time - meter->window >= EXO_BUDGET_NS) {
+			meter->window = packet.time;
+			meter->spent = 0;
+		}
+		if (meter->spent >= meter->claim.budget) {
+			flow->info->rx_over++;
+			return true;
+		}
+		meter->spent += cost;
+	}
+	return false;
+}
+
+/* What a program has taken is paid by all of them, whatever is left. */
+static out_of_line void spent(const struct flow *flow, unsigned cost)
+{
+	struct flow *meter;
+
+	for (meter = flow->meter; meter; meter = flow_table[meter->parent]->meter)
+		meter->spent += cost;
+}
+
+/* Room is made for the packet, or the device has put it there already. The caller stores rx_head in the ring last. */
+static inline __attribute__((always_inline)) void report(struct flow *flow, unsigned slot, uint32_t bytes, exo_time_t now)
 {
 	struct exo_ring *ring = flow->ring;
 	struct exo_flow_info *counts = flow->info;
 	uint32_t head = flow->rx_head, mask = flow->rx_slots - 1;
-	unsigned slot;
 
-	if (!flow_env(flow) || read_once(ring->rx_posted) - head - 1 >= flow->rx_slots) {
-		counts->rx_dropped++;
-		if (flow->env)
-			ring->rx_dropped = counts->rx_dropped;
-		return;
-	}
-	slot = read_once(ring->rx_free[head & mask]) & mask;
 	ring->rx[head & mask] = (struct exo_rx){ .bytes = (uint16_t)bytes, .slot = (uint16_t)slot, .time = (uint32_t)now };
 	flow->rx_head = head + 1;
 	counts->rx_bytes += bytes;
@@ -121,23 +151,56 @@ static void deliver(struct flow *flow, const uint8_t *frame, uint32_t bytes, exo
 	}
 	if (bytes > flow->received)
 		flow->received = (uint16_t)bytes;
-	__builtin_memcpy((char *)ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES, frame, (bytes + 7) & ~7u);
+}
+
+void flow_filled(struct flow *flow, unsigned slot, uint32_t bytes, exo_time_t now)
+{
+	if (!flow_env(flow))
+		return;
+	flow->info->rx_direct += bytes;
+	flow->device->info->rx_packets++;
+	report(flow, slot, bytes, now);
+	__atomic_store_n(&flow->ring->rx_head, flow->rx_head, __ATOMIC_RELEASE);
+}
+
+static void deliver(struct flow *flow)
+{
+	struct exo_ring *ring = flow->ring;
+	struct exo_flow_info *counts = flow->info;
+	uint32_t head = flow->rx_head, mask = flow->rx_slots - 1, bytes = packet.bytes;
+	unsigned slot;
+
+	if (!flow_env(flow) || read_once(ring->rx_posted) - head - 1 >= flow->rx_slots ||
+	    (unlikely(flow->meter != NULL) && spend(flow, COST_PACKET + COST_COPY + bytes / 8))) {
+		counts->rx_dropped++;
+		if (flow->env)
+			ring->rx_dropped = counts->rx_dropped;
+		return;
+	}
+	slot = read_once(ring->rx_free[head & mask]) & mask;
+	report(flow, slot, bytes, packet.time);
+	__builtin_memcpy((char *)ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES, (const void *)(uintptr_t)packet.data,
+	    (bytes + 7) & ~7u);
 	__atomic_store_n(&ring->rx_head, flow->rx_head, __ATOMIC_RELEASE);
 }
 
 /* The flow's program looks at the packet first. Returns the flow to whose ring it goes; NULL: to none. */
-static out_of_line struct flow *handle(struct flow *flow, uint8_t *frame, uint32_t bytes, exo_time_t now,
-    unsigned *cost)
+static out_of_line struct flow *handle(struct flow *flow, unsigned *cost)
 {
 	struct code *code = flow->code;
-	struct exo_packet packet = { .data = (uint64_t)(uintptr_t)frame, .end = (uint64_t)(uintptr_t)frame + bytes,
-		.bytes = bytes, .flow = flow->index, .time = now };
-	struct flow_run on = { flow, now };
-	uint64_t verdict = code_run(code, &packet, sizeof(packet), frame, bytes, &on);
-	uint32_t used = code_used(code);
+	struct flow_run on = { flow, packet.time };
+	uint64_t verdict;
+	uint32_t used;
 
+	if (unlikely(flow->meter != NULL) && spend(flow, COST_RUN))
+		goto drop;
+	packet.flow = flow->index;
+	verdict = code_run(code, &packet, sizeof(packet), (void *)(uintptr_t)packet.data, packet.bytes, &on);
+	used = code_used(code);
+	if (unlikely(flow->meter != NULL))
+		spent(flow, used * code->weight);
 	if (!flow->ran) {
-		batch_start = ran ? batch_start : now;
+		batch_start = ran ? batch_start : packet.time;
 		flow->ran_next = ran;
 		ran = flow;
 	}
@@ -151,24 +214,26 @@ static out_of_line struct flow *handle(struct flow *flow, uint8_t *frame, uint32
 	}
 	switch (verdict) {
 	case EXO_PACKET_DROP:
-		flow->ring->rx_dropped = ++flow->info->rx_dropped;
-		return NULL;
+		goto drop;
 	case EXO_PACKET_DONE:
 		flow->ring->rx_packets = ++flow->info->rx_packets;
-		flow->info->rx_bytes += bytes;
+		flow->info->rx_bytes += packet.bytes;
 		return NULL;
 	}
 	if (verdict - EXO_PACKET_STEER >= EXO_STEER_MAX)
 		return flow;
 	return flow_steered(flow, (unsigned)(verdict - EXO_PACKET_STEER)) ?: flow;
+drop:
+	flow->ring->rx_dropped = ++flow->info->rx_dropped;
+	return NULL;
 }
 
 /* Something below the root wants it, or the root's owner. */
-static out_of_line unsigned receive_for(struct flow *flow, uint8_t *frame, uint32_t bytes, exo_time_t now)
+static out_of_line unsigned receive_for(struct flow *flow)
 {
 	unsigned cost;
 
-	__builtin_memset(frame + bytes, 0, sizeof(uint64_t));	/* what is copied by words is no older frame's end */
+	__builtin_memset((void *)(uintptr_t)packet.end, 0, sizeof(uint64_t));	/* what is copied by words is no older frame's end */
 	/* A flow that only stands for those below it leaves the rest to its parent. */
 	while (flow->holds == 0 && flow->parent != FLOW_NONE)
 		flow = flow_table[flow->parent];
@@ -176,7 +241,7 @@ static out_of_line unsigned receive_for(struct flow *flow, uint8_t *frame, uint3
 		flow->device->info->rx_unclaimed++;
 	cost = COST_PACKET + (finder ? finder->insns : 0);
 	if (flow->code && flow_env(flow)) {
-		struct flow *to = handle(flow, frame, bytes, now, &cost);
+		struct flow *to = handle(flow, &cost);
 
 		if (!to) {
 			batch_cost += cost;
@@ -185,8 +250,8 @@ static out_of_line unsigned receive_for(struct flow *flow, uint8_t *frame, uint3
 		flow = to;
 	}
 	for (;;) {
-		deliver(flow, frame, bytes, now);
-		cost += COST_COPY + bytes / 8;
+		deliver(flow);
+		cost += COST_COPY + packet.bytes / 8;
 		if (flow->peer == FLOW_NONE)
 			break;
 		flow = flow_table[flow->peer];
@@ -197,12 +262,18 @@ static out_of_line unsigned receive_for(struct flow *flow, uint8_t *frame, uint3
 
 unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now)
 {
-	struct flow *flow = flow_of_all(root) ?: flow_find(root, frame, bytes);
-	struct exo_device_info *device = root->device->info;
+	struct flow *flow = flow_of_all(root);
+	struct exo_device_info *device;
 
+	packet.time = now;
+	if (likely(!flow))
+		flow = flow_find(root, frame, bytes);
+	else
+		packet_is(frame, bytes);
+	device = root->device->info;
 	device->rx_packets++;
 	if (flow != root || root->env)
-		return receive_for(flow, frame, bytes, now);
+		return receive_for(flow);
 	/* Nobody: a flood of such packets should cost little. */
 	device->rx_unclaimed++;
 	root->info->rx_dropped++;

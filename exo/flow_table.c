@@ -29,7 +29,7 @@
 #define ASKED_PROGRAMS	2
 
 /* Instructions of the program at most: for a shape, and for each term, which may be a chunk (flow_filter.c). */
-#define SHAPE_INSNS	30
+#define SHAPE_INSNS	36
 #define TERM_INSNS	15
 #define REL_INSNS	24
 
@@ -309,16 +309,6 @@ static uint8_t bit_free(const struct shape *above)
 	return (uint8_t)(~bits ? __builtin_ctz(~bits) : FLOW_BELOW_BITS - 1);
 }
 
-/* Would something become free if a program without the shapes that no flow has were made? */
-static bool shapes_idle(void)
-{
-	for (uint32_t s = 1; s < shapes_max; s++) {
-		if (shape_table[s].used && !shape_table[s].flows)
-			return true;
-	}
-	return false;
-}
-
 static uint32_t insns_of(const struct flow_terms *terms)
 {
 	uint32_t insns = SHAPE_INSNS;
@@ -338,14 +328,14 @@ static uint32_t shape_room(const struct flow_terms *terms)
 	return shape_insns + insns_of(terms) > flow_filter_insns() ? shapes_max : s;
 }
 
-static void shape_make(uint32_t s, const struct flow *parent, const struct flow_terms *terms)
+static void shape_make(uint32_t s, const struct flow *parent, const struct flow_terms *terms, exo_pfn_t account)
 {
 	struct shape *shape = &shape_table[s];
 	uint32_t insns = insns_of(terms);
 	uint16_t *link;
 
 	*shape = (struct shape){ .above = parent->shape, .below = FLOW_NONE, .used = true, .insns = (uint16_t)insns,
-		.asked = ASKED_PROGRAMS,
+		.asked = ASKED_PROGRAMS, .account = account,
 		.bit = bit_free(&shape_table[parent->shape]), .hash = terms->shape, .count = (uint8_t)terms->count };
 	__builtin_memcpy(shape->key, terms->key, sizeof(shape->key));
 	shape_insns += insns;
@@ -366,7 +356,9 @@ static void shape_free(struct shape *shape)
 		link = &shape_table[*link].next;
 	*link = shape->next;
 	shape_insns -= shape->insns;
+	shape->asked = 0;
 	shape->used = shape->live = false;
+	flow_shape_discharge(shape);
 }
 
 void flow_shapes_settle(void)
@@ -378,6 +370,7 @@ void flow_shapes_settle(void)
 		for (uint32_t s = 1; s < shapes_max; s++) {
 			struct shape *shape = &shape_table[s];
 
+			flow_shape_discharge(shape);
 			if (!shape->used || shape->live || shape->below != FLOW_NONE ||
 			    (shape->asked && (!shape->above || shape_table[shape->above].flows)))
 				continue;
@@ -465,14 +458,15 @@ static int64_t overlap(const struct flow *parent, const struct flow_claim *claim
 }
 
 /* Nothing that costs much is done twice in one call: looking for overlaps, a step of building a program. */
-int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *claim, uint16_t *number)
+int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *claim, exo_pfn_t account, uint16_t *number)
 {
 	struct shape *shape;
-	uint32_t room = 0;
+	int64_t error = 0;
 	unsigned count;
-	int64_t error;
+	uint32_t room;
 
-	if (parent->claim.shared || parent->claim.steered)
+	if (parent->claim.shared || parent->claim.steered || parent->claim.own ||
+	    (claim->own && parent->parent != FLOW_NONE))
 		return ERR(STATE);
 	if (!flow_guards_within(&parent->claim, claim))
 		return ERR(RIGHTS);
@@ -484,14 +478,18 @@ int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *cla
 	if (claim->steered)
 		return 0;
 	shape = shape_find(parent, &claim->terms);
-	if (!shape)
-		room = shape_room(&claim->terms);
-	if (room == shapes_max)
-		return shapes_idle() && flow_filter_build() != ERR(FULL) ? ERR(AGAIN) : ERR(FULL);
 	if (!shape) {
-		shape_make(room, parent, &claim->terms);
-		return ERR(AGAIN);
+		room = shape_room(&claim->terms);
+		error = room == shapes_max ? ERR(FULL) : account_take_kept(account_at(account), EXO_SHARE_SHAPES, 1);
+		if (!error) {
+			shape_make(room, parent, &claim->terms, account);
+			return ERR(AGAIN);
+		}
+	} else if (!shape->account) {
+		error = flow_shape_charge(shape, account);
 	}
+	if (error)
+		return flow_shapes_idle(error == ERR(QUOTA) ? account : 0) && flow_filter_build() != ERR(FULL) ? ERR(AGAIN) : error;
 	if (shape->live ? flow_filter_building() && !shape->next_live : flow_filter_building()) {
 		shape->asked = ASKED_PROGRAMS;
 		return flow_filter_build() == ERR(FULL) ? ERR(FULL) : ERR(AGAIN);
@@ -499,6 +497,7 @@ int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *cla
 	error = overlap(parent, claim);
 	if (error) {
 		shape->asked = 0;
+		flow_shape_discharge(shape);
 		return error;
 	}
 	if (!shape->live) {
@@ -507,7 +506,9 @@ int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *cla
 		return ERR(AGAIN);
 	}
 	*number = (uint16_t)(shape - shape_table);
-	return !value_find(shape, parent->index, claim->terms.key, &count) && count >= FLOW_CHAIN_MAX ? ERR(FULL) : 0;
+	if (!value_find(shape, parent->index, claim->terms.key, &count) && count >= FLOW_CHAIN_MAX)
+		return ERR(FULL);
+	return flow_shape_charge(shape, account);
 }
 
 /* --- entering and removing ---------------------------------------------------------------------------------------- */
@@ -598,6 +599,18 @@ static void root_agree(struct flow *root, const struct flow_terms *terms)
 	}
 }
 
+/* And what all flows of a shape want of its last chunk. shape->flows counts this one. */
+static void last_agree(const struct shape *shape, const uint64_t *value)
+{
+	uint64_t *number = shape_numbers(shape), last;
+
+	if (shape->chunks < 2)
+		return;
+	last = value[shape->chunks - 1];
+	number[FLOW_AGREE] = shape->flows == 1 ? ~0ULL : number[FLOW_AGREE] & ~(number[FLOW_AGREED] ^ last);
+	number[FLOW_AGREED] = last;
+}
+
 void flow_insert(struct flow *flow)
 {
 	struct flow *parent, *head;
@@ -636,6 +649,7 @@ void flow_insert(struct flow *flow)
 		return;
 	}
 	value_put(flow);
+	last_agree(&shape_table[flow->shape], flow->value->value);
 	if (!flow->claim.terms.count)
 		parent->whole = flow;
 }
@@ -671,6 +685,7 @@ void flow_remove(struct flow *flow)
 		flow_leave(flow);
 		list_leave(parent, flow);
 		shape_table[flow->shape].flows--;
+		flow_shape_discharge(&shape_table[flow->shape]);
 	}
 	parent->children--;
 	flow_table[flow->index] = NULL;

@@ -2,8 +2,9 @@
 /*
  * What the files of the flow resource share: the flow object and the operations on it.
  *
- * flow.c makes, binds and unbinds flows; flow_claim.c compares their claims; flow_table.c keeps them; flow_filter.c turns
- * them into the program that finds the owner of a packet; flow_ring.c carries packets between the device and the rings.
+ * flow.c makes, binds and unbinds flows; flow_claim.c compares their claims; flow_table.c keeps them; flow_pay.c charges
+ * accounts for what it keeps; flow_filter.c turns them into the program that finds the owner of a packet; flow_ring.c carries
+ * packets between the device and the rings.
  * A flow is a node of a tree whose root is the device. It lies in a frame that its maker gave up (the root's in one of the
  * kernel's). All flows are named by index in tables made at boot, whose size goes by the machine's memory.
  *
@@ -17,6 +18,7 @@
  * N6 a shared flow has no children, nor has a steered one; flows of one shape below one parent with the same values are all
  *    shared and linked by `peer`, and the first of them is in the table of values
  * N7 shape[s].flows == flows of shape s; one with flows is part of the program that runs, and of the one that is built
+ * N8 a shape that has flows or is asked for is charged to an account, and those flows' are that one or below it
  */
 #ifndef EXO_FLOWS_H
 #define EXO_FLOWS_H
@@ -55,10 +57,11 @@ struct flow_words {
 
 /* A claim as checked and sorted. */
 struct flow_claim {
-	bool shared, steered;
+	bool shared, steered, own;
 	bool guard_any;		/* may send anything: roots */
 	uint8_t steer;
 	uint32_t guards;
+	uint32_t budget;
 	struct flow_terms terms;
 	struct flow_terms guard[EXO_GUARDS_MAX];
 	struct flow_words words[EXO_GUARDS_MAX];
@@ -95,6 +98,9 @@ struct flow {
 	struct flow *whole;	/* right below, the only one there, because it claims all; NULL: none, or copies of it */
 	uint64_t agree[2], agreed[2];	/* roots: bits of bytes 8 to 23 that all claims right below want to be as in `agreed` */
 	struct flow_claim claim;
+	struct flow *meter;	/* the first that has a budget, of it and those above; NULL: none */
+	exo_time_t window;	/* when its own was whole ... */
+	uint64_t spent;		/* ... and what has been spent of it since */
 	/* binding */
 	struct env *env;
 	struct exo_cap *through, *ring_cap, *tx_cap;	/* the capabilities it was bound through */
@@ -168,6 +174,7 @@ struct shape {
 	uint16_t insns;		/* of the program, at most */
 	uint8_t bit;		/* flows of the shape above have this bit in `below` iff they have flows of it below */
 	uint8_t asked;		/* programs that it is to be part of although no flow has it yet */
+	exo_pfn_t account;	/* the lowest above all that have flows of it, or have asked; 0: it is nobody's */
 	bool used, live, next_live;	/* part of the program that runs / that is being built */
 	uint8_t count;		/* of key */
 	uint8_t chunks, nots;	/* chunk[0..chunks) are looked up, the `nots` behind them must not be as number[8 + i] says */
@@ -188,13 +195,15 @@ struct shape {
  */
 struct flow_values {
 	uint64_t factor;	/* odd and secret: for hashing */
-	uint32_t below;		/* of the root that a packet has come to */
-	uint32_t spare;
 };
 
 #define FLOW_AGREE_AT	8	/* a packet's byte that `agree` begins with */
 
-#define FLOW_NUMBERS	(2 * EXO_TERMS_MAX)	/* of a shape: masks of chunks; what negated ones must not be */
+/* Of a shape: masks of chunks; then what negated ones, which are never the first two, must not be, and in their place: all
+ * its flows want bits FLOW_AGREE of the last chunk as they are in FLOW_AGREED. */
+#define FLOW_NUMBERS	(2 * EXO_TERMS_MAX)
+#define FLOW_AGREE	EXO_TERMS_MAX
+#define FLOW_AGREED	(EXO_TERMS_MAX + 1)
 #define FLOW_CHAIN_MAX	8	/* values in one bucket */
 
 struct flow_value {
@@ -218,9 +227,10 @@ static inline uint64_t flow_hash(uint64_t hash, uint64_t chunk)
 	return __builtin_bswap64((hash ^ chunk) * flow_values->factor);
 }
 
-/* May this claim stand below this flow? 0 and its shape's number (FLOW_NONE: steered), ERR(AGAIN) while a program with
- * its shape is built, ERR(STATE), ERR(RIGHTS) for its guard, ERR(OVERLAP), ERR(FULL). */
-int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *claim, uint16_t *number);
+/* May this claim stand below this flow? 0 and its shape's number (FLOW_NONE: steered), and the shape is charged to the
+ * account or one above it; ERR(AGAIN) while a program with its shape is built, ERR(STATE), ERR(RIGHTS) for its guard,
+ * ERR(OVERLAP), ERR(FULL), ERR(QUOTA). */
+int64_t flow_claim_check(const struct flow *parent, const struct flow_claim *claim, exo_pfn_t account, uint16_t *number);
 /* A place in the table; FLOW_NONE when it is full. */
 uint16_t flow_index_free(void);
 /* Enter a flow, whose index, parent, shape and claim are set and checked / take one out. Cannot fail. */
@@ -233,6 +243,17 @@ static inline struct flow *flow_steered(const struct flow *above, unsigned n)
 {
 	return n < EXO_STEER_MAX && above->steered[n] != FLOW_NONE ? flow_table[above->steered[n]] : NULL;
 }
+
+/* --- flow_pay.c */
+
+/* An account has a flow of it, or asks for it. 0, or what account_take_kept() says. */
+int64_t flow_shape_charge(struct shape *shape, exo_pfn_t account);
+/* It may be needed no more. */
+void flow_shape_discharge(struct shape *shape);
+/* Nobody needs the account: those without flows that are charged to it are nobody's from now on. How many there were. */
+int32_t flow_shapes_forget(exo_pfn_t account);
+/* Would something become free, for an account or (0) at all, if a program without the shapes that no flow has were made? */
+bool flow_shapes_idle(exo_pfn_t account);
 
 /* --- flow_filter.c */
 
@@ -252,6 +273,8 @@ struct flow *flow_find(struct flow *root, const uint8_t *frame, uint32_t bytes);
 
 /* Give one received frame, with room for 8 bytes behind it, to its owner(s), of root's device. Returns the cost in instructions, roughly. */
 unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now);
+/* One that owns the device: it has filled this slot. */
+void flow_filled(struct flow *flow, unsigned slot, uint32_t bytes, exo_time_t now);
 /* The batch is over: tell those who received, and have those pay whose programs ran. */
 void flow_received(void);
 /* For a program: send bytes of its memory under its flow's guard. 0, 1 refused, 2 no room. */

@@ -511,13 +511,8 @@ static rarely int64_t append_error(const struct env *env, exo_cap_t handle)
 /* Several frames behind the end of a capability, or some while free ones are promised to others. */
 static out_of_line int64_t append_run(struct env *env, struct exo_cap *cap, exo_pfn_t next, uint32_t count)
 {
-	uint32_t run = map_run(next, count);
-	int64_t result = run;
+	int64_t result = account_take_asked(pfn_to_virt(env->account), EXO_SHARE_FRAMES, 1, map_run(next, count));
 
-	if (info->frames_promised)
-		result = demand_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, 1, run);
-	else if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, run))
-		return ERR(QUOTA);
 	if (result < 0)
 		return result;
 
@@ -576,16 +571,11 @@ static rarely int64_t take_new(struct env *env, uint64_t slot, uint64_t pfn, uin
 		if (map_run(pfn, count) < count)
 			return ERR(BUSY);
 	}
-	if (unlikely(info->frames_promised)) {
-		result = demand_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES,
-		    pfn == EXO_PFN_ANY ? 1 : count, count);
-		if (result < 0)
-			return result;
-		count = (uint32_t)result;
-	} else if (!account_take(pfn_to_virt(env->account), EXO_SHARE_FRAMES, count)) {
-		return ERR(QUOTA);
-	}
+	result = account_take_asked(pfn_to_virt(env->account), EXO_SHARE_FRAMES, pfn == EXO_PFN_ANY ? 1 : count, count);
+	if (result < 0)
+		return result;
 
+	count = (uint32_t)result;
 	claim_run(first, count, env, 0);
 	return (int64_t)cap_fill(cap, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC,
 	    first,

@@ -197,13 +197,13 @@ bool frame_busy(exo_pfn_t first, uint32_t count);
  *    guaranteed - used
  * A6 all frames of a capability are charged to one account; so are the slices of one
  * A7 kept[k] == what is used of a kind of ACCOUNT_KEPT and charged to the account itself, and for each account right below
- *    the larger of its kept[k] and its guarantee; the root's is at most its guarantee
+ *    the larger of its kept[k] and its guarantee. It grows to no more than the limit; the root's is all there is
  */
 typedef uint64_t cap_ref_t;	/* a capability's place, see cap.c */
 
 #define ACCOUNT_DEPTH_MAX	8
 #define ACCOUNT_ASKED		2	/* kinds that can be demanded: frames and slices, the first ones */
-#define ACCOUNT_KEPT		2	/* kinds behind these, environments and flows: what is guaranteed of them is kept free */
+#define ACCOUNT_KEPT		(EXO_SHARES - ACCOUNT_ASKED)	/* kinds behind these: what is guaranteed of them is kept free */
 
 /* How far exo_repossess has come. */
 struct account_force {
@@ -241,7 +241,7 @@ static inline struct account *account_at(exo_pfn_t pfn)
 {
 	return pfn ? pfn_to_virt(pfn) : NULL;
 }
-/* Boot: make the root account, without a limit, guaranteed all there is; returns its frame. */
+/* Boot: make the root account, guaranteed all there is; returns its frame. */
 exo_pfn_t account_root(void);
 /* Charge `count` of a kind to it and all above, if no limit is passed. */
 void account_untake(struct account *account, struct account *end, unsigned kind, uint32_t count);
@@ -263,25 +263,32 @@ static inline bool account_take(struct account *account, unsigned kind, uint32_t
 	}
 }
 void account_charge(struct account *account, unsigned kind, int32_t count);	/* and all above, whatever the limits */
-/* One of a kind that is kept: 0, ERR(QUOTA), or ERR(FULL): all that are left are guaranteed to others. */
-int64_t account_take_kept(struct account *account, unsigned kind);
+/* Charge `count` of a kind that is kept: 0, ERR(QUOTA) what is left below a limit is guaranteed to others, or ERR(FULL) what
+ * is left in the machine. */
+int64_t account_take_kept(struct account *account, unsigned kind, uint32_t count);
 /* An environment belongs to it from now on / no more. With the last user, hold and charge its frame goes back. */
 void account_use(struct env *env);
 void account_unuse(struct env *env);
 /* Is one account the other, or below it? */
 bool account_below(const struct account *account, const struct account *above);
+/* The first account that both lie below. */
+struct account *account_above(struct account *a, const struct account *b);
 void account_hold(exo_pfn_t pfn);
 void account_unhold(exo_pfn_t pfn);
 
 /* --- demand.c: visible revocation, and abort ------------------------------------------------------------------------ */
 
-/* Take `least` to `count` of what can be demanded, while some of it is promised to others: how many, or ERR(FULL) it is
- * promised, ERR(QUOTA). */
-int64_t demand_take(struct account *account, unsigned kind, uint32_t least, uint32_t count);
-/* Slices for an account: 0, or an error as above. */
-int64_t account_take_slices(struct account *account, uint32_t count);
 extern uint32_t demands;		/* pending ones */
 extern uint32_t slices_promised;	/* sum of the credits; frames' is info->frames_promised */
+/* Take `least` to `count`, which are free, of what can be demanded: how many, or ERR(FULL) they are promised to others,
+ * ERR(QUOTA). demand_take: while some are promised. */
+int64_t demand_take(struct account *account, unsigned kind, uint32_t least, uint32_t count);
+static inline int64_t account_take_asked(struct account *account, unsigned kind, uint32_t least, uint32_t count)
+{
+	if (unlikely(kind == EXO_SHARE_FRAMES ? info->frames_promised : slices_promised))
+		return demand_take(account, kind, least, count);
+	return account_take(account, kind, count) ? count : ERR(QUOTA);
+}
 /* The account holds so much less of a kind: whose demand it meets. */
 void demand_given(struct account *account, unsigned kind, uint32_t count);
 /* Its guarantees have changed. */
@@ -686,6 +693,18 @@ bool registry_drop(struct exo_cap *cap, unsigned *budget);
 bool registry_end(exo_pfn_t self, unsigned *budget);
 
 /* --- trace.c -------------------------------------------------------------------------------------------------------- */
+
+struct trace {
+	struct env *env;		/* [k] */
+	const struct exo_cap *through;	/* [k] NULL: free */
+	struct exo_trace *ring;		/* its frames */
+	exo_pfn_t first;
+	uint32_t frames, records;
+	uint32_t mask;
+	exo_pfn_t account;		/* whose it is */
+	uint64_t head;			/* [c] */
+	uint32_t next;			/* [c] place of record `head` */
+};
 
 /* Boot. */
 void trace_init(void);

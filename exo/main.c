@@ -198,8 +198,8 @@ static void first_caps(struct first *first)
 
 	first_cap(first, EXO_NAME_ENV, EXO_TYPE_ENV, ENV_RIGHTS, 0, (uint32_t)(env->id >> 32), env->self);
 	first_cap(first, EXO_NAME_SPACE, EXO_TYPE_SPACE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, env->root);
-	first_cap(first, EXO_NAME_ACCOUNT, EXO_TYPE_ACCOUNT, EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0,
-	    env->account);
+	first_cap(first, EXO_NAME_ACCOUNT, EXO_TYPE_ACCOUNT,
+	    EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_CONTROL, 0, 0, env->account);
 	first->self = first_cap(first, EXO_NAME_SELF, EXO_TYPE_FRAME, rwx, first->run, first->frames, 0);
 	first_cap(first, EXO_NAME_INFO, EXO_TYPE_FRAME, EXO_RIGHT_READ, info_first, info_count, 0);
 	first_cap(first, EXO_NAME_CONSOLE, EXO_TYPE_CONSOLE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, 0);

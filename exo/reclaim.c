@@ -11,6 +11,8 @@
  * environment that environment, with one of a program the program, with one of a volume the volume, with the record of
  * a split capability that capability. Flows, accounts and root tables go with the last capability that names them,
  * not before. Steps are bounded and restartable, since both ways of taking apart are.
+ *
+ * An environment that nobody names any more is ended by who holds the account that it is charged to (exo_env_reclaim).
  */
 #include "exo/splits.h"
 
@@ -111,4 +113,22 @@ int64_t sys_frame_reclaim(CALL_ARGS)
 		if (frame_in(i, FRAME_OBJECTS) || frame_table[i].pins)
 			result = ERR(BUSY);
 	return result;
+}
+
+int64_t sys_env_reclaim(CALL_ARGS)
+{
+	unsigned budget = EXO_UNWIND_MAX;
+	const struct exo_cap *cap;
+	const struct env *env;
+	int64_t error;
+
+	cap = cap_need(current_env(), a0, EXO_TYPE_ACCOUNT, EXO_RIGHT_WRITE, &error);
+	if (!cap)
+		return error;
+	env = env_by_id(a1);
+	if (!env)
+		return ERR(DEAD);
+	if (!account_below(account_at(env->account), account_at(cap->object)))
+		return ERR(RANGE);
+	return reclaim_env(env->self, &budget);
 }

@@ -218,8 +218,8 @@ int64_t sys_slice_take(CALL_ARGS)
 	for (i = a2; i < a2 + a3; i++)
 		if (cpus[a1]->slice_holds[i])
 			return ERR(BUSY);
-	error = account_take_slices(pfn_to_virt(self->account), (uint32_t)a3);
-	if (error)
+	error = account_take_asked(pfn_to_virt(self->account), EXO_SHARE_SLICES, (uint32_t)a3, (uint32_t)a3);
+	if (error < 0)
 		return error;
 
 	for (i = a2; i < a2 + a3; i++)

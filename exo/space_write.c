@@ -207,8 +207,8 @@ static inline uint64_t map_over(uint64_t *entry, uint64_t to, struct exo_cap *ca
 static rarely int64_t map_rest(const struct stretch *s, uint32_t done, exo_pfn_t pfn, unsigned flags, uint64_t bits,
     struct exo_cap *cap, struct stale *stale, uint64_t *all)
 {
+	uint64_t old, va = s->va + ((uint64_t)done << EXO_PAGE_SHIFT);
 	uint32_t states = space_states[flags], i;
-	uint64_t old;
 
 	for (i = done; i < s->count; i++)
 		if (!(states >> info_frame[pfn + i].state & 1)) {
@@ -217,10 +217,10 @@ static rarely int64_t map_rest(const struct stretch *s, uint32_t done, exo_pfn_t
 				    s->va + ((uint64_t)done << EXO_PAGE_SHIFT));
 			return ERR(STATE);
 		}
-	for (i = done; i < s->count; i++) {
+	for (i = done; i < s->count; i++, va += EXO_PAGE_SIZE) {
 		old = map_over(stretch_entry(s, i), bits_for(bits, pfn + i), cap);
 		*all |= old;
-		stale_note(stale, old, s->va + ((uint64_t)i << EXO_PAGE_SHIFT));
+		stale_note(stale, old, va);
 	}
 	return 0;
 }

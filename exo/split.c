@@ -376,24 +376,28 @@ static inline void frame_leave(exo_pfn_t pfn)
 	frames_left++;
 }
 
-/* One ordinary page that others hold, too. False: it is no such, or something is wrong. */
-static bool give_one(const struct env *env, uint64_t handle, uint64_t index)
+/* Ordinary pages that others hold, too. False: some are no such, or something is wrong. */
+static bool give_shared(const struct env *env, uint64_t handle, uint64_t index, uint64_t count)
 {
 	struct exo_cap *cap = cap_typed(env, handle, EXO_TYPE_FRAME);
-	exo_pfn_t pfn;
+	exo_pfn_t first, pfn, end;
 
 	if (!cap || ~cap->rights & (EXO_RIGHT_READ | EXO_RIGHT_RESTORE) || index >= cap->count ||
-	    split_of(cap)->losing)
+	    count > cap->count - index || split_of(cap)->losing)
 		return false;
-	pfn = (exo_pfn_t)(cap->first + index);
-	if (!split_has(cap, pfn) || info_frame[pfn].state != EXO_FRAME_OWNED || info_frame[pfn].holds == 1 ||
-	    frame_table[pfn].pins)
-		return false;
+	first = (exo_pfn_t)(cap->first + index);
+	end = first + (exo_pfn_t)count;
+	for (pfn = first; pfn != end; pfn++)
+		if (!split_has(cap, pfn) || info_frame[pfn].state != EXO_FRAME_OWNED || info_frame[pfn].holds == 1 ||
+		    frame_table[pfn].pins)
+			return false;
 
-	frame_leave(pfn);
 	split_of(cap)->checked = 0;
-	split_forget(cap, pfn);
-	info_frame[pfn].holds--;
+	for (pfn = first; pfn != end; pfn++) {
+		frame_leave(pfn);
+		split_forget(cap, pfn);
+		info_frame[pfn].holds--;
+	}
 	return true;
 }
 
@@ -412,10 +416,10 @@ int64_t sys_split_give(CALL_ARGS)
 	exo_pfn_t first, pfn;
 	int64_t error;
 
-	if (likely(a2 == 1) && give_one(current_env(), a0, a1))
-		return 1;
 	if (a2 - 1 >= EXO_RANGE_MAX)
 		return ERR(INVAL);
+	if (likely(give_shared(current_env(), a0, a1, a2)))
+		return (int64_t)a2;
 	cap = cap_need_frames(current_env(), a0, EXO_RIGHT_READ | EXO_RIGHT_RESTORE, a1, a2, &first, &error);
 	if (!cap)
 		return error;

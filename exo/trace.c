@@ -8,7 +8,7 @@
  * way to resume (RESUME_TRACED).
  *
  * R1 env->trace == t iff t->env == env; a trace is free iff `through` is NULL
- * R2 a trace's frames are pinned, its capability has CAP_TRACE
+ * R2 a trace's frames are pinned, its capability has CAP_TRACE, and it is charged to its observer's account
  * Records are written by the environment's own CPU only. Starting and stopping is asked of it, so whoever asked knows
  * that it does not write any more. Others count on nothing here: the ring's memory is its owner's to spoil.
  */
@@ -16,17 +16,6 @@
 #include "exo/kernel.h"
 
 #define STOP_UNITS	16	/* of budget, for a trace: its frames are unpinned */
-
-struct trace {
-	struct env *env;		/* [k] */
-	const struct exo_cap *through;	/* [k] NULL: free */
-	struct exo_trace *ring;		/* its frames */
-	exo_pfn_t first;
-	uint32_t frames, records;
-	uint32_t mask;
-	uint64_t head;			/* [c] */
-	uint32_t next;			/* [c] place of record `head` */
-};
 
 static struct trace traces[EXO_TRACES_MAX];
 /* In the place of a dispatcher page, as far as exceptions look: upcalls are off. */
@@ -107,6 +96,7 @@ static void stop(struct trace *trace)
 	(void)cpu_ask(cpus[env->cpu], ASK_TRACE, env, NULL);
 	trace->env = NULL;
 	trace->through = NULL;
+	account_charge(account_at(trace->account), EXO_SHARE_TRACES, -1);
 	for (i = 0; i < trace->frames; i++)
 		frame_unpin(trace->first + i);
 }
@@ -170,7 +160,7 @@ static void start(struct trace *trace, struct env *env, struct exo_cap *cap, exo
 	*ring = (struct exo_trace){ .version = EXO_TRACE_VERSION, .size = sizeof(struct exo_trace_record),
 		.env = env->id, .records = records, .mask = mask };
 	*trace = (struct trace){ .env = env, .through = cap, .ring = ring, .first = first, .frames = frames,
-		.records = records, .mask = mask };
+		.records = records, .mask = mask, .account = current_env()->account };
 	env->trace_next = trace;
 	(void)cpu_ask(cpus[env->cpu], ASK_TRACE, env, NULL);
 }
@@ -181,7 +171,7 @@ int64_t sys_trace(CALL_ARGS)
 	struct exo_cap *frames;
 	struct trace *trace;
 	exo_pfn_t first, i;
-	int64_t error;
+	int64_t error = 0;
 
 	if (a0) {
 		env = env_need_living(self, a0, EXO_RIGHT_READ, &error);
@@ -206,11 +196,14 @@ int64_t sys_trace(CALL_ARGS)
 	for (i = first; i < first + a3; i++)
 		if (info_frame[i].state != EXO_FRAME_OWNED || frame_table[i].pins)
 			return ERR(BUSY);
+	if (trace && trace->account == self->account)	/* it takes the other one's place */
+		account_charge(account_at(self->account), EXO_SHARE_TRACES, 1);
+	else
+		error = account_take_kept(account_at(self->account), EXO_SHARE_TRACES, 1);
+	if (error)
+		return error;
 	if (trace)
 		stop(trace);
-	trace = find(NULL);
-	if (!trace)
-		return ERR(FULL);
-	start(trace, env, frames, first, (uint32_t)a3, (uint32_t)a4);
+	start(find(NULL), env, frames, first, (uint32_t)a3, (uint32_t)a4);
 	return 0;
 }

@@ -32,6 +32,8 @@ struct device {
 	unsigned index;			/* in info->device */
 	struct exo_device_info *info;
 	struct flow *root;
+	struct flow *owner;		/* whose frames it receives into (EXO_FLOW_OWN); NULL: the kernel's */
+	uint32_t own_slots;		/* that an owner may have; a power of two; 0: it cannot be owned */
 	struct flow *waiting, **waiting_end;	/* flows that it had no room for, in turn; NULL: end of an empty list */
 	/* Collect what was sent: flow_sent() for each; and flow_room() if there is room. Cost: the frames that came back. */
 	void (*reclaim)(struct device *device);
@@ -51,6 +53,9 @@ struct device {
 	/* The flow's binding ends: pin the frames that are still on their way until they come back, and forget it; or only
 	 * those that its program sent. */
 	void (*orphan)(struct device *device, struct flow *flow, bool programs);
+	/* It is reset soon, and receives for this owner then; NULL: into the kernel's frames. It is in none of the last owner's any
+	 * more, or has pinned them until then. What was on its way out is lost. */
+	void (*own)(struct device *device, struct flow *flow);
 };
 
 /* device.c: a line of info->device that is not used yet / a place for a new network device; NULL: there are enough. */

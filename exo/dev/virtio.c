@@ -2,7 +2,7 @@
 /*
  * Virtio transports: bringing a device up through PCI capabilities or through a memory-mapped window.
  *
- * Runs at boot only; afterwards a driver touches nothing but its queues and their doorbells. The order of the steps is
+ * Runs at boot, and when a driver has its device start anew; else that touches only queues and doorbells. The order of the steps is
  * the one that section 3.1.1 prescribes. On PCI one message interrupt serves all queues.
  */
 #include "exo/dev/virtio.h"
@@ -173,13 +173,20 @@ static void features_put(struct virtio *virtio, uint64_t features)
 	put32(virtio->common, word, (uint32_t)features);
 }
 
-uint64_t virtio_start(struct virtio *virtio, uint64_t need, uint64_t want)
+bool virtio_reset(struct virtio *virtio, unsigned looks)
+{
+	status_put(virtio, 0);
+	while (looks-- > 0) {
+		if (status_get(virtio) == 0)
+			return true;
+	}
+	return false;
+}
+
+uint64_t virtio_agree(struct virtio *virtio, uint64_t need, uint64_t want)
 {
 	uint64_t features;
 
-	status_put(virtio, 0);
-	for (unsigned i = 0; i < RESET_POLLS && status_get(virtio) != 0; i++)
-		continue;
 	status_put(virtio, STATUS_ACKNOWLEDGE);
 	status_put(virtio, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
 	features = features_get(virtio);
@@ -189,6 +196,12 @@ uint64_t virtio_start(struct virtio *virtio, uint64_t need, uint64_t want)
 	features_put(virtio, features);
 	status_put(virtio, STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK);
 	return status_get(virtio) & STATUS_FEATURES_OK ? features : 0;
+}
+
+uint64_t virtio_start(struct virtio *virtio, uint64_t need, uint64_t want)
+{
+	virtio_reset(virtio, RESET_POLLS);
+	return virtio_agree(virtio, need, want);
 }
 
 void virtio_ready(struct virtio *virtio)
@@ -266,6 +279,8 @@ bool virtio_queue_open(struct virtio *virtio, struct virtqueue *queue, uint16_t 
 		.avail = (void *)((char *)memory + avail_offset(size)),
 		.used = (void *)((char *)memory + used_offset(size)),
 	};
+	queue->avail->flags = queue->avail->index = 0;
+	queue->used->flags = queue->used->index = 0;
 	if (virtio_queue_max(virtio, number) < size)
 		return false;
 	return virtio->mmio ? queue_open_mmio(virtio, queue, address) : queue_open_pci(virtio, queue, address, message);

@@ -59,13 +59,17 @@ struct virtio {
 bool virtio_open_pci(struct virtio *virtio, struct pci *pci);
 /* Device kind (0: an empty window) of a memory-mapped window; *version as it says. */
 uint32_t virtio_open_mmio(struct virtio *virtio, const struct arch_mmio_device *window, uint32_t *version);
-/* Reset it and agree on features: all of `need`, those of `want` that it has. Returns them; 0: it refused. */
+/* Reset it: nothing that was in its queues is touched any more. False: it is still at it, after so many looks. */
+bool virtio_reset(struct virtio *virtio, unsigned looks);
+/* It is reset: agree on features, all of `need`, those of `want` that it has. Returns them; 0: it refused. */
+uint64_t virtio_agree(struct virtio *virtio, uint64_t need, uint64_t want);
+/* Both, at boot. */
 uint64_t virtio_start(struct virtio *virtio, uint64_t need, uint64_t want);
 /* The queue's largest size; 0: no such queue. */
 uint16_t virtio_queue_max(struct virtio *virtio, uint16_t number);
 /* Bytes of memory that a queue of this size needs; 16-byte aligned. */
 uint32_t virtqueue_bytes(uint16_t size);
-/* Lay a queue out in zeroed, contiguous memory and hand it to the device. message: PCI message interrupt number. */
+/* Lay a queue out in contiguous memory, empty, and hand it to the device. message: PCI message interrupt number. */
 bool virtio_queue_open(struct virtio *virtio, struct virtqueue *queue, uint16_t number, uint16_t size, void *memory,
     uint16_t message);
 void virtio_ready(struct virtio *virtio);
@@ -75,7 +79,7 @@ uint32_t virtio_interrupt(struct virtio *virtio);
 void virtio_acknowledge(struct virtio *virtio, uint32_t reasons);
 
 /* Make a chain available to the device; it sees it at virtqueue_publish. */
-static inline void virtqueue_post(struct virtqueue *queue, uint16_t first)
+static inline __attribute__((always_inline)) void virtqueue_post(struct virtqueue *queue, uint16_t first)
 {
 	queue->avail->ring[queue->posted++ & (queue->size - 1)] = first;
 }
@@ -100,7 +104,7 @@ static inline __attribute__((always_inline)) bool virtqueue_pending(const struct
 }
 
 /* What it gave back next. Call only when pending. *id may be anything below the queue's size; false: not even that. */
-static inline bool virtqueue_next(struct virtqueue *queue, uint32_t *id, uint32_t *bytes)
+static inline __attribute__((always_inline)) bool virtqueue_next(struct virtqueue *queue, uint32_t *id, uint32_t *bytes)
 {
 	unsigned at = queue->seen++ & (queue->size - 1);
 

@@ -3,15 +3,19 @@
  * The virtio network driver: buffers in, frames out, no more.
  *
  * Received frames land in a pool of the kernel's buffers, two to a frame of memory, as many as the machine's memory
- * allows; each is handed to flow_receive(), which copies it, and posted again. Sending has a fixed number of slots:
- * slot i is descriptor i and a head (the device's header and a frame's first bytes); descriptors above the slots refer
- * to the rest in application frames. Sent frames are collected when somebody sends again or a frame comes in; the
- * interrupt for it is on only while somebody waits.
+ * allows; each is handed to flow_receive(), which copies it, and posted again. While the device has an owner, the queue
+ * has that one's slots instead, descriptor i for slot i, the device's header right before the frame, in what is unused of
+ * the slot before. From one to the other the device is reset, the only way to have back what it was given. Sending has a
+ * fixed number of slots: slot i is descriptor i and a head (the device's header and a frame's first bytes); descriptors
+ * above the slots refer to the rest in application frames. Sent frames are collected when somebody sends again or a frame
+ * comes in; the interrupt for it is on only while somebody waits.
  *
  * V1 slot[i].busy iff descriptor i is the device's. What it returns beside that is counted in info->errors and ignored;
  *    a buffer that it returns twice is posted twice, which harms it alone
  * V2 free_slots and free_parts are stacks of the others
  * V3 a busy slot with a flow is counted in the flow's descriptors; one marked orphan holds pins of its own
+ * V4 rx_out has bit i iff the device has the owner's slot i, of which there are rx_has. While `resetting`, nothing that it
+ *    returns of the receive queue is looked at, and lent_count frames of the last owner's hold pins of the driver's
  *
  * One stay in the kernel handles packets worth about BUDGET instructions; what is left waits a little, or until the CPU
  * idles.
@@ -24,10 +28,13 @@
 #define F_SUM			0	/* the device sums what it sends ... */
 #define F_CUT			11	/* ... and cuts TCP over IPv4 */
 #define F_ADDRESS		5	/* the device has its hardware address in its configuration */
+#define F_NEED			(1ULL << VIRTIO_F_VERSION_1)
+#define F_WANT			(1ULL << F_ADDRESS | 1ULL << F_SUM | 1ULL << F_CUT)
 
 #define BUFFER_BYTES		2048
 #define BUFFERS_MIN		16
 #define BUFFERS_MAX		128
+#define OWN_MAX			EXO_RX_SLOTS_MAX
 #define FRAMES_PER_BUFFER	64	/* of the machine's memory */
 #define FRAME_BYTES_MIN		14
 
@@ -45,6 +52,8 @@
 #define RECLAIM_MAX		32	/* sent frames that one stay collects */
 #define ORPHANS_MAX		2	/* ... whose pages it lets go: some 50 each, if they are large */
 #define COST_BUFFER		50
+#define COST_OWN		100
+#define RESET_LOOKS		1000	/* at a device that is not done: more than a millisecond. Then later */
 #define BATCH_PAUSE_NS		20000
 
 struct tx_slot {
@@ -62,9 +71,19 @@ struct net {
 	struct virtqueue rx, tx;
 	bool used;
 	bool watching;
+	bool resetting;
 	unsigned orphans_back;
+	uint64_t features;
+	uint16_t buffer_count;	/* of the kernel's */
+	uint16_t rx_count;	/* descriptors that are in use: one for each buffer, or for each slot of the owner's */
+	uint16_t rx_size;	/* of the queue */
+	uint32_t rx_taken;	/* of what the owner has posted */
+	uint32_t rx_has;
+	uint64_t rx_out[OWN_MAX / 64];
+	exo_pfn_t lent;
+	uint32_t lent_count;
 	uint32_t again;		/* data word of the interrupt that is raised for work left */
-	uint8_t *buffers, *heads;
+	uint8_t *queues, *buffers, *heads;
 	struct tx_slot slot[TX_SLOTS];
 	uint16_t free_slot[TX_SLOTS], free_slots;
 	uint16_t free_part[TX_DESCRIPTORS - TX_SLOTS], free_parts;
@@ -133,6 +152,12 @@ static __attribute__((cold)) void orphans_free(struct net *net)
 	kernel_unlock();
 }
 
+static out_of_line void net_later(struct device *device)
+{
+	device->due = arch_now() + BATCH_PAUSE_NS;
+	cpu_timer_need(device->due);
+}
+
 static out_of_line void reclaim(struct device *device)
 {
 	struct net *net = net_of(device);
@@ -146,12 +171,10 @@ static out_of_line void reclaim(struct device *device)
 	}
 	if (unlikely(net->orphans_back))
 		orphans_free(net);
-	if (unlikely(device->waiting) && net->free_slots) {
+	if (unlikely(device->waiting) && net->free_slots && !net->resetting) {
 		flow_room(device);
-		if (device->waiting) {
-			device->due = arch_now() + BATCH_PAUSE_NS;
-			cpu_timer_need(device->due);
-		}
+		if (device->waiting)
+			net_later(device);
 	}
 	if (net->watching && net->free_slots == TX_SLOTS) {
 		net->watching = false;
@@ -172,7 +195,7 @@ static uint8_t *net_head(struct device *device, uint32_t parts)
 {
 	struct net *net = net_of(device);
 
-	if (net->free_slots == 0 || net->free_parts < parts)
+	if (net->free_slots == 0 || net->free_parts < parts || unlikely(net->resetting))
 		return NULL;
 	return net->heads + net->free_slot[net->free_slots - 1] * HEAD_BYTES + HEADER_BYTES;
 }
@@ -221,10 +244,8 @@ static void net_watch(struct device *device)
 	net->watching = true;
 	virtqueue_interrupts(&net->tx, true);
 	net_reclaim(device);
-	if (virtqueue_pending(&net->tx) || net->orphans_back) {
-		device->due = arch_now() + BATCH_PAUSE_NS;
-		cpu_timer_need(device->due);
-	}
+	if (virtqueue_pending(&net->tx) || net->orphans_back)
+		net_later(device);
 }
 
 static void net_orphan(struct device *device, struct flow *flow, bool programs)
@@ -261,7 +282,8 @@ static bool net_receive(struct net *net, exo_time_t now)
 		return false;
 	do {
 		cost += COST_BUFFER;
-		if (!virtqueue_next(&net->rx, &id, &bytes)) {
+		virtqueue_next(&net->rx, &id, &bytes);
+		if (id >= net->rx_count) {
 			device->info->errors++;
 			continue;
 		}
@@ -277,6 +299,159 @@ static bool net_receive(struct net *net, exo_time_t now)
 	return virtqueue_pending(&net->rx);
 }
 
+/* Give the device what its owner has posted. A slot that it has already is not given twice. */
+static out_of_line void own_post(struct net *net)
+{
+	const struct flow *flow = net->device.owner;
+	const struct exo_ring *ring = flow->ring;
+	uint32_t posted = read_once(ring->rx_posted), mask = flow->rx_slots - 1, slot;
+
+	if (posted - net->rx_taken > flow->rx_slots)
+		posted = net->rx_taken;
+	while (net->rx_taken != posted) {
+		slot = read_once(ring->rx_free[net->rx_taken++ & mask]) & mask;
+		if (net->rx_out[slot / 64] >> slot % 64 & 1)
+			continue;
+		net->rx_out[slot / 64] |= 1ULL << slot % 64;
+		net->rx_has++;
+		virtqueue_post(&net->rx, (uint16_t)slot);
+	}
+	if (net->rx.posted != net->rx.avail->index)
+		virtqueue_publish(&net->virtio, &net->rx);
+}
+
+/* It has few: so that slots are given in heaps. */
+static inline bool own_low(const struct net *net)
+{
+	return net->rx_has < net->rx_count / 2u;
+}
+
+static bool own_receive(struct net *net, exo_time_t now)
+{
+	struct device *device = &net->device;
+	unsigned cost = 0;
+	uint32_t id, bytes;
+
+	while (virtqueue_pending(&net->rx) && cost < BUDGET) {
+		cost += COST_OWN;
+		virtqueue_next(&net->rx, &id, &bytes);
+		if (id >= net->rx_count || !(net->rx_out[id / 64] >> id % 64 & 1)) {
+			device->info->errors++;
+			continue;
+		}
+		if (bytes < HEADER_BYTES + FRAME_BYTES_MIN || bytes > HEADER_BYTES + EXO_FRAME_BYTES_MAX) {
+			device->info->errors++;
+			virtqueue_post(&net->rx, (uint16_t)id);
+			virtqueue_publish(&net->virtio, &net->rx);
+			continue;
+		}
+		net->rx_out[id / 64] &= ~(1ULL << id % 64);
+		net->rx_has--;
+		flow_filled(device->owner, id, bytes - HEADER_BYTES, now);
+	}
+	if (own_low(net))
+		own_post(net);
+	flow_received();
+	return virtqueue_pending(&net->rx);
+}
+
+/* --- changing hands --- */
+
+/* Lay both queues out and fill the one that receives, with what is whoever's turn it is. */
+static bool queues_open(struct net *net)
+{
+	const struct flow *owner = net->device.owner;
+	paddr_t first = owner ? ((paddr_t)(owner->ring_pfn + 1) << EXO_PAGE_SHIFT) - HEADER_BYTES :
+	    (paddr_t)((char *)net->buffers - arch_phys_base);
+
+	if (!virtio_queue_open(&net->virtio, &net->rx, QUEUE_RX, net->rx_size, net->queues, 0) ||
+	    !virtio_queue_open(&net->virtio, &net->tx, QUEUE_TX, TX_DESCRIPTORS,
+	    net->queues + virtqueue_bytes(net->rx_size), 0))
+		return false;
+	net->rx_count = owner ? (uint16_t)owner->rx_slots : net->buffer_count;
+	for (uint16_t i = 0; i < net->rx_count; i++) {
+		net->rx.desc[i] = (struct virtq_desc){
+			.address = first + i * BUFFER_BYTES, .bytes = BUFFER_BYTES, .flags = VIRTQ_DESC_WRITE,
+		};
+		if (!owner)
+			virtqueue_post(&net->rx, i);
+	}
+	for (uint16_t i = 0; i < TX_SLOTS; i++)
+		net->tx.desc[i].address = (paddr_t)((char *)net->heads - arch_phys_base) + i * HEAD_BYTES;
+	virtqueue_interrupts(&net->tx, net->watching);
+	return true;
+}
+
+/* Posted before the device runs, told after. An owner's slots it is given by the batch that comes. */
+static void net_run(struct net *net)
+{
+	virtio_ready(&net->virtio);
+	virtqueue_publish(&net->virtio, &net->rx);
+}
+
+/* It is reset: all that was in it has come back. Now it runs again, if it says what it said at boot. */
+static void restart(struct net *net)
+{
+	for (uint16_t id = 0; id < TX_SLOTS; id++) {
+		if (net->slot[id].busy && !net->slot[id].back)
+			slot_done(net, id);
+	}
+	__builtin_memset(net->rx_out, 0, sizeof(net->rx_out));
+	net->rx_taken = net->rx_count = net->rx_has = 0;
+	net->resetting = false;
+	if (virtio_agree(&net->virtio, F_NEED, F_WANT) == net->features && queues_open(net))
+		net_run(net);
+	else
+		net->device.info->errors++;
+	net_later(&net->device);
+}
+
+/* It was not at once: is it now? Pins go under the kernel lock only, as in orphans_free(). */
+static rarely void reset_over(struct net *net)
+{
+	if (!virtio_reset(&net->virtio, 1) || (net->lent_count && !kernel_trylock())) {
+		net_later(&net->device);
+		return;
+	}
+	if (net->lent_count) {
+		for (; net->lent_count; net->lent_count--)
+			frame_unpin(net->lent++);
+		kernel_unlock();
+	}
+	restart(net);
+}
+
+static void own_reclaim(struct device *device)
+{
+	struct net *net = net_of(device);
+
+	net_reclaim(device);
+	if (likely(!net->resetting) && own_low(net))
+		own_post(net);
+}
+
+/* The frames of who owned it are to be free. Who will own it waits for the next batch: binding costs enough. */
+static rarely void net_own(struct device *device, struct flow *flow)
+{
+	struct net *net = net_of(device);
+	const struct flow *before = device->owner;
+	bool already = net->resetting;
+
+	device->owner = flow;
+	device->reclaim = flow ? own_reclaim : net_reclaim;
+	net->resetting = true;
+	if (before && !already) {
+		if (virtio_reset(&net->virtio, RESET_LOOKS)) {
+			restart(net);
+			return;
+		}
+		net->lent = before->ring_pfn;
+		for (net->lent_count = 0; net->lent_count <= before->rx_frames; net->lent_count++)
+			frame_pin(net->lent + net->lent_count);
+	}
+	net_later(device);
+}
+
 /*
  * Deliver one batch. If there is more, interrupts stay off and the rest waits for longer than the batch took, so that a
  * flood leaves most of the time to those who run; an idle CPU hurries.
@@ -288,9 +463,13 @@ static void net_batch(struct device *device)
 	bool behind;
 
 	device->hurried = false;
+	if (unlikely(net->resetting)) {
+		reset_over(net);
+		return;
+	}
 	net_reclaim(device);
-	behind = net_receive(net, start) || (net->watching && virtqueue_pending(&net->tx)) || net->orphans_back ||
-	    (device->waiting && net->free_slots);
+	behind = (unlikely(device->owner != NULL) ? own_receive(net, start) : net_receive(net, start)) ||
+	    (net->watching && virtqueue_pending(&net->tx)) || net->orphans_back || (device->waiting && net->free_slots);
 	if (!behind && device->due != EXO_NEVER) {
 		device->due = EXO_NEVER;
 		virtqueue_interrupts(&net->rx, true);
@@ -350,11 +529,12 @@ static uint16_t buffers_wanted(struct net *net)
 
 	if (most == 0 || virtio_queue_max(&net->virtio, QUEUE_TX) < TX_DESCRIPTORS)
 		return 0;
+	net->rx_size = power_below(most < OWN_MAX ? most : OWN_MAX);
 	if (wanted < BUFFERS_MIN)
 		wanted = BUFFERS_MIN;
 	if (wanted > BUFFERS_MAX)
 		wanted = BUFFERS_MAX;
-	return power_below(wanted < most ? wanted : most);
+	return power_below(wanted < net->rx_size ? wanted : net->rx_size);
 }
 
 static uint32_t pages(uint32_t bytes)
@@ -362,32 +542,21 @@ static uint32_t pages(uint32_t bytes)
 	return (bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE;
 }
 
-static bool queues_open(struct net *net, uint16_t buffers)
+static bool queues_make(struct net *net)
 {
-	uint32_t rx_bytes = virtqueue_bytes(buffers), tx_bytes = virtqueue_bytes(TX_DESCRIPTORS);
-	uint32_t queue_pages = pages(rx_bytes + tx_bytes + TX_SLOTS * HEAD_BYTES);
-	uint8_t *memory = pfn_to_virt(frame_boot_take(queue_pages + pages(buffers * BUFFER_BYTES), EXO_FRAME_KERNEL));
+	uint32_t bytes = virtqueue_bytes(net->rx_size) + virtqueue_bytes(TX_DESCRIPTORS);
+	uint32_t queue_pages = pages(bytes + TX_SLOTS * HEAD_BYTES);
 
-	net->heads = memory + rx_bytes + tx_bytes;
-	net->buffers = memory + queue_pages * EXO_PAGE_SIZE;
-	if (!virtio_queue_open(&net->virtio, &net->rx, QUEUE_RX, buffers, memory, 0) ||
-	    !virtio_queue_open(&net->virtio, &net->tx, QUEUE_TX, TX_DESCRIPTORS, memory + rx_bytes, 0))
-		return false;
-	for (uint16_t i = 0; i < buffers; i++) {
-		net->rx.desc[i] = (struct virtq_desc){
-			.address = (paddr_t)((char *)net->buffers - arch_phys_base) + i * BUFFER_BYTES,
-			.bytes = BUFFER_BYTES, .flags = VIRTQ_DESC_WRITE,
-		};
-		virtqueue_post(&net->rx, i);
-	}
+	net->queues = pfn_to_virt(frame_boot_take(queue_pages + pages(net->buffer_count * BUFFER_BYTES), EXO_FRAME_KERNEL));
+	net->heads = net->queues + bytes;
+	net->buffers = net->queues + queue_pages * EXO_PAGE_SIZE;
 	for (uint16_t i = 0; i < TX_SLOTS; i++) {
-		net->tx.desc[i].address = (paddr_t)((char *)net->heads - arch_phys_base) + i * HEAD_BYTES;
 		net->heads[i * HEAD_BYTES + sizeof(uint64_t)] = SUM_AT;
 		net->free_slot[net->free_slots++] = TX_SLOTS - 1 - i;
 	}
 	for (uint16_t i = TX_SLOTS; i < TX_DESCRIPTORS; i++)
 		net->free_part[net->free_parts++] = i;
-	return true;
+	return queues_open(net);
 }
 
 static void hardware_address(struct net *net, bool given, uint8_t address[6])
@@ -404,9 +573,10 @@ static void hardware_address(struct net *net, bool given, uint8_t address[6])
 static __attribute__((cold)) const char *net_start(struct net *net, uint64_t features)
 {
 	uint8_t address[6];
-	uint16_t buffers = buffers_wanted(net);
 
-	if (!buffers)
+	net->features = features;
+	net->buffer_count = buffers_wanted(net);
+	if (!net->buffer_count)
 		return "its queues are too small";
 	hardware_address(net, features >> F_ADDRESS & 1, address);
 	net->device.reclaim = net_reclaim;
@@ -417,15 +587,15 @@ static __attribute__((cold)) const char *net_start(struct net *net, uint64_t fea
 	net->device.orphan = net_orphan;
 	net->device.resume = net_batch;
 	net->device.hurry = net_hurry;
-	if (!queues_open(net, buffers))
+	net->device.own = net_own;
+	net->device.own_slots = net->rx_size;
+	if (!queues_make(net))
 		return "it does not take a queue";
-	virtqueue_interrupts(&net->tx, false);
 	if (!device_add(&net->device, "net", address))
 		return "there are too many devices";
 	if (features >> F_CUT & features >> F_SUM & 1)
 		net->device.info->flags = EXO_NET_CUTS;
-	virtio_ready(&net->virtio);
-	virtqueue_publish(&net->virtio, &net->rx);
+	net_run(net);
 	return NULL;
 }
 
@@ -438,11 +608,6 @@ static struct net *net_new(void)
 	return NULL;
 }
 
-static uint64_t net_negotiate(struct net *net)
-{
-	return virtio_start(&net->virtio, 1ULL << VIRTIO_F_VERSION_1, 1ULL << F_ADDRESS | 1ULL << F_SUM | 1ULL << F_CUT);
-}
-
 const char *virtio_net_pci(struct pci *pci)
 {
 	struct net *net = net_new();
@@ -453,7 +618,7 @@ const char *virtio_net_pci(struct pci *pci)
 		return "there are too many devices";
 	if (!virtio_open_pci(&net->virtio, pci))
 		return "it has no modern interface (disable-modern=on?)";
-	if (!(features = net_negotiate(net)))
+	if (!(features = virtio_start(&net->virtio, F_NEED, F_WANT)))
 		return "it refuses version 1 of its interface";
 	if (!pci_message_interrupt(pci, 0, net_interrupt, net, &net->again))
 		return "it has no message interrupt (vectors=0?)";
@@ -471,7 +636,7 @@ const char *virtio_net_mmio(const struct virtio *virtio, const struct arch_mmio_
 	if (!net)
 		return "there are too many devices";
 	net->virtio = *virtio;
-	if (!(features = net_negotiate(net)))
+	if (!(features = virtio_start(&net->virtio, F_NEED, F_WANT)))
 		return "it refuses version 1 of its interface";
 	if (!arch_irq_msi(net_interrupt, net, 0, &address, &net->again) ||
 	    !arch_irq_pin(window->gsi, true, false, net_pin_interrupt, net))

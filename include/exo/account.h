@@ -4,8 +4,10 @@
  *
  * Accounts nest; what is charged to one is charged to all above it. Of each kind an account has a *limit*, which binds
  * it and all below, and a *guarantee*: what it holds up to this is never taken from it by demand. What it holds beyond
- * is optimistic: anybody whose own guarantee is not met may demand it (exo_demand). The guarantees of the accounts right
- * below one never sum to more than its own; the root's are all there is. After Nemesis' guaranteed and optimistic frames.
+ * is optimistic: anybody whose own guarantee is not met may demand it (exo_demand), if it is frames or slices. Of the other
+ * kinds what is guaranteed is kept free: nobody else gets so much that it could not be had, neither of the machine's table
+ * nor within the limit of an account that both lie below. The guarantees of the accounts right below one never sum to more
+ * than its own; the root's are all there is. After Nemesis' guaranteed and optimistic frames.
  *
  * An account's frame may be mapped read-only by who holds a capability for the frame: it begins with struct exo_account.
  */
@@ -14,7 +16,7 @@
 
 #include <exo/types.h>
 
-#define EXO_ACCOUNT_VERSION	1
+#define EXO_ACCOUNT_VERSION	2
 
 /* Kinds of what is counted. */
 #define EXO_SHARE_FRAMES	0	/* kernel objects lie in frames, and so count here, too */
@@ -22,7 +24,9 @@
 #define EXO_SHARE_ENVS		2	/* environments */
 #define EXO_SHARE_FLOWS		3	/* packet filters */
 #define EXO_SHARE_RINGS		4	/* frames bound for a device's use: ring slots, transmit frames */
-#define EXO_SHARES		5
+#define EXO_SHARE_SHAPES	5	/* lists of fields that filters compare, of flows or of those only begun (exo_flow_make) */
+#define EXO_SHARE_TRACES	6	/* traces that it keeps of environments */
+#define EXO_SHARES		7
 
 #define EXO_UNLIMITED		0xffffffff
 
@@ -56,8 +60,8 @@ struct exo_account {
 };
 
 #ifndef __ASSEMBLER__
-_Static_assert(sizeof(struct exo_shares) == 48, "fits the argument frame");
-_Static_assert(sizeof(struct exo_account) == 136, "exposed");
+_Static_assert(sizeof(struct exo_shares) == 64, "fits the argument frame");
+_Static_assert(sizeof(struct exo_account) == 168, "exposed");
 #endif
 
 #endif

@@ -74,7 +74,8 @@
 	X(55, volume_make,   "sccnnc",  "slot, blocks, frames, first, count, code", "BLOCKS:READ+WRITE, FRAME:WRITE, CODE:EXEC", "make blocks a volume, whose metadata an owner function judges; the root's node in the slot") \
 	X(56, node_open,     "scnn",    "slot, node, block, rights",               "NODE",           "a node for metadata that a node's block owns") \
 	X(57, node_load,     "cnn",     "node, block, buffer",                     "NODE:READ",      "reserve a buffer for metadata of the volume; 1: read it, then call again; 0: it is there") \
-	X(58, node_change,   "co",      "node, offset",                            "NODE:WRITE",     "change a block of metadata as struct exo_node_change in the argument frame says")
+	X(58, node_change,   "co",      "node, offset",                            "NODE:WRITE",     "change a block of metadata as struct exo_node_change in the argument frame says") \
+	X(59, env_reclaim,   "cn",      "account, id",                             "ACCOUNT:WRITE",  "end an environment that is charged to an account, or below it, whoever names it")
 
 #ifndef __ASSEMBLER__
 enum exo_call {

@@ -11,6 +11,10 @@
  * A *guard* is up to three alternatives, each a conjunction; a frame is sent only if one matches its first bytes. Each
  * alternative must imply every term of one of the parent's alternatives. A field stands once in a conjunction.
  *
+ * A flow with a *budget* receives no more than that pays for, it and all below it together: what comes beyond is dropped right
+ * after the filter. A packet that goes to a ring costs about 210 instructions and one for each 8 bytes, a run of a program
+ * about 150 and what its fuel stands for.
+ *
  * A ring's frame 0 holds struct exo_ring, followed in the capability by `rx_frames` frames, each two receive slots of
  * 2048 bytes: slot i is frame 1 + i / 2, half i % 2. The application posts the numbers of empty slots in rx_free; the
  * kernel fills them in that order and reports each in rx. Sent data lies in the transmit frames, named by byte offset;
@@ -20,6 +24,11 @@
  * A device with EXO_NET_CUTS cuts a frame of up to EXO_TX_LARGE_MAX bytes into TCP segments of EXO_TX_CUT(n) bytes, each
  * below the frame's headers with length, sequence number and sums made right, and sums a shorter one, too. The headers are
  * Ethernet's, IPv4's without options and TCP's, all within EXO_GUARD_BYTES; TCP's sum is that of the pseudo header.
+ *
+ * EXO_FLOW_OWN: while such a flow is bound, the device writes into the slots themselves and nothing is copied. The slots
+ * posted are given to it whenever it interrupts or the flow is kicked and it has fewer than half of all; what is reported may
+ * come in another order. The EXO_OWN_BEFORE bytes before a slot (at the end of the ring's frame for the first) are the
+ * device's to write, too.
  */
 #ifndef EXO_FLOW_H
 #define EXO_FLOW_H
@@ -40,6 +49,12 @@
 #define EXO_FLOW_STEERED	2	/* takes no packet by itself, only what the program of the flow right above sends to
 				 * it by its number `steer`; has no terms, and none below it */
 #define EXO_STEER_MAX		16
+
+#define EXO_FLOW_OWN		4	/* right below a device's own flow, without terms: while it is bound, the device is its. None
+				 * is below it, no claim beside it, and no program looks at its packets */
+#define EXO_OWN_BEFORE		12	/* bytes before a slot that the device writes */
+
+#define EXO_BUDGET_NS		10000000	/* for which a budget lasts: then it is whole again */
 
 #define EXO_TERM_NOT		1	/* holds when (field & mask) != value */
 
@@ -64,6 +79,7 @@ struct exo_claim {
 	char label[16];		/* shown in the exposed table; the kernel does not interpret it */
 	struct exo_term term[EXO_TERMS_MAX];
 	struct exo_term guard[EXO_GUARDS_MAX][EXO_GUARD_TERMS_MAX];
+	uint32_t budget;	/* instructions in EXO_BUDGET_NS for its packets and those of all flows below it; 0: no end */
 };
 
 #define EXO_RING_VERSION	1
@@ -103,7 +119,8 @@ struct exo_ring {
 	uint64_t rx_packets, rx_dropped, tx_packets, tx_refused;	/* kernel: counters */
 	uint32_t rx_quiet;	/* application, 0 after exo_flow_bind: frames of so many bytes and fewer cause no event. Whoever
 				 * lowers it looks at rx_head afterwards, behind a fence: the kernel does it the other way round */
-	uint8_t spare[0x100 - 68];
+	uint32_t own;		/* kernel, at exo_flow_bind: 1 the slots posted are the device's (EXO_FLOW_OWN); else 0 */
+	uint8_t spare[0x100 - 72];
 	struct exo_rx rx[EXO_RX_SLOTS_MAX];
 	struct exo_tx tx[EXO_TX_SLOTS];
 	uint16_t rx_free[EXO_RX_SLOTS_MAX];	/* numbers of empty slots, taken modulo 2 * rx_frames */

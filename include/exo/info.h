@@ -121,7 +121,8 @@ struct exo_flow_info {
 	uint64_t runs, stopped;	/* of its program, and of these those that failed a test or were out of fuel */
 	uint64_t instructions;	/* that these took of the program's fuel */
 	uint64_t ns;		/* CPU time at arrival, of batches in which its program ran */
-	uint64_t spare[2];
+	uint64_t rx_direct;	/* of rx_bytes: what the device itself wrote into the slots (EXO_FLOW_OWN); the rest was copied */
+	uint64_t rx_over;	/* of rx_dropped: because its budget, or that of one above, was spent (exo/flow.h) */
 };
 
 struct exo_device_info {

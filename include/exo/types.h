@@ -66,7 +66,7 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 
 /* Rights. Each type uses those that have a meaning for it; the rest stay clear. */
 #define EXO_RIGHT_READ		0x0001	/* frame: map readable; env: inspect; account: demand from it; console, ports, blocks, node: read */
-#define EXO_RIGHT_WRITE		0x0002	/* frame: map writable, retype; space: write entries; console, ports, blocks, node: write */
+#define EXO_RIGHT_WRITE		0x0002	/* frame: map writable, retype; space: write entries; account: end what is charged to it; console, ports, blocks, node: write */
 #define EXO_RIGHT_EXEC		0x0004	/* frame: map executable; entry: call; code: attach, sleep on, run */
 #define EXO_RIGHT_GRANT		0x0008	/* env: derive capabilities into its table */
 #define EXO_RIGHT_RESTORE	0x0008	/* frame: split; had WRITE, and may write what no sibling holds (exo/space.h) */
