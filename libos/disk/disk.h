@@ -40,6 +40,11 @@ int disk_open(exo_cap_t shares, struct disk **disk);
 int disk_extent(struct disk *disk, exo_cap_t blocks, struct block_device **device);
 void disk_close(struct disk *disk);
 
+/* The BLOCKS capability of an extent. */
+exo_cap_t disk_blocks_of(const struct block_device *device);
+/* A device for the blocks of a volume of that disk: each request says `through` which node it goes. As disk_extent_open. */
+int disk_volume_device(unsigned number, uint32_t blocks, struct block_device **device);
+
 /* The ring, for its counters. */
 const struct exo_disk_ring *disk_ring(const struct disk *disk);
 /* What the machine tells of a disk: its entry; NULL: there is none. */

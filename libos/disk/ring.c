@@ -45,6 +45,7 @@ struct disk {
 	uint64_t free;				/* jobs */
 	unsigned open;				/* extents */
 	bool own;				/* opened by disk_extent_open: closed with its last extent */
+	exo_time_t look;		/* who waits longer than this looks whether the ring is still there */
 	bool draining, lost, polled;
 	struct block_request *line, **line_end;
 	struct block_request *over, **over_end;	/* ended at once; not told yet */
@@ -69,14 +70,16 @@ static int errno_of(int32_t result)
 	case 0: return 0;
 	case EXO_ERIGHTS: return -EACCES;
 	case EXO_ECAP: return -ENXIO;
+	case EXO_EBUSY: return -EBUSY;
 	case EXO_ERANGE: return -EINVAL;
 	default: return -EIO;
 	}
 }
 
-static struct extent *extent_of(const struct block_request *request)
+/* The capability that the kernel asks: of the extent's blocks, or of a node of a volume. */
+static exo_cap_t blocks_of(const struct block_request *request)
 {
-	return (struct extent *)request->device;
+	return request->through ? request->through : ((struct extent *)request->device)->blocks;
 }
 
 /* --- to the kernel --------------------------------------------------------------------------------------- */
@@ -103,7 +106,7 @@ static uint32_t describe(struct disk *disk, struct job *job, uint32_t most, uint
 		if (one)
 			one->flags |= EXO_DISK_MORE;
 		one = &disk->ring->request[(disk->posted + (*slots)++) % EXO_DISK_SLOTS];
-		*one = (struct exo_disk_request){ .blocks = extent_of(request)->blocks, .frames = cap, .block = job->block + blocks,
+		*one = (struct exo_disk_request){ .blocks = blocks_of(request), .frames = cap, .block = job->block + blocks,
 			.frame = first, .count = (uint16_t)run, .operation = request->operation, };
 		blocks += run;
 		job->at += run;
@@ -132,7 +135,7 @@ static bool send(struct disk *disk, unsigned number)
 		if (data)
 			blocks = describe(disk, job, most, &slots);
 		else
-			*first = (struct exo_disk_request){ .blocks = extent_of(request)->blocks, .block = job->block,
+			*first = (struct exo_disk_request){ .blocks = blocks_of(request), .block = job->block,
 				.count = (uint16_t)most, .operation = request->operation };
 		if (job->result)
 			break;
@@ -158,7 +161,7 @@ static bool send_flush(struct disk *disk, unsigned number)
 	if (disk->out == EXO_DISK_SLOTS || disk->posted - __atomic_load_n(&disk->ring->taken, __ATOMIC_ACQUIRE) == EXO_DISK_SLOTS)
 		return false;
 	disk->ring->request[disk->posted++ % EXO_DISK_SLOTS] = (struct exo_disk_request){
-		.blocks = extent_of(job->request)->blocks, .operation = EXO_DISK_FLUSH, .tag = number };
+		.blocks = blocks_of(job->request), .operation = EXO_DISK_FLUSH, .tag = number };
 	job->flush = false;
 	job->out++;
 	disk->out++;
@@ -381,13 +384,16 @@ static void ring_wait(struct block_device *device, struct block_request *request
 	while (request->pending) {
 		struct waiter waiter = { .request = request, .next = disk->waiters };
 		disk->waiters = &waiter;
-		bool woken = thread_wait(&waiter.queue, core_now() + CORE_SECOND);
+		bool woken = thread_wait(&waiter.queue, disk->look);
 		struct waiter **link = &disk->waiters;
 		while (*link != &waiter)
 			link = &(*link)->next;
 		*link = waiter.next;
 		drain(disk);
-		if (!woken && request->pending && !disk->lost)
+		if (woken)
+			continue;
+		disk->look = core_now() + CORE_SECOND;
+		if (request->pending && !disk->lost)
 			kick(disk);	/* is the ring still there? */
 	}
 }
@@ -578,27 +584,63 @@ int disk_extent(struct disk *disk, exo_cap_t blocks, struct block_device **devic
 	return 0;
 }
 
+/* The ring that all extents of a disk share. */
+static int own_disk(unsigned number, struct disk **disk)
+{
+	struct disk *end = disks + disk_count;
+	char shares[EXO_START_NAME];
+
+	*disk = disks;
+	while (*disk < end && !((*disk)->own && (*disk)->ring && (*disk)->ring->disk == number))
+		++*disk;
+	if (*disk < end)
+		return 0;
+	core_format(shares, sizeof(shares), "disk%u", number);
+	int error = disk_open(core_named(shares), disk);
+	if (!error)
+		(*disk)->own = true;
+	return error;
+}
+
 int disk_extent_open(const char *name, struct block_device **device)
 {
 	exo_cap_t blocks = core_named(name);
 	const struct exo_cap *cap = blocks ? caps_at(exo_cap_slot(blocks)) : NULL;
-	struct disk *disk = disks, *end = disks + disk_count;
-	char shares[EXO_START_NAME];
+	struct disk *disk;
 
 	if (!cap || cap->type != EXO_TYPE_BLOCKS)
 		return -ENOENT;
-	unsigned number = (unsigned)(cap->first >> EXO_DISK_SHIFT);
-	while (disk < end && !(disk->own && disk->ring && disk->ring->disk == number))
-		disk++;
-	if (disk == end) {
-		core_format(shares, sizeof(shares), "disk%u", number);
-		int error = disk_open(core_named(shares), &disk);
-		if (error)
-			return error;
-		disk->own = true;
-	}
-	int error = disk_extent(disk, blocks, device);
+	int error = own_disk((unsigned)(cap->first >> EXO_DISK_SHIFT), &disk);
+	if (error)
+		return error;
+	error = disk_extent(disk, blocks, device);
 	if (error && !disk->open)
 		disk_close(disk);
 	return error;
+}
+
+exo_cap_t disk_blocks_of(const struct block_device *device)
+{
+	return ((const struct extent *)device)->blocks;
+}
+
+int disk_volume_device(unsigned number, uint32_t blocks, struct block_device **device)
+{
+	struct extent *extent = extents;
+	struct disk *disk;
+
+	while (extent < extents + DISK_EXTENTS_MAX && extent->disk)
+		extent++;
+	if (extent == extents + DISK_EXTENTS_MAX)
+		return -EMFILE;
+	int error = own_disk(number, &disk);
+	if (error)
+		return error;
+	memset(extent, 0, sizeof(*extent));
+	extent->disk = disk;
+	extent->device.ops = &ring_ops;
+	extent->device.blocks = blocks;
+	disk->open++;
+	*device = &extent->device;
+	return 0;
 }

@@ -38,6 +38,7 @@ enum block_operation { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOC
 struct block_request {
 	uint8_t operation, flags;
 	uint16_t parts;			/* READ, WRITE: 1..BLOCK_PARTS_MAX */
+	uint64_t through;		/* of a volume: the capability of a node (libos/fs/volume.h); 0: the device's own */
 	uint32_t block, count;		/* count: the sum of the parts'; at most 64 for READ and WRITE */
 	struct {
 		void *memory;		/* page-aligned, from block_memory() of this device */

@@ -74,6 +74,7 @@ struct fs_space {
 };
 
 /* How to mount. */
+struct volume;
 struct fs_mount {
 	struct block_device *device;	/* NULL: it has none */
 	uint32_t cache_pages;		/* 0: as many as the file system thinks fit */
@@ -89,7 +90,10 @@ struct fs_mount {
 	const void *archive;
 	size_t archive_bytes;
 	const char *archive_root;
+	/* fs_common: the device's blocks as a volume (libos/fs/volume.h), or a share of somebody's. */
+	int (*volume)(struct block_device *device, bool read_only, struct volume **volume);
 };
+
 
 struct fs;
 
@@ -175,6 +179,7 @@ static inline void fs_put(struct fs_node *node)
 extern const struct fs_ops fs_memory;	/* libos/fs/memory.c: nothing but memory */
 extern const struct fs_ops fs_tar;	/* libos/fs/tar_fs.c: an archive in memory, read-only; options: none */
 extern const struct fs_ops fs_ext2;	/* libos/fs/ext2.h */
+extern const struct fs_ops fs_common;	/* libos/fs/common.h: one that programs have in common */
 extern const struct fs_ops fs_cofs;	/* libos/fs/cofs.h: our own */
 
 #endif

@@ -8,6 +8,8 @@
 #include <string.h>
 #include "libos/fs/name.h"
 
+#define DEPTH_MAX	65536	/* of directories in each other */
+
 int vfs_find(const struct vfs_place *from, const char *path, bool follow, struct vfs_place *place)
 {
 	struct path_end end;
@@ -161,8 +163,9 @@ static int is_above(const struct fs_node *node, const struct vfs_place *director
 	int result = 0;
 
 	fs_hold(at);
-	while (at != node && at != directory->mount->root) {
-		result = ops->parent(at, &parent);
+	/* What others can write may say that it is above itself. */
+	for (unsigned depth = 0; at != node && at != directory->mount->root; depth++) {
+		result = depth < DEPTH_MAX ? ops->parent(at, &parent) : -ELOOP;
 		if (result)
 			break;
 		fs_put(at);

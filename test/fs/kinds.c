@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "libos/fs/cofs.h"
+#include "libos/fs/common.h"
 #include "libos/fs/ext2.h"
 #include "test/fs/real.h"
 #include "test/fs/toy.h"
+#include "test/fs/volume_host.h"
 
 static void temporary(char path[200])
 {
@@ -193,6 +195,11 @@ static int check_cofs(struct block_device *device, char *why, size_t bytes)
 	return error;
 }
 
+static int make_common(struct block_device *device)
+{
+	return common_make(device, "test", 12345, NULL);
+}
+
 #define EXT2(called, maker, holes, link) { .name = called, .ops = &ext2_plain, .options = "", .oracle = ORACLE_SYNCED, .blocks = 4096, \
 	.blocks_least = 300, .fifo = true, .times = true, .far = holes, .link_max = link, .variant = link, .make = maker, .judge = judge_ext2, .repair = link ? repair_small : repair_ext2 }
 
@@ -215,6 +222,9 @@ const struct kind kinds[] = {
 	{ .name = "cofs", .ops = &fs_cofs, .options = "", .oracle = ORACLE_PREFIX, .blocks = 4096, .blocks_least = 700,
 		.fifo = true, .clone = true, .times = true, .far = true, .atomic_bytes = COFS_ATOMIC, .make = make_cofs,
 		.check = check_cofs },
+	{ .name = "common", .ops = &fs_common, .options = "", .oracle = ORACLE_SYNCED, .blocks = 4096, .blocks_least = 300,
+		.fifo = true, .times = true, .link_max = 2047, .variant = true, .keeps_names = true,
+		.make = make_common, .volume = volume_host },
 	EXT2("ext2", make_4k, true, 0),
 	EXT2("ext2-2k", make_2k, true, 2047),
 	EXT2("ext2-1k", make_1k, true, 1023),

@@ -184,6 +184,45 @@ static int same_in_all(const struct history *history, struct real *real, uint32_
 	return 0;
 }
 
+/* Is there a name, wherever, for the node of that number? */
+static bool is_named(struct real *real, struct fs_node *directory, uint64_t number, unsigned depth)
+{
+	struct fs_entry entry;
+	struct fs_node *child;
+	uint64_t cursor = 0;
+	bool named = false;
+
+	while (!named && depth < 20 && real->kind->ops->readdir(directory, &cursor, &entry) == 1) {
+		named = entry.number == number;
+		if (named || entry.kind != FS_DIRECTORY || real->kind->ops->lookup(directory, entry.name, entry.bytes, &child))
+			continue;
+		named = is_named(real, child, number, depth + 1);
+		fs_put(child);
+	}
+	return named;
+}
+
+/* A file that had a name in all steps has one, whatever was moved in them. */
+static int all_are_named(const struct history *history, struct real *real, uint32_t low, uint32_t high, char *why)
+{
+	const struct model *model = history->steps[low].model;
+
+	for (uint32_t n = 1; n < model->node_count; n++) {
+		uint64_t number = 0;
+		bool always = true;
+
+		for (uint32_t i = low; i <= high && always; i++) {
+			const struct model_node *node = history->steps[i].model->nodes[n];
+
+			always = node && node->links && node->kind == FS_FILE;
+			number = always && node->real ? node->real : number;
+		}
+		if (always && number && !is_named(real, real->root, number, 0))
+			return snprintf(why, HISTORY_WHY, "node %llu had a name all the time, and has none", (unsigned long long)number), -1;
+	}
+	return 0;
+}
+
 static int judge_tree(const struct history *history, struct real *real, uint32_t cut, char *why, uint32_t *matched)
 {
 	uint32_t low, high;
@@ -194,7 +233,9 @@ static int judge_tree(const struct history *history, struct real *real, uint32_t
 	if (history->kind->oracle == ORACLE_PREFIX)
 		return by_prefix(history, real, low, high, why, matched);
 	/* All of it can be read, and what was stable is there. */
-	return real_hash(real, &hash, why) ? -1 : same_in_all(history, real, low, high, 0, real->root, "/", why);
+	if (real_hash(real, &hash, why) || same_in_all(history, real, low, high, 0, real->root, "/", why))
+		return -1;
+	return history->kind->keeps_names ? all_are_named(history, real, low, high, why) : 0;
 }
 
 /* A file is written, and made stable; `cut`: it is there already, as it was written. */

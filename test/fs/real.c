@@ -24,7 +24,8 @@ int real_mount(struct real *real)
 {
 	static const struct cache_policy *const policies[] = { NULL, &cache_lru, &cache_2q };
 	struct fs_mount how = { .device = real->disk ? &real->disk->device : NULL, .cache_pages = real->cache_pages,
-		.policy = policies[real->policy], .read_only = real->read_only, .options = real->kind->options, .now = now };
+		.policy = policies[real->policy], .read_only = real->read_only, .options = real->kind->options,
+		.now = now, .volume = real->kind->volume };
 	int error;
 
 	memset(real->slot, 0, sizeof(real->slot));

@@ -31,11 +31,13 @@ struct kind {
 	bool renumbers;		/* nodes get other numbers when it is mounted again */
 	bool times;		/* times of modification are exact, by seconds */
 	bool variant;		/* of the kind before: less is done with it */
+	bool keeps_names;	/* moves never leave a file without a name */
 	bool toy;		/* there to try the rigs with */
 	bool planted;		/* it does not keep what it promises: power cuts must show that */
 	uint32_t atomic_bytes;	/* of a write, from its beginning, that a power cut leaves all of or nothing */
 	/* An empty file system / 0: nothing is wrong, else `why` says what. May be NULL. */
 	int (*make)(struct block_device *device);
+	int (*volume)(struct block_device *device, bool read_only, struct volume **volume);	/* fs_mount.volume */
 	int (*check)(struct block_device *device, char *why, size_t bytes);
 	/* The same by another program, which is slow / that program repairs what a power cut left. */
 	int (*judge)(struct hostdisk *disk, char *why, size_t bytes);

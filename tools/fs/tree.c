@@ -193,6 +193,15 @@ int tree_put(const char *path, struct fs *fs, struct fs_node *root)
 	return result;
 }
 
+/* A hole costs time, not blocks: no file of a sound image is a thousand times as large as all of it. */
+static bool is_too_large(struct fs *fs, const struct fs_attributes *a)
+{
+	struct fs_space space;
+
+	return a->kind == FS_FILE && a->bytes >> 34 && !fs->ops->space(fs, &space) &&
+	    a->bytes / 1024 / space.block_bytes > space.blocks;
+}
+
 /* --- out of it ------------------------------------------------------------------------------------------- */
 
 static int take_contents(struct fs_node *node, const char *name, int file, uint64_t bytes)
@@ -255,6 +264,8 @@ static int take_one(struct fs_node *directory, const struct fs_entry *entry, int
 		result = complain(path, "is no file's name");
 	else if ((result = ops->attributes(node, &a)))
 		result = fail(path, result);
+	else if (is_too_large(directory->fs, &a))
+		fprintf(stderr, "exo-fs: %s: is left out: %lu bytes are more than there can be\n", path, (unsigned long)a.bytes);
 	else if (a.kind != FS_FILE && a.kind != FS_DIRECTORY && a.kind != FS_SYMLINK)
 		fprintf(stderr, "exo-fs: %s: is left out: it is neither file, directory nor symbolic link\n", path);
 	else {
