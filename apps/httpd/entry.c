@@ -161,7 +161,21 @@ static bool fresh(struct entry *e, int64_t time)
 	return true;
 }
 
-struct entry *entry_find(const struct work *w, const char *key, size_t len)
+/* Hold it, if it is fresh; else it goes. Others may run while the disk is asked, and forget it, too. */
+static bool hold(struct entry *e, int64_t time)
+{
+	e->holds++;
+	if (fresh(e, time))
+		return true;
+	e->holds--;
+	if (e->known)
+		forget(e);
+	else if (!e->holds)
+		destroy(e);
+	return false;
+}
+
+struct entry *entry_find(struct work *w, const char *key, size_t len)
 {
 	uint64_t hash = hash_of(&hash_key, key, len);
 	struct entry *e;
@@ -170,16 +184,15 @@ struct entry *entry_find(const struct work *w, const char *key, size_t len)
 	for (e = table[hash % TABLE]; e; e = e->next)
 		if (e->hash == hash && e->key_len == len && !memcmp(e->path + server.root_len, key, len))
 			break;
-	if (e && !fresh(e, w->time)) {
-		forget(e);
+	if (e && w->quick && (e->checked != w->time || !w->time)) {
+		w->later = true;
 		e = NULL;
 	}
-	if (e) {
-		e->holds++;
-		if (e != newest) {
-			unuse(e);
-			use(e);
-		}
+	if (e && !hold(e, w->time))
+		e = NULL;
+	if (e && e != newest && e->known) {
+		unuse(e);
+		use(e);
 	}
 	driver_unlock();
 	return e;

@@ -32,8 +32,11 @@ struct entry {
 	char path[];
 };
 
-/* The file that a decoded URL path leads to, held; NULL: not in memory. key need not be decoded: see entry.c. */
-struct entry *entry_find(const struct work *w, const char *key, size_t len);
+/*
+ * The file that a decoded URL path leads to, held; NULL: not in memory, or w->quick and the disk must be asked whether it is still as it
+ * was (w->later). key need not be decoded: see entry.c.
+ */
+struct entry *entry_find(struct work *w, const char *key, size_t len);
 
 /*
  * Take an open file up, held, as what the first key_len bytes behind the root in w->path lead to. It is remembered if it may be.

@@ -81,15 +81,29 @@ void client_refuse(struct client *c, const struct http_request *r, int status)
 	c->close = true;
 }
 
-/* Answer a whole request. */
-static void answer_one(struct client *c, const struct http_request *r)
+/*
+ * Answer a whole request, or have it answered beside; its head is given. False: that must wait, and the request comes again; not if
+ * it `must` be.
+ */
+static bool answer_one(struct client *c, const struct http_request *r, const char *head, size_t len, bool must)
 {
 	struct work *w = events_work;
 
 	w->time = time_now();
 	w->keep = r->keep_alive && !(++c->requests >= FULL_REQUESTS && waiting.oldest);
 	answer(w, r);
-	c->close = !w->keep;
+	if (!w->later) {
+		c->close = !w->keep;
+		return true;
+	}
+	if (beside_answer(c, head, len, w->time, w->keep, must))
+		return true;
+	if (!must && beside_wait(c)) {
+		c->requests--;
+		return false;
+	}
+	client_refuse(c, r, 503);
+	return true;
 }
 
 /* Keep a request's head until its body, some of which has come, is complete. */
@@ -131,7 +145,7 @@ static size_t take_with_body(struct client *c, const struct http_request *r, con
 		return bytes;
 	}
 	if (body.done)
-		answer_one(c, r);
+		answer_one(c, r, data, head, true);
 	else if (begin_pending(c, data, head, &body) && r->expect_continue && head == bytes)
 		reply_continue(events_work);
 	return head + (size_t)eaten;
@@ -148,7 +162,7 @@ static size_t take_body(struct client *c, const char *data, size_t bytes)
 	if (eaten < 0 || p->body.total > HTTPD_BODY_MAX)
 		client_refuse(c, &r, eaten < 0 ? 400 : 413);
 	else if (p->body.done)
-		answer_one(c, &r);
+		answer_one(c, &r, p->head, p->len, true);
 	else
 		return bytes;
 	c->pending = NULL;
@@ -156,7 +170,7 @@ static size_t take_body(struct client *c, const char *data, size_t bytes)
 	return eaten < 0 ? bytes : (size_t)eaten;
 }
 
-/* A request at the front of data. Returns how many bytes were used; 0: it is not complete. */
+/* A request at the front of data. Returns how many bytes were used; 0: it is not complete, or waits in line. */
 static size_t take_request(struct client *c, const char *data, size_t bytes)
 {
 	size_t old = c->scanned, made;
@@ -180,8 +194,9 @@ static size_t take_request(struct client *c, const char *data, size_t bytes)
 	if (r.chunked || r.content_length)
 		return take_with_body(c, &r, data, (size_t)head, bytes);
 	made = events_work->out_len;
-	answer_one(c, &r);
-	if (!events_work->body.data)
+	if (!answer_one(c, &r, data, (size_t)head, false))
+		return 0;
+	if (!events_work->body.data && !c->job)
 		memo_keep(data, (size_t)head, events_work->time, events_work->out + made, events_work->out_len - made,
 			  !c->close);
 	return (size_t)head;
@@ -194,6 +209,13 @@ static void finish_half(struct client *c)
 		client_refuse(c, NULL, 400);
 	c->close = true;
 	client_send(c);
+}
+
+/* Nothing more is read until its answer is there. */
+static void put_off(struct client *c)
+{
+	client_state(c, CLIENT_SENDING);
+	conn_pause(c->conn);
 }
 
 /* The usual case first: one request, the same as an earlier one. */
@@ -224,14 +246,18 @@ static size_t received(struct conn *conn, const char *data, size_t bytes)
 		if (!n)
 			break;
 		used += n;
-		if (c->close)
+		if (c->close || c->job)
 			break;
 		if ((w->body.data || w->out_len > OUT_BYTES - HTTPD_REPLY_ROOM) && !client_send(c))
 			break;
 	}
 	c->left = bytes - used;
-	if (c->state < CLIENT_SENDING && client_send(c) && !c->pending && !c->scanned)
-		client_state(c, CLIENT_IDLE);
+	if (c->state < CLIENT_SENDING && client_send(c)) {
+		if (c->job || c->in_line)
+			put_off(c);
+		else if (!c->pending && !c->scanned)
+			client_state(c, CLIENT_IDLE);
+	}
 	if (c->half && c->state < CLIENT_SENDING)
 		finish_half(c);
 	return c->close ? bytes : used;
@@ -241,13 +267,19 @@ static void room(struct conn *conn)
 {
 	struct client *c = conn_get(conn);
 
-	if (c->state != CLIENT_SENDING || !client_send_rest(c))
+	if (c->state != CLIENT_SENDING || ((c->rest || c->body.data) && !client_send_rest(c)))
 		return;
+	if (c->made ? beside_send(c) : !c->job && !c->in_line)
+		client_go_on(c);
+}
+
+void client_go_on(struct client *c)
+{
 	client_state(c, c->pending ? CLIENT_BODY : CLIENT_IDLE);
 	if (c->half && !c->left)
 		finish_half(c);
 	else
-		conn_resume(conn);
+		conn_resume(c->conn);
 }
 
 static void ended(struct conn *conn)
@@ -375,6 +407,7 @@ int driver_run(void)
 		fputs("httpd: not enough memory for one connection; give the program more\n", stderr);
 		return EXIT_FAILURE;
 	}
+	events_work->quick = true;
 	return conn_run();
 }
 

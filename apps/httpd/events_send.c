@@ -33,28 +33,49 @@ void client_drop(struct client *c)
 	for (unsigned i = 0; i < c->kept_count; i++)
 		entry_put(c->kept[i].entry);
 	c->kept_count = 0;
+	beside_drop(c);
 	free(c->pending);
 	free(c->rest);
 	body_done(&c->body);
+}
+
+/* Of a file that is mapped only what is in memory is sent. False: the next piece is on its way. */
+static bool in_memory(struct client *c, size_t *bytes)
+{
+	const struct body *b = &c->body;
+
+	if (!b->entry || b->entry->block)
+		return true;
+	if (c->body_at == c->touched && (c->job || beside_touch(c)))
+		return false;
+	if (c->body_at == c->touched)
+		c->touched = b->bytes;		/* without memory it waits here */
+	*bytes = (size_t)(c->touched - c->body_at);
+	return true;
 }
 
 /* As much of the body as there is room for. True: all of it. */
 static bool send_body(struct client *c)
 {
 	struct body *b = &c->body;
-	bool kept = b->entry && b->entry->block && c->kept_count < KEPT_MAX;
-	size_t bytes = (size_t)(b->bytes - c->body_at), taken;
 
-	taken = conn_send(c->conn, b->data + c->body_at, bytes, kept ? CONN_KEPT : 0);
-	c->queued += taken;
-	c->body_at += taken;
-	if (kept && taken) {
-		b->entry->holds++;
-		c->kept[c->kept_count].entry = b->entry;
-		c->kept[c->kept_count++].until = c->queued;
+	while (c->body_at < b->bytes) {
+		bool kept = b->entry && b->entry->block && c->kept_count < KEPT_MAX;
+		size_t bytes = (size_t)(b->bytes - c->body_at), taken;
+
+		if (!in_memory(c, &bytes))
+			return false;
+		taken = conn_send(c->conn, b->data + c->body_at, bytes, kept ? CONN_KEPT : 0);
+		c->queued += taken;
+		c->body_at += taken;
+		if (kept && taken) {
+			b->entry->holds++;
+			c->kept[c->kept_count].entry = b->entry;
+			c->kept[c->kept_count++].until = c->queued;
+		}
+		if (taken < bytes)
+			return false;
 	}
-	if (taken < bytes)
-		return false;
 	body_done(b);
 	return true;
 }
@@ -120,18 +141,28 @@ static bool send_answers(struct client *c, const char *out, size_t bytes)
 	return false;
 }
 
-bool client_send(struct client *c)
+static bool send_work(struct client *c, struct work *w)
 {
-	struct work *w = events_work;
 	size_t bytes = w->out_len;
 
 	w->out_len = 0;
 	if (w->body.data) {
 		c->body = w->body;
-		c->body_at = 0;
+		c->body_at = c->touched = 0;
 		w->body = (struct body){ .data = NULL };
 	}
 	return send_answers(c, w->out, bytes);
+}
+
+bool client_send(struct client *c)
+{
+	return send_work(c, events_work);
+}
+
+bool client_send_made(struct client *c, struct work *w)
+{
+	c->close = !w->keep;
+	return send_work(c, w);
 }
 
 bool client_send_memo(struct client *c, const struct memo *memo)
@@ -164,6 +195,10 @@ void client_tick(struct conn_timer *timer)
 	struct client *c = (struct client *)((char *)timer - offsetof(struct client, timer));
 	uint64_t owed = conn_owed(c->conn), gone = c->queued - owed, now = conn_now();
 
+	if (c->job || c->in_line) {		/* it is not its fault */
+		c->slow = false;
+		return conn_timer_set(timer, (uint64_t)server.idle_ms);
+	}
 	if (owed || c->state == CLIENT_SENDING) {
 		if (c->slow && gone - c->seen < (now - c->seen_at) / 1000 * RATE_MIN)
 			return conn_abort(c->conn);

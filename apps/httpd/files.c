@@ -198,12 +198,18 @@ static void answer_get(struct work *w, const struct http_request *r)
 
 	if (e)
 		return answer_entry(w, r, e);
+	if (w->later)
+		return;
 	status = target_decode(r->target, path, HTTPD_PATH_MAX, &len, &query);
 	if (status)
 		return reply_error(w, r, status);
-	if (server.test_faults)
-		faults_run(path);
 	e = entry_find(w, path, len);
+	if (!e && w->quick) {
+		w->later = true;
+		return;
+	}
+	if (!e && server.test_faults)
+		faults_run(path);
 	if (e)
 		answer_entry(w, r, e);
 	else if (path[len - 1] == '/')
@@ -214,11 +220,12 @@ static void answer_get(struct work *w, const struct http_request *r)
 
 void answer(struct work *w, const struct http_request *r)
 {
+	w->later = false;
 	if (r->method == HTTP_GET || r->method == HTTP_HEAD)
 		answer_get(w, r);
 	else
 		reply_error(w, r, r->method == HTTP_OTHER ? 405 : 501);
-	if (server.log)
+	if (server.log && !w->later)
 		reply_log(w, r);
 }
 

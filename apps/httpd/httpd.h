@@ -10,7 +10,7 @@
  *	reply.c		builds the answer's head
  *
  *	pool.c, serve.c, send.c		the driver of httpd: C11 threads and blocking sockets, a connection to a thread
- *	events.c			the driver of httpd-events: libos/conn, every connection by one thread
+ *	events.c, events_beside.c	the driver of httpd-events: libos/conn, every connection by one thread, files beside
  *
  * parse, target, precond, date and mime do no I/O at all; files, cache and listing read files.
  *
@@ -63,6 +63,8 @@ struct body {
  */
 struct work {
 	bool keep;		/* after this answer, another request may come */
+	bool quick;		/* nothing is to be asked of a file system: */
+	bool later;		/* it would have to be, so there is no answer yet */
 	int status;		/* of the current answer, for the log */
 	int64_t time;		/* when the request came, seconds since 1970; 0 when that is not known */
 	struct body body;
@@ -78,7 +80,7 @@ struct work {
 /* reply.c: a new one with room for so many bytes of answers; NULL: no memory. */
 struct work *work_new(size_t out_bytes);
 
-/* files.c: answer a whole request: method, target and conditions are judged. */
+/* files.c: answer a whole request: method, target and conditions are judged. May leave it for later, if w->quick. */
 void answer(struct work *w, const struct http_request *r);
 
 /* files.c: answer with an error after which the connection cannot go on. r may be NULL. */

@@ -24,7 +24,7 @@
 struct conn;
 
 struct conn_calls {
-	/* A client has connected. False: close it at once (closed is not called). NULL: always true. */
+	/* A client has connected, or what conn_connect asked for is there. False: close it at once (closed is not called). NULL: true. */
 	bool (*opened)(struct conn *conn);
 	/*
 	 * `bytes` bytes have come, behind those left last time and in one piece with them. They are gone when this returns. Returns
@@ -44,6 +44,18 @@ struct conn_calls {
  * meanwhile. 0, or an errno: EADDRINUSE, EACCES (the port is not the program's), ENOMEM, ENETDOWN.
  */
 int conn_listen(uint16_t port, const struct conn_calls *calls);
+
+struct conn_peer {
+	uint32_t address;	/* IPv4, network byte order */
+	uint16_t port;		/* host byte order */
+};
+/*
+ * Ask for a connection. Until `opened` tells that it is there nothing can be sent, and conn_close and conn_abort give it up. If it cannot
+ * be had, `closed` is called with the reason: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH. Before conn_run it waits for an address, as
+ * conn_listen does. 0, or an errno, and nothing will be called: ENETDOWN, ENETUNREACH, EADDRNOTAVAIL (no port is left), ENOMEM,
+ * ENOTSUP (event).
+ */
+int conn_connect(const struct conn_peer *to, const struct conn_calls *calls, struct conn **conn);
 
 /* A word of the program's for each connection; NULL at first. */
 void conn_set(struct conn *conn, void *own);
@@ -75,6 +87,11 @@ void conn_resume(struct conn *conn);
  * answered by a reset, which would take the last bytes sent from the other side. `closed` is called when it is gone.
  */
 void conn_close(struct conn *conn);
+/*
+ * Send what is queued, and then tell the other side that no more will come; what it still sends is received as before. When both have
+ * ended `closed` is called, if all has been shown.
+ */
+void conn_finish(struct conn *conn);
 /* End it at once, by a reset. `closed` may be called before this returns: what the program has for the connection may be gone then. */
 void conn_abort(struct conn *conn);
 
@@ -82,10 +99,6 @@ void conn_abort(struct conn *conn);
 void *conn_memory(size_t bytes);
 
 /* Datagrams: UDP. */
-struct conn_peer {
-	uint32_t address;	/* network byte order */
-	uint16_t port;		/* host byte order */
-};
 typedef void conn_datagram_t(uint16_t port, const struct conn_peer *from, const char *data, size_t bytes);
 /* Have what comes for a UDP port shown, as it comes; the bytes are gone when `received` returns. 0, or an errno as of conn_listen. */
 int conn_bind(uint16_t port, conn_datagram_t *received);
@@ -106,6 +119,18 @@ void conn_timer_set(struct conn_timer *timer, uint64_t milliseconds);
 void conn_timer_clear(struct conn_timer *timer);	/* also of one that is not set */
 /* Milliseconds of a clock that never goes back; cheap: it stands still while one function runs. */
 uint64_t conn_now(void);
+
+/*
+ * Something that may have to wait, for a disk: `work` is called soon, and when it has returned `done`, from conn_run. On dataplane
+ * connections are served while it waits; elsewhere the loop itself does it. `work` calls nothing of this header but conn_memory. Memory
+ * is the caller's until `done` is called. Calls are begun in the order in which they were asked for, and may overtake each other.
+ */
+struct conn_work {
+	void (*work)(struct conn_work *work);
+	void (*done)(struct conn_work *work);
+	struct conn_work *next;		/* conn's */
+};
+void conn_beside(struct conn_work *work);
 
 /* Run until conn_stop. Returns its value; dataplane: at once an errno, if there is no network. */
 int conn_run(void);

@@ -20,8 +20,9 @@
 #include <unistd.h>
 
 #include "libos/conn/conn_poll.h"
+#include "libos/conn/work.h"
 
-#define BACKLOG		255
+#define BACKLOG		1024		/* clients who come while this loop is busy; the system may allow fewer */
 #define ACCEPT_MAX	64		/* connections taken in one turn */
 #define RECEIVE_BYTES	16384		/* taken from a connection at once */
 #define PAUSE_MS	50		/* when there are no more descriptors or memory for a connection */
@@ -104,12 +105,13 @@ static void remove_source(unsigned at)
 
 static bool receives(const struct conn *conn)
 {
-	return conn->state == CONN_LINGERING || (conn->state == CONN_OPEN && !conn->paused && !conn->ended);
+	return conn->state == CONN_LINGERING ||
+	    (conn->state == CONN_OPEN && !conn->opening && !conn->paused && !conn->ended);
 }
 
 void conn_watch(struct conn *conn)
 {
-	bool in = receives(conn), out = conn->pieces || (conn->short_sent && conn->state == CONN_OPEN);
+	bool in = receives(conn), out = conn->opening || conn->pieces || (conn->short_sent && conn->state == CONN_OPEN);
 
 	/* Nothing is asked for: what is always told, an error, waits too, or a paused one would be told of it without end. */
 	polled[conn->at].fd = in || out ? conn->fd : -1;
@@ -163,6 +165,8 @@ static void end_input(struct conn *conn)
 		conn->calls->ended(conn);
 	else
 		conn_close(conn);
+	if (conn->shut)
+		conn_die(conn, 0);
 	conn_list(conn);
 	conn_watch(conn);
 }
@@ -192,23 +196,31 @@ static void receive(struct conn *conn)
 	show(conn, buffer, held + (size_t)n);
 }
 
-static void welcome(int fd, const struct sockaddr_in *from, const struct conn_calls *calls)
+struct conn *conn_adopt(int fd, const struct sockaddr_in *peer, const struct conn_calls *calls)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
 
 	if (!conn || add_source(fd, (struct source){ .conn = conn })) {
 		free(conn);
 		close(fd);
-		conn_counts.failed++;
-		return;
+		return NULL;
 	}
 	conn->at = count - 1;
 	conn->fd = fd;
 	conn->calls = calls;
-	conn->address = from->sin_addr.s_addr;
-	conn->port = ntohs(from->sin_port);
+	conn->address = peer->sin_addr.s_addr;
+	conn->port = ntohs(peer->sin_port);
 	conn_counts.opened++;
-	if (calls->opened && !calls->opened(conn)) {
+	return conn;
+}
+
+static void welcome(int fd, const struct sockaddr_in *from, const struct conn_calls *calls)
+{
+	struct conn *conn = conn_adopt(fd, from, calls);
+
+	if (!conn) {
+		conn_counts.failed++;
+	} else if (calls->opened && !calls->opened(conn)) {
 		conn->calls = NULL;
 		conn_die(conn, 0);
 	}
@@ -339,7 +351,7 @@ static void look_after(struct conn *conn)
 		conn->again = false;
 	if (again && conn->state == CONN_OPEN && conn->held_bytes)
 		show(conn, conn->held, conn->held_bytes);
-	if (conn->pieces || conn->short_sent || conn->state == CONN_CLOSING)
+	if (conn->pieces || conn->short_sent || conn->finished || conn->state == CONN_CLOSING)
 		conn_flush(conn);
 	if (conn->state == CONN_DEAD)
 		return bury(conn);
@@ -368,6 +380,8 @@ static void serve(unsigned at, short what)
 
 	if (!conn)
 		return sources[at].ready(polled[at].fd, sources[at].own);
+	if (conn->opening)
+		return conn_there(conn);
 	if (what & POLLOUT)
 		conn_flush(conn);
 	if (receives(conn) && what & (POLLIN | POLLERR | POLLHUP))
@@ -380,7 +394,7 @@ static int timeout_ms(void)
 {
 	uint64_t next = timers_next();
 
-	if (listed)
+	if (listed || works_wait())
 		return 0;
 	if (next == TIMERS_NONE)
 		return -1;
@@ -411,6 +425,7 @@ int conn_run(void)
 			serve(i, what);
 		}
 		timers_run(now);
+		works_run();
 		look_after_listed();
 	}
 	return stop_value;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the files of conn.h over sockets and poll() share: conn_poll.c (loop, accepting, receiving), conn_poll_send.c (sending, the
- * end of a connection) and conn_poll_udp.c (datagrams). One thread runs all of it.
+ * end of a connection), conn_poll_connect.c (the client's side) and conn_poll_udp.c (datagrams). One thread runs all of it.
  */
 #ifndef LIBOS_CONN_CONN_POLL_H
 #define LIBOS_CONN_CONN_POLL_H
 
+#include <netinet/in.h>
 #include "libos/conn/timer.h"
 
 #define PIECES		8		/* pieces that wait to be sent, of one connection */
@@ -27,6 +28,8 @@ struct conn {
 	int fd;
 	unsigned at;			/* its place among the polled ones */
 	enum conn_state state;
+	bool opening;			/* asked for, not there yet */
+	bool finished, shut;		/* conn_finish was called; the other side has been told */
 	bool paused;
 	bool again;			/* what is held must be shown without anything new */
 	bool ended;			/* the other side has */
@@ -55,8 +58,14 @@ struct conn {
 void conn_list(struct conn *conn);
 /* Poll for what a connection now waits for. */
 void conn_watch(struct conn *conn);
+/* Take up a socket. NULL: there is no memory, and it is closed. */
+struct conn *conn_adopt(int fd, const struct sockaddr_in *peer, const struct conn_calls *calls);
 /* Have a function called when a descriptor can be read. 0 or ENOMEM. */
 int conn_watch_fd(int fd, void (*ready)(int fd, void *own), void *own);
+
+/* conn_poll_connect.c */
+/* One that was asked for is there, or will not be. */
+void conn_there(struct conn *conn);
 
 /* conn_poll_send.c */
 /* Send what waits; then its end, if it is asked for. Calls `room`. */

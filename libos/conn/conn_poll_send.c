@@ -118,8 +118,22 @@ void conn_discard(struct conn *conn, size_t bytes)
 	conn->linger_left -= bytes;
 }
 
+/* All is sent of one that was finished: say so. */
+static void end_output(struct conn *conn)
+{
+	conn->shut = true;
+	shutdown(conn->fd, SHUT_WR);
+	if (conn->ended)
+		conn_die(conn, 0);
+}
+
 void conn_flush(struct conn *conn)
 {
+	if (conn->opening) {
+		if (conn->state == CONN_CLOSING)
+			conn_die(conn, 0);
+		return;
+	}
 	for (int turn = 0; conn->state <= CONN_CLOSING; turn++) {
 		if (conn->pieces)
 			advance(conn, give(conn, conn->piece, conn->pieces));
@@ -127,6 +141,8 @@ void conn_flush(struct conn *conn)
 			break;
 		if (conn->state == CONN_CLOSING)
 			return finish(conn);
+		if (conn->finished && !conn->shut)
+			end_output(conn);
 		if (!conn->short_sent || turn == ROOM_TURNS)
 			break;
 		conn->short_sent = false;
@@ -139,7 +155,7 @@ void conn_flush(struct conn *conn)
 
 size_t conn_room(const struct conn *conn)
 {
-	return conn->state == CONN_OPEN && conn->pieces < PIECES ? COPY_BYTES - conn->copied : 0;
+	return conn->state == CONN_OPEN && !conn->opening && !conn->finished && conn->pieces < PIECES ? COPY_BYTES - conn->copied : 0;
 }
 
 size_t conn_owed(const struct conn *conn)
@@ -188,8 +204,12 @@ size_t conn_send(struct conn *conn, const void *data, size_t bytes, unsigned fla
 	const char *from = data;
 	size_t taken = 0;
 
-	if (conn->state != CONN_OPEN || !bytes)
+	if (conn->state != CONN_OPEN || conn->finished || !bytes)
 		return 0;
+	if (conn->opening) {
+		conn->short_sent = true;
+		return 0;
+	}
 	if (!conn->pieces && bytes >= DIRECT_BYTES && !(flags & CONN_MORE)) {
 		taken = give(conn, &(struct piece){ from, bytes }, 1);
 		if (taken == bytes || conn->state != CONN_OPEN)
@@ -207,6 +227,15 @@ void conn_close(struct conn *conn)
 	if (conn->state != CONN_OPEN)
 		return;
 	conn->state = CONN_CLOSING;
+	conn_list(conn);
+}
+
+void conn_finish(struct conn *conn)
+{
+	if (conn->state != CONN_OPEN || conn->opening)
+		return;
+	conn->finished = true;
+	conn->short_sent = false;
 	conn_list(conn);
 }
 

@@ -27,12 +27,11 @@
 #define WRITE_MAX	32768		/* bytes given to lwIP at once, which counts them in 16 bits */
 #define DISCARD_TIMES	2		/* half seconds */
 #define STUCK_TIMES	120		/* of half a second without an acknowledgement: a closing connection is given up */
-#define MEMORY_SHARE	2		/* of the transmit frames, one in so many may be conn_memory */
+#define DUMB		(CONN_OPENING | CONN_FINISHED | CONN_CLOSING | CONN_ABORT)	/* takes nothing to send */
 
 unsigned conn_open;
 static struct conn *spare;
 static unsigned spare_count;
-static uint32_t memory_kept;		/* pages of conn_memory */
 
 /* --- beginning and end --- */
 
@@ -51,6 +50,7 @@ static struct conn *conn_make(struct tcp_pcb *pcb, const struct conn_calls *call
 	memset(conn, 0, sizeof(*conn));
 	conn->pcb = pcb;
 	conn->calls = calls;
+	conn->flags = CONN_ANSWERED;
 	conn_open++;
 	conn_counts.opened++;
 	return conn;
@@ -82,11 +82,19 @@ static void conn_gone(struct conn *conn, int error)
 	conn_free(conn);
 }
 
-static int error_of(err_t error)
+int conn_errno(err_t error)
 {
 	switch (error) {
+	case ERR_OK:
 	case ERR_CLSD:
 		return 0;
+	case ERR_USE:
+		return EADDRINUSE;
+	case ERR_RTE:
+		return EHOSTUNREACH;
+	case ERR_VAL:
+	case ERR_ARG:
+		return EINVAL;
 	case ERR_RST:
 		return ECONNRESET;
 	case ERR_MEM:
@@ -96,6 +104,18 @@ static int error_of(err_t error)
 	default:
 		return EIO;
 	}
+}
+
+/* TCP needs it no more. The program may: what has come is shown all the same. */
+static void over(struct conn *conn)
+{
+	if ((conn->flags & (CONN_FINISHED | CONN_CLOSING | CONN_ABORT)) != CONN_FINISHED ||
+	    (!conn->held_bytes && (conn->flags & CONN_TOLD))) {
+		conn_gone(conn, 0);
+		return;
+	}
+	conn->pcb = NULL;
+	conn->flags |= CONN_OVER;
 }
 
 /* lwIP has freed it, or is about to. */
@@ -109,8 +129,12 @@ static void on_error(void *arg, err_t error)
 		conn_gone(conn, (int)conn->error);
 	else if (error == ERR_ABRT && !(conn->flags & CONN_ABORT))
 		conn_gone(conn, ETIMEDOUT);	/* lwIP gave it up */
+	else if (error == ERR_RST && (conn->flags & CONN_OPENING))
+		conn_gone(conn, ECONNREFUSED);
+	else if (error == ERR_CLSD)
+		over(conn);
 	else
-		conn_gone(conn, error_of(error));
+		conn_gone(conn, conn_errno(error));
 }
 
 /* Not inside one of lwIP's calls, or on the way out of it. */
@@ -118,7 +142,10 @@ static void abort_now(struct conn *conn, int error)
 {
 	conn->flags |= CONN_LOCAL | CONN_ABORT;
 	conn->error = (uint32_t)error;
-	tcp_abort(conn->pcb);
+	if (conn->pcb)
+		tcp_abort(conn->pcb);
+	else
+		conn_gone(conn, error);
 }
 
 /* The connection ends in order, and lwIP needs it no more but for TIME-WAIT. */
@@ -132,12 +159,12 @@ static void settle(struct conn *conn)
 	tcp_err(pcb, NULL);
 	if (pcb->state != TIME_WAIT)
 		tcp_poll(pcb, NULL, 0);
-	conn_gone(conn, 0);
+	over(conn);
 }
 
 /* --- calling the program --- */
 
-static void enter(struct conn *conn)
+static inline void enter(struct conn *conn)
 {
 	conn->flags |= CONN_INSIDE;
 }
@@ -205,17 +232,23 @@ static void show_held(struct conn *conn)
 	if (conn->flags & CONN_CLOSING)
 		used = conn->held_bytes;
 	held_use(conn, (uint32_t)used);
-	tcp_recved(conn->pcb, (u16_t)used);
+	if (conn->pcb)
+		tcp_recved(conn->pcb, (u16_t)used);
+}
+
+/* Aborted on the way out. */
+static void give_up(struct conn *conn, int error)
+{
+	conn->flags |= CONN_ABORT | CONN_LOCAL;
+	conn->error = (uint32_t)error;
 }
 
 static void too_much(struct conn *conn)
 {
 	uint32_t most = conn->flags & CONN_PAUSED ? HELD_MAX : CONN_HELD_MAX;
 
-	if (conn->held_bytes <= most || (conn->flags & CONN_CLOSING))
-		return;
-	conn->flags |= CONN_ABORT | CONN_LOCAL;
-	conn->error = ENOBUFS;
+	if (conn->held_bytes > most && !(conn->flags & CONN_CLOSING))
+		give_up(conn, ENOBUFS);
 }
 
 static err_t discard(struct conn *conn, struct pbuf *packet)
@@ -232,7 +265,7 @@ static err_t discard(struct conn *conn, struct pbuf *packet)
 	return ERR_OK;
 }
 
-/* The whole packet lies in one piece and nothing was left before: it is shown as it lies. */
+/* It lies in one piece and nothing was left before: it is shown as it lies. */
 static err_t receive_shown(struct conn *conn, struct pbuf *packet)
 {
 	size_t used, left;
@@ -242,8 +275,7 @@ static err_t receive_shown(struct conn *conn, struct pbuf *packet)
 	left = packet->len - used;
 	if (left && !(conn->flags & (CONN_CLOSING | CONN_ABORT))) {
 		if (!held_grow(conn, (uint32_t)left)) {
-			conn->flags |= CONN_ABORT | CONN_LOCAL;
-			conn->error = ENOMEM;
+			give_up(conn, ENOMEM);
 		} else {
 			memcpy(conn->held, (char *)packet->payload + used, left);
 			conn->held_bytes = (uint32_t)left;
@@ -300,7 +332,11 @@ static err_t ended(struct conn *conn)
 	}
 	enter(conn);
 	tell_ended(conn);
-	return leave(conn);
+	if (leave(conn) == ERR_ABRT)
+		return ERR_ABRT;
+	if (pcb->state == TIME_WAIT)
+		settle(conn);
+	return ERR_OK;
 }
 
 static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *packet, err_t error)
@@ -310,6 +346,7 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *packet, er
 	(void)pcb, (void)error;
 	if (!packet)
 		return ended(conn);
+	conn->flags &= ~(uint32_t)CONN_ANSWERED;
 	conn_counts.received += packet->tot_len;
 	if (conn->flags & CONN_CLOSING)
 		return discard(conn, packet);
@@ -320,7 +357,7 @@ static err_t on_received(void *arg, struct tcp_pcb *pcb, struct pbuf *packet, er
 
 static err_t offer_room(struct conn *conn)
 {
-	if (!(conn->flags & CONN_WANTS_ROOM) || (conn->flags & CONN_CLOSING) || !conn->calls->room || conn_room(conn) < TCP_MSS)
+	if (!(conn->flags & CONN_WANTS_ROOM) || (conn->flags & (CONN_CLOSING | CONN_FINISHED)) || !conn->calls->room || conn_room(conn) < TCP_MSS)
 		return ERR_OK;
 	conn->flags &= ~(uint32_t)CONN_WANTS_ROOM;
 	enter(conn);
@@ -358,30 +395,29 @@ static err_t on_poll(void *arg, struct tcp_pcb *pcb)
 	return ERR_ABRT;
 }
 
-static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
+static void take_up(struct conn *conn, struct tcp_pcb *pcb)
 {
-	const struct conn_calls *calls = arg;
-	struct conn *conn;
-
-	if (error != ERR_OK || !pcb)
-		return ERR_VAL;
-	conn = conn_make(pcb, calls);
-	if (!conn)
-		return ERR_MEM;		/* lwIP resets it */
 	tcp_nagle_disable(pcb);
-	if (pcb->mss < NET_MSS_LEAST) {
-		pcb->mss = NET_MSS_LEAST;
-		pcb->cwnd = 4 * NET_MSS_LEAST;
-	}
 	tcp_arg(pcb, conn);
 	tcp_recv(pcb, on_received);
 	tcp_sent(pcb, on_sent);
 	tcp_err(pcb, on_error);
 	tcp_poll(pcb, on_poll, 1);
-	if (!calls->opened)
+}
+
+/* It is there: does the program want it? */
+static err_t opened(struct conn *conn)
+{
+	struct tcp_pcb *pcb = conn->pcb;
+
+	if (pcb->mss < NET_MSS_LEAST) {
+		pcb->mss = NET_MSS_LEAST;
+		pcb->cwnd = 4 * NET_MSS_LEAST;
+	}
+	if (!conn->calls->opened)
 		return ERR_OK;
 	enter(conn);
-	if (!calls->opened(conn)) {
+	if (!conn->calls->opened(conn)) {
 		conn_counts.closed++;
 		tcp_arg(pcb, NULL);
 		conn_free(conn);
@@ -391,13 +427,37 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
 	return leave(conn);
 }
 
+static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
+{
+	struct conn *conn;
+
+	if (error != ERR_OK || !pcb)
+		return ERR_VAL;
+	conn = conn_make(pcb, arg);
+	if (!conn)
+		return ERR_MEM;		/* lwIP resets it */
+	take_up(conn, pcb);
+	return opened(conn);
+}
+
+static err_t on_connected(void *arg, struct tcp_pcb *pcb, err_t error)
+{
+	struct conn *conn = arg;
+
+	(void)pcb, (void)error;
+	conn->flags &= ~(uint32_t)CONN_OPENING;
+	return opened(conn);
+}
+
 /* A closing one has been told all, and has told it. */
-void conn_settled(struct tcp_pcb *pcb)
+bool conn_settled(struct tcp_pcb *pcb)
 {
 	struct conn *conn = pcb->callback_arg;
 
-	if (conn && (conn->flags & CONN_CLOSING))
-		settle(conn);
+	if (!conn || !(conn->flags & (CONN_CLOSING | CONN_FINISHED)))
+		return false;
+	settle(conn);
+	return true;
 }
 
 void conn_used(struct conn *conn, size_t bytes)
@@ -405,6 +465,8 @@ void conn_used(struct conn *conn, size_t bytes)
 	held_use(conn, (uint32_t)bytes);
 	if (!conn->held_bytes)
 		conn->flags &= ~(uint32_t)CONN_PAUSED;
+	if ((conn->flags & (CONN_ENDED | CONN_TOLD)) == CONN_ENDED)
+		conn->flags |= CONN_AGAIN;
 	if (conn->pcb)
 		tcp_recved(conn->pcb, (u16_t)bytes);
 	loop_dirty(conn);
@@ -420,15 +482,35 @@ void conn_service(struct conn *conn)
 		if (leave(conn) == ERR_ABRT)
 			return;
 	}
-	tcp_output_now(conn->pcb);
+	if (conn->flags & CONN_OVER)
+		over(conn);
+	else if ((conn->flags & (CONN_OPENING | CONN_CLOSING)) == (CONN_OPENING | CONN_CLOSING))
+		abort_now(conn, 0);
+	else
+		tcp_output_now(conn->pcb);
 }
 
 /* --- conn.h --- */
 
+struct tcp_pcb *conn_listen_on(struct tcp_pcb *pcb, const struct conn_calls *calls)
+{
+	struct tcp_pcb *listener = tcp_listen(pcb);
+
+	if (!listener) {
+		tcp_abort(pcb);
+		return NULL;
+	}
+	tcp_arg(listener, (void *)(uintptr_t)calls);
+	tcp_accept(listener, on_accept);
+	tcp_direct(listener);
+	loop_wait_address();
+	return listener;
+}
+
 int conn_listen(uint16_t port, const struct conn_calls *calls)
 {
 	int wrong = loop_network();
-	struct tcp_pcb *pcb, *listener;
+	struct tcp_pcb *pcb;
 	err_t error;
 
 	if (wrong)
@@ -439,16 +521,51 @@ int conn_listen(uint16_t port, const struct conn_calls *calls)
 	if (!pcb)
 		return ENOMEM;
 	error = tcp_bind(pcb, IP4_ADDR_ANY, port);
-	listener = error == ERR_OK ? tcp_listen_with_backlog(pcb, TCP_DEFAULT_LISTEN_BACKLOG) : NULL;
-	if (!listener) {
+	if (error != ERR_OK) {
 		tcp_abort(pcb);
-		return error == ERR_USE ? EADDRINUSE : ENOMEM;
+		return conn_errno(error);
 	}
-	tcp_arg(listener, (void *)(uintptr_t)calls);
-	tcp_accept(listener, on_accept);
-	tcp_direct(listener);
-	loop_wait_address();
+	return conn_listen_on(pcb, calls) ? 0 : EADDRINUSE;
+}
+
+int conn_connect_from(struct tcp_pcb *pcb, const struct conn_peer *to, const struct conn_calls *calls, struct conn **made)
+{
+	struct conn *conn = conn_make(pcb, calls);
+	ip_addr_t address;
+	err_t error;
+
+	if (!conn) {
+		tcp_abort(pcb);
+		return ENOMEM;
+	}
+	ip_addr_set_ip4_u32(&address, to->address);
+	conn->flags |= CONN_OPENING;
+	take_up(conn, pcb);
+	error = tcp_connect(pcb, &address, to->port, on_connected);
+	if (error != ERR_OK) {
+		tcp_arg(pcb, NULL);
+		tcp_abort(pcb);
+		conn_counts.closed++;
+		conn_free(conn);
+		return error == ERR_USE || error == ERR_BUF ? EADDRNOTAVAIL : conn_errno(error);
+	}
+	tcp_direct_connection(pcb);
+	*made = conn;
 	return 0;
+}
+
+int conn_connect(const struct conn_peer *to, const struct conn_calls *calls, struct conn **conn)
+{
+	int wrong = loop_network();
+	struct tcp_pcb *pcb;
+
+	if (wrong)
+		return wrong;
+	loop_wait_address();
+	if (!net_address() && (to->address & 0xff) != 127)
+		return ENETUNREACH;
+	pcb = tcp_new();
+	return pcb ? conn_connect_from(pcb, to, calls, conn) : ENOMEM;
 }
 
 void conn_set(struct conn *conn, void *own)
@@ -479,7 +596,7 @@ size_t conn_room(const struct conn *conn)
 {
 	size_t credit, owed;
 
-	if (!conn->pcb || (conn->flags & (CONN_CLOSING | CONN_ABORT)) || conn->pcb->snd_queuelen >= QUEUE_MOST)
+	if (!conn->pcb || (conn->flags & DUMB) || conn->pcb->snd_queuelen >= QUEUE_MOST)
 		return 0;
 	credit = net_send_credit(conn_open, conn->pcb->mss);
 	owed = conn_owed(conn);
@@ -491,7 +608,7 @@ size_t conn_send(struct conn *conn, const void *data, size_t bytes, unsigned fla
 	struct tcp_pcb *pcb = conn->pcb;
 	uint32_t offset;
 	bool kept = (flags & CONN_KEPT) && net_memory_has(data, bytes, &offset);
-	size_t room = kept && pcb && !(conn->flags & (CONN_CLOSING | CONN_ABORT)) ? tcp_sndbuf(pcb) : conn_room(conn);
+	size_t room = kept && pcb && !(conn->flags & DUMB) ? tcp_sndbuf(pcb) : conn_room(conn);
 	size_t take = bytes < room ? bytes : room, sent = 0;
 	u8_t how = (u8_t)((kept ? 0 : TCP_WRITE_FLAG_COPY) | (flags & CONN_MORE ? TCP_WRITE_FLAG_MORE : 0));
 
@@ -510,6 +627,7 @@ size_t conn_send(struct conn *conn, const void *data, size_t bytes, unsigned fla
 		conn->flags |= CONN_WANTS_ROOM;
 	if (!sent)
 		return 0;
+	conn->flags |= CONN_ANSWERED;
 	conn_counts.sent += sent;
 	if (!kept)
 		conn_counts.copied_out += sent;
@@ -526,7 +644,7 @@ void conn_pause(struct conn *conn)
 void conn_resume(struct conn *conn)
 {
 	conn->flags &= ~(uint32_t)CONN_PAUSED;
-	if (!conn->pcb || (!conn->held_bytes && (conn->flags & (CONN_ENDED | CONN_TOLD)) != CONN_ENDED))
+	if ((!conn->pcb && !(conn->flags & CONN_OVER)) || (!conn->held_bytes && (conn->flags & (CONN_ENDED | CONN_TOLD)) != CONN_ENDED))
 		return;
 	conn->flags |= CONN_AGAIN;
 	loop_dirty(conn);
@@ -534,35 +652,41 @@ void conn_resume(struct conn *conn)
 
 void conn_close(struct conn *conn)
 {
-	if (!conn->pcb || (conn->flags & CONN_CLOSING))
+	if (conn->flags & CONN_CLOSING)
+		return;
+	if (!conn->pcb && !(conn->flags & CONN_OVER))
 		return;
 	conn->flags |= CONN_CLOSING;
+	if (conn->flags & (CONN_OVER | CONN_OPENING)) {
+		loop_dirty(conn);
+		return;
+	}
 	if (conn->held_bytes && !(conn->flags & CONN_INSIDE)) {	/* else it may be what the program looks at */
 		tcp_recved(conn->pcb, (u16_t)conn->held_bytes);
 		held_use(conn, conn->held_bytes);
 	}
 	conn->last_ack = conn->pcb->lastack;
+	if (!(conn->flags & CONN_FINISHED))
+		tcp_shutdown(conn->pcb, 0, 1);
+}
+
+void conn_finish(struct conn *conn)
+{
+	if (!conn->pcb || (conn->flags & DUMB))
+		return;
+	conn->flags |= CONN_FINISHED;
 	tcp_shutdown(conn->pcb, 0, 1);
 }
 
 void conn_abort(struct conn *conn)
 {
+	if (conn->flags & CONN_OVER) {
+		conn_close(conn);
+		return;
+	}
 	if (!conn->pcb || (conn->flags & CONN_ABORT))
 		return;
 	conn->flags |= CONN_ABORT;
 	if (!(conn->flags & CONN_INSIDE))
 		abort_now(conn, ECONNABORTED);
-}
-
-void *conn_memory(size_t bytes)
-{
-	uint32_t pages = (uint32_t)((bytes + EXO_PAGE_SIZE - 1) / EXO_PAGE_SIZE);
-	void *block;
-
-	if (loop_network() || bytes > UINT32_MAX / 2 || memory_kept + pages > net_memory_use().pages / MEMORY_SHARE)
-		return NULL;
-	block = net_alloc(bytes);
-	if (block)
-		memory_kept += pages;
-	return block;
 }

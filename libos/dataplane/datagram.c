@@ -55,6 +55,7 @@ int conn_bind(uint16_t port, conn_datagram_t *received)
 		bound[i].pcb = NULL;
 		return EADDRINUSE;
 	}
+	loop_datagrams++;
 	bound[i].port = port;
 	bound[i].received = received;
 	udp_recv(bound[i].pcb, on_datagram, (void *)(uintptr_t)i);

@@ -4,15 +4,12 @@
  *
  * lwIP's files about segments are compiled here, as they are, so that what stands around them can be replaced:
  *
- *	in	direct() judges Ethernet, IPv4 and TCP headers of a frame in one go, finds the connection in a table (lwIP walks
+ *	in	direct() judges Ethernet, IPv4 and TCP headers of a frame in one go, finds the connection in a table (table.c; lwIP walks
  *		lists), and runs lwIP's state machine on the segment where it lies in the ring's slot.
  *	out	frame_output() puts both headers before a segment from what is known of its destination, in place of lwIP's layers.
  *
  * What is not plain (fragments, IP options, addresses that are not ours, connections that are not known, no listener) goes lwIP's
  * way, and so does one packet a second to each destination, which keeps lwIP's knowledge of hardware addresses fresh.
- *
- * T1 a connection that was opened from outside is in the table from its SYN until lwIP frees it
- * T2 the table is never more than three quarters full; hashes are keyed, so nobody outside can make long chains
  */
 #include <string.h>
 #include "lwip/etharp.h"
@@ -21,7 +18,6 @@
 #include "lwip/priv/tcp_priv.h"
 #include "netif/ethernet.h"
 #include "libos/dataplane/dataplane.h"
-#include "libos/net/filter.h"
 #include "libos/net/flownet.h"
 #include "libos/net/net.h"
 #include "libos/net/stack.h"
@@ -29,11 +25,7 @@
 #include "libos/net/train.h"
 
 #define HEADERS		34	/* Ethernet and IPv4 */
-#define TABLE_BITS	12
-#define TABLE_SIZE	(1 << TABLE_BITS)
-#define TABLE_MOST	(TABLE_SIZE / 4 * 3)
 #define ROUTES		64
-#define EXT_ID		0
 
 /* --- out --- */
 
@@ -195,6 +187,12 @@ static bool output_plain(struct tcp_pcb *pcb)
 	return true;
 }
 
+/*
+ * Last acknowledgements that were posted since the loop has last sent: of connections that have ended, whose other side waits for
+ * nothing else. They need not leave at once.
+ */
+static u32_t last_words;
+
 /* As tcp_send_empty_ack; what finds no memory is tried again with the next segment, or by lwIP's timer. */
 static void acknowledge(struct tcp_pcb *pcb)
 {
@@ -217,6 +215,7 @@ static void acknowledge(struct tcp_pcb *pcb)
 	header->chksum = (u16_t)~sum_fold(sum_bytes(pseudo(pcb->local_ip.addr, pcb->remote_ip.addr, TCP_HLEN), header, TCP_HLEN));
 	error = frame_output(packet, &pcb->local_ip, &pcb->remote_ip, pcb->ttl, pcb->tos, IP_PROTO_TCP,
 	    route_to(&pcb->remote_ip));
+	last_words += pcb->state == TIME_WAIT;
 	if (error == ERR_OK)
 		tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
 	else
@@ -263,87 +262,6 @@ bool tcp_write_segment(struct tcp_pcb *pcb, const void *data, size_t bytes)
 	pcb->snd_buf -= (tcpwnd_size_t)bytes;
 	pcb->snd_queuelen++;
 	return true;
-}
-
-/* --- the table --- */
-
-static struct tcp_pcb *table[TABLE_SIZE];
-static unsigned table_used;
-static u64_t key[2];
-
-/* Not of our port: lwIP forgets that before it tells that a connection goes. */
-static unsigned place_of(u32_t address, u16_t port)
-{
-	u64_t word = (u64_t)address << 32 | port;
-
-	unsigned __int128 product = (unsigned __int128)(word ^ key[0]) * key[1];
-
-	return (unsigned)(((u64_t)product ^ (u64_t)(product >> 64)) >> (64 - TABLE_BITS));
-}
-
-static unsigned place_of_pcb(const struct tcp_pcb *pcb)
-{
-	return place_of(pcb->remote_ip.addr, pcb->remote_port);
-}
-
-static struct tcp_pcb *table_find(u32_t address, u16_t port, u16_t local)
-{
-	struct tcp_pcb *pcb;
-
-	for (unsigned at = place_of(address, port); (pcb = table[at]) != NULL; at = (at + 1) % TABLE_SIZE) {
-		if (pcb->remote_ip.addr == address && pcb->remote_port == port && pcb->local_port == local)
-			return pcb;
-	}
-	return NULL;
-}
-
-/* Those behind a place that is free now may have wanted it. */
-static void table_close_up(unsigned hole)
-{
-	struct tcp_pcb *pcb;
-
-	for (unsigned at = (hole + 1) % TABLE_SIZE; (pcb = table[at]) != NULL; at = (at + 1) % TABLE_SIZE) {
-		if ((at - place_of_pcb(pcb)) % TABLE_SIZE < (at - hole) % TABLE_SIZE)
-			continue;
-		table[hole] = pcb;
-		table[at] = NULL;
-		hole = at;
-	}
-}
-
-static void on_destroy(u8_t id, void *data)
-{
-	struct tcp_pcb *pcb = data;
-	unsigned at;
-
-	(void)id;
-	if (!pcb)
-		return;
-	for (at = place_of_pcb(pcb); table[at] != pcb; at = (at + 1) % TABLE_SIZE)
-		;
-	table[at] = NULL;
-	table_used--;
-	table_close_up(at);
-}
-
-static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
-
-static const struct tcp_ext_arg_callbacks table_calls = { on_destroy, on_passive_open };
-
-static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
-{
-	unsigned at = place_of_pcb(pcb);
-
-	(void)listener;
-	if (table_used == TABLE_MOST)
-		return ERR_MEM;
-	while (table[at])
-		at = (at + 1) % TABLE_SIZE;
-	table[at] = pcb;
-	table_used++;
-	tcp_ext_arg_set_callbacks(pcb, id, &table_calls);
-	tcp_ext_arg_set(pcb, id, pcb);
-	return ERR_OK;
 }
 
 /* --- in --- */
@@ -457,18 +375,37 @@ static inline void acked_plain(struct tcp_pcb *pcb, u32_t acked)
 	}
 }
 
+/* The client has acknowledged our SYN. False: the program does not want it, and it is gone. */
+static bool accept_plain(struct tcp_pcb *pcb)
+{
+	err_t error;
+
+	pcb->state = ESTABLISHED;
+	TCP_EVENT_ACCEPT(pcb->listener, pcb, pcb->callback_arg, ERR_OK, error);
+	if (error != ERR_OK && error != ERR_ABRT)
+		tcp_abort(pcb);
+	return error == ERR_OK;
+}
+
+enum processed { NOT_PLAIN, DONE, GONE };
+
 /*
  * What tcp_process does for the usual segment: the next in order, of a connection that has lost nothing lately, with bytes, an
- * end, or a new acknowledgement. False: it is not that, and nothing is done.
+ * end, or a new acknowledgement, also that of our SYN. NOT_PLAIN: it is not that, and nothing is done.
  */
-static bool process_plain(struct tcp_pcb *pcb)
+static enum processed process_plain(struct tcp_pcb *pcb)
 {
-	u32_t acked = ackno - pcb->lastack, window = (u32_t)SND_WND_SCALE(pcb, tcphdr->wnd);
+	u32_t acked = ackno - pcb->lastack, window;
+	bool opens = pcb->state == SYN_RCVD;
 
 	if ((flags & ~(TCP_PSH | TCP_FIN)) != TCP_ACK || seqno != pcb->rcv_nxt || tcphdr_optlen || tcplen > pcb->rcv_wnd ||
 	    pcb->ooseq || (pcb->flags & (TF_INFR | TF_RTO)) || acked > pcb->snd_nxt - pcb->lastack || !(acked | tcplen) ||
-	    (pcb->state != ESTABLISHED && pcb->state != FIN_WAIT_1 && pcb->state != FIN_WAIT_2))
-		return false;
+	    (pcb->state != ESTABLISHED && pcb->state != FIN_WAIT_1 && pcb->state != FIN_WAIT_2 &&
+	    !(opens && acked == 1 && pcb->listener)))
+		return NOT_PLAIN;
+	if (opens && !accept_plain(pcb))
+		return GONE;
+	window = (u32_t)SND_WND_SCALE(pcb, tcphdr->wnd);
 	if (!(pcb->flags & TF_RXCLOSED))
 		pcb->tmr = tcp_ticks;
 	pcb->keep_cnt_sent = 0;
@@ -482,6 +419,8 @@ static bool process_plain(struct tcp_pcb *pcb)
 	}
 	if (acked)
 		acked_plain(pcb, acked);
+	if (opens)
+		pcb->cwnd = LWIP_TCP_CALC_INITIAL_CWND(pcb->mss);
 	if (tcplen) {
 		pcb->rcv_nxt += tcplen;
 		pcb->rcv_wnd -= tcplen;
@@ -495,7 +434,7 @@ static bool process_plain(struct tcp_pcb *pcb)
 	if (!(flags & TCP_FIN)) {
 		if (pcb->state == FIN_WAIT_1 && ackno == pcb->snd_nxt && !pcb->unsent)
 			pcb->state = FIN_WAIT_2;
-		return true;
+		return DONE;
 	}
 	recv_flags |= TF_GOT_FIN;
 	tcp_ack_now(pcb);
@@ -509,11 +448,13 @@ static bool process_plain(struct tcp_pcb *pcb)
 		pcb->state = TIME_WAIT;
 		TCP_REG(&tcp_tw_pcbs, pcb);
 	}
-	return true;
+	return DONE;
 }
 
 static void segment_handle(struct tcp_pcb *pcb, struct pbuf *packet)
 {
+	enum processed how;
+
 	inseg.next = NULL;
 	inseg.len = packet->len;
 	inseg.p = packet;
@@ -527,7 +468,10 @@ static void segment_handle(struct tcp_pcb *pcb, struct pbuf *packet)
 			tcp_send_empty_ack(pcb);
 	} else {
 		tcp_input_pcb = pcb;
-		if ((process_plain(pcb) || tcp_process(pcb) != ERR_ABRT) && segment_tell(pcb)) {
+		how = process_plain(pcb);
+		if (how == NOT_PLAIN)
+			how = tcp_process(pcb) == ERR_ABRT ? GONE : DONE;
+		if (how == DONE && segment_tell(pcb)) {
 			tcp_input_pcb = NULL;
 			if (!closed_now(pcb)) {
 				if (pcb->state == TIME_WAIT && pcb->callback_arg)
@@ -617,21 +561,18 @@ static u16_t segment_judge(const struct headers *head, unsigned bytes)
 static __attribute__((noinline)) struct tcp_pcb_listen *syn_judge(const struct headers *head, struct tcp_pcb *ended)
 {
 	struct tcp_pcb_listen *listener = listener_of(lwip_ntohs(head->to_port));
-	struct filter_syn syn = { .from = head->from, .sequence = lwip_ntohl(head->sequence),
-		.from_port = lwip_ntohs(head->from_port), .port = lwip_ntohs(head->to_port) };
 	u8_t first = (u8_t)head->from;
 	ip4_addr_t from = { head->from };
 
-	if (!listener || !syn.port || first == 0 || first == 127 || first >= 224 || head->from == head->to ||
+	if (!listener || first == 0 || first == 127 || first >= 224 || head->from == head->to ||
 	    (head->source[0] & 1) || ip4_addr_isbroadcast(&from, &stack_netif))
 		return NULL;
 	if (ended) {
-		if (!TCP_SEQ_GT(syn.sequence, ended->rcv_nxt))
+		if (!TCP_SEQ_GT(lwip_ntohl(head->sequence), ended->rcv_nxt))
 			return NULL;
 		tcp_abandon(ended, 0);
 	}
-	if (listener->accepts_pending >= NET_HALF_OPEN_MAX)
-		net_before_syn(&syn);
+	net_syn_room();
 	return listener;
 }
 
@@ -679,13 +620,23 @@ static bool direct(const struct flownet_slot *slot, const uint8_t *frame, unsign
 	return true;
 }
 
+static void direct_start(void)
+{
+	if (flownet_direct)
+		return;
+	table_start();
+	core_random(&identification, sizeof(identification));
+	flownet_direct = direct;
+}
+
 void tcp_direct(struct tcp_pcb *listener)
 {
-	if (!flownet_direct) {
-		core_random(key, sizeof(key));
-		key[1] |= 1;
-		core_random(&identification, sizeof(identification));
-		flownet_direct = direct;
-	}
-	tcp_ext_arg_set_callbacks(listener, EXT_ID, &table_calls);
+	direct_start();
+	table_listen(listener);
+}
+
+void tcp_direct_connection(struct tcp_pcb *pcb)
+{
+	direct_start();
+	table_add(EXT_ID, pcb);
 }

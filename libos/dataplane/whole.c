@@ -12,6 +12,7 @@
 #include "lwip/../../core/mem.c"
 #include "lwip/../../core/memp.c"
 #include "lwip/../../core/pbuf.c"
+#include "libos/dataplane/table.c"
 #include "libos/dataplane/tcp.c"
 #include "libos/dataplane/conn.c"
 #include "libos/dataplane/loop.c"

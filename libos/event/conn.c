@@ -159,14 +159,21 @@ void conn_settle(struct conn *conn)
 		abort_now(conn, conn->dead);
 		return;
 	}
-	if (conn->closing) {
+	if (conn->closing)
 		held_drop(conn);
-		if (!queue_fin(conn))
-			retry(conn);
-	}
+	if ((conn->closing || conn->finished) && !queue_fin(conn))
+		retry(conn);
 	tcp_output(conn);
-	if (conn->closing && conn->fin && conn->ended && conn->una == conn->end)
+	if (conn->fin && conn->ended && conn->una == conn->end && !conn->held_bytes && (conn->closing || conn->told))
 		conn_gone(conn, 0);
+}
+
+void conn_finish(struct conn *conn)
+{
+	if (conn->closing || conn->dead || conn->finished)
+		return;
+	conn->finished = true;
+	put(conn);
 }
 
 void conn_close(struct conn *conn)
@@ -309,7 +316,7 @@ size_t conn_room(const struct conn *conn)
 {
 	uint32_t share = event_heap.bytes / CREDIT_SHARE / (open_count + 1), owed = conn->end - conn->una;
 
-	if (conn->closing || conn->dead)
+	if (conn->closing || conn->finished || conn->dead)
 		return 0;
 	if (share > TCP_QUEUE)
 		share = TCP_QUEUE;
@@ -374,7 +381,7 @@ size_t conn_send(struct conn *conn, const void *data, size_t bytes, unsigned fla
 		done += part;
 		conn_counts.copied_out += flags & CONN_KEPT ? 0 : part;
 	}
-	conn->waits = done < bytes && !conn->closing;
+	conn->waits = done < bytes && !conn->closing && !conn->finished;
 	conn_counts.sent += done;
 	if (!conn->inside && (!(flags & CONN_MORE) || conn->waits))
 		tcp_output(conn);
@@ -456,6 +463,12 @@ int conn_listen(uint16_t port, const struct conn_calls *calls)
 	*one = (struct listener){ port, calls };
 	event_wait_address();
 	return 0;
+}
+
+int conn_connect(const struct conn_peer *to, const struct conn_calls *calls, struct conn **conn)
+{
+	(void)to, (void)calls, (void)conn;
+	return ENOTSUP;		/* tcp.c only answers */
 }
 
 void conn_set(struct conn *conn, void *own)

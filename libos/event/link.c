@@ -117,6 +117,8 @@ static unsigned flow_poll(struct flow *flow)
 			ip_input(frame, bytes);
 		slot_post(flow, slot);
 	}
+	if (taken && flow->ring->own && !flow->unkicked)
+		exo_flow_kick(flow->cap);	/* the device gets the slots; else the kick that is due does it */
 	return taken;
 }
 
@@ -288,7 +290,7 @@ static bool flow_bind(struct flow *flow, uint32_t frames, exo_vaddr_t *at)
 {
 	exo_cap_t cap;
 
-	while (!fits(*at, 1 + frames) || !event_frames(1 + frames, 1 + frames, *at, &cap))
+	while (!fits(*at, 1 + frames) || !bare_frames(1 + frames, 1 + frames, *at, &cap))
 		if (!(frames /= 2))
 			return false;
 	flow->sent = event_calloc(EXO_TX_SLOTS, sizeof(*flow->sent));
@@ -323,7 +325,7 @@ static const char *page_map(void)
 
 	if (!cap)
 		return link_holder() ? NULL : "it shares an address, but no page tells which";
-	if (event_map(EVENT_NETINFO_AT, EXO_MAP_READ | (link_holder() ? EXO_MAP_WRITE : 0), cap, 0, 1))
+	if (bare_map(EVENT_NETINFO_AT, EXO_MAP_READ | (link_holder() ? EXO_MAP_WRITE : 0), cap, 0, 1))
 		return "the page about the shared address cannot be mapped";
 	shared = (const struct netinfo *)EVENT_NETINFO_AT;
 	return shared->version == NETINFO_VERSION ? NULL : "the page about the shared address has another version";

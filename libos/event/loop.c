@@ -6,6 +6,7 @@
  * Timers are a list in the order of their times, for there are few; one that is due last of all, as when idle connections are
  * given the same time again and again, goes to its end without a search.
  */
+#include "libos/conn/work.h"
 #include "libos/event/net.h"
 #include "libos/event/private.h"
 
@@ -178,10 +179,11 @@ int conn_run(void)
 		taken = event_net_poll();
 		busy = taken != 0;
 		busy |= timers_run();
+		works_run();
 		conn_turn();
 		protothreads_run();
 		event_net_flush();
-		if (busy || again || stopped)
+		if (busy || again || stopped || works_wait())
 			continue;
 		conn_counts.sleeps++;
 		event_sleep(timers ? timers->due * MS : EXO_NEVER, events);

@@ -181,7 +181,7 @@ bool event_heap_start(void)
 		most = least;
 	if (most > (EVENT_HEAP_END - EVENT_HEAP_AT) / EXO_PAGE_SIZE)
 		at = (core_begin->heap + EXO_PAGE_SIZE - 1) & -(uint64_t)EXO_PAGE_SIZE;
-	event_heap_frames = event_frames(least, most, at, &event_heap_cap);
+	event_heap_frames = bare_frames(least, most, at, &event_heap_cap);
 	if (event_heap_frames)
 		event_heap_make((char *)at, event_heap_frames * EXO_PAGE_SIZE);
 	return event_heap_frames != 0;

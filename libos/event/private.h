@@ -8,6 +8,7 @@
 #ifndef LIBOS_EVENT_PRIVATE_H
 #define LIBOS_EVENT_PRIVATE_H
 
+#include "libos/core/bare.h"
 #include "libos/event/event.h"
 
 #define EVENT_STACK_AT		0x61000	/* below it nothing is mapped */
@@ -21,15 +22,8 @@
 #define EVENT_HEAP_MOST		1024	/* frames: EXO_TX_FRAMES_MAX */
 #define EVENT_RECEIVE_SMALL	8	/* frames of a ring that is in the low 2 MiB */
 
-/* entry.S, start.c */
+/* entry.S */
 void event_sleep(exo_time_t until, uint64_t events);
-/*
- * So many frames in a row, at least `least`, mapped read-write at va. Returns how many; 0: there are none. *cap covers them
- * from its first on.
- */
-uint32_t event_frames(uint32_t least, uint32_t most, exo_vaddr_t va, exo_cap_t *cap);
-/* Map frames of a capability, from its frame `first` on; 0 or an error. */
-int64_t event_map(exo_vaddr_t va, unsigned flags, exo_cap_t cap, uint32_t first, uint32_t count);
 
 /* loop.c */
 void event_wait_address(void);

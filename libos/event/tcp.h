@@ -44,7 +44,7 @@ struct conn {
 	uint16_t mss, rto, srtt, variance;	/* bytes; ms */
 	uint8_t mac[6];
 	uint8_t retries, duplicates, inside;
-	bool established, ended, told, closing, fin, waits, paused, put_off, show, ack;
+	bool established, ended, told, closing, finished, fin, waits, paused, put_off, show, ack;
 	int dead;			/* an errno: to be ended */
 	struct conn_timer timer;	/* what is sent again; an end that is waited for */
 };

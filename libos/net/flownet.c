@@ -9,6 +9,9 @@
  * descriptors, and is kept until the kernel says that the device is done. Memory from elsewhere is copied first. What
  * finds no room in the ring waits in a backlog: so lwIP need not try again, and all connections get their turn.
  *
+ * A flow that owns its device receives without the kernel's copy. What is posted the device gets when it interrupts or the
+ * flow is kicked; so that it never waits for slots that it does not know of, a quarter of them that it was not told of is a kick.
+ *
  * Q1 slots are either posted, reported and not yet taken, or held by a pbuf; `held` counts the last
  * Q2 tx_pbuf[i % EXO_TX_SLOTS] for i in [tx_freed, tx_head) is the packet that ends with descriptor i, or NULL
  * Q3 while packets wait in the backlog, later ones go behind them; what train.c holds goes before whatever else is sent
@@ -63,6 +66,8 @@ struct flow {
 	uint32_t ports;
 	struct exo_ring *ring;
 	uint32_t slots, seen, posted, held;
+	bool own;			/* the device fills the slots, and must be given them: ... */
+	uint32_t given;			/* `posted` when the kernel was last told */
 	struct rx_buffer *buffers;
 	uint32_t tx_head, tx_freed;
 	uint32_t posted_frames;		/* posted and not kicked */
@@ -308,8 +313,10 @@ static bool burst_over(const struct flow *flow)
 static __attribute__((noinline)) void flow_kick(struct flow *flow)
 {
 	while (flow->posted_frames && !burst_over(flow)) {
-		int64_t taken = exo_flow_kick(flow->cap);
+		int64_t taken;
 
+		flow->given = flow->posted;
+		taken = exo_flow_kick(flow->cap);
 		flownet_counts.kicks++;
 		burst += (unsigned)(taken > 0 ? taken : 0);
 		if (taken < 0)
@@ -319,6 +326,17 @@ static __attribute__((noinline)) void flow_kick(struct flow *flow)
 		backlog_drain(flow);
 		if (!taken)
 			break;
+	}
+}
+
+/* The device gets what was posted. A kick may send, too. */
+static __attribute__((noinline)) void flow_give(struct flow *flow)
+{
+	if (flow->posted_frames) {
+		flow_kick(flow);
+	} else {
+		flow->given = flow->posted;
+		exo_flow_kick(flow->cap);
 	}
 }
 
@@ -355,6 +373,15 @@ bool flownet_queued(void)
 			return true;
 	}
 	return false;
+}
+
+unsigned flownet_posted(void)
+{
+	unsigned posted = train_held != NULL;
+
+	for (unsigned i = 0; i < flow_count; i++)
+		posted += flows[i].posted_frames;
+	return posted;
 }
 
 bool flownet_due(void)
@@ -506,9 +533,26 @@ static err_t link_output(struct netif *netif, struct pbuf *packet)
 
 /* --- starting --- */
 
+/* Post all slots of so many frames, and bind. */
+static int64_t ring_bind(struct flow *flow, const struct net_run *run, const struct net_run *memory, uint32_t rx_frames)
+{
+	int64_t error;
+
+	flow->ring->rx_frames = rx_frames;
+	flow->slots = 2 * rx_frames;
+	flow->posted = 0;
+	for (unsigned i = 0; i < flow->slots; i++)
+		slot_post(flow, (uint16_t)i);
+	error = exo_flow_bind(flow->cap, run->cap, 0, memory->cap, 0, memory->frames);
+	flow->own = flow->ring->own;
+	flow->given = flow->posted;
+	return error;
+}
+
 static const char *flow_bind(struct flow *flow, const struct net_run *memory, uint32_t rx_frames)
 {
 	struct net_run run;
+	int64_t error;
 
 	/* Programs that start at the same time may leave each other no long runs; a shorter ring does as well. */
 	while (!net_run_take(&run, 1 + rx_frames, 1 + rx_frames)) {
@@ -516,19 +560,19 @@ static const char *flow_bind(struct flow *flow, const struct net_run *memory, ui
 		if (rx_frames < ARP_RX_FRAMES)
 			return "no memory for a receive ring";
 	}
-	flow->slots = 2 * rx_frames;
-	flow->buffers = calloc(flow->slots, sizeof(*flow->buffers));
+	flow->buffers = calloc(2 * rx_frames, sizeof(*flow->buffers));
 	if (!flow->buffers)
 		return "no memory for receive buffers";
 	flow->ring = (struct exo_ring *)run.base;
-	flow->ring->rx_frames = rx_frames;
-	for (unsigned i = 0; i < flow->slots; i++) {
+	for (unsigned i = 0; i < 2 * rx_frames; i++) {
 		flow->buffers[i].custom.custom_free_function = buffer_freed;
 		flow->buffers[i].flow = flow;
 		flow->buffers[i].slot = (uint16_t)i;
-		slot_post(flow, (uint16_t)i);
 	}
-	if (exo_flow_bind(flow->cap, run.cap, 0, memory->cap, 0, memory->frames) < 0)
+	/* A device that is to be owned may have a queue that holds fewer. */
+	while ((error = ring_bind(flow, &run, memory, rx_frames)) == -EXO_EINVAL && rx_frames > ARP_RX_FRAMES)
+		rx_frames /= 2;
+	if (error < 0)
 		return "the kernel does not bind a flow: is another program using it?";
 	return NULL;
 }
@@ -670,6 +714,8 @@ unsigned flownet_poll(struct netif *netif, unsigned most)
 		flow_reclaim(&flows[i]);
 		backlog_drain(&flows[i]);
 		taken += flow_receive(&flows[i], netif, most);
+		if (flows[i].own && flows[i].posted - flows[i].given >= flows[i].slots / 4)
+			flow_give(&flows[i]);
 	}
 	return taken;
 }

@@ -29,6 +29,8 @@ bool flownet_owns(uint8_t protocol, uint16_t port);
 /* Send what has been posted / has anything been posted since? */
 void flownet_flush(void);
 bool flownet_queued(void);
+/* How many packets that is. */
+unsigned flownet_posted(void);
 /* Does anything wait to be sent after the next poll, because enough was sent since the last one? */
 bool flownet_due(void);
 /* Frames of so many bytes and fewer wake nobody from now on; ask flownet_pending() after this. At first 0. */

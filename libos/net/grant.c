@@ -25,6 +25,7 @@ static int64_t make(struct claim_set *set, exo_cap_t parent, const struct exo_cl
 	if (result < 0)
 		return result;
 	memcpy(core_arg(0), claim, sizeof(*claim));
+	((struct exo_claim *)core_arg(0))->budget = set->budget;
 	result = caps_flow_make(slot, parent, frame.cap, frame.first, 0);
 	if (result < 0)
 		return result;
@@ -62,6 +63,18 @@ int64_t claim_make_holder(struct claim_set *set, exo_cap_t root, bool shared, st
 	if (result < 0)
 		claim_drop(set);
 	return result;
+}
+
+int64_t claim_make_owner(struct claim_set *set, exo_cap_t root, struct frame_bag *bag)
+{
+	const uint8_t *mac = claim_mac();
+	struct exo_claim claim;
+
+	if (!mac)
+		return -EXO_ESTATE;
+	claim_all(&claim, mac);
+	claim.flags = EXO_FLOW_OWN;
+	return make(set, root, &claim, bag);
 }
 
 int64_t claim_make_ports(struct claim_set *set, const struct claim_set *holder, const struct netinfo_port *ports,

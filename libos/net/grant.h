@@ -14,6 +14,7 @@
 
 struct claim_set {
 	unsigned count;
+	uint32_t budget;		/* of each that is made from now on; 0: none (exo/flow.h) */
 	struct {
 		exo_cap_t cap;
 		char name[16];		/* for the start record */
@@ -27,6 +28,8 @@ const uint8_t *claim_mac(void);
  * also gets copies of what all need. 0, or an error; then nothing is left behind but frames in the bag.
  */
 int64_t claim_make_holder(struct claim_set *set, exo_cap_t root, bool shared, struct frame_bag *bag);
+/* The flow of a program that owns the device: all packets go into its own frames, and nobody else has any. */
+int64_t claim_make_owner(struct claim_set *set, exo_cap_t root, struct frame_bag *bag);
 /* The flows of a program that has ports [first, first + count) of it. */
 int64_t claim_make_ports(struct claim_set *set, const struct claim_set *holder, const struct netinfo_port *ports,
     unsigned count, struct frame_bag *bag);

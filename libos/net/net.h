@@ -13,7 +13,6 @@
 #include "libos/net/filter.h"
 
 #define NET_TIME_WAIT_MAX	16	/* ended connections that are remembered */
-#define NET_HALF_OPEN_MAX	250	/* connections of a port that may take long to be opened */
 #define NET_MSS_LEAST		64	/* bytes of a segment, however few a client asks for */
 
 /*
@@ -31,6 +30,8 @@ uint32_t net_address(void);
 uint32_t net_send_credit(unsigned connections, unsigned mss);
 /* A connection is asked for: before lwIP sees it, make room for it. */
 void net_before_syn(const struct filter_syn *syn);
+/* Of that, what is for any connection: the oldest half-open ones make room, if there are too many. */
+void net_syn_room(void);
 /* Bytes of mapped files that send() gave to the stack as they lie in the cache; and those that it copied. */
 extern uint64_t net_sent_by_reference, net_file_bytes_copied;
 /* More follows at once: what was sent leaves with it, or when somebody waits. */

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <netdb.h>
 #include "lwip/api.h"
 #include "lwip/tcp.h"
 #include "lwip/timeouts.h"
@@ -19,6 +18,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "libos/core/thread.h"
 #include "libos/net/memory.h"
+#include "libos/net/names.h"
 #include "libos/net/net.h"
 #include "libos/uni/fd.h"
 
@@ -407,6 +407,8 @@ int connect(int number, const struct sockaddr *address, socklen_t bytes)
 		return -1;
 	if (addressed(address))
 		result = lwip_connect(s, address, bytes);
+	if (result < 0 && errno == ECONNRESET)
+		errno = ECONNREFUSED;
 	fd_put(fd);
 	return (int)fd_result(result);
 }
@@ -539,47 +541,14 @@ ssize_t sendmsg(int number, const struct msghdr *message, int flags)
 	return fd_result(result);
 }
 
-/* --- names -------------------------------------------------------------------------------------------------------- */
+/* --- for names.c --- */
 
-/* A name, unlike an address, is asked of a server. */
-static bool resolvable(const char *node)
+const char *names_start(void)
 {
-	ip4_addr_t address;
-
-	if (net_start())
-		return false;
-	return !node || ip4addr_aton(node, &address) || addressed(NULL);
+	return net_start();
 }
 
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+bool names_addressed(void)
 {
-	return resolvable(node) ? lwip_getaddrinfo(node, service, hints, result) : EAI_FAIL;
-}
-
-void freeaddrinfo(struct addrinfo *result)
-{
-	lwip_freeaddrinfo(result);
-}
-
-const char *gai_strerror(int error)
-{
-	switch (error) {
-	case 0:
-		return "no error";
-	case EAI_NONAME:
-		return "there is no such host or service";
-	case EAI_SERVICE:
-		return "there is no such service";
-	case EAI_FAMILY:
-		return "this family of addresses is not supported";
-	case EAI_MEMORY:
-		return "out of memory";
-	default:
-		return "no name server answers";
-	}
-}
-
-struct hostent *gethostbyname(const char *name)
-{
-	return resolvable(name) ? lwip_gethostbyname(name) : NULL;
+	return addressed(NULL);
 }

@@ -7,8 +7,8 @@
  *
  * lwIP searches its connections one by one, those that have ended (TIME-WAIT) included. So that short connections in a
  * row cost the same for ever, the oldest ended ones beyond NET_TIME_WAIT_MAX are dropped, as lwIP itself does when it
- * runs out of memory; half-open ones beyond NET_HALF_OPEN_MAX likewise after two seconds, or when another is asked for, so
- * that a flood of them locks nobody out.
+ * runs out of memory. Half-open ones may take a quarter of the memory, which is more than a crowd of honest clients
+ * needs who all come at once; when another is asked for, the oldest of them make room, so that a flood locks nobody out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,13 @@
 #define MEMORY_SHARE	8	/* of the free frames, one in so many */
 #define RX_FRAMES_LEAST	4
 #define RX_SHARE	32	/* of the free frames, one in so many for a ring */
-#define HALF_OPEN_TICKS	4	/* of 500 ms, that every connection has to be opened */
+#define HALF_OPEN_BYTES	512	/* that a half-open connection takes ... */
+#define HALF_OPEN_SHARE	4	/* ... of the memory, one part in so many, */
+#define HALF_OPEN_LEAST	128	/* at least so many */
+#define HALF_OPEN_MOST	1536	/* and at most: half of what dataplane's table holds */
+#define HALF_OPEN_PART	8	/* one in so many makes room at a time */
+#define OOSEQ_BYTES	2048	/* that a packet takes which is kept, at most */
+#define OOSEQ_SHARE	4	/* what came out of order may take one part in so many of what is free beyond half of the memory */
 #define CREDIT_SHARE	6	/* of the memory, one in so many is given out as credit: small segments take a multiple of it; ... */
 #define CREDIT_SHARE_LONG 3	/* ... and long ones no half as much more ... */
 #define LONG_MSS	1024
@@ -43,12 +49,14 @@
 void (*stack_address)(void);
 static bool started;
 struct netif stack_netif;
-static struct netif loop;
+struct netif stack_loop;
 static struct netinfo *page;		/* shared with others; NULL: nobody */
 static uint32_t page_seen;
 static unsigned turns;
 static exo_time_t timers_due;
 static uint64_t failures_seen;
+static unsigned half_open;		/* connections: no more than so many */
+static unsigned half_open_most = HALF_OPEN_LEAST;
 
 /* --- what lwIP calls --- */
 
@@ -95,42 +103,33 @@ static void prune_ended(void)
 	}
 }
 
-static void prune_half_open(void)
+/*
+ * There seem to be too many half-open connections: count them, and if it is so the oldest make room, many at a time, so that
+ * a flood pays for looking through the list once in so many requests. The list begins with the newest.
+ */
+static __attribute__((noinline)) void half_open_room(void)
 {
-	struct tcp_pcb *pcb, *next;
-	unsigned count = 0;
+	unsigned many = half_open_most / HALF_OPEN_PART, count = 0, keep;
+	struct tcp_pcb *pcb, **link;
 
 	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
 		count += pcb->state == SYN_RCVD;
-	for (pcb = tcp_active_pcbs; pcb && count > NET_HALF_OPEN_MAX; pcb = next) {
-		next = pcb->next;
-		if (pcb->state != SYN_RCVD || (u32_t)(tcp_ticks - pcb->tmr) < HALF_OPEN_TICKS)
-			continue;
-		tcp_abandon(pcb, 0);
-		count--;
-	}
-}
-
-/* A port is full of half-open connections: the oldest makes room. */
-static void half_open_room(uint16_t port)
-{
-	const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs;
-	struct tcp_pcb *pcb, *oldest = NULL;
-	unsigned count = 0;
-
-	while (listener && listener->local_port != port)
-		listener = listener->next;
-	if (!listener || listener->accepts_pending < NET_HALF_OPEN_MAX)
+	half_open = count;
+	if (count < half_open_most)
 		return;
-	for (pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
-		if (pcb->state != SYN_RCVD || pcb->local_port != port)
+	keep = count - many;
+	for (link = &tcp_active_pcbs; (pcb = *link) != NULL;) {
+		if (pcb->state != SYN_RCVD || keep) {
+			keep -= pcb->state == SYN_RCVD;
+			link = &pcb->next;
 			continue;
-		count++;
-		if (!oldest || (u32_t)(tcp_ticks - pcb->tmr) >= (u32_t)(tcp_ticks - oldest->tmr))
-			oldest = pcb;	/* of equals the last: the list begins with the newest */
+		}
+		*link = pcb->next;
+		pcb->next = tcp_active_pcbs;	/* in front: lwIP looks for it from there */
+		tcp_active_pcbs = pcb;
+		tcp_abandon(pcb, 0);
+		half_open--;
 	}
-	if (count >= NET_HALF_OPEN_MAX)
-		tcp_abandon(oldest, 0);
 }
 
 /* A client uses its port again, with a later sequence number: its ended connection is over (RFC 1122, 4.2.2.13). */
@@ -146,10 +145,16 @@ static void ended_again(const struct filter_syn *syn)
 	}
 }
 
+void net_syn_room(void)
+{
+	if (++half_open > half_open_most)
+		half_open_room();
+}
+
 void net_before_syn(const struct filter_syn *syn)
 {
 	ended_again(syn);
-	half_open_room(syn->port);
+	net_syn_room();
 }
 
 /* Who found no memory to send goes on when there is some: lwIP itself would look again only after a second. */
@@ -176,6 +181,19 @@ uint32_t net_send_credit(unsigned connections, unsigned mss)
 	if (share > TCP_SND_BUF)
 		return TCP_SND_BUF;
 	return share < CREDIT_LEAST ? CREDIT_LEAST : share;
+}
+
+/*
+ * As switches share their buffers (Choudhury and Hahne, 1998): each may have a part of what is free now. The more take, the less
+ * is left for each, so those who are late get as much as those who came first, and half of the memory is never taken.
+ */
+unsigned short net_ooseq_packets(void)
+{
+	struct net_memory_use use = net_memory_use();
+	uint32_t spare = use.pages_free > use.pages / 2 ? use.pages_free - use.pages / 2 : 0, most;
+
+	most = spare * (EXO_PAGE_SIZE / OOSEQ_BYTES) / OOSEQ_SHARE;
+	return (unsigned short)(most < TCP_WND / TCP_MSS ? most : TCP_WND / TCP_MSS);
 }
 
 static void share_address(void)
@@ -229,20 +247,15 @@ static void address_changed(struct netif *changed)
 		stack_address();
 }
 
-bool stack_left(void)
-{
-	return loop.loop_first != NULL;
-}
-
 exo_time_t stack_work(exo_time_t now, bool *changed)
 {
 	bool due = now >= timers_due;
 	uint32_t ms;
 
-	*changed = due || loop.loop_first;
+	*changed = due || stack_left();
 	if (page && !flownet_holder())
 		follow_address();
-	if (loop.loop_first)
+	if (stack_left())
 		netif_poll_all();
 	if (due) {
 		flownet_collect();
@@ -251,10 +264,8 @@ exo_time_t stack_work(exo_time_t now, bool *changed)
 	if (flownet_room())
 		tcp_txnow();
 	retry_writers();
-	if (++turns % PRUNE_EVERY == 0) {
+	if (++turns % PRUNE_EVERY == 0)
 		prune_ended();
-		prune_half_open();
-	}
 	if (page && !flownet_holder() && !net_address())
 		return now + SHARE_POLL;
 	ms = sys_timeouts_sleeptime();
@@ -366,9 +377,9 @@ static void interfaces_add(void)
 
 	IP4_ADDR(&address, 127, 0, 0, 1);
 	IP4_ADDR(&mask, 255, 0, 0, 0);
-	netif_add(&loop, &address, &mask, &address, NULL, loop_init, ip_input);
-	netif_set_link_up(&loop);
-	netif_set_up(&loop);
+	netif_add(&stack_loop, &address, &mask, &address, NULL, loop_init, ip_input);
+	netif_set_link_up(&stack_loop);
+	netif_set_up(&stack_loop);
 	netif_add(&stack_netif, NULL, NULL, NULL, NULL, flownet_init, ethernet_input);
 	netif_set_default(&stack_netif);
 	netif_set_hostname(&stack_netif, "exo");
@@ -406,6 +417,15 @@ uint32_t net_reserve(uint32_t frames, void **base, exo_cap_t *cap, uint32_t *fir
 	return memory.frames - memory_own;
 }
 
+static unsigned half_open_limit(uint32_t pages)
+{
+	uint32_t most = pages * (EXO_PAGE_SIZE / HALF_OPEN_BYTES) / HALF_OPEN_SHARE;
+
+	if (most > HALF_OPEN_MOST)
+		return HALF_OPEN_MOST;
+	return most < HALF_OPEN_LEAST ? HALF_OPEN_LEAST : most;
+}
+
 const char *stack_start(void)
 {
 	static const char *wrong;
@@ -415,6 +435,7 @@ const char *stack_start(void)
 	if (!memory.frames && !memory_take(0))
 		return wrong = "no memory for the network";
 	net_memory_start(&memory, memory_own);
+	half_open_most = half_open_limit(memory_own);
 	wrong = flownet_bind(&memory, ring_frames());
 	if (!wrong)
 		wrong = page_map();

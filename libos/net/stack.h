@@ -8,7 +8,7 @@
 #include "lwip/netif.h"
 #include "libos/core/core.h"
 
-extern struct netif stack_netif;
+extern struct netif stack_netif, stack_loop;
 
 /* Bring it up, once. NULL, or a sentence that says why there is no network. Does not wait for an address. */
 const char *stack_start(void);
@@ -18,7 +18,10 @@ const char *stack_start(void);
  */
 exo_time_t stack_work(exo_time_t now, bool *changed);
 /* Have packets to oneself been left for stack_work? */
-bool stack_left(void);
+static inline bool stack_left(void)
+{
+	return stack_loop.loop_first != NULL;
+}
 /* Called when there is an address, or another one; NULL: nobody is told. */
 extern void (*stack_address)(void);
 

@@ -73,10 +73,11 @@ void net_free(void *block);
 #define TCP_SND_BUF			(88 * TCP_MSS)	/* of one connection; net_send_credit gives less when there are many */
 #define TCP_SND_QUEUELEN		4096	/* two for each of the smallest segments (NET_MSS_LEAST) */
 #define TCP_SNDLOWAT			(2 * TCP_MSS)	/* below what net_send_credit leaves a connection */
-#define TCP_LISTEN_BACKLOG		1
+#define TCP_LISTEN_BACKLOG		0	/* lwIP's ends at 255: stack.c bounds what is half open by memory */
 #define TCP_DEFAULT_LISTEN_BACKLOG	255
 #define TCP_QUEUE_OOSEQ			1
-#define TCP_OOSEQ_MAX_PBUFS		16
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb)	net_ooseq_packets()
+unsigned short net_ooseq_packets(void);	/* stack.c: of a connection, now */
 #define TCP_MSL				1000	/* ms; net.c also keeps no more than NET_TIME_WAIT_MAX ended connections */
 #define LWIP_TCP_KEEPALIVE		1
 #define LWIP_TCP_SACK_OUT		0
@@ -103,7 +104,7 @@ void net_free(void *block);
 #define DEFAULT_TCP_RECVMBOX_SIZE	64
 #define DEFAULT_UDP_RECVMBOX_SIZE	64
 #define DEFAULT_RAW_RECVMBOX_SIZE	16
-#define DEFAULT_ACCEPTMBOX_SIZE		256
+#define DEFAULT_ACCEPTMBOX_SIZE		2048
 #define LWIP_NETCONN_SEM_PER_THREAD	0
 #define LWIP_NETCONN_FULLDUPLEX		0
 #define LWIP_TCP_CLOSE_TIMEOUT_MS_DEFAULT 20000
