@@ -23,6 +23,7 @@
 #define LOW_FROM	0x110000ULL	/* behind the fixed pages */
 #define LOW_FRAMES	64	/* a program that may have no more lies there */
 #define ANSWER_SLICES	16		/* for a demand, unless said otherwise */
+#define CPU_COMES_NS	2000000000ULL	/* how long a CPU may take that has been woken */
 #define FIXED_END	TABLE_BYTES	/* the fixed pages of exo/start.h lie below */
 #define DEVICE_TRIES	1000		/* milliseconds to wait for frames that a device reads from */
 #define FRAMES_LEAST	12		/* that a program must be able to take itself: tables and first pages of its heap */
@@ -235,6 +236,16 @@ static int make_account(struct spawn *spawn, const struct elf_image *elf)
 	return share_account(spawn, own);
 }
 
+/* CPUs come up beside the first program, at their own pace: one that is to come is waited for. */
+static void await_cpu(uint32_t cpu)
+{
+	const volatile struct exo_cpu_info *there = cpu < core_info->cpus ? info_cpu(cpu) : NULL;
+	exo_time_t end = core_now() + CPU_COMES_NS;
+
+	while (there && there->state != EXO_CPU_RUNS && core_now() < end)
+		core_yield(EXO_CAP_NONE);
+}
+
 /* Space and environment, and the pages that have fixed addresses. */
 static int make_env(struct spawn *spawn, uint64_t entry)
 {
@@ -251,6 +262,7 @@ static int make_env(struct spawn *spawn, uint64_t entry)
 		return fail(spawn, "making its space", error);
 	spawn->space = caps_handle(space_slot);
 	env_slot = caps_slot();
+	await_cpu(spawn->cpu);
 	memset(params, 0, sizeof(*params));
 	params->cpu = spawn->cpu;
 	params->run_entry = entry;
@@ -372,7 +384,7 @@ static int grant_all(struct spawn *spawn, struct exo_start *start)
 	    grant(spawn, start, EXO_NAME_INFO, core_named(EXO_NAME_INFO), EXO_RIGHT_READ, 0, info->count))
 		return -1;
 	if (spawn->child_account && grant(spawn, start, EXO_NAME_ACCOUNT, spawn->child_account,
-					  EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0))
+					  EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_CONTROL, 0, 0))
 		return -1;
 	for (unsigned i = 0; i < spawn->grants; i++) {
 		const struct spawn_grant *one = &spawn->grant[i];
