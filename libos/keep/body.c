@@ -18,6 +18,7 @@
 #define TABLE_BYTES	(2ULL << 20)	/* that a table of pages maps */
 #define SHARED_FRAMES	(1 + WIRE_BUFFER / EXO_PAGE_SIZE)
 #define FIXED_FRAMES	(1 + SHARED_FRAMES)	/* start record; page and buffer */
+#define FIXED_KEPT	32		/* places that keep these for good */
 #define OWN_SHARE	16		/* one in so many of the frames left at the start is kept for the keeper */
 #define LABEL_NAME	8		/* of a name, in the environment's label, with its pid */
 #define TEXT_AT		KEEP_RECORD_BYTES
@@ -81,6 +82,22 @@ bool body_fixed(struct keep_process *process)
 		return false;
 	fixed[index].entry = caps_handle(slot);
 	return true;
+}
+
+/*
+ * The places beyond the first few are not often used: nobody has their pages, and they go. They stay as long as a
+ * worker of the place may look at them; a later free of the place tries again.
+ */
+void body_fixed_spare(const struct keep_process *process)
+{
+	uint32_t index = process->index;
+
+	if (index < FIXED_KEPT || process->worker || !fixed[index].entry)
+		return;
+	space_map(keep_shared + (exo_vaddr_t)index * FIXED_FRAMES * EXO_PAGE_SIZE, 0, EXO_CAP_NONE, 0, FIXED_FRAMES);
+	caps_delete(fixed[index].entry);
+	fixed[index].entry = EXO_CAP_NONE;
+	frame_bag_drop(&fixed[index].bag);
 }
 
 /* Nobody but the keeper has them any more. */

@@ -44,7 +44,7 @@ static const char *check_process(const struct keep_process *process)
 		return NULL;
 	if (process->body || process->worker || process->tty || process->ending)
 		return "C1: a zombie that holds something";
-	for (unsigned fd = 0; fd < WIRE_FDS; fd++)
+	for (unsigned fd = 0; fd < process->fds; fd++)
 		if (process->fd[fd].file)
 			return "C1: a zombie with descriptors";
 	return NULL;
@@ -59,7 +59,7 @@ static const char *check_processes(void)
 {
 	const char *wrong = NULL;
 
-	for (unsigned i = 0; i < WIRE_PROCESSES && !wrong; i++)
+	for (unsigned i = 0; i < keep_used && !wrong; i++)
 		if (in_use(&keep_process[i]))
 			wrong = check_process(&keep_process[i]);
 	return wrong;
@@ -69,8 +69,8 @@ static const char *check_processes(void)
 
 static void for_all_descriptors(void (*look)(struct keep_file *file))
 {
-	for (unsigned i = 0; i < WIRE_PROCESSES; i++)
-		for (unsigned fd = 0; in_use(&keep_process[i]) && fd < WIRE_FDS; fd++)
+	for (unsigned i = 0; i < keep_used; i++)
+		for (unsigned fd = 0; in_use(&keep_process[i]) && fd < keep_process[i].fds; fd++)
 			if (keep_process[i].fd[fd].file)
 				look(keep_process[i].fd[fd].file);
 }
@@ -89,7 +89,7 @@ static void see(struct keep_file *file)
 /* Does any handler but the one that asks wait in the middle of something? */
 static bool busy(const struct keep_process *asks)
 {
-	for (unsigned i = 0; i < WIRE_PROCESSES; i++)
+	for (unsigned i = 0; i < keep_used; i++)
 		if (&keep_process[i] != asks && in_use(&keep_process[i]) && keep_process[i].worker)
 			return true;
 	return rights_flights && rights_flights();
@@ -166,7 +166,7 @@ static const char *check_ttys(const struct keep_process *asks)
 
 	for (unsigned i = 0; i < TTYS && !wrong; i++)
 		wrong = check_tty(&keep_ttys[i], asks);
-	for (unsigned i = 0; i < WIRE_PROCESSES && !wrong; i++)
+	for (unsigned i = 0; i < keep_used && !wrong; i++)
 		if (in_use(&keep_process[i]) && keep_process[i].tty &&
 		    (!keep_process[i].tty->used || keep_process[i].tty->hung))
 			wrong = "C4: a process's terminal is gone";

@@ -45,7 +45,7 @@ static struct keep_pipe *find(struct keep_process *process, struct vfs_file *nam
 
 static void wake_openers(struct keep_pipe *pipe)
 {
-	if (pipe->openers.waits[0] | pipe->openers.waits[1])
+	if (!keep_queue_empty(&pipe->openers))
 		keep_wake(&pipe->openers);
 }
 

@@ -142,9 +142,23 @@ static int64_t file_write(struct keep_file *file, struct keep_request *request, 
 	return offset < 0 ? vfs_write(vfs, from, bytes) : vfs_pwrite(vfs, from, bytes, (uint64_t)offset);
 }
 
+enum { WHENCE_DATA = 3, WHENCE_HOLE = 4 };	/* SEEK_DATA, SEEK_HOLE, which not every <unistd.h> shows */
+
+/* A file is data up to its end: where it has holes nobody is told. */
 static int64_t file_seek(struct keep_file *file, int64_t offset, int whence)
 {
-	return vfs_seek(file->object, offset, whence);
+	struct vfs_file *vfs = file->object;
+	struct fs_attributes attributes;
+	int result;
+
+	if (whence != WHENCE_DATA && whence != WHENCE_HOLE)
+		return vfs_seek(vfs, offset, whence);
+	result = vfs->place.node->kind == FS_FILE ? vfs_attributes(&vfs->place, &attributes) : -EINVAL;
+	if (result)
+		return result;
+	if (offset < 0 || (uint64_t)offset >= attributes.bytes)
+		return -ENXIO;
+	return vfs_seek(vfs, whence == WHENCE_DATA ? offset : (int64_t)attributes.bytes, 0);
 }
 
 static void file_closed_by(struct keep_file *file, struct keep_process *process)
@@ -234,6 +248,8 @@ static __attribute__((noinline)) int64_t open_walk(struct keep_request *request,
 	struct keep_file *file;
 	int64_t result = keep_path(request, 0, path);
 
+	if (result >= 0 && (flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY))
+		result = -EINVAL;
 	if (result < 0)
 		return result;
 	result = keep_from(process, *path == '/' ? AT_FDCWD : (int64_t)request->word[0], &from);

@@ -20,7 +20,7 @@ static inline struct vfs_who keep_who(const struct keep_process *process)
 }
 
 /* The lowest free descriptor from one on, or -EMFILE. */
-int64_t keep_fd_lowest(const struct keep_process *process, int lowest);
+int64_t keep_fd_lowest(struct keep_process *process, int lowest);
 /* As keep_fd_add, to that one if it is still free. */
 int64_t keep_fd_place(struct keep_process *process, struct keep_file *file, int64_t fd, bool cloexec);
 /* From a directory's descriptor or AT_FDCWD. 0, -EBADF, -ENOTDIR. */

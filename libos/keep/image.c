@@ -21,7 +21,7 @@
 #include "libos/keep/private.h"
 #include "libos/vm/vm.h"
 
-#define IMAGES		(WIRE_PROCESSES + 8)
+#define IMAGES		128
 #define IMAGE_BYTES	(64ULL << 20)	/* of one, with its templates, at most */
 #define IMAGE_END	0x40000000ULL
 #define TABLE_PAGES	512U

@@ -36,20 +36,27 @@ struct keep_file;
 struct vfs_file;
 struct vfs_place;
 
-/* Processes that wait for something: bit i is process i of the table; and, bit KEEP_WATCHER, epoll.c's items. */
+/*
+ * Processes that wait for something: bit i of `waits` is process i of the table; and, bit KEEP_WATCHER, epoll.c's items.
+ * Bit i of `some`: waits[i] is not 0.
+ */
+#define KEEP_WAIT_WORDS	8
 struct keep_queue {
-	uint64_t waits[2];
+	uint64_t some, waits[KEEP_WAIT_WORDS];
 };
-#define KEEP_WATCHER	127
+#define KEEP_WATCHER	(KEEP_WAIT_WORDS * 64 - 1)
+_Static_assert(WIRE_PROCESSES <= KEEP_WATCHER, "a queue has a bit for each process");
 
 enum keep_state { KEEP_FREE, KEEP_MAKING, KEEP_RUNNING, KEEP_STOPPED, KEEP_ZOMBIE };
 
 #define KEEP_GROUPS	32
 #define KEEP_LIMITS	16		/* RLIMIT_*, in Linux' numbers: */
 #define KEEP_LIMIT_SIZE	1
+#define KEEP_LIMIT_DATA	2
 #define KEEP_LIMIT_CORE	4
 #define KEEP_LIMIT_PROCESSES 6
 #define KEEP_LIMIT_FILES 7
+#define KEEP_LIMIT_SPACE 9
 #define KEEP_PLACES_ROOT 4		/* processes that only the superuser may make */
 
 struct keep_body;
@@ -85,6 +92,7 @@ struct keep_process {
 	exo_cap_t env, space;		/* with all rights */
 	exo_env_id_t id;
 	uint32_t fds;			/* from this number on none is open */
+	uint32_t fds_room;		/* ... and from this on `fd` has no memory */
 	struct vfs_place *cwd;
 	struct keep_queue children;	/* who waits for a child of it: itself, at most */
 	gid_t group[KEEP_GROUPS];	/* supplementary */
@@ -102,7 +110,7 @@ struct keep_process {
 	bool done;			/* ... and is here now: */
 	int64_t result[3];
 	struct keep_fd fd[WIRE_FDS];	/* last: it is empty when the record is free */
-};
+} __attribute__((aligned(EXO_PAGE_SIZE)));	/* the first page is there when it was ever used, others when fds_room says */
 
 extern struct keep_process *keep_process;	/* WIRE_PROCESSES of them ... */
 extern uint32_t keep_used;			/* ... of which those from here on are KEEP_FREE */
@@ -138,6 +146,14 @@ void keep_wake(struct keep_queue *queue);		/* everybody in it: it is empty then 
 /* epoll.c's, when there is one: who waits is its watcher; what its watcher waits for has changed. */
 extern void (*keep_watch)(struct keep_queue *queue, bool woken);
 void keep_poke(struct keep_process *process);		/* page->wakes grows, and it is woken */
+
+/* Its descriptors below `fds` have memory; false: they have not. */
+bool keep_process_room(struct keep_process *process, uint32_t fds);
+/* Does nobody wait? */
+static inline bool keep_queue_empty(const struct keep_queue *queue)
+{
+	return !queue->some;
+}
 
 struct keep_process *keep_find(pid_t pid);		/* running, stopped or zombie; NULL: none */
 /* The next process of the table that is one, from `from` (NULL: the first) on; NULL: there are no more. */

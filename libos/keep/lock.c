@@ -23,7 +23,7 @@ static struct {
 
 static void wake(void)
 {
-	if (waiters.waits[0] | waiters.waits[1])
+	if (!keep_queue_empty(&waiters))
 		keep_wake(&waiters);
 }
 
@@ -43,7 +43,7 @@ static bool circle(const struct keep_process *process, struct vfs_file *file, co
 	uint32_t next[WIRE_PROCESSES], count = 0;
 
 	for (uint32_t done = 0;; done++) {
-		for (uint32_t i = 0; i < WIRE_PROCESSES; i++) {
+		for (uint32_t i = 0; i < keep_used; i++) {
 			if (seen[i] || keep_process[i].state == KEEP_FREE ||
 			    !vfs_record_stops(file, range, (uint64_t)keep_process[i].pid))
 				continue;

@@ -111,7 +111,7 @@ static void cut(const struct keep_process *process, exo_vaddr_t va)
 /* Nobody has this page mapped any more. */
 static void cut_all(const struct object *object, uint64_t number)
 {
-	for (uint32_t i = 0; i < WIRE_PROCESSES; i++)
+	for (uint32_t i = 0; i < keep_used; i++)
 		for (const struct map *map = maps[i]; map; map = map->next)
 			if (map->object == object && !map->copy && number - map->first < map->pages)
 				cut(&keep_process[i], map->va + (number - map->first) * EXO_PAGE_SIZE);
@@ -385,7 +385,7 @@ const char *keep_object_check(void)
 
 	if (lock.owner)
 		return NULL;
-	for (uint32_t i = 0; i < WIRE_PROCESSES; i++)
+	for (uint32_t i = 0; i < keep_used; i++)
 		for (const struct map *map = maps[i]; map; map = map->next, all++)
 			if (keep_process[i].state == KEEP_FREE)
 				return "O4: a map of a process that is gone";

@@ -6,8 +6,8 @@
  * descriptors, of one or of several processes (dup, fork), and by handlers that may wait while they use it.
  * The last one to let go ends it: its kind's `close`, then the name that it was opened by.
  *
- * Descriptions that went are kept for the next ones, a few of them. There are at most WIRE_PROCESSES * WIRE_FDS and
- * those that are on their way in messages, which sockets bound.
+ * Descriptions that went are kept for the next ones, a few of them. There are at most FILES_MOST, what is on its way in
+ * messages included.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include "libos/keep/files.h"
 
 #define SPARE_MAX	64
+#define FILES_MOST	30720
 #define NAMES		2048				/* places of the name cache */
 #define FLAGS_SET	(O_APPEND | O_NONBLOCK)		/* what F_SETFL changes */
 
@@ -30,8 +31,10 @@ uint32_t keep_files_open;
 
 struct keep_file *keep_file_make(const struct keep_kind *kind, void *object, int flags)
 {
-	struct keep_file *file = spare_count ? spare[--spare_count] : malloc(sizeof(*file));
+	struct keep_file *file = NULL;
 
+	if (keep_files_open < FILES_MOST)
+		file = spare_count ? spare[--spare_count] : malloc(sizeof(*file));
 	if (file) {
 		*file = (struct keep_file){ .kind = kind, .object = object, .flags = flags, .refs = 1 };
 		keep_files_open++;
@@ -78,14 +81,15 @@ static inline int fds_max(const struct keep_process *process)
 	return most < WIRE_FDS ? (int)most : WIRE_FDS;
 }
 
-int64_t keep_fd_lowest(const struct keep_process *process, int lowest)
+int64_t keep_fd_lowest(struct keep_process *process, int lowest)
 {
-	int end = fds_max(process);
+	int end = fds_max(process), fd = lowest;
 
-	for (int fd = lowest; fd < end; fd++)
-		if (!process->fd[fd].file)
-			return fd;
-	return -EMFILE;
+	while (fd < (int)process->fds && process->fd[fd].file)
+		fd++;
+	if (fd >= end)
+		return -EMFILE;
+	return fd < (int)process->fds_room || keep_process_room(process, (uint32_t)fd + 1) ? fd : -EMFILE;
 }
 
 static void keep_fd_set(struct keep_process *process, int64_t fd, struct keep_file *file, bool cloexec)
@@ -114,7 +118,7 @@ int64_t keep_fd_add(struct keep_process *process, struct keep_file *file, int lo
 
 struct keep_file *keep_fd_file(const struct keep_process *process, int64_t fd)
 {
-	return (uint64_t)fd < WIRE_FDS ? process->fd[fd].file : NULL;
+	return (uint64_t)fd < process->fds ? process->fd[fd].file : NULL;
 }
 
 int64_t keep_fd_close(struct keep_process *process, int64_t fd)
@@ -154,6 +158,7 @@ void keep_fds_close(struct keep_process *process)
 	for (unsigned fd = 0; fd < process->fds; fd++)
 		if (process->fd[fd].file)
 			(void)keep_fd_close(process, fd);
+	process->fds = 0;
 }
 
 /* --- requests ------------------------------------------------------------------------------------------------- */
@@ -220,6 +225,8 @@ static int64_t do_seek(struct keep_request *request)
 		return -EBADF;
 	if (!file->kind->seek)
 		return -ESPIPE;
+	if (request->word[2] > 4)
+		return -EINVAL;
 	file->refs++;
 	result = file->kind->seek(file, (int64_t)request->word[1], (int)request->word[2]);
 	keep_file_drop(file);
@@ -255,6 +262,8 @@ static int64_t dup_to(struct keep_process *process, struct keep_file *file, int6
 {
 	if (fd < 0 || fd >= fds_max(process))
 		return -EBADF;
+	if (!keep_process_room(process, (uint32_t)fd + 1))
+		return -EMFILE;
 	if (process->fd[fd].file)
 		(void)keep_fd_close(process, fd);
 	keep_fd_set(process, fd, file, cloexec);

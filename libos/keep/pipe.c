@@ -123,7 +123,7 @@ void pipe_put(struct keep_pipe *pipe)
 
 static inline void wake(struct keep_queue *queue)
 {
-	if (queue->waits[0] | queue->waits[1])
+	if (!keep_queue_empty(queue))
 		keep_wake(queue);
 }
 
@@ -192,7 +192,7 @@ static uint32_t room_for(struct keep_pipe *pipe, uint32_t bytes)
 static inline bool can_hand_over(const struct keep_pipe *pipe)
 {
 	return pipe->count == pipe->gift && pipe->ring == pipe->first &&
-	    !(pipe->readers.waits[0] | pipe->readers.waits[1] | pipe->writers.waits[0] | pipe->writers.waits[1]) &&
+	    keep_queue_empty(&pipe->readers) && keep_queue_empty(&pipe->writers) &&
 	    (!pipe->gift || __atomic_load_n(&pipe->reader->page->gift.state, __ATOMIC_ACQUIRE) == WIRE_TAKEN);
 }
 

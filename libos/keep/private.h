@@ -134,6 +134,7 @@ int body_error(int64_t error);		/* a kernel error as -errno */
 /* Page and buffer of a process of the table, mapped here; false: no memory. / Nobody else has them any more. */
 bool body_fixed(struct keep_process *process);
 void body_fixed_revoke(const struct keep_process *process);
+void body_fixed_spare(const struct keep_process *process);	/* its place is free: they may go */
 /* Nothing of what was in its start record and buffer is there any more. */
 void body_wipe(const struct keep_process *process);
 void body_start(void);

@@ -20,6 +20,7 @@
 #include "libos/vm/vm.h"
 
 #define PID_MAX		30000
+#define FDS_FIRST	((EXO_PAGE_SIZE - offsetof(struct keep_process, fd)) / sizeof(struct keep_fd))
 #define WEAK		__attribute__((weak))
 
 #pragma weak keep_signal_forked
@@ -34,6 +35,7 @@
 struct keep_process *keep_process, *keep_first;
 uint32_t keep_used, keep_reserve;
 static struct vm_region table;
+static uint32_t touched;		/* records that have memory: the first so many */
 static pid_t last_pid;
 static struct thread_queue reaper_waits, end_waits;
 static struct thread_poller poller;
@@ -94,14 +96,19 @@ void keep_wait(struct keep_queue *queue, const struct keep_process *process)
 	if (process->index == KEEP_WATCHER)
 		keep_watch(queue, false);
 	queue->waits[process->index / 64] |= 1ULL << process->index % 64;
+	queue->some |= 1ULL << process->index / 64;
 }
 
 void keep_wake(struct keep_queue *queue)
 {
-	bool watched = queue->waits[1] >> (KEEP_WATCHER - 64);
+	uint64_t some = queue->some;
+	bool watched = some >> (KEEP_WAIT_WORDS - 1) && queue->waits[KEEP_WAIT_WORDS - 1] >> 63;
 
-	queue->waits[1] &= ~(1ULL << (KEEP_WATCHER - 64));
-	for (unsigned word = 0; word < 2; word++) {
+	if (watched)
+		queue->waits[KEEP_WAIT_WORDS - 1] &= ~(1ULL << 63);
+	queue->some = 0;
+	for (; some; some &= some - 1) {
+		unsigned word = (unsigned)__builtin_ctzll(some);
 		uint64_t waits = queue->waits[word];
 
 		queue->waits[word] = 0;
@@ -124,9 +131,47 @@ void keep_poke(struct keep_process *process)
 	body_wake(process->body);
 }
 
+/* --- the table's memory ---------------------------------------------------------------------------------- */
+
+bool keep_process_room(struct keep_process *process, uint32_t fds)
+{
+	exo_vaddr_t from = (exo_vaddr_t)&process->fd[process->fds_room], to = (exo_vaddr_t)&process->fd[fds];
+
+	if (fds <= process->fds_room)
+		return true;
+	if (fds > WIRE_FDS || !vm_touch(from, PAGE_UP(to) - from))
+		return false;
+	process->fds_room = (uint32_t)((PAGE_UP(to) - (exo_vaddr_t)process->fd) / sizeof(struct keep_fd));
+	return true;
+}
+
+/* What many descriptors took goes back. */
+static void room_drop(struct keep_process *process)
+{
+	exo_vaddr_t from = (exo_vaddr_t)process + EXO_PAGE_SIZE;
+
+	if (process->fds_room > FDS_FIRST)
+		vm_release(from, PAGE_UP((exo_vaddr_t)&process->fd[process->fds_room]) - from);
+	process->fds_room = FDS_FIRST;
+}
+
+/* One more record has memory; NULL: there is none. */
+static struct keep_process *table_grow(void)
+{
+	struct keep_process *process = &keep_process[touched];
+
+	if (touched == WIRE_PROCESSES || !vm_touch((exo_vaddr_t)process, EXO_PAGE_SIZE))
+		return NULL;
+	touched++;
+	process->fds_room = FDS_FIRST;
+	return process;
+}
+
 void keep_process_free(struct keep_process *process)
 {
 	process->state = KEEP_FREE;
+	room_drop(process);
+	body_fixed_spare(process);
 	while (keep_used && keep_process[keep_used - 1].state == KEEP_FREE)
 		keep_used--;
 }
@@ -150,6 +195,8 @@ void keep_page_fill(struct keep_process *process)
 	page->egid = process->egid;
 	page->umask = process->umask;
 	page->reserve = keep_reserve;
+	page->not_data = ~process->limit[KEEP_LIMIT_DATA][0];
+	page->not_space = ~process->limit[KEEP_LIMIT_SPACE][0];
 }
 
 void keep_process_name(struct keep_process *process, const char *path)
@@ -181,10 +228,10 @@ static struct keep_process *record_take(const struct keep_process *parent)
 		most = WIRE_PROCESSES - KEEP_PLACES_ROOT;
 	if (parent && count_of(parent->uid) >= most)
 		return NULL;
-	for (index = 0; index < WIRE_PROCESSES; index++)
+	for (index = 0; index < touched; index++)
 		if (keep_process[index].state == KEEP_FREE && !keep_process[index].worker)
 			return &keep_process[index];
-	return NULL;
+	return table_grow();
 }
 
 static void inherit(struct keep_process *child, struct keep_process *parent)
@@ -222,17 +269,23 @@ static void inherit_nothing(struct keep_process *process)
 struct keep_process *keep_process_make(struct keep_process *parent)
 {
 	struct keep_process *process = record_take(parent);
-	uint32_t index;
+	uint32_t index, room;
 	uid_t before;
 
 	if (!process)
 		return NULL;
 	index = (uint32_t)(process - keep_process);
 	before = process->uid;
+	room = process->fds_room;
 	memset(process, 0, offsetof(struct keep_process, fd));
 	process->index = index;
+	process->fds_room = room;
 	if (!body_fixed(process))
 		return NULL;
+	if (parent && !keep_process_room(process, parent->fds)) {
+		body_fixed_spare(process);
+		return NULL;
+	}
 	process->state = KEEP_MAKING;
 	if (keep_used <= index)
 		keep_used = index + 1;
@@ -447,7 +500,7 @@ void keep_process_start(void)
 	table.end = table.start + PAGE_UP(WIRE_PROCESSES * sizeof(struct keep_process));
 	table.pager = vm_zero_pager;
 	table.flags = EXO_MAP_READ | EXO_MAP_WRITE;
-	if (!table.start || !vm_add(&table) || !vm_touch(table.start, table.end - table.start))
+	if (!table.start || !vm_add(&table))
 		core_fail("no memory for the table of processes");
 	keep_process = (struct keep_process *)table.start;
 	body_start();

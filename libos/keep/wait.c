@@ -293,6 +293,7 @@ static int64_t limit(struct keep_request *request)
 			return -EPERM;
 		now[0] = soft;
 		now[1] = hard;
+		keep_page_fill(process);
 	}
 	request->more[0] = now[0];
 	request->more[1] = now[1];

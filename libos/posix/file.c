@@ -249,6 +249,93 @@ FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restri
 	return NULL;
 }
 
+/* --- streams that do not go that way ----------------------------------------------------------------------- */
+
+size_t posix_libc_fwrite(const void *from, size_t size, size_t count, FILE *stream);
+size_t posix_libc_fread(void *to, size_t size, size_t count, FILE *stream);
+int posix_libc_fputs(const char *text, FILE *stream);
+int posix_libc_fseek(FILE *stream, long offset, int whence);
+
+#undef putc
+#undef putc_unlocked
+
+/* Whether a stream can be read, or written; the error is the stream's, too. */
+static bool goes(FILE *stream, int way)
+{
+	if (stream->flags & way)
+		return true;
+	stream->flags |= __SERR;
+	errno = EBADF;
+	return false;
+}
+
+int putc_unlocked(int c, FILE *stream)
+{
+	if (!goes(stream, __SWR))
+		return EOF;
+	if (stream->put((char)c, stream) < 0) {
+		stream->flags |= __SERR;
+		return EOF;
+	}
+	return (unsigned char)c;
+}
+
+int putc(int c, FILE *stream)
+{
+	int done;
+
+	flockfile(stream);
+	done = putc_unlocked(c, stream);
+	funlockfile(stream);
+	return done;
+}
+
+int fputc(int c, FILE *stream)
+{
+	return putc(c, stream);
+}
+
+int fputs(const char *restrict text, FILE *restrict stream)
+{
+	return goes(stream, __SWR) ? posix_libc_fputs(text, stream) : EOF;
+}
+
+/* picolibc's sets all of a stream's flags when a write fails. */
+size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restrict stream)
+{
+	size_t done = 0;
+	uint8_t flags;
+
+	if (size == 0 || count == 0 || !goes(stream, __SWR))
+		return 0;
+	flockfile(stream);
+	flags = stream->flags;
+	done = posix_libc_fwrite(from, size, count, stream);
+	if (done < count)
+		stream->flags = flags | __SERR;
+	funlockfile(stream);
+	return done;
+}
+
+size_t fread(void *restrict to, size_t size, size_t count, FILE *restrict stream)
+{
+	return size == 0 || count == 0 || !goes(stream, __SRD) ? 0 : posix_libc_fread(to, size, count, stream);
+}
+
+int fseeko(FILE *stream, off_t offset, int whence)
+{
+	if (whence < SEEK_SET || whence > SEEK_END) {
+		errno = EINVAL;
+		return -1;
+	}
+	return posix_libc_fseek(stream, offset, whence);
+}
+
+int fseek(FILE *stream, long offset, int whence)
+{
+	return fseeko(stream, offset, whence);
+}
+
 /* --- lines ------------------------------------------------------------------------------------------------ */
 
 ssize_t getdelim(char **restrict line, size_t *restrict room, int end, FILE *restrict stream)

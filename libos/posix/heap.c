@@ -6,10 +6,13 @@
  */
 #include <errno.h>
 #include <unistd.h>
+#include "libos/posix/map.h"
 #include "libos/posix/memory.h"
 #include "libos/posix/signals.h"
 
 #define LEAST_BYTES	(64ULL << 20)
+
+extern char __end[];
 
 static struct vm_region heap = { .pager = vm_zero_pager, .flags = EXO_MAP_READ | EXO_MAP_WRITE };
 static uint64_t end;
@@ -26,6 +29,24 @@ static bool begin(void)
 	return heap.start && vm_add(&heap);
 }
 
+bool memory_allowed(uint64_t own, uint64_t addresses)
+{
+	const struct wire_page *page = (const struct wire_page *)WIRE_VA_PAGE;
+
+	if (!(page->not_data | page->not_space))
+		return true;
+	own += end - heap.start;
+	addresses += end - heap.start + (uint64_t)__end - EXO_VA_IMAGE + WIRE_STACK;
+	for (const struct vm_region *region = vm_first(); region; region = region->next) {
+		enum posix_map_kind kind = posix_map_kind(region);
+
+		addresses += kind ? region->end - region->start : 0;
+		if (kind && kind != POSIX_MAP_SHARED && region->flags & EXO_MAP_WRITE)
+			own += region->end - region->start;
+	}
+	return own <= ~page->not_data && addresses <= ~page->not_space;
+}
+
 /* Where it ended before; 0: there is not so much. Inside brackets. */
 static uint64_t move(ptrdiff_t change)
 {
@@ -39,7 +60,8 @@ static uint64_t move(ptrdiff_t change)
 		return 0;
 	pages_old = PAGE_UP(old) / EXO_PAGE_SIZE;
 	pages_new = PAGE_UP(wanted) / EXO_PAGE_SIZE;
-	if (pages_new > pages_old && !memory_left(pages_new - pages_old))
+	if (pages_new > pages_old && (!memory_left(pages_new - pages_old) ||
+				      !memory_allowed((uint64_t)change, (uint64_t)change)))
 		return 0;
 	if (pages_new < pages_old)
 		memory_discard(pages_new * EXO_PAGE_SIZE, (pages_old - pages_new) * EXO_PAGE_SIZE);

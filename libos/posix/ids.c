@@ -34,24 +34,30 @@ static int set(uint64_t which, uint32_t a, uint32_t b, uint32_t c)
 	return (int)posix_result(posix_ask(REQUEST_SETIDS, which, a | (uint64_t)b << 32, c, NULL));
 }
 
+/* One id; all ones are none's. */
+static int set_one(uint64_t which, uint32_t id, bool none)
+{
+	return none ? (int)posix_result(-EINVAL) : set(which, id, 0, 0);
+}
+
 int setuid(uid_t uid)
 {
-	return set(WIRE_SETUID, uid, 0, 0);
+	return set_one(WIRE_SETUID, uid, uid == (uid_t)-1);
 }
 
 int seteuid(uid_t uid)
 {
-	return set(WIRE_SETEUID, uid, 0, 0);
+	return set_one(WIRE_SETEUID, uid, uid == (uid_t)-1);
 }
 
 int setgid(gid_t gid)
 {
-	return set(WIRE_SETUID | WIRE_IDS_GROUP, gid, 0, 0);
+	return set_one(WIRE_SETUID | WIRE_IDS_GROUP, gid, gid == (gid_t)-1);
 }
 
 int setegid(gid_t gid)
 {
-	return set(WIRE_SETEUID | WIRE_IDS_GROUP, gid, 0, 0);
+	return set_one(WIRE_SETEUID | WIRE_IDS_GROUP, gid, gid == (gid_t)-1);
 }
 
 /* uid_t and gid_t may be narrower than the 32 bits of which all ones mean "leave it". */

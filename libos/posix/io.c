@@ -258,6 +258,8 @@ int close(int fd)
 	int64_t result;
 
 	cancel_point();
+	if (posix_aio_closing)
+		posix_aio_closing(fd);
 	posix_lock();
 	result = fd < 0 ? -EBADF : posix_request(REQUEST_CLOSE, (uint64_t)fd, 0, 0, more);
 	posix_unlock();

@@ -252,7 +252,8 @@ static int64_t make(void *address, uint64_t bytes, int protection, int flags, in
 {
 	bool anonymous = flags & MAP_ANONYMOUS, shared = flags & MAP_SHARED;
 	enum posix_map_kind kind = shared ? POSIX_MAP_SHARED : anonymous ? POSIX_MAP_MEMORY : POSIX_MAP_COPY;
-	int64_t result = place(address, bytes, flags, at);
+	int64_t result = memory_allowed(shared || !(protection & PROT_WRITE) ? 0 : bytes, bytes) ?
+		place(address, bytes, flags, at) : -ENOMEM;
 	struct vm_region *region;
 
 	if (result)

@@ -7,7 +7,8 @@
  * once it is filled, give the old one up. It is filled where it is *staged*: frames that were never used are
  * mapped at META_COPY, many at a time, when the first of them is needed for a copy (a single one at
  * META_WINDOW). On a page that nobody else holds it is one call: the exposed frame table says so beforehand,
- * and if that was true a moment ago only, the kernel refuses and the page is copied.
+ * and if that was true a moment ago only, the kernel refuses and the page is copied. Who writes pages in a row
+ * has the next ones copied along, with the same calls: at most as many ahead as were written in that row before.
  */
 #include <string.h>
 #include "libos/core/spawn.h"
@@ -23,6 +24,7 @@
 #define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
 #define BATCH		64
 #define FAULT_BATCH	8		/* descriptors behind CORE_ARG_FAULT */
+#define AHEAD		24U		/* pages that one fault copies, at most */
 #define HOT_BELOW	256U		/* bytes around a stack pointer that are hot */
 #define HOT_ABOVE	512U
 #define TLS_BELOW	512	/* of a thread pointer: what upcalls look at (posix_inside) lies here */
@@ -39,12 +41,14 @@ static struct {
 	uint32_t key;
 	uint8_t leaf;
 	bool lazy;			/* of a forked child: none of its pages is mapped but hot ones */
+	bool mapped;			/* all pages with a place have been mapped, and none was unmapped since */
 	uint16_t low, high;		/* pages with a place lie in [low, high) */
 } leaves[LEAVES];
 static uint32_t leaf_count, leaf_hint;
 static uint32_t regions_used;
 static struct vm_region *regions_free;
 static struct vm_region data, bss, args;
+static exo_vaddr_t last_fault;		/* runs_ahead counts the pages in a row that end here */
 static bool owned;
 bool memory_hot_mapped;
 static uint64_t meta_there[(META_END - META_START) / EXO_PAGE_SIZE / 64 + 1];	/* whose bits behind the end are 0 */
@@ -144,7 +148,7 @@ static uint32_t *place_at(exo_vaddr_t va, bool make)
 			leaves[k] = leaves[k - 1];
 		leaves[i].key = key;
 		leaves[i].leaf = (uint8_t)leaf_count++;
-		leaves[i].lazy = false;
+		leaves[i].lazy = leaves[i].mapped = false;
 		leaves[i].low = LEAF_PAGES;
 		leaves[i].high = 0;
 	}
@@ -226,45 +230,102 @@ static exo_vaddr_t stage(uint32_t place)
 	return META_COPY;
 }
 
-/* A copy takes the page's place, in this frame. */
-static inline const char *move_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present, uint32_t copy)
+/*
+ * How many pages from va on are copied at once: not more than `most`, their frames and those of the copies follow each
+ * other, and the others are mapped, too. What is taken for them is used.
+ */
+static uint32_t row(exo_vaddr_t va, const uint32_t *at, uint32_t copy, uint32_t most)
+{
+	struct memory_run *run = run_of(copy);
+	const struct memory_run *from = run_of(*at);
+	uint32_t room = staged.count - (copy - staged.place), pages = 1;
+
+	if (copy - staged.place >= staged.count || (copy & INDEX_MASK) + 1 != run->used)
+		return 1;
+	if (most > room)
+		most = room;
+	while (pages < most && at[pages] == *at + pages)
+		pages++;
+	if (pages > 1 && !leaves[leaf_hint].mapped &&
+	    write_run((va + EXO_PAGE_SIZE) | EXO_MAP_READ, from->cap, (*at & INDEX_MASK) + 1, pages - 1) != 1)
+		return 1;
+	run->used += pages - 1;
+	return pages;
+}
+
+static void release_row(uint32_t place, uint32_t pages)
+{
+	while (pages--)
+		run_release(place + pages);
+}
+
+/* Copies take the places of pages, in frames from this one on; how many, or 0: *why. */
+static uint32_t move_pages(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present, uint32_t copy, uint32_t most,
+			   const char **why)
 {
 	const void *from = (const void *)va;
 	void *to = (void *)stage(copy);
-	uint64_t words = EXO_PAGE_SIZE / 8;
+	uint32_t pages;
+	uint64_t words;
 
 	if (!to || (!present && map_place(va, EXO_MAP_READ, *at) < 0)) {
 		run_release(copy);
-		return "its frame has gone";
+		*why = "its frame has gone";
+		return 0;
 	}
+	pages = most > 1 ? row(va, at, copy, most) : 1;
+	words = pages * EXO_PAGE_SIZE / 8;
 	__asm__ volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(words) : : "memory");
-	if (map_place(va, flags, copy) < 0) {
-		run_release(copy);
-		return "a copy cannot be mapped";
+	if (pages == 1 ? map_place(va, flags, copy) < 0 :
+	    write_run(va | flags, run_of(copy)->cap, copy & INDEX_MASK, pages) != 1) {
+		(void)write_run(va, EXO_CAP_NONE, 0, pages);	/* those that are mapped come back by faults */
+		release_row(copy, pages);
+		*why = "a copy cannot be mapped";
+		return 0;
 	}
-	*at = copy;
+	for (uint32_t i = 0; i < pages; i++)
+		at[i] = copy + i;
+	return pages;
+}
+
+/* The page is another one's too; so may be those behind it. */
+static __attribute__((noinline)) const char *copy_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present,
+						       uint32_t most)
+{
+	const char *why = NO_FRAME;
+	bool dirty;
+	uint32_t place = *at, copy = run_take(&dirty), pages;
+
+	pages = copy ? move_pages(va, flags, at, present, copy, most, &why) : 0;
+	if (!pages)
+		return why;
+	run_give(place, pages);
+	last_fault += (pages - 1) * EXO_PAGE_SIZE;
+	runs_ahead += pages - 1;
 	return NULL;
 }
 
-/* The page is another one's too. */
-static __attribute__((noinline)) const char *copy_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present)
+/* How many pages may be copied at once for a fault at va: no more ahead of it than lie behind it in a row. */
+static uint32_t ahead(const struct vm_region *region, exo_vaddr_t va)
 {
-	bool dirty;
-	uint32_t place = *at, copy = run_take(&dirty);
-	const char *why = copy ? move_page(va, flags, at, present, copy) : NO_FRAME;
+	uint64_t most = (region->end - va) / EXO_PAGE_SIZE, leaf = LEAF_PAGES - (va >> EXO_PAGE_SHIFT & (LEAF_PAGES - 1));
 
-	if (!why)
-		run_give(place);
-	return why;
+	if (most > runs_ahead + 1)
+		most = runs_ahead + 1;
+	if (most > leaf)
+		most = leaf;
+	return most < AHEAD ? (uint32_t)most : AHEAD;
 }
 
-static const char *write_page(exo_vaddr_t va, unsigned flags, uint32_t *at, bool present)
+static const char *write_page(const struct vm_region *region, exo_vaddr_t va, uint32_t *at, bool present)
 {
+	unsigned flags = region->flags;
+
 	if (run_shared(*at))
-		return copy_page(va, flags, at, present);
+		return copy_page(va, flags, at, present, ahead(region, va));
 	if (map_place(va, flags, *at) >= 0)
 		return NULL;
-	return run_of(*at)->split ? copy_page(va, flags, at, present) : "its frame has gone";
+	return run_of(*at)->split ? copy_page(va, flags, at, present, 1) : "its frame has gone";
 }
 
 /* A frame that is to be zeros; one with old contents is writable until it is. */
@@ -353,12 +414,11 @@ static __attribute__((noinline)) bool leaf_map(uint32_t i)
 			count = 0;
 		}
 	}
-	return flush(CORE_ARG_FAULT, count) && all;
+	return leaves[i].mapped = flush(CORE_ARG_FAULT, count) && all;
 }
 
 const char *memory_zero(struct vm_region *region, exo_vaddr_t va, unsigned access, bool present)
 {
-	static exo_vaddr_t last;
 	unsigned flags = region->flags;
 	uint32_t *at;
 
@@ -368,8 +428,8 @@ const char *memory_zero(struct vm_region *region, exo_vaddr_t va, unsigned acces
 	at = place_at(va, true);
 	if (!at)
 		return NO_FRAME;
-	runs_ahead = va == last + EXO_PAGE_SIZE ? runs_ahead + 1 : 0;
-	last = va;
+	runs_ahead = va == last_fault + EXO_PAGE_SIZE ? runs_ahead + 1 : 0;
+	last_fault = va;
 	if (!*at)
 		return present ? RIGHTS : first_touch(va, flags, at);
 	if (__builtin_expect(leaves[leaf_hint].lazy, false) && !present && leaf_map(leaf_hint)) {
@@ -378,7 +438,7 @@ const char *memory_zero(struct vm_region *region, exo_vaddr_t va, unsigned acces
 		present = true;
 	}
 	if (access == VM_WRITE)
-		return write_page(va, flags, at, present);
+		return write_page(region, va, at, present);
 	if (present)
 		return RIGHTS;
 	if (run_of(*at)->split)
@@ -484,6 +544,7 @@ void memory_protect(exo_vaddr_t va, uint64_t bytes, unsigned flags)
 
 		if (!place || !*place)
 			continue;
+		leaves[leaf_hint].mapped = false;
 		if (flags & EXO_MAP_WRITE && run_of(*place)->split)
 			space_protect_page(at, flags & ~EXO_MAP_WRITE);
 		else if (!flags || space_protect_page(at, flags) < 0)
@@ -613,7 +674,7 @@ void memory_pack(void)
 			if (!*at || !(empty >> ((*at >> MEMORY_INDEX_BITS) - 1) & 1))
 				continue;
 			region = vm_find(va);
-			if (region && copy_page(va, region->flags, at, false))
+			if (region && copy_page(va, region->flags, at, false, 1))
 				empty = 0;	/* no memory: they stay where they are */
 		}
 	runs_emptied(empty);
@@ -640,8 +701,10 @@ void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls)
 {
 	runs_forked();
 	info_forked();
-	for (uint32_t i = 0; i < leaf_count; i++)
+	for (uint32_t i = 0; i < leaf_count; i++) {
 		leaves[i].lazy = true;
+		leaves[i].mapped = false;
+	}
 	/* Its first steps may not fault: what it finds on its stack is there. */
 	for (exo_vaddr_t va = PAGE_DOWN(sp); va < sp + HOT_ABOVE; va += EXO_PAGE_SIZE)
 		be_there(va);
@@ -654,10 +717,11 @@ static void cool(uint32_t i)
 {
 	const struct vm_region *region = vm_find(memory_hot[i]);
 	uint32_t *at = place_at(memory_hot[i], false), place = *at, copy;
+	const char *why;
 	bool dirty;
 
 	copy = run_take(&dirty);
-	if (copy && !move_page(memory_hot[i], region ? region->flags : 0, at, false, copy))
+	if (copy && move_pages(memory_hot[i], region ? region->flags : 0, at, false, copy, 1, &why))
 		run_release(place);
 }
 
@@ -666,6 +730,7 @@ static void heat(exo_vaddr_t va, exo_vaddr_t low, exo_vaddr_t end)
 {
 	const struct vm_region *region = vm_find(va);
 	uint32_t *at = place_at(va, false), place, i;
+	const char *why;
 
 	if (!at || !*at || run_of(*at) == &memory_run[MEMORY_HOT] || !region || region->flags != RW || !run_hot())
 		return;
@@ -680,7 +745,7 @@ static void heat(exo_vaddr_t va, exo_vaddr_t low, exo_vaddr_t end)
 		return;
 	place = *at;
 	memory_hot[i] = va;
-	if (!move_page(va, RW, at, false, (MEMORY_HOT + 1) << MEMORY_INDEX_BITS | i))
+	if (move_pages(va, RW, at, false, (MEMORY_HOT + 1) << MEMORY_INDEX_BITS | i, 1, &why))
 		run_release(place);
 }
 

@@ -65,6 +65,8 @@ void memory_protect(exo_vaddr_t va, uint64_t bytes, unsigned flags);
 void memory_discard(exo_vaddr_t va, uint64_t bytes);
 /* Could so many more pages be had now? What malloc and mmap ask before they promise. */
 bool memory_left(uint64_t pages);
+/* May it have so many bytes more of its own, and of addresses? RLIMIT_DATA, RLIMIT_AS. heap.c; inside brackets. */
+bool memory_allowed(uint64_t own, uint64_t addresses);
 
 /* --- for fork.c ------------------------------------------------------------------------------------------- */
 

@@ -233,8 +233,8 @@ static __attribute__((noinline)) uint32_t take_slowly(bool *dirty)
 {
 	uint32_t wanted = held / 4, place = take_there(dirty);
 
-	if (wanted < 2 * runs_ahead)
-		wanted = 2 * runs_ahead;
+	if (wanted < 4 * runs_ahead)
+		wanted = 4 * runs_ahead;
 	if (wanted < TAKE_LEAST || (!place && soon()))
 		wanted = TAKE_LEAST;
 	if (wanted > EXO_TAKE_MAX)
@@ -271,14 +271,15 @@ static void run_drop(struct memory_run *run)
 	(void)caps_delete(cap);
 }
 
-void run_give(uint32_t place)
+void run_give(uint32_t place, uint32_t pages)
 {
 	struct memory_run *run = run_of(place);
 
-	if (exo_split_give(run->cap, place & INDEX_MASK, 1) != 1)
+	if (exo_split_give(run->cap, place & INDEX_MASK, pages) != pages)
 		return;
+	run->given += pages;
 	/* With nothing of it in use what was never used goes, too, but for the run that is taken from next. */
-	if (++run->given == run->count || (run->given == run->used && run != &memory_run[current]))
+	if (run->given == run->count || (run->given == run->used && run != &memory_run[current]))
 		run_drop(run);
 }
 
@@ -324,7 +325,7 @@ void run_release(uint32_t place)
 	if (run == &memory_run[MEMORY_HOT])
 		memory_hot[place & INDEX_MASK] = 0;
 	else if (run->split && (run->inherited || !alone(run, place & INDEX_MASK)))
-		run_give(place);
+		run_give(place, 1);
 	else
 		run_put(place);
 }
@@ -383,7 +384,7 @@ static void give_unused(struct memory_run *run)
 			uint32_t index = i * 64 + (uint32_t)__builtin_ctzll(bits[i]);
 
 			bits[i] &= bits[i] - 1;
-			run_give(place_of(run, index));
+			run_give(place_of(run, index), 1);
 			if (!run->cap)
 				return;		/* that was the last of it */
 		}

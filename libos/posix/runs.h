@@ -44,8 +44,8 @@ bool run_hot(void);
 /* One that no page uses: keep it. / The page was the program's alone or is shared: keep the frame or let it go. */
 void run_put(uint32_t place);
 void run_release(uint32_t place);
-/* A shared page has been copied: give up the hold. */
-void run_give(uint32_t place);
+/* Shared pages whose frames follow each other have been copied: give up the holds. */
+void run_give(uint32_t place, uint32_t pages);
 /* Must a page be copied before it is written? */
 bool run_shared(uint32_t place);
 /* The place of a frame; 0: it is in no run. */

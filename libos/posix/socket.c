@@ -5,6 +5,7 @@
  * timeout says, and a blocking stream takes all that is sent, in as many requests as there was room for.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -343,7 +344,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 	if (count < 0)
 		return posix_result(count);
-	if (message->msg_iovlen < 0)
+	if (message->msg_iovlen < 0 || message->msg_iovlen > IOV_MAX)
 		return posix_result(-EMSGSIZE);
 	return posix_result(send_all(fd, &parcel));
 }
@@ -453,7 +454,7 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 	};
 	int64_t result;
 
-	if (message->msg_iovlen < 0)
+	if (message->msg_iovlen < 0 || message->msg_iovlen > IOV_MAX)
 		return posix_result(-EMSGSIZE);
 	if (message->msg_control && message->msg_controllen > CMSG_LEN(0)) {
 		catch.most_fds = (uint32_t)((message->msg_controllen - CMSG_LEN(0)) / sizeof(int));

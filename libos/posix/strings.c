@@ -12,15 +12,25 @@
 
 char *_user_strerror(int error, int internal, int *result);
 
+static char unknown[40];
+
 /* picolibc's strerror asks it for numbers that it does not know. */
 char *_user_strerror(int error, int internal, int *result)
 {
-	static char text[40];
-
 	(void)internal;
 	*result = EINVAL;
-	snprintf(text, sizeof(text), "Unknown error %d", error);
-	return text;
+	snprintf(unknown, sizeof(unknown), "Unknown error %d", error);
+	return unknown;
+}
+
+/* As POSIX has it, it leaves what strerror() returned as it is. */
+void perror(const char *text)
+{
+	char kept[sizeof(unknown)];
+
+	memcpy(kept, unknown, sizeof(kept));
+	fprintf(stderr, "%s%s%s\n", text ? text : "", text && *text ? ": " : "", strerror(errno));
+	memcpy(unknown, kept, sizeof(kept));
 }
 
 /* The length of the digits that are at a place. */

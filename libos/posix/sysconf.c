@@ -88,6 +88,12 @@ static long thread_limit(int name)
 		return TIMER_MAX;
 	case _SC_DELAYTIMER_MAX:
 		return DELAYTIMER_MAX;
+	case _SC_AIO_MAX:
+		return AIO_MAX;
+	case _SC_AIO_LISTIO_MAX:
+		return AIO_LISTIO_MAX;
+	case _SC_AIO_PRIO_DELTA_MAX:
+		return AIO_PRIO_DELTA_MAX;
 	case _SC_BC_BASE_MAX:
 		return BC_BASE_MAX;
 	case _SC_BC_DIM_MAX:
@@ -126,6 +132,7 @@ static long option(int name)
 	case _SC_V7_LP64_OFF64:
 		return 1;
 	case _SC_ADVISORY_INFO:
+	case _SC_ASYNCHRONOUS_IO:
 	case _SC_BARRIERS:
 	case _SC_CLOCK_SELECTION:
 	case _SC_CPUTIME:

@@ -60,8 +60,8 @@
 #define WIRE_BUFFER	65536
 #define WIRE_LATER	(-100000)
 #define WIRE_WAIT	(-100001)
-#define WIRE_PROCESSES	120		/* at most, of one keeper */
-#define WIRE_FDS	256		/* descriptors of a process, at most */
+#define WIRE_PROCESSES	500		/* at most, of one keeper */
+#define WIRE_FDS	1024		/* descriptors of a process, at most */
 
 /*
  * The page. Written by the keeper, read and written by the process, which harms only itself by what it writes.
@@ -103,6 +103,7 @@ struct wire_page {
 	struct wire_signal signal[WIRE_SIGNALS];
 	struct wire_gift gift;
 	uint32_t reserve, spare;	/* so many of the machine's free frames no process is ever given */
+	uint64_t not_data, not_space;	/* ~ of the soft RLIMIT_DATA and RLIMIT_AS, which the process enforces; 0: none */
 };
 
 /* What a new image was given; the start record itself has its name only. */

@@ -8,6 +8,7 @@
 #define LIBOS_UNI_KINDS_H
 
 #include "libos/disk/disk.h"
+#include "libos/disk/disk_volume.h"
 #include "libos/fs/fs.h"
 
 struct uni_kind {
@@ -15,10 +16,19 @@ struct uni_kind {
 	const struct fs_ops *ops;	/* NULL: it was not linked */
 };
 
-#define UNI_KINDS	3
+#define UNI_KINDS	4
 extern const struct uni_kind uni_kinds[UNI_KINDS];
 extern int (*const uni_disk_open)(const char *name, struct block_device **device);	/* disk_extent_open, or NULL */
 
-#define UNI_KINDS_TABLE { { "memory", &fs_memory }, { "ext2", &fs_ext2 }, { "cofs", &fs_cofs } }
+/* Volumes of the block registry, for `common`; NULL, or disk_volume_make and so on. */
+struct uni_volumes {
+	int (*make)(struct block_device *device, bool read_only, struct volume **volume);
+	int (*take)(const char *label, struct volume **volume);
+	int (*offer)(struct fs *fs, const char *domain);
+};
+extern const struct uni_volumes uni_volumes;
+
+#define UNI_VOLUMES	{ disk_volume_make, disk_volume_take, disk_volume_offer }
+#define UNI_KINDS_TABLE { { "memory", &fs_memory }, { "ext2", &fs_ext2 }, { "cofs", &fs_cofs }, { "common", &fs_common } }
 
 #endif

@@ -4,9 +4,9 @@
  *
  * "/" is the boot archive, or the directory of it that the environment variable EXO_FILES names. EXO_MOUNTS says what
  * else, one a line: PATH KIND SOURCE [OPTIONS], with blanks between. SOURCE is "extent:NAME", by the start record's name,
- * or "none". Of the OPTIONS, words parted by commas, "ro" (not to be written), "cache=N" (pages), "policy=lru" or
- * "2q" and "write=asked" are for here, the others for the file system. What cannot be mounted ends the program with 125 and
- * a line.
+ * "share:NAME", a domain of a volume that another program serves, or "none". Of the OPTIONS, words parted by commas, "ro"
+ * (not to be written), "cache=N" (pages), "policy=lru" or "2q", "write=asked" and "share=DOMAIN" (others may have it) are for
+ * here, the others for the file system. What cannot be mounted ends the program with 125 and a line.
  *
  * What was written and no fsync asked for gets to the disk in the background: while anything is mounted that can be written
  * on a disk, a thread looks every AGE_NS, and has written what was there when it looked before. "write=asked": it leaves
@@ -104,7 +104,7 @@ static const struct fs_ops *kind_of(const char *path, const char *name)
 				die(path, name, "this program is linked without it");
 			return uni_kinds[i].ops;
 		}
-	die(path, name, "no such kind of file system: memory, ext2 and cofs there are");
+	die(path, name, "no such kind of file system: memory, ext2, cofs and common there are");
 }
 
 /* If the program has the network, caches lie where can be sent from; how many pages there are for that. */
@@ -123,15 +123,29 @@ static uint32_t lend_frames(void)
 	return frames;
 }
 
+static const char *share_label;
+
+static int take_share(struct block_device *device, bool read_only, struct volume **volume)
+{
+	(void)device, (void)read_only;
+	return uni_volumes.take(share_label, volume);
+}
+
 static void open_source(const char *path, const char *source, struct fs_mount *how)
 {
 	uint32_t frames;
 	int result;
 
+	how->volume = uni_volumes.make;
 	if (!source || !strcmp(source, "none"))
 		return;
+	if (!strncmp(source, "share:", 6) && uni_volumes.take) {
+		share_label = source + 6;
+		how->volume = take_share;
+		return;
+	}
 	if (strncmp(source, "extent:", 7))
-		die(path, source, "not \"extent:NAME\" or \"none\"");
+		die(path, source, "not \"extent:NAME\", \"share:NAME\" or \"none\"");
 	if (!uni_disk_open)
 		die(path, source, "this program is linked without disks");
 	/* All of the cache shall lie there; a chunk is left for what the file system itself takes. */
@@ -144,8 +158,9 @@ static void open_source(const char *path, const char *source, struct fs_mount *h
 }
 
 /* Options that are for here are taken out; the others are left in `options`, at the front. */
-static void take_options(char *options, struct fs_mount *how, bool *by_hand)
+static void take_options(char *options, struct fs_mount *how, bool *by_hand, char *domain[VOLUME_SHARES])
 {
+	unsigned domains = 0;
 	char *rest = options, *to = options, *option;
 
 	while (options && (option = word(&rest, ","))) {
@@ -155,6 +170,8 @@ static void take_options(char *options, struct fs_mount *how, bool *by_hand)
 			how->cache_pages = (uint32_t)strtoul(option + 6, NULL, 10);
 		} else if (!strcmp(option, "write=asked")) {
 			*by_hand = true;
+		} else if (!strncmp(option, "share=", 6) && option[6] && domains < VOLUME_SHARES) {
+			domain[domains++] = strdup(option + 6);
 		} else if (!strcmp(option, "policy=lru")) {
 			how->policy = &cache_lru;
 		} else if (!strcmp(option, "policy=2q")) {
@@ -185,6 +202,7 @@ static void mount_line(char *line)
 	bool by_hand = false;
 	struct fs_mount how = { .now = now, .pages = disk_memory, .pages_free = disk_memory_free };
 	char *path = word(&line, " \t"), *kind = path ? word(&line, " \t") : NULL, *source = kind ? word(&line, " \t") : NULL;
+	char *domain[VOLUME_SHARES] = { NULL };
 	const struct fs_ops *ops;
 	int result;
 
@@ -194,12 +212,18 @@ static void mount_line(char *line)
 		die(path, MOUNT_VARIABLE, "no kind is given");
 	ops = kind_of(path, kind);
 	open_source(path, source, &how);
-	take_options(word(&line, " \t"), &how, &by_hand);
+	take_options(word(&line, " \t"), &how, &by_hand, domain);
 	result = vfs_mount(path, ops, &how);
 	if (result)
 		die(path, kind, result == -EINVAL ? "no file system of this kind is there, or an option is unknown" :
 		    result == -FS_EDAMAGED ? "it is damaged" : strerror(-result));
 	vfs_mounts->by_hand = by_hand;
+	for (unsigned i = 0; i < VOLUME_SHARES && domain[i]; i++) {
+		result = strcmp(ops->name, "common") ? -EINVAL : uni_volumes.offer(vfs_mounts->fs, domain[i]);
+		if (result)
+			die(path, domain[i], strerror(-result));
+		free(domain[i]);
+	}
 	if (background || by_hand || !ops->unsaved || vfs_mounts->fs->read_only)
 		return;
 	background = thread_create("writer", write_in_background, NULL) != NULL;

@@ -13,7 +13,7 @@
 #include "lwip/sockets.h"
 
 #ifndef SOMAXCONN
-#define SOMAXCONN	255
+#define SOMAXCONN	1024
 #endif
 
 #ifdef __cplusplus

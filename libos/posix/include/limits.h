@@ -24,6 +24,9 @@
 #undef COLL_WEIGHTS_MAX
 #define COLL_WEIGHTS_MAX	2
 
+#define AIO_LISTIO_MAX		64
+#define AIO_MAX			256
+#define AIO_PRIO_DELTA_MAX	0
 #define DELAYTIMER_MAX		INT_MAX
 #define HOST_NAME_MAX		255
 #define LOGIN_NAME_MAX		256

@@ -12,6 +12,7 @@
 #include <sys/_types.h>
 #include <sys/_sigset.h>
 #include <sys/_timespec.h>
+#include <sys/_pthreadtypes.h>
 
 #ifdef __cplusplus
 extern "C" {

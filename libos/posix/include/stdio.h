@@ -15,6 +15,7 @@
 extern "C" {
 #endif
 char *ctermid(char *);
+char *tempnam(const char *, const char *);
 int dprintf(int, const char *__restrict, ...) __attribute__((__format__(__printf__, 2, 3)));
 int vdprintf(int, const char *__restrict, __gnuc_va_list) __attribute__((__format__(__printf__, 2, 0)));
 FILE *open_memstream(char **, size_t *);

@@ -16,6 +16,9 @@
 #ifndef EXO_POSIX_STDLIB_H
 #define EXO_POSIX_STDLIB_H
 
+#if __MISC_VISIBLE || __BSD_VISIBLE
+#include <sys/types.h>		/* as glibc's does */
+#endif
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -68,6 +68,25 @@ struct termios {
 #define TABDLY	0x1800
 #define TAB0	0x0000
 #define TAB3	0x1800	/* tabs become spaces */
+#define OFILL	0x0040	/* these delays are kept, and mean nothing: no device here is slow */
+#define OFDEL	0x0080
+#define NLDLY	0x0100
+#define NL0	0
+#define NL1	0x0100
+#define CRDLY	0x0600
+#define CR0	0
+#define CR1	0x0200
+#define CR2	0x0400
+#define CR3	0x0600
+#define BSDLY	0x2000
+#define BS0	0
+#define BS1	0x2000
+#define VTDLY	0x4000
+#define VT0	0
+#define VT1	0x4000
+#define FFDLY	0x8000
+#define FF0	0
+#define FF1	0x8000
 #define XTABS	TAB3
 
 /* c_cflag: a line of 8 bits without parity is all there is */

@@ -86,6 +86,14 @@ extern const struct in6_addr in6addr_any, in6addr_loopback;
 #define IP_MULTICAST_IF	32
 #define IP_MULTICAST_TTL 33
 #define IP_MULTICAST_LOOP 34
+/* Options of IPPROTO_IPV6: there are no such sockets. */
+#define IPV6_UNICAST_HOPS 16
+#define IPV6_MULTICAST_IF 17
+#define IPV6_MULTICAST_HOPS 18
+#define IPV6_MULTICAST_LOOP 19
+#define IPV6_JOIN_GROUP	20
+#define IPV6_LEAVE_GROUP 21
+#define IPV6_V6ONLY	26
 #define IPTOS_LOWDELAY	0x10
 #define IPTOS_THROUGHPUT 0x08
 #define IPTOS_RELIABILITY 0x04

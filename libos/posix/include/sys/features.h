@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * picolibc's, and which options of POSIX.1-2017 the libOS has. sysconf() says the same
- * (libos/posix/sysconf.c, which test/guest/posix_misc.c compares). Not there: asynchronous and prioritized
- * input and output, message queues, typed memory, tracing, STREAMS, sporadic servers, mlockall, inherited
- * priorities, IPv6.
+ * (libos/posix/sysconf.c, which test/guest/posix_misc.c compares). Not there: prioritized input and output,
+ * message queues, typed memory, tracing, STREAMS, sporadic servers, mlockall, inherited priorities, IPv6.
  */
 #ifndef EXO_POSIX_SYS_FEATURES_H
 #define EXO_POSIX_SYS_FEATURES_H
@@ -12,6 +11,8 @@
 
 #define _POSIX_ADVISORY_INFO		200809L
 #define _POSIX_BARRIERS			200809L
+#undef _POSIX_ASYNCHRONOUS_IO
+#define _POSIX_ASYNCHRONOUS_IO		200809L
 #define _POSIX_CHOWN_RESTRICTED		1
 #define _POSIX_CLOCK_SELECTION		200809L
 #undef _POSIX_CPUTIME

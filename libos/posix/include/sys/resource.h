@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Limits and use of resources. Kept, told and enforced: RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_CORE (0); the
- * others are kept and told.
+ * Limits and use of resources. Kept, told and enforced: RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_FSIZE, RLIMIT_CORE (0), and
+ * in the process itself RLIMIT_DATA and RLIMIT_AS; the others are kept and told.
  */
 #ifndef EXO_POSIX_SYS_RESOURCE_H
 #define EXO_POSIX_SYS_RESOURCE_H

@@ -5,6 +5,9 @@
 
 #include_next <sys/types.h>
 #include <sys/_pthreadtypes.h>
+#if __MISC_VISIBLE || __BSD_VISIBLE
+#include <sys/select.h>		/* with struct timeval: many a program takes these from here */
+#endif
 
 typedef off_t loff_t;		/* what copy_file_range has where it comes from */
 

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where older programs look for statfs(). */
+#include <sys/statfs.h>
