@@ -6,9 +6,10 @@
 
 micro: figures of `make bench` beside those of apps/bench/linux.c in the guest, both instructions under -icount.
 http, kv: requests per second over a tap device in a namespace of its own (exolib/wire.py), the systems in turn, one
-machine at a time, `--runs` rounds; medians, with the least and the greatest; the ratio is that of each round.
-disk: a file of 64 MiB, read from the disk and copied on it, all systems with the same emulated disk and settings.
-Everything goes into bench-linux.tsv in the build folder too: figure, system, value, least, greatest, unit.
+machine at a time, `--runs` rounds (nine, unless told otherwise); medians, with the least and the greatest; the ratio is that of
+each round. disk: a file of 64 MiB, read from the disk and copied on it, all systems with the same emulated disk and settings.
+Everything goes into bench-linux.tsv in the build folder too, after each round, so that a run that is interrupted (Ctrl-C shows what
+it has so far) is not lost: figure, system, value, least, greatest, unit.
 """
 
 import argparse
@@ -113,7 +114,7 @@ class Table:
     """Values of each round, by (figure, system)."""
 
     def __init__(self):
-        self.rounds, self.units = {}, {}
+        self.rounds, self.units, self.save = {}, {}, lambda: None
 
     def add(self, figure, system, value, unit):
         self.rounds.setdefault((figure, system), []).append(value)
@@ -135,6 +136,21 @@ class Table:
             for figure, system in self.rounds:
                 file.write("%s\t%s\t%s\t%s\n" % (figure, system, "\t".join("%.6g" % v for v in self.row(figure, system)),
                                                  self.units[figure]))
+
+
+class Progress:
+    """Says before each step what it is, and from how long the others took how long all will take."""
+
+    def __init__(self, kind, steps):
+        self.kind, self.steps, self.done, self.begun = kind, steps, 0, time.monotonic()
+
+    def step(self, number, runs, what=""):
+        left = ""
+        if self.done:
+            seconds = (time.monotonic() - self.begun) / self.done * (self.steps - self.done)
+            left = "; about %d min left" % max(1, round(seconds / 60)) if seconds > 90 else "; %d s left" % round(seconds)
+        self.done += 1
+        util.say("%s: round %d of %d%s (%d of %d%s)" % (self.kind, number + 1, runs, what, self.done, self.steps, left))
 
 
 def compiled(folder, source="linux.c"):
@@ -271,15 +287,25 @@ def servers(table, kind, options):
     wanted = options.systems or [*SERVERS[kind], PEERS[kind]]
     systems = [s for s in wanted if s == PEERS[kind] or s in SERVERS[kind] and (SERVERS[kind][s][0], s) in programs]
     loads = [name for name, (its, *unused) in LOADS.items() if its == kind and (not options.loads or name in options.loads)]
-    with tempfile.TemporaryDirectory() as folder, wire.Wire() as cable:
-        served(folder)
-        for number in range(options.runs):
-            for system in systems if number % 2 == 0 else reversed(systems):
-                util.say("%s: round %d of %d: %s" % (kind, number + 1, options.runs, system))
-                one_round(table, cable, system, kind, loads, options, folder)
+    progress = Progress(kind, options.runs * len(systems))
+    try:
+        with tempfile.TemporaryDirectory() as folder, wire.Wire() as cable:
+            served(folder)
+            for number in range(options.runs):
+                for system in systems if number % 2 == 0 else reversed(systems):
+                    progress.step(number, options.runs, ", " + system)
+                    one_round(table, cable, system, kind, loads, options, folder)
+                table.save()
+    finally:
+        show_servers(table, kind, systems, loads)
+
+
+def show_servers(table, kind, systems, loads):
     for name in loads:
         show(table, name, systems, PEERS[kind])
     for system in systems:
+        if (kind + "_first_answer", system) not in table.rounds:
+            continue
         print("%-14s %-10s %9.0f ms from the emulator's start to the first answer (%.0f to %.0f)" % (
             kind, system, *table.row(kind + "_first_answer", system)))
 
@@ -346,9 +372,17 @@ def disks(table, options):
     with tempfile.TemporaryDirectory() as folder:
         images = disk_images(folder)
         compiled(folder, "linux_disk.c")
-        for number in range(options.runs):
-            util.say("disk: round %d of %d" % (number + 1, options.runs))
-            disk_round(table, images, folder)
+        progress = Progress("disk", options.runs)
+        try:
+            for number in range(options.runs):
+                progress.step(number, options.runs)
+                disk_round(table, images, folder)
+                table.save()
+        finally:
+            show_disks(table)
+
+
+def show_disks(table):
     for figure, system in sorted(table.rounds):
         if not figure.startswith("disk_"):
             continue
@@ -361,24 +395,38 @@ def disks(table, options):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--only", choices=["micro", "http", "kv", "disk"])
-    parser.add_argument("--runs", type=int, default=9, help="rounds of the loads (default 9)")
-    parser.add_argument("--seconds", type=int, default=2, help="of each load (default 2)")
-    parser.add_argument("--cpus", type=int, default=1)
-    parser.add_argument("--systems", type=lambda text: text.split(","), help="e.g. uni,nginx (default: all there are)")
-    parser.add_argument("--loads", type=lambda text: text.split(","), help=", ".join(LOADS))
+    parser.add_argument("--runs", type=positive, default=9, help="rounds of the loads (default 9)")
+    parser.add_argument("--seconds", type=positive, default=2, help="of each load (default 2)")
+    parser.add_argument("--cpus", type=positive, default=1)
+    known = sorted({system for kind in SERVERS for system in (*SERVERS[kind], PEERS[kind])})
+    parser.add_argument("--systems", type=lambda text: names(text, known), help="some of %s (default: all there are)" % ", ".join(known))
+    parser.add_argument("--loads", type=lambda text: names(text, LOADS), help="some of " + ", ".join(LOADS))
     return parser.parse_args()
+
+
+def positive(text):
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError("'%s' is no number from 1 on" % text)
+    return int(text)
+
+
+def names(text, known):
+    for name in text.split(","):
+        if name not in known:
+            raise argparse.ArgumentTypeError("there is no '%s'; known are %s" % (name, ", ".join(known)))
+    return text.split(",")
 
 
 def main():
     options, table = arguments(), Table()
-    made = linux.image(util.say)
+    made, path = linux.image(util.say), os.path.join(BUILD, "bench-linux.tsv")
+    table.save = lambda: table.write(path, ["Linux guest: " + ", ".join(made.versions), "%d round(s) of %d s; figure, system, median, "
+                                            "least, greatest, unit" % (options.runs, options.seconds)])
     for kind, work in (("micro", lambda: micro(table)), ("disk", lambda: disks(table, options)),
                        ("http", lambda: servers(table, "http", options)), ("kv", lambda: servers(table, "kv", options))):
         if options.only in (None, kind):
             work()
-    path = os.path.join(BUILD, "bench-linux.tsv")
-    table.write(path, ["Linux guest: " + ", ".join(made.versions), "%d round(s) of %d s; figure, system, median, least, "
-                       "greatest, unit" % (options.runs, options.seconds)])
+    table.save()
     util.say("written: " + path)
 
 

@@ -287,13 +287,13 @@ def read_reply(connection, size):
     return data
 
 
-def http(figures, operations, libos="uni", name="http_request"):
+def http(figures, operations, libos="uni", name="http_request", net="own"):
     with tempfile.TemporaryDirectory() as folder:
         with open(os.path.join(folder, "short.txt"), "w", encoding="ascii") as file:
             file.write("x" * REPLY_BYTES)
         with tempfile.TemporaryDirectory() as private:
             counter = Counter(private, longest=True)
-            with Guest("-m", "64M", "--no-randomize", "-p", "0:80", "-v", folder + ":/", *counter.options, "--libos", libos, "httpd", name="http",
+            with Guest("-m", "64M", "--no-randomize", "-p", "0:80", "-v", folder + ":/", *counter.options, "--libos", libos, "--guest-net", net, "httpd", name="http",
                        timeout=1800, pcap=False) as guest:
                 address = ("127.0.0.1", guest.port(80))
                 head = b"GET /short.txt HTTP/1.1\r\nHost: bench\r\n"
@@ -549,7 +549,8 @@ def main():
     figures = Figures()
     parts = {"primitives": primitives, "processes": processes, "revocation": revocation, "disk": disk, "files": files, "smp": two_cpus, "boot": boot, "wall": boot_wall, "packets": lambda f: packets(f, options.operations),
              "filters": filters,
-             "http": lambda f: (http(f, options.operations), http(f, options.operations, "dataplane", "dataplane")), "echo": lambda f: echo(f, options.operations), "longest": longest, "text": text}
+             "http": lambda f: (http(f, options.operations), http(f, options.operations, "dataplane", "dataplane"),
+                               http(f, options.operations, "dataplane", "dataplane_own", "device")), "echo": lambda f: echo(f, options.operations), "longest": longest, "text": text}
     for name, part in parts.items():
         if options.only in (None, name):
             part(figures)

@@ -319,6 +319,25 @@ static int check_programs(struct reader *r, unsigned number)
 	return check_uses(r, p) || conf_check_disks(r, number) ? -1 : 0;
 }
 
+/* One that has a network device to itself leaves nothing to others but the device when it ends, nor to flows below its own. */
+static int check_device(struct reader *r, const struct conf_program *p)
+{
+	struct conf *c = r->c;
+
+	if (p->net == CONF_NET_DEVICE && p->budget)
+		return conf_fail(r, r->line_start, "program ", p->name, ": what has net = device has no budget", NULL);
+	for (unsigned i = 0; p->net == CONF_NET_DEVICE && i < c->count; i++) {
+		const struct conf_program *other = &c->program[i];
+
+		if (other->claim_count || (other->net != CONF_NET_NONE && other->net != CONF_NET_DEVICE)) {
+			r->line = other->line;
+			return conf_fail(r, r->line_start, "program ", other->name,
+				    " can have no packets: another has net = device", NULL);
+		}
+	}
+	return 0;
+}
+
 /* What one line alone cannot show. Told at the program's section. */
 static int check_whole(struct reader *r)
 {
@@ -334,7 +353,7 @@ static int check_whole(struct reader *r)
 		if (c->program[i].port_count && c->program[i].net == CONF_NET_NONE)
 			return conf_fail(r, here, "program ", c->program[i].name,
 				    " has a port, so it needs net = own or net = share", NULL);
-		if (check_programs(r, i))
+		if (check_programs(r, i) || check_device(r, &c->program[i]))
 			return -1;
 		if (c->program[i].randomize == CONF_UNSAID)
 			c->program[i].randomize = !c->machine.fixed;

@@ -45,7 +45,7 @@
 #define CONF_OBSERVE_NAME_MAX	11	/* as the next line */
 #define CONF_DEMAND_NAME_MAX	7	/* bytes of such a program's name: it is part of a capability's name */
 
-enum conf_net { CONF_NET_NONE, CONF_NET_OWN, CONF_NET_SHARE };
+enum conf_net { CONF_NET_NONE, CONF_NET_OWN, CONF_NET_SHARE, CONF_NET_DEVICE };
 
 struct conf_port {
 	uint16_t number;
@@ -68,12 +68,14 @@ enum conf_disk { CONF_DISK_NONE, CONF_DISK_READ_ONLY, CONF_DISK_WHOLE };
 struct conf_extent {
 	const char *label, *name;	/* on the disk, or its UUID; and as the program knows it */
 	uint8_t read_only, shared;
+	uint8_t by_share;	/* only its disk's time: the blocks are another program's volume */
 	unsigned line;
 };
 
 struct conf_mount {
 	const char *path, *kind;
 	const char *extent;	/* its name as the program knows it; NULL: none */
+	const char *share;	/* of a volume on that extent: the label of who serves it; NULL: none */
 	const char *options;	/* words parted by commas; "": none */
 };
 
@@ -105,9 +107,11 @@ struct conf_program {
 	unsigned line;		/* of its section */
 	unsigned cpu;		/* which; 0 if not given */
 	unsigned slices, guarantee_slices;	/* 0: not given, as in the next line */
-	unsigned limit_slices, limit_envs, limit_flows, limit_rings;
+	unsigned limit_slices, limit_envs, limit_flows, limit_rings, limit_shapes, limit_traces;
+	unsigned budget;	/* of each of its flows; 0: none */
 	int randomize;		/* 1, or 0: it is put where everybody knows */
 	int seal;		/* its executable pages are final */
+	int end_children;	/* what is charged to its account ends with it */
 	int show_addresses;	/* tell a debugger's user where it lies */
 	int input;		/* it may read the console; not given: the main program may */
 	const char *demand[CONF_DEMANDS_MAX];	/* names of other programs */

@@ -99,11 +99,11 @@ static int is_option(const char *options, const char *word)
 	return 0;
 }
 
-/* /PATH KIND [extent:NAME] [OPTIONS] */
+/* /PATH KIND [extent:NAME | share:NAME/DOMAIN] [OPTIONS] */
 int conf_mount(struct reader *r, char *value)
 {
-	static const char says[] = "is not /PATH KIND [extent:NAME] [OPTIONS]; write for example /data ext2 extent:data";
-	static const char *const kinds[] = { "cofs", "ext2", "memory", NULL };
+	static const char says[] = "is not /PATH KIND [extent:NAME | share:NAME/DOMAIN] [OPTIONS]; write for example /data ext2 extent:data";
+	static const char *const kinds[] = { "cofs", "common", "ext2", "memory", NULL };
 	struct conf_program *p = conf_current(r);
 	struct conf_mount *mount = &p->mount[p->mount_count];
 	char *word[WORDS_MAX];
@@ -121,13 +121,18 @@ int conf_mount(struct reader *r, char *value)
 	*mount = (struct conf_mount){ .path = word[0], .kind = word[1], .options = "" };
 	if (next < count && !strncmp(word[next], "extent:", 7))
 		mount->extent = word[next++] + 7;
+	if (kind == 1 && !mount->extent && next < count && !strncmp(word[next], "share:", 6) && strchr(word[next], '/')) {
+		mount->extent = word[next++] + 6;
+		mount->share = strchr(mount->extent, '/') + 1;
+		*strchr(mount->extent, '/') = '\0';
+	}
 	if (next < count)
 		mount->options = word[next++];
 	if (next < count)
 		return conf_fail_value(r, word[2], says);
-	if (kind < 2 && !mount->extent)
+	if (kind < 3 && !mount->extent)
 		return conf_fail(r, word[1], word[1], " needs an extent; write for example ", word[0], " ext2 extent:data");
-	if (kind >= 2 && mount->extent)
+	if (kind >= 3 && mount->extent)
 		return conf_fail(r, word[2], word[1], " has no extent", NULL, NULL);
 	for (unsigned i = 0; i < p->mount_count; i++)
 		if (!strcmp(p->mount[i].path, mount->path))
@@ -169,7 +174,7 @@ static int imply(struct reader *r, unsigned number)
 		if (check_name(r, r->line_start, name, name))
 			return -1;
 		p->extent[p->extent_count++] = (struct conf_extent){ .label = name, .name = name, .line = r->line,
-			.read_only = (uint8_t)is_option(p->mount[i].options, "ro") };
+			.read_only = (uint8_t)is_option(p->mount[i].options, "ro"), .by_share = p->mount[i].share != NULL };
 	}
 	return 0;
 }
@@ -189,7 +194,7 @@ int conf_check_disks(struct reader *r, unsigned number)
 			for (unsigned j = 0; j < q->extent_count; j++) {
 				const struct conf_extent *one = &q->extent[j], *other = &p->extent[i];
 				if (strcmp(one->label, other->label) || (one->read_only && other->read_only) ||
-				    (one->shared && other->shared))
+				    (one->shared && other->shared) || one->by_share || other->by_share)
 					continue;
 				r->line = other->line;
 				conf_fail(r, here, "extent ", one->label, " is program ", q->name);

@@ -296,6 +296,21 @@ static int program_limit_rings(struct reader *r, char *value)
 	return conf_take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_rings);
 }
 
+static int program_limit_shapes(struct reader *r, char *value)
+{
+	return conf_take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_shapes);
+}
+
+static int program_limit_traces(struct reader *r, char *value)
+{
+	return conf_take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->limit_traces);
+}
+
+static int program_budget(struct reader *r, char *value)
+{
+	return conf_take_count(r, value, CONF_LIMIT_MAX, &conf_current(r)->budget);
+}
+
 static int program_answer(struct reader *r, char *value)
 {
 	return take_span(r, value, &conf_current(r)->answer_ms);
@@ -433,6 +448,11 @@ static int program_seal(struct reader *r, char *value)
 	return take_yes_no(r, value, &conf_current(r)->seal);
 }
 
+static int program_end_children(struct reader *r, char *value)
+{
+	return take_yes_no(r, value, &conf_current(r)->end_children);
+}
+
 static int program_show_addresses(struct reader *r, char *value)
 {
 	return take_yes_no(r, value, &conf_current(r)->show_addresses);
@@ -445,7 +465,7 @@ static int program_input(struct reader *r, char *value)
 
 static int program_net(struct reader *r, char *value)
 {
-	static const char *const known[] = { "none", "own", "share", NULL };
+	static const char *const known[] = { "none", "own", "share", "device", NULL };
 	int net = conf_take_word(r, value, "unknown net ", known);
 
 	if (net < 0)
@@ -606,6 +626,9 @@ const struct key conf_program_keys[] = {
 	{ "limit_envs", 0, program_limit_envs },
 	{ "limit_flows", 0, program_limit_flows },
 	{ "limit_rings", 0, program_limit_rings },
+	{ "limit_shapes", 0, program_limit_shapes },
+	{ "limit_traces", 0, program_limit_traces },
+	{ "budget", 0, program_budget },
 	{ "answer", 0, program_answer },
 	{ "demand", KEY_MANY, program_demand },
 	{ "observe", KEY_MANY, program_observe },
@@ -619,6 +642,7 @@ const struct key conf_program_keys[] = {
 	{ "main", 0, program_main },
 	{ "randomize", 0, program_randomize },
 	{ "seal", 0, program_seal },
+	{ "end_children", 0, program_end_children },
 	{ "show_addresses", 0, program_show_addresses },
 	{ "input", 0, program_input },
 	{ "device", KEY_MANY, program_device },

@@ -125,7 +125,8 @@ static void check_shared(const struct conf *conf, unsigned i, unsigned j)
 		for (unsigned l = 0; l < (k < i ? conf->program[k].extent_count : j); l++) {
 			const struct conf_extent *other = &conf->program[k].extent[l];
 			if (found[k][l].disk == found[i][j].disk && found[k][l].number == found[i][j].number &&
-			    !(one->read_only && other->read_only) && !(one->shared && other->shared))
+			    !(one->read_only && other->read_only) && !(one->shared && other->shared) && !one->by_share &&
+			    !other->by_share)
 				init_fail("program %s: extent = %s is program %s's already; both must say read-only, or both shared",
 					  conf->program[i].name, one->label, conf->program[k].name);
 		}
@@ -133,7 +134,7 @@ static void check_shared(const struct conf *conf, unsigned i, unsigned j)
 
 static void check_rights(const struct conf_program *program, const struct conf_extent *extent, unsigned disk)
 {
-	if (!extent->read_only && !(caps_at(exo_cap_slot(disks[disk].blocks))->rights & EXO_RIGHT_WRITE))
+	if (!extent->read_only && !extent->by_share && !(caps_at(exo_cap_slot(disks[disk].blocks))->rights & EXO_RIGHT_WRITE))
 		init_fail("program %s: extent = %s: %s can only be read; write read-only behind the label, or ro in the mount",
 			  program->name, extent->label, disks[disk].name[0]);
 }
@@ -200,6 +201,8 @@ void disks_grant(struct child *child, unsigned number)
 
 	for (unsigned i = 0; i < program->extent_count; i++) {
 		const struct found *extent = &found[number][i];
+		if (program->extent[i].by_share)
+			continue;
 		program_grant(child, program->extent[i].name, disks[extent->disk].blocks, program->extent[i].read_only ?
 			      EXO_RIGHT_READ : EXO_RIGHT_READ | EXO_RIGHT_WRITE, extent->block, extent->count);
 	}
@@ -227,7 +230,8 @@ bool disks_mounts(const struct conf_program *program, char *text, size_t bytes)
 		for (unsigned j = 0; mount->extent && j < program->extent_count; j++)
 			read_only |= !strcmp(program->extent[j].name, mount->extent) && program->extent[j].read_only;
 		at += core_format(text + at, bytes - at, "%s%s %s %s%s%s%s%s", i ? "\n" : "", mount->path, mount->kind,
-				  mount->extent ? "extent:" : "none", mount->extent ? mount->extent : "",
+				  mount->share ? "share:" : mount->extent ? "extent:" : "none",
+				  mount->share ? mount->share : mount->extent ? mount->extent : "",
 				  read_only || mount->options[0] ? " " : "", read_only ? mount->options[0] ? "ro," : "ro" : "",
 				  mount->options);
 	}

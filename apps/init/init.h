@@ -29,6 +29,7 @@ struct child {
 	bool running;
 	exo_cap_t entry[CONF_SERVES_MAX];	/* to it, published in the directory */
 	bool held;	/* an observer starts it, or init when that has ended */
+	bool waits;	/* held: for the network device that another owns */
 };
 
 /* One clear line, then the machine stops with INIT_STATUS. */
@@ -45,6 +46,8 @@ const struct tar_node *archive_file(const struct boot_archive *archive, const ch
  */
 void net_make(struct child *children, const struct conf *conf);
 void net_grant(struct child *child);
+/* The owner of a device has ended: is this one next, which waits for it? Then it is ready to be started. */
+bool net_next(struct child *child);
 /* It has ended: drop its flows; returns how many frames that frees. */
 uint32_t net_drop(struct child *child);
 

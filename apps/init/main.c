@@ -53,7 +53,7 @@ static void let_go(const struct conf_program *observer)
 {
 	for (unsigned i = 0; i < child_count; i++)
 		for (unsigned j = 0; j < observer->observe_count; j++)
-			if (!strcmp(children[i].program->name, observer->observe[j]) && children[i].running)
+			if (!strcmp(children[i].program->name, observer->observe[j]) && children[i].running && !children[i].waits)
 				(void)spawn_start(&children[i].spawn);
 }
 
@@ -71,6 +71,12 @@ static int64_t look_after(const struct conf *conf)
 		if (i == conf->main)
 			halt_with = (int64_t)status;
 		let_go(child->program);
+		for (unsigned j = 0; child->program->net == CONF_NET_DEVICE && j < child_count; j++) {
+			if (net_next(&children[j])) {
+				program_start(&children[j]);
+				break;
+			}
+		}
 	}
 	return halt_with;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Who gets which packets: the program with net = own holds the machine's address and all that nobody else
- * has, those with net = share have their ports. When there are any, one page tells all of them the address
+ * has (with net = device all, into its own frames), those with net = share have their ports. When there are any, one page tells all of them the address
  * that the holder gets.
  */
 #include <string.h>
@@ -99,19 +99,46 @@ static void make_claims(struct child *children, const struct conf *conf, exo_cap
 	}
 }
 
+static void make_owner(struct child *child, const struct conf_program *program)
+{
+	claim_failed(program, claim_make_owner(&child->claims, core_named(EXO_NAME_NET), &child->claims_bag));
+}
+
+bool net_next(struct child *child)
+{
+	struct spawn_grant grant;
+
+	if (!child->waits)
+		return false;
+	child->held = child->waits = false;
+	make_owner(child, child->program);
+	grant = (struct spawn_grant){ .name = child->claims.flow[0].name, .source = child->claims.flow[0].cap,
+		.rights = EXO_RIGHT_READ | EXO_RIGHT_BIND };
+	if (spawn_grant(&child->spawn, &grant))
+		init_fail("program %s: %s", child->program->name, child->spawn.error);
+	return true;
+}
+
 void net_make(struct child *children, const struct conf *conf)
 {
 	exo_cap_t root = core_named(EXO_NAME_NET);
+	bool owner = false;
 	struct netinfo_port ports[CONF_PORTS_MAX];
 	const struct child *holder = NULL;
 
 	for (unsigned i = 0; i < conf->count; i++) {
 		const struct conf_program *program = &conf->program[i];
+		children[i].claims.budget = program->budget;
 		if (program->net == CONF_NET_NONE)
 			continue;
 		if (!root || !claim_mac())
 			init_fail("program %s: the machine has no network device", program->name);
-		if (program->net == CONF_NET_OWN) {
+		if (program->net == CONF_NET_DEVICE && owner) {
+			children[i].held = children[i].waits = true;
+		} else if (program->net == CONF_NET_DEVICE) {
+			owner = true;
+			make_owner(&children[i], program);
+		} else if (program->net == CONF_NET_OWN) {
 			holder = &children[i];
 			claim_failed(program, claim_make_holder(&children[i].claims, root, sharers(conf) != 0,
 								&children[i].claims_bag));

@@ -108,6 +108,8 @@ void program_make(struct child *child, const struct conf_program *program, unsig
 	spawn->share[EXO_SHARE_ENVS].limit = program->limit_envs;
 	spawn->share[EXO_SHARE_FLOWS].limit = program->limit_flows;
 	spawn->share[EXO_SHARE_RINGS].limit = program->limit_rings;
+	spawn->share[EXO_SHARE_SHAPES].limit = program->limit_shapes;
+	spawn->share[EXO_SHARE_TRACES].limit = program->limit_traces;
 	spawn->answer_ns = program->answer_ms * (CORE_SECOND / 1000);
 	spawn->randomize = program->randomize;
 	spawn->seal = program->seal;
@@ -211,6 +213,43 @@ void program_start(struct child *child)
 	child->running = true;
 }
 
+/* No environment is charged to its account from now on. What is guaranteed it may have handed down, and so stays. */
+static void no_more_envs(const struct spawn *spawn)
+{
+	struct exo_shares *shares = core_arg(0);
+	struct exo_share *frames = &shares->share[EXO_SHARE_FRAMES];
+
+	memcpy(shares->share, spawn->share, sizeof(shares->share));
+	for (unsigned kind = 0; kind < EXO_SHARES; kind++)
+		if (!shares->share[kind].limit)
+			shares->share[kind].limit = EXO_UNLIMITED;
+	frames->limit = (uint32_t)spawn->account_frames;
+	if (frames->guaranteed > frames->limit)
+		frames->guaranteed = frames->limit;
+	shares->share[EXO_SHARE_ENVS] = (struct exo_share){ 0, 0 };
+	shares->answer_ns = core_info->slice_ns;
+	exo_account_share(spawn->account, spawn->child_account, 0);
+}
+
+/* All that is charged to its account, or below it, whoever made it and whoever names it. */
+static void end_children(const struct child *child)
+{
+	bool more = child->program->end_children && child->spawn.child_account;
+
+	if (more)
+		no_more_envs(&child->spawn);
+	while (more) {		/* others may have been made before that */
+		more = false;
+		for (uint32_t i = 1; i < core_info->envs.entries; i++) {
+			exo_env_id_t id = info_env(i)->id;
+			int64_t error = -EXO_EAGAIN;
+			while (info_env(i)->state != EXO_ENV_NONE && error == -EXO_EAGAIN)
+				error = exo_env_reclaim(child->spawn.child_account, id);
+			more = more || error == 0;
+		}
+	}
+}
+
 uint64_t program_end(struct child *child, const struct exo_env_info *info)
 {
 	uint32_t index = (uint32_t)info->id;
@@ -222,6 +261,7 @@ uint64_t program_end(struct child *child, const struct exo_env_info *info)
 			     child->spawn.base);
 	unpublish(child);
 	uint64_t for_it = frame_bag_count(&child->spawn.bag), before = held_for_children();
+	end_children(child);
 	spawn_destroy(&child->spawn);
 	for_it += net_drop(child);
 	child->running = false;

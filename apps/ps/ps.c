@@ -95,10 +95,10 @@ static void list_flows(void)
 		const struct exo_flow_info *flow = info_flow(i);
 		if (!flow->state)
 			continue;
-		line("flow %-3u %-15.15s %s env %u  in %lu (%lu bytes, %lu dropped)  "
+		line("flow %-3u %-15.15s %s env %u  in %lu (%lu bytes, %lu copied, %lu dropped)  "
 		     "out %lu (%lu bytes, %lu refused)", i, flow->label,
 		     flow->state == 2 ? "bound" : "made ", flow->env, flow->rx_packets, flow->rx_bytes,
-		     flow->rx_dropped, flow->tx_packets, flow->tx_bytes, flow->tx_refused);
+		     flow->rx_bytes - flow->rx_direct, flow->rx_dropped, flow->tx_packets, flow->tx_bytes, flow->tx_refused);
 	}
 }
 

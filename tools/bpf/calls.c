@@ -45,6 +45,7 @@ uint64_t bpf_call_send(uint64_t from, uint64_t bytes, uint64_t r3, uint64_t r4, 
 }
 
 bpf_call_fn *const bpf_call[EXO_CODE_CALL_COUNT] = {
+	[0] = plain_call,
 #define CALL_LINE(number, name, uses, args, meaning) [number] = bpf_call_##name,
 	EXO_CODE_CALLS(CALL_LINE)
 #undef CALL_LINE

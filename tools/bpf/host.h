@@ -14,6 +14,9 @@
  * program->note (of program->insns) so that endless loops end. NULL, or what is wrong and *where. */
 const char *plain_prepare(struct bpf_program *program, uint32_t *where);
 
+/* What calls by number call there, for whoever has it as bpf_call[0]: gives back r1. */
+bpf_call_fn plain_call;
+
 struct native {
 	bpf_native_fn *run;	/* NULL: there was no memory */
 	size_t bytes;		/* of code */

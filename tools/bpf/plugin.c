@@ -4,9 +4,13 @@
  * standard input; the memory, at r1 and r2 bytes long, as argument; r0 goes to standard output, in hexadecimal. What is
  * wrong is said on standard error, and the exit status is 1.
  *
+ * The program may come as an ELF file, too: then it is that file's first section of instructions. Calls by number are of
+ * plain.c's function.
+ *
  * Runners pass the memory and their options for us as they please: as one argument or as several, empty ones among
  * them, in any order. So all arguments are taken as words, those with a dash in front as options, the rest as bytes.
  */
+#include <elf.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +30,10 @@ struct plugin {
 
 static int take_option(struct plugin *plugin, const char *word, size_t length)
 {
-	static const char *const names[] = { "--interp", "--jit", "--vm", "--verify" };
+	static const char *const names[] = { "--interp", "--jit", "--vm", "--verify", "--elf" };
 	size_t which = 0;
 
-	while (which < 4 && (strlen(names[which]) != length || strncmp(names[which], word, length) != 0))
+	while (which < 5 && (strlen(names[which]) != length || strncmp(names[which], word, length) != 0))
 		which++;
 	switch (which) {
 	case 0:
@@ -44,8 +48,10 @@ static int take_option(struct plugin *plugin, const char *word, size_t length)
 	case 3:
 		plugin->verify = true;
 		return 0;
+	case 4:			/* it can be seen */
+		return 0;
 	default:
-		return complain("%.*s: there is no such option; there are --interp, --jit, --vm and --verify",
+		return complain("%.*s: there is no such option; there are --interp, --jit, --vm, --verify and --elf",
 				(int)length, word);
 	}
 }
@@ -63,6 +69,31 @@ static int take_words(struct plugin *plugin, const char *text)
 		}
 		text += length;
 	}
+	return 0;
+}
+
+/* Keep of an ELF file what its first section of instructions holds. */
+static int keep_code(struct bytes *file)
+{
+	Elf64_Ehdr header;
+	Elf64_Shdr section = { 0 };
+	bool found = false;
+
+	if (file->count < sizeof(header))
+		return complain("the ELF file is too short");
+	memcpy(&header, file->at, sizeof(header));
+	for (unsigned i = 0; i < header.e_shnum && !found; i++) {
+		uint64_t at = header.e_shoff + (uint64_t)i * sizeof(section);
+
+		if (header.e_shentsize != sizeof(section) || at > file->count || sizeof(section) > file->count - at)
+			return complain("the ELF file's sections lie outside it");
+		memcpy(&section, file->at + at, sizeof(section));
+		found = section.sh_type == SHT_PROGBITS && section.sh_flags & SHF_EXECINSTR && section.sh_size;
+	}
+	if (!found || section.sh_offset > file->count || section.sh_size > file->count - section.sh_offset)
+		return complain("the ELF file has no instructions");
+	memmove(file->at, file->at + section.sh_offset, section.sh_size);
+	file->count = section.sh_size;
 	return 0;
 }
 
@@ -84,6 +115,8 @@ static int read_program(struct bytes *program)
 		text += length;
 	}
 	free(line);
+	if (!wrong && program->count > SELFMAG && memcmp(program->at, ELFMAG, SELFMAG) == 0)
+		wrong = keep_code(program);
 	if (!wrong && (program->count == 0 || program->count % sizeof(struct exo_insn)))
 		wrong = complain("program: %zu bytes are not a number of instructions", program->count);
 	if (!wrong && program->count / sizeof(struct exo_insn) > EXO_INSNS_MAX)

@@ -12,7 +12,7 @@
 #include "tools/bpf/host.h"
 #include "tools/bpf/vm_programs.h"
 
-bpf_call_fn *const bpf_call[EXO_CODE_CALL_COUNT];
+bpf_call_fn *const bpf_call[EXO_CODE_CALL_COUNT] = { plain_call };
 
 static uint8_t stack[BPF_STACK_BYTES] __attribute__((aligned(16)));
 

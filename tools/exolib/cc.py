@@ -26,9 +26,10 @@ Compiles and links C programs that run on Exo. Everything but these is the compi
                  dataplane, connections by events, fast: exo-dataplane(7); event, the
                  same, small: exo-event(7);
                  core, blocks alone: the program begins at core_main (doc/tutorial-blocks.md);
-                 none, no library at all: the program is its own libOS (doc/tutorial-libos.md)
+                 bare, entry code, printing, frames: the program is its own libOS
+                 (doc/tutorial-libos.md); none, no library at all
   --fs=LIST      the file systems that the program can mount: names with commas, of memory,
-                 ext2 and cofs, or none (default all; a program without files has none)
+                 ext2, cofs and common, or none (default all; a program without files has none)
   --dry-run      print the compiler's command and stop
   --help         this page
 
@@ -42,7 +43,8 @@ examples:
   exo-cc -O2 -c part.c
   ./configure CC="exo-cc --libos=posix" --host=x86_64-none"""
 
-BARE = "none"                   # --libos=none: headers and link layout only
+NOTHING = "none"                # --libos=none: headers and link layout only
+BARE = "bare"                   # --libos=bare: what a libOS of one's own begins with (libos/core/bare.h)
 BLOCKS = "core"                 # --libos=core: the blocks of all folders; the program begins at core_main
 FROM_UNI = ("sbrk", "__retarget_lock_acquire")      # ... and what malloc stands on is uni's, not the C library's
 NO_LINK = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "-r")
@@ -50,7 +52,8 @@ NO_FILES = ("-v", "--version", "-###", "-dumpversion", "-dumpmachine", "-dumpspe
 REFUSED = {"-shared": "there are no shared objects on Exo", "-rdynamic": "there is no dynamic linking on Exo"}
 IMAGE_BASE = "0x400000"         # EXO_VA_IMAGE: where programs with a fixed address begin
 OWN_WORDS = ("--libos", "--fs", "--dry-run", "--help")
-KINDS = {"memory": [], "ext2": ["disk_extent_open"], "cofs": ["disk_extent_open"]}    # what else each needs
+KINDS = {"memory": [], "ext2": ["disk_extent_open"], "cofs": ["disk_extent_open"],
+         "common": ["disk_extent_open", "disk_volume_make", "disk_volume_take", "disk_volume_offer"]}    # what else each needs
 EMPTY = ("-lpthread", "-lrt", "-lxnet")         # POSIX names these libraries; what they have is in libposix
 TAKES_VALUE = ("-o", "-I", "-L", "-D", "-U", "-include", "-isystem", "-idirafter", "-iquote", "-imacros",
                "-x", "-l",
@@ -234,10 +237,10 @@ def command(words):
     """The compiler's whole command, and whether only to print it."""
     rest, libos, kinds, dry = own_options(words)
     place = tree.find()
-    known = place.libos_names() + [BARE, BLOCKS]
+    known = place.libos_names() + [NOTHING, BARE, BLOCKS]
     if libos not in known:
         raise ExoError("libOS %s" % libos, "there is none of this name", nearest_mend(libos, known))
-    compiler, compile_flags, link_flags = flags(place, "uni" if libos in (BARE, BLOCKS) else libos)
+    compiler, compile_flags, link_flags = flags(place, "uni" if libos in (NOTHING, BARE, BLOCKS) else libos)
     if kinds is not None:
         link_flags = choose_kinds(link_flags, kinds)
     whole = shlex.split(compiler)
@@ -255,13 +258,15 @@ def command(words):
     options, places = split_places(compile_flags)
     whole += options + rest + places
     if not any(word in NO_LINK for word in rest):
-        if libos == BARE or "-nostdlib" in rest or "-nodefaultlibs" in rest:
+        if libos in (NOTHING, BARE) or "-nostdlib" in rest or "-nodefaultlibs" in rest:
             link_flags = [word for word in link_flags if not word.startswith("-l") and not word.endswith(("-group", ".a"))]
         whole = [word for word in whole if libos != "posix" or word not in EMPTY]
         check_libraries(whole, link_flags)
         if libos == BLOCKS:
             whole += ["-Wl,-u," + name for name in FROM_UNI]
-        elif libos != BARE:
+        elif libos == BARE:
+            link_flags = link_flags + ["-Wl,-e,bare_start", "-lcore", "-lc"]
+        elif libos != NOTHING:
             whole.append("-Wl,-u,main")         # it may be in an archive, and what calls it comes last
         whole += ["-x", "none"] + link_flags    # what the command says about its files is not said about these
     return whole, dry

@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 
-from . import (compare, completion, config, disks, disktool, doctor, elf, filters, helptext, image, lab, new, ports, qemu,
-               record, run, tree, util)
+from . import (compare, completion, config, copies, disks, disktool, doctor, elf, filters, helptext, image, lab, new, ports, qemu,
+               record, run, sampler, tree, util)
 from .options import Option, parse
 from .util import STATUS_RUNNER, ExoError, say
 
@@ -65,7 +65,8 @@ COMMON = [
            "(default what its file says)"),
     Option("--guest-net", "HOW", _word(config.NETS, "guest net"),
            "own: the program has the machine's address; share: only its\n"
-           "ports; none (default own if there is a network)"),
+           "ports; device: the whole device, nothing is copied; none\n"
+           "(default own if there is a network)"),
     Option("--extent", "'LABEL [read-only]'", config.parse_extent, "give the program an extent of a disk; see exo.conf(5)", many=True),
     Option("--mount", "'PATH KIND extent:LABEL'", config.parse_mount, "a file system for the program; see exo.conf(5)", many=True),
     Option("--guest-disk", "HOW", _word(config.DISKS, "guest disk"),
@@ -94,6 +95,8 @@ RUN = [
     Option("-m --memory", "SIZE", util.parse_size,
            "memory of the machine (default 64M, or what the files need)"),
     Option("--smp --cpus", "N", _cpus, "number of CPUs, at most %d (default 1)" % config.MAX_CPUS),
+    Option("--copies", "N", copies.parse, "run the program N times (2, 4, 8, 16), a CPU each; the copies share\n"
+           "its ports, each by a part of the clients. Sets --smp, if not given"),
     Option("--machine", "TYPE", _word(config.MACHINES, "machine"), "microvm (default), q35 or pc"),
     Option("--cpu", "MODEL", _text, "the emulator's CPU model (default max)"),
     Option("--accel", "HOW", _word(qemu.ACCELS, "accelerator"), "auto (default), tcg or kvm"),
@@ -119,6 +122,9 @@ RUN = [
     Option("--profile", "FILE", record.profile_file,
            "where the programs' CPU time goes: FILE.svg, a flame graph, or\n"
            "FILE.folded, its stacks"),
+    Option("--profile-all", "FILE", record.profile_file,
+           "the same of all that runs, the kernel's functions too, as the\n"
+           "emulator sees it: stops the machine for each sample"),
     Option("--observe", "NAME", _text, "trace or profile this program only", many=True),
     Option("--emulator-log", "FILE", _text, "log interrupts, resets and guest errors as the emulator sees them"),
     Option("--debugcon", "FILE", _text, "keep what the kernel writes to the end port (0xe9)"),
@@ -161,8 +167,8 @@ def plan_config(plan, values):
         raise ExoError("program %s" % values.words[0], "a configuration names its programs itself",
                        "leave it out, or leave out --config")
     for key, option in (("volume", "-v"), ("libos", "--libos"), ("guest_net", "--guest-net"), ("extent", "--extent"),
-                        ("mount", "--mount"), ("guest_disk", "--guest-disk")):
-        if getattr(values, key):
+                        ("mount", "--mount"), ("guest_disk", "--guest-disk"), ("copies", "--copies")):
+        if getattr(values, key, None):
             raise ExoError("option %s" % option, "cannot be given with --config", "write it into the file")
     conf = config.load(values.config)
     base = os.path.dirname(values.config)
@@ -234,6 +240,11 @@ def plan_net(plan, values):
             claims = dict.fromkeys(p.claim() for p in machine.publish)
             if claims:
                 section.values["port"] = list(claims)
+        section.values["copies"] = getattr(values, "copies", None) or 1
+        try:
+            plan.programs = copies.expand(section)
+        except ValueError as error:
+            raise ExoError("option --copies", str(error)) from None
 
 
 def plan_trace(plan, values):
@@ -246,7 +257,7 @@ def plan_trace(plan, values):
         record.plan_record(plan, values)
     elif trace is not None:
         record.observe(plan, values, "trace", ["--all"] if trace == "all" else [], "trace")
-    elif getattr(values, "observe", None):
+    elif getattr(values, "observe", None) and not values.profile_all:
         raise ExoError("option --observe", "there is neither --trace nor --profile", "add one of them")
 
 
@@ -303,7 +314,7 @@ def plan_machine(plan, values):
     if machine.machine == "microvm" and machine.boot != "direct":
         raise ExoError("--machine microvm", "has no firmware that boots a disk",
                        "use --machine q35 or --boot direct")
-    machine.cpus = values.cpus or machine.cpus
+    machine.cpus = values.cpus or max(machine.cpus, getattr(values, "copies", None) or 1)
     for program in plan.programs:
         if program.get("cpu", 0) >= machine.cpus:
             raise ExoError("program %s: cpu = %d" % (program.name, program.get("cpu")),
@@ -435,12 +446,15 @@ def verb_run(words):
         disks.prepare(machine.disks, work)
         machine.debugcon = values.debugcon or work.file("end.log")
         recorder = record.Recorder(plan, values, work) if record.wanted(values) else None
+        watcher = sampler.Sampler(plan, values, work, place, recorder and recorder.memory) if values.profile_all else None
         announce(plan, values, place, module_bytes)
         process = run.Run(qemu.command(machine), machine.debugcon, plan.timeout, values.interactive,
                           any(program.get("image") == "keeper" for program in plan.programs))
         process.whole_lines = values.json
         process.explain = lambda said: disks.explain(said, machine.disks)
         outcome = process.run()
+        if watcher:
+            watcher.finish()
         if recorder:
             recorder.finish()
         if values.json:

@@ -135,7 +135,7 @@ def find_variants(place, values, spec, name, files, source, work):
     there = files or {libos: None for libos in place.libos_names()}
     chosen = compare_spec.choose(name, values.libos, there, place.libos_names())
     args = values.words[1:] or compare_measure.default_args(spec)
-    port, found = compare_measure.PORTS[spec.kind], []
+    port, found, reasons = compare_measure.PORTS[spec.kind], [], {}
     for libos in chosen:
         path = there[libos]
         if source:
@@ -144,12 +144,14 @@ def find_variants(place, values, spec, name, files, source, work):
             except ExoError as error:
                 if values.libos:
                     raise ExoError(source, "does not compile for %s: %s" % (libos, error.reason)) from None
-                warn("%s is left out, the program does not compile for it: %s" % (libos, error.reason))
+                reasons.setdefault(error.reason, []).append(libos)
                 continue
         elf.check(path, "the program")
         found.append(compare_measure.Variant(name, libos, path, args, port))
+    for reason, without in reasons.items() if found else ():
+        warn("the program does not compile for %s, left out: %s" % (", ".join(without), reason))
     if not found:
-        raise ExoError(source or name, "it compiles for no library operating system")
+        raise ExoError(source or name, "it compiles for no library operating system", next(iter(reasons), None))
     return found
 
 
@@ -203,8 +205,6 @@ def check_needs(values, spec):
         raise ExoError("option --slices", "is for --side-by-side", "add that, or leave it out")
     if values.side_by_side and spec.kind == "none":
         raise ExoError("option --side-by-side", "needs a load", "give --load http or --load kv")
-    if values.linux and spec.kind == "none":
-        raise ExoError("option --linux", "needs a load", "give --load http or --load kv")
     try:
         if any(not path.endswith(".gp") for path in values.plot):
             compare_plot.find_gnuplot()

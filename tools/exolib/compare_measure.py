@@ -39,9 +39,10 @@ IDLE_SECONDS = 2
 WATCHER = "[program exotop]\nargs = -d 3600\n"      # runs beside, and does nothing
 TAIL_BYTES = 65536
 INFO_MAGIC = struct.pack("<Q", 0x4f464e494f584545)
-PAGE_FAULT = "entry_page_fault"
+PAGE_FAULT, PAGE_FAULT_NAME = "entry_page_fault", "#PF"
 PORTS = {"http": 80, "kv": 11211, "none": 0}
-COUNTS = struct.Struct("<5Q")   # all, kernel, longest, entries, within: as insncount.c has them
+COUNTS = struct.Struct("<5Q")   # all, kernel, longest, entries, within: as insncount.c has them for each CPU, then
+AT_MAX = 512                    # ... how often each address was entered
 EMPTY_C = "int main(void)\n{\n\treturn 0;\n}\n"
 
 
@@ -80,7 +81,8 @@ def call(words, seconds, folder=None):
         raise ExoError(" ".join(words[1:3]), "did not end within %g s" % seconds) from None
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["status %d" % done.returncode]
-        raise ExoError(os.path.basename(words[1]), re.sub(r"^exo(-cc)?: ", "", lines[-1]))
+        said = next((line for line in lines if " error: " in line), lines[-1])
+        raise ExoError(os.path.basename(words[1]), re.sub(r"^exo(-cc)?: ", "", said))
     return done.stdout.decode("utf-8", "replace")
 
 
@@ -100,7 +102,7 @@ class Variant:
         lines = ["[program %s]" % label, "image = " + self.path, "libos = " + self.libos]
         lines += ["args = " + shlex.join(words)] if words else []
         lines += ["files = " + ("/" if process else "/srv")] if volume else []
-        lines += ["net = " + net, "port = tcp/%d" % self.port] if net != "none" else []
+        lines += ["net = " + net, "port = tcp/%d" % self.port] if net != "none" else ["input = no"]     # at its end at once
         lines += ["slices = %d" % self.slices] if self.slices else []
         return "\n".join(lines) + "\n"
 
@@ -110,6 +112,14 @@ class Variant:
     def begin(self, job, machine):
         """Begin to ask for an answer; what `ready` waits with."""
         return job.cable.first_answer(machine.where(self)[1], machine.where(self)[0])
+
+    def counted_whole(self, job):
+        """Counts of a whole run, less those of a program of the same libOS that does nothing."""
+        return counted_whole(job, self)
+
+    def frames(self, job):
+        """Frames that were taken for it, beside those that are its own; None: not known."""
+        return frames_for(job, self)
 
     def about(self, job):
         """What does not need a run: the bytes that are loaded, and the blocks that are linked."""
@@ -246,16 +256,22 @@ class Machine:
 
     def count(self):
         """All counts so far, as a Counter: insns, kernel, and each call and the page fault by name."""
-        with open(self.counts, "rb") as file:
-            data = file.read()
-        total, kernel = COUNTS.unpack_from(data)[:2]
-        found = collections.Counter(insns=total, kernel=kernel)
-        for name, number in zip(self.calls, struct.unpack_from("<%dQ" % len(self.calls), data, COUNTS.size)):
-            found[name] = number
-        return found
+        return read_counts(self.counts, self.calls)
 
     def info(self):
         return read_info(self.memory)
+
+
+def read_counts(path, calls):
+    """What the plugin has counted on all CPUs together."""
+    with open(path, "rb") as file:
+        data = file.read()
+    found = collections.Counter({name: 0 for name in ("insns", "kernel", *calls)})
+    for at in range(0, len(data), COUNTS.size + 8 * AT_MAX):
+        total, kernel = COUNTS.unpack_from(data, at)[:2]
+        found.update(insns=total, kernel=kernel)
+        found.update(dict(zip(calls, struct.unpack_from("<%dQ" % len(calls), data, at + COUNTS.size))))
+    return found
 
 
 def call_places(kernel):
@@ -266,7 +282,7 @@ def call_places(kernel):
             if name.startswith(prefix) and name != "sys_none" and (prefix == "locked_" or name[4:] not in places):
                 places[name[len(prefix):]] = address
         if name == PAGE_FAULT:
-            places["#PF"] = address
+            places[PAGE_FAULT_NAME] = address
     return places
 
 
@@ -353,7 +369,7 @@ def figures(done):
 def timed(job, variant):
     """One timed run on a fresh machine."""
     if job.spec.kind == "none":
-        with Machine(job, variant.libos, [variant]) as machine:
+        with variant.machine(job) as machine:
             return {"end": machine.ended(variant)}
     machine = variant.machine(job)
     wait = variant.begin(job, machine)
@@ -392,10 +408,17 @@ def side_by_side(job, variants):
     return found
 
 
+def idle_counts(machine):
+    """What a machine without a load does, and in how many seconds."""
+    before, began = machine.count(), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    return machine.count() - before, time.monotonic() - began
+
+
 def counted(job, variant, tell=lambda text: None):
     """Counts for one operation, batch by batch, and what the machine holds under load."""
     if job.spec.kind == "none":
-        return counted_whole(job, variant)
+        return variant.counted_whole(job)
     machine = variant.machine(job, counting=True)
     wait = variant.begin(job, machine)
     with machine:
@@ -403,9 +426,7 @@ def counted(job, variant, tell=lambda text: None):
         rate = max(1.0, apply(job, machine, variant, WARM_SECONDS, True).rate)
         seconds = min(15, max(1, math.ceil(1.1 * OPERATIONS / BATCHES / rate)))
         time.sleep(SETTLE_SECONDS)
-        before, began = machine.count(), time.monotonic()
-        time.sleep(IDLE_SECONDS)
-        idle, idle_seconds = machine.count() - before, time.monotonic() - began
+        idle, idle_seconds = idle_counts(machine)
         batches, operations, first = [], 0, time.monotonic()
         while len(batches) < BATCHES or operations < OPERATIONS and time.monotonic() - first < COUNT_SECONDS:
             tell("batch %d" % (len(batches) + 1))
@@ -419,7 +440,7 @@ def counted(job, variant, tell=lambda text: None):
                             for name, number in more.items()})
         info = machine.info()
     return {"batches": batches, "operations": operations, "info": info,
-            "for_it": frames_for(job, variant) if info else None}
+            "for_it": variant.frames(job) if info else None}
 
 
 def run_whole(job, key, variant):
@@ -429,7 +450,6 @@ def run_whole(job, key, variant):
 
 
 def counted_whole(job, variant):
-    """Counts of a whole run, less those of a program of the same libOS that does nothing."""
     if variant.libos not in job.empty:
         job.empty[variant.libos] = None
         try:

@@ -177,7 +177,7 @@ def call_table(result, style):
     return [""] + grid(rows, [v["title"] for v in result["variants"]], style, head)
 
 
-def block_lines(result):
+def block_lines(result, width=WIDTH):
     """Which blocks each variant links: folder by folder, those that all have first."""
     linked = []
     for variant in result["variants"]:
@@ -196,7 +196,7 @@ def block_lines(result):
             having.setdefault(who, []).append(name)
         for who, names in sorted(having.items(), key=lambda item: -len(item[0])):
             title = "all" if len(who) == len(titles) > 1 else ", ".join(who)
-            lines += textwrap.wrap("%s: %s" % (title, " ".join(names)), WIDTH - 4, initial_indent="    ",
+            lines += textwrap.wrap("%s: %s" % (title, " ".join(names)), width - 4, initial_indent="    ",
                                    subsequent_indent="      ", break_on_hyphens=False)
     return lines
 
@@ -219,6 +219,11 @@ def notes(result):
             ", less those of a program that does nothing"))
     if any(len(v.get("image_bytes") or []) > 1 for v in result["variants"]):
         text.append("posix: the image and the frames are the program's and its keeper's")
+    given = [v["linux_memory"] for v in result["variants"] if v.get("linux_memory") and v.get("counts")]
+    if given:
+        text.append("Linux: its kernel calls are system calls; " + (
+            "the program ran several times in one guest, in turn with one that does nothing" if result["load"] == "none" else
+            "its memory in use is of %s and without the files of its RAM disk" % show(given[0], "bytes")))
     text += result.get("notes", [])
     return text
 
@@ -239,10 +244,11 @@ def table(result, style=Style()):
     if any(v.get("side") for v in result["variants"]):
         slices = ", ".join("%s %d" % (v["title"], v["slices"]) for v in result["variants"] if v.get("side"))
         lines += ["", "side by side in one machine, slices: " + slices] + figures_table(result, True, style)
-    lines += call_table(result, style) + block_lines(result)
+    width = min(WIDTH, max(style.width, LABEL))
+    lines += call_table(result, style) + block_lines(result, width)
     lines.append("")
     for note in notes(result):
-        lines += textwrap.wrap(note, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+        lines += textwrap.wrap(note, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines)
 
 

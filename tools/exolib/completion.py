@@ -64,8 +64,8 @@ def bash(tables, verbs):
               "\tif [ \"$prev\" = = ]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi",
               "\tif [ \"$cur\" = = ]; then cur=; fi",
               "\tcase $prev in",
-              "\t--libos) COMPREPLY=($(compgen -W '%s core none' -- \"$cur\")); return ;;" % " ".join(tree.KNOWN_LIBOS),
-              "\t--fs) COMPREPLY=($(compgen -W 'memory ext2 cofs none' -- \"$cur\")); return ;;", "\tesac",
+              "\t--libos) COMPREPLY=($(compgen -W '%s bare core none' -- \"$cur\")); return ;;" % " ".join(tree.KNOWN_LIBOS),
+              "\t--fs) COMPREPLY=($(compgen -W 'memory ext2 cofs common none' -- \"$cur\")); return ;;", "\tesac",
               "\tcase $cur in", "\t-*) COMPREPLY=($(compgen -W '--libos= --fs= --dry-run --help' -- \"$cur\")); compopt -o nospace ;;",
               "\tesac", "}", "complete -o bashdefault -o default -F _exo_cc exo-cc"]
     return "\n".join(lines)

@@ -11,12 +11,12 @@ known word, and reading goes on, so that one look shows all faults of a file.
 import re
 import shlex
 
-from . import disks, filters, ports
+from . import copies, disks, filters, ports
 from .util import (ExoError, nearest_mend, parse_number, parse_seconds, parse_size, parse_word, parse_yes_no,
                    plain_name, show_size)
 
 MACHINES = ("microvm", "q35", "pc")
-NETS = ("none", "own", "share")
+NETS = ("none", "own", "share", "device")
 DISKS = ("none", "read-only", "whole")
 MAX_CPUS = 16           # what the kernel uses
 MAX_SLICES = 4096
@@ -113,7 +113,7 @@ def _device(text):
     return text
 
 
-MOUNT_KINDS = ("cofs", "ext2", "memory")
+MOUNT_KINDS = ("cofs", "common", "ext2", "memory")
 MAX_EXTENT_NAME = 15
 MAX_DISK_SHARES = 64
 RESERVED = ("account", "archive", "blocks0", "blocks1", "blocks2", "blocks3", "console", "directory", "disk0", "disk1", "disk2",
@@ -123,8 +123,8 @@ RESERVED = ("account", "archive", "blocks0", "blocks1", "blocks2", "blocks3", "c
 class Extent:
     """LABEL [read-only] [shared] [as NAME]."""
 
-    def __init__(self, label, name, read_only=False, shared=False):
-        self.label, self.name, self.read_only, self.shared = label, name, read_only, shared
+    def __init__(self, label, name, read_only=False, shared=False, by_share=False):
+        self.label, self.name, self.read_only, self.shared, self.by_share = label, name, read_only, shared, by_share
         if not plain_name(name):
             raise ValueError("'%s' is not a name: letters, digits, . _ + -" % name)
         for wrong, why in ((len(name) > MAX_EXTENT_NAME, "is too long a name for a capability, which may have 15 letters"),
@@ -160,32 +160,35 @@ def parse_extent(text):
 
 
 class Mount:
-    """/PATH KIND [extent:NAME] [OPTIONS]."""
+    """/PATH KIND [extent:NAME | share:NAME/DOMAIN] [OPTIONS]."""
 
-    def __init__(self, path, kind, extent, options):
-        self.path, self.kind, self.extent, self.options = path, kind, extent, options
+    def __init__(self, path, kind, extent, options, share=None):
+        self.path, self.kind, self.extent, self.options, self.share = path, kind, extent, options, share
 
     def __str__(self):
-        return " ".join([self.path, self.kind] + (["extent:" + self.extent] if self.extent else []) +
-                        [self.options] * bool(self.options))
+        source = ["share:%s/%s" % (self.extent, self.share)] if self.share else ["extent:" + self.extent] if self.extent else []
+        return " ".join([self.path, self.kind] + source + [self.options] * bool(self.options))
 
 
 def parse_mount(text):
-    says = "'%s' is not /PATH KIND [extent:NAME] [OPTIONS]; write for example /data ext2 extent:data" % text
+    says = "'%s' is not /PATH KIND [extent:NAME | share:NAME/DOMAIN] [OPTIONS]; write for example /data ext2 extent:data" % text
     words = _words(text)
     if not 2 <= len(words) <= 4:
         raise ValueError(says)
     guest_path(words[0])
     kind, rest = parse_word(words[1], MOUNT_KINDS, "file system"), words[2:]
     extent = rest.pop(0)[7:] if rest and rest[0].startswith("extent:") else None
+    share = None
+    if kind == "common" and extent is None and rest and rest[0].startswith("share:") and "/" in rest[0]:
+        extent, share = rest.pop(0)[6:].split("/", 1)
     options = rest.pop(0) if rest else ""
     if rest:
         raise ValueError(says)
-    if kind in ("cofs", "ext2") and not extent:
+    if kind != "memory" and not extent:
         raise ValueError("%s needs an extent; write for example %s ext2 extent:data" % (kind, words[0]))
-    if kind not in ("cofs", "ext2") and extent is not None:
+    if kind == "memory" and extent is not None:
         raise ValueError("%s has no extent" % kind)
-    return Mount(words[0], kind, extent, options)
+    return Mount(words[0], kind, extent, options, share)
 
 
 def _disk(text):
@@ -228,12 +231,16 @@ PROGRAM_KEYS = {
     "memory": (parse_size, False),
     "guarantee": (parse_size, False),
     "cpu": (_cpu, False),
+    "copies": (copies.parse, False),
     "slices": (_slices, False),
     "guarantee_slices": (_slices, False),
     "limit_slices": (_slices, False),
     "limit_envs": (_limit, False),
     "limit_flows": (_limit, False),
     "limit_rings": (_limit, False),
+    "limit_shapes": (_limit, False),
+    "limit_traces": (_limit, False),
+    "budget": (_limit, False),
     "answer": (parse_seconds, False),
     "demand": (_other(MAX_DEMAND_NAME, "demand from"), True),
     "observe": (_other(MAX_OBSERVE_NAME, "observe"), True),
@@ -247,6 +254,7 @@ PROGRAM_KEYS = {
     "main": (parse_yes_no, False),
     "randomize": (parse_yes_no, False),
     "seal": (parse_yes_no, False),
+    "end_children": (parse_yes_no, False),
     "show_addresses": (parse_yes_no, False),
     "input": (parse_yes_no, False),
     "device": (_device, True),
@@ -267,6 +275,13 @@ class Section:
 
     def get(self, key, default=None):
         return self.values.get(key, default)
+
+    def twin(self, name):
+        """The same section under another name."""
+        twin = Section(name, self.line)
+        twin.values = {key: list(value) if isinstance(value, list) else value for key, value in self.values.items()}
+        twin.lines = dict(self.lines)
+        return twin
 
     def add(self, key, value, line, many):
         if many:
@@ -386,6 +401,7 @@ class _Reader:
 
     def check_whole(self):
         """What one line alone cannot show."""
+        self.expand_copies()
         programs = self.config.programs
         if not programs:
             self.fault(1, "there is no program; write [program NAME]")
@@ -393,6 +409,13 @@ class _Reader:
             self.fault(program.line, "too many programs; there may be %d" % MAX_PROGRAMS)
         self.only_one([p for p in programs if p.get("main")], "main", "main = yes")
         self.only_one([p for p in programs if p.get("net") == "own"], "net", "net = own")
+        device = next((p for p in programs if p.get("net") == "device"), None)
+        for program in programs if device else []:
+            if program.get("claim") or program.get("net", "none") not in ("none", "device"):
+                self.fault(program.lines["claim" if program.get("claim") else "net"],
+                           "%s can have no packets: %s has net = device" % (program.name, device.name))
+            if program.get("net") == "device" and program.get("budget"):
+                self.fault(program.lines["budget"], "%s: what has net = device has no budget" % program.name)
         owner, served = {}, {}
         for program in programs:
             for label in program.get("serve", []):
@@ -417,6 +440,25 @@ class _Reader:
             self.check_shares(program)
             self.check_disks(program)
 
+    def expand_copies(self):
+        """Sections with copies become several."""
+        found = []
+        for program in self.config.programs:
+            line = program.lines.get("copies")
+            try:
+                expanded = copies.expand(program)
+            except ValueError as error:
+                self.fault(line, "copies: %s" % error)
+                expanded = [program]
+            for twin in expanded[1:]:
+                if any(other.name == twin.name for other in self.config.programs):
+                    self.fault(line, "copies: another program is called %s already" % twin.name)
+                if twin.get("cpu") >= MAX_CPUS:
+                    self.fault(line, "copies: there is no CPU %d; the last is %d" % (twin.get("cpu"), MAX_CPUS - 1))
+                    break
+            found += expanded
+        self.config.programs = found
+
     def check_disks(self, program):
         """Extents: names, those that mounts bring with them, and who else has them."""
         extents, lines = program.get("extent", []), program.lines
@@ -437,7 +479,8 @@ class _Reader:
                 self.fault(lines["mount"], "too many extents for one program")
                 break
             try:
-                have.append((Extent(mount.extent, mount.extent, "ro" in mount.options.split(",")), lines["mount"]))
+                have.append((Extent(mount.extent, mount.extent, "ro" in mount.options.split(","),
+                                    by_share=bool(mount.share)), lines["mount"]))
             except ValueError as error:
                 self.fault(lines["mount"], "mount: %s" % error)
         program.extents = [extent for extent, unused in have]
@@ -446,7 +489,7 @@ class _Reader:
         for extent, line in have:
             for other, name in self.extents:
                 if other.label == extent.label and not (other.read_only and extent.read_only) and not (
-                        other.shared and extent.shared):
+                        other.shared and extent.shared) and not (other.by_share or extent.by_share):
                     self.fault(line, "extent %s is program %s's already; both must say read-only, or both shared" % (
                         extent.label, name))
         self.extents += [(extent, program.name) for extent, unused in have]

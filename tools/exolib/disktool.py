@@ -77,6 +77,7 @@ OPTIONS = [
     Option("--type", "TYPE", _type, "add: linux (default), cofs or a UUID"),
     Option("--ext2", "DIR", _text, "import: a file system ext2 with the files of DIR"),
     Option("--cofs", "DIR", _text, "import: a file system cofs with the files of DIR"),
+    Option("--common", "DIR", _text, "import: a file system common with the files of DIR, to be had in common"),
     Option("-f --force", None, None, "create, export: write over a file that is there"),
     Option("--files", None, None, "export: the files of the file system, into a directory"),
     Option("--live", None, None, "import: also while a machine has the disk; it must not use the extent\n"
@@ -343,11 +344,13 @@ def _make_ext2(folder, extent, work):
           "is the extent of %s large enough?" % util.show_size(extent.bytes))
 
 
-def _make_cofs(folder, extent, work):
-    with open(work, "wb") as file:
-        file.truncate(extent.bytes)
-    _call([tree.find().host_tool("exo-fs"), "make", "cofs", work, extent.label, folder], "--cofs %s" % folder,
-          "is the extent of %s large enough?" % util.show_size(extent.bytes))
+def _make_own(kind):
+    def make(folder, extent, work):
+        with open(work, "wb") as file:
+            file.truncate(extent.bytes)
+        _call([tree.find().host_tool("exo-fs"), "make", kind, work, extent.label, folder], "--%s %s" % (kind, folder),
+              "is the extent of %s large enough?" % util.show_size(extent.bytes))
+    return make
 
 
 def _kind(file, extent):
@@ -355,6 +358,8 @@ def _kind(file, extent):
     head = os.pread(file.fileno(), 2048, extent.start)
     if extent.bytes > 2048 and head[1080:1082] == b"\x53\xef":
         return "ext2"
+    if head[:4] == b"comn":
+        return "common"
     return "cofs" if extent.type == gpt.TYPES["cofs"] or head[:8] == b"co-exfs1" else None
 
 
@@ -368,9 +373,10 @@ def _beside(file, extent):
 
 
 def import_(values, path, label, source=None):
-    makers = [(folder, maker) for folder, maker in ((values.ext2, _make_ext2), (values.cofs, _make_cofs)) if folder]
+    makers = [(folder, maker) for folder, maker in ((values.ext2, _make_ext2), (values.cofs, _make_own("cofs")),
+                                                   (values.common, _make_own("common"))) if folder]
     if len(makers) + (source is not None) != 1:
-        raise ExoError("exo disk import", "takes one source", "name a file, or give --ext2 DIR or --cofs DIR")
+        raise ExoError("exo disk import", "takes one source", "name a file, or give --ext2 DIR, --cofs DIR or --common DIR")
     with _open(path, True, values.live) as file:
         extent = _find(_table(file, path), path, label)
         work = None
@@ -402,7 +408,7 @@ def import_(values, path, label, source=None):
 
 def _source(path):
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ExoError(path, "is no file", "name an image; for a directory's files give --ext2 or --cofs")
+        raise ExoError(path, "is no file", "name an image; for a directory's files give --ext2, --cofs or --common")
     try:
         return open(path, "rb")
     except OSError as error:
@@ -458,7 +464,7 @@ def _check_files(path, label):
                            "leave the label out to check the table")
         work = _beside(file, extent)
     try:
-        words = [tree.find().host_tool("exo-fs"), "check", "cofs", work] if kind == "cofs" else [_tool("e2fsck"), "-f", "-n", work]
+        words = [tree.find().host_tool("exo-fs"), "check", kind, work] if kind != "ext2" else [_tool("e2fsck"), "-f", "-n", work]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, encoding="utf-8",
                               errors="replace", env=dict(os.environ, LC_ALL="C"))
     finally:
@@ -504,7 +510,7 @@ WHAT = {
     "list": (list_, "FILE", set()),
     "add": (add, "FILE LABEL SIZE", {"type"}),
     "remove": (remove, "FILE LABEL", set()),
-    "import": (import_, "FILE LABEL [SOURCE]", {"ext2", "cofs", "live"}),
+    "import": (import_, "FILE LABEL [SOURCE]", {"ext2", "cofs", "common", "live"}),
     "export": (export, "FILE LABEL TARGET", {"force", "files"}),
     "check": (check, "FILE [LABEL]", {"repair"}),
 }

@@ -28,7 +28,7 @@ LETTER = 6.6
 
 def begins(name):
     """Has this function no caller?"""
-    return name in ("_start", "thread_begin") or name.endswith("_entry")
+    return name in ("_start", "bare_start", "thread_begin") or name.endswith("_entry")
 
 
 class Costs:
@@ -131,9 +131,8 @@ def collect(log):
     return costs
 
 
-def libos_functions(patient, names):
+def libos_functions(symbols, names):
     """Which of these functions come from a libOS's sources, as the debug data of the program says."""
-    symbols = patient.symbols
     if not symbols:
         return set()
     starts = {n: s for s, n in zip(symbols.starts, symbols.names) if n in names}
@@ -195,11 +194,11 @@ def draw(box, left, row, total, bottom, out):
         left += inner.ns
 
 
-def svg(lines, kinds, command, note):
-    """The picture. `kinds`: {(program, function)} of libOS functions."""
+def svg(lines, kinds, command, note, kernel):
+    """The picture. `kinds`: functions of libOSes; `kernel`: what is said of its boxes."""
     def kind_of(above, name):
         if above.kind is None and above.name == "all":
-            return APP
+            return None if name.startswith("[") else APP
         if name == KERNEL or above.kind == OS:
             return OS
         if name in (UNSEEN, TRANSFER, "[unknown]") or above.name == TRANSFER:
@@ -214,7 +213,7 @@ def svg(lines, kinds, command, note):
     out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d">' % (WIDTH, height, WIDTH, height),
            "<style>%s</style>" % STYLE, '<rect width="100%%" height="100%%" fill="#fafafa"/>'.replace("%%", "%"),
            '<text class="h" x="6" y="20">CPU time: %.3f ms</text>' % (root.ns / 1e6)]
-    for place, (kind, name) in enumerate(((APP, "application"), (LIBOS, "libOS"), (OS, "kernel, by call"))):
+    for place, (kind, name) in enumerate(((APP, "application"), (LIBOS, "libOS"), (OS, kernel))):
         out.append('<rect x="%d" y="8" width="14" height="14" fill="rgb(%d,%d,%d)"/><text x="%d" y="19">%s</text>' % (
             ((WIDTH - 420 + place * 120),) + COLOURS[kind][0] + (WIDTH - 400 + place * 120, name)))
     if root.ns:
@@ -235,6 +234,17 @@ def by_file(costs):
     return found.values()
 
 
+def write_lines(path, lines, libos, command, note, kernel):
+    """The file, of {stack: nanoseconds}."""
+    with open(path, "w", encoding="utf-8") as file:
+        if path.endswith(".svg"):
+            file.write(svg(lines, libos, command, note, kernel))
+            return
+        for stack, ns in sorted(lines.items()):
+            if ns >= 500:
+                file.write("%s %d\n" % (";".join(name.replace(";", ":") for name in stack), round(ns / 1000)))
+
+
 def write(path, log, command):
     """The file; returns what to say of it."""
     costs = collect(log)
@@ -244,15 +254,9 @@ def write(path, log, command):
             lines[stack] = lines.get(stack, 0) + ns
     if path.endswith(".svg"):
         for patient, names in by_file(costs.values()):
-            libos |= libos_functions(patient, names)
+            libos |= libos_functions(patient.symbols, names)
     samples = sum(one.samples for one in costs.values())
     programs = dict.fromkeys(one.patient.name.partition("[")[0] for one in costs.values())
     note = "%d samples of %s" % (samples, ", ".join(programs) or "no program")
-    with open(path, "w", encoding="utf-8") as file:
-        if path.endswith(".svg"):
-            file.write(svg(lines, libos, command, note))
-        else:
-            for stack, ns in sorted(lines.items()):
-                if ns >= 500:
-                    file.write("%s %d\n" % (";".join(name.replace(";", ":") for name in stack), round(ns / 1000)))
+    write_lines(path, lines, libos, command, note, "kernel, by call")
     return "%s: %s" % (path, note) + ("" if samples or not lines else "; it ran too little to be sampled")

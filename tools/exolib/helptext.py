@@ -40,6 +40,7 @@ examples:
   exo run -t 10 --json ./test.uni             a time limit, and a record of how it ended
   exo run --trace hello.json hello            what it asked of the kernel, when: for ui.perfetto.dev
   exo run --profile hello.svg hello           where its time went: a flame graph
+  exo run --profile-all hello.svg hello       the same, the kernel's functions too
   exo run --gdb hello                         stop at the start for a debugger
   exo run --boot uefi -m 256M hello           by UEFI firmware and GRUB
   exo run -n httpd                            only print the emulator's command
@@ -77,7 +78,7 @@ examples:
   exo compare --libos=uni,dataplane --load http:connections=64 --plot http.svg httpd-events
   exo compare --side-by-side --slices uni=40,posix=20 httpd
   exo compare --linux --linux=memcached --csv kv.csv kv
-  exo compare --runs 9 mine.c                 a program of one's own, run to its end
+  exo compare --runs 9 mine.c                 a program of one's own, run to its end; --linux: there, too
 
 exit status: 0; 1 if a variant failed or a plot was not made; 125 on an error before."""),
     "disk": ("""\
@@ -86,7 +87,7 @@ usage: exo disk create FILE SIZE [--label LABEL:SIZE[:TYPE]]...
        exo disk check FILE [LABEL]
        exo disk add FILE LABEL SIZE
        exo disk remove FILE LABEL
-       exo disk import FILE LABEL SOURCE | --ext2 DIR | --cofs DIR
+       exo disk import FILE LABEL SOURCE | --ext2 DIR | --cofs DIR | --common DIR
        exo disk export FILE LABEL TARGET [--files]
 
 Disk images for exo run --disk FILE. An image is a sparse file with a partition table (GPT);
@@ -120,7 +121,7 @@ usage: exo bpf check FILE [--use packet|wake|owner] [--guards]
        exo bpf dump FILE [--use packet|wake|owner] [--native]
        exo bpf run FILE [--use packet|wake|owner] [--packet HEX | --pcap FILE |
                    --block FILE[:N] | --wake NAME=N,...] [--memory [W:]HEX]
-       exo bpf plugin [--interp | --jit | --vm] [--verify] [MEMORY] <PROGRAM
+       exo bpf plugin [--interp | --jit | --vm] [--verify] [--elf] [MEMORY] <PROGRAM
 
 FILE is an object of clang -target bpf -O2 -c, or, with --use, bare instructions.
 
@@ -138,7 +139,8 @@ plugin   run one program: its bytes in hexadecimal on standard input, memory in
          hexadecimal as argument; prints r0 in hexadecimal. This is the protocol of
          the public conformance runner for eBPF (RFC 9669), which takes the file
          bpf-plugin beside the tool as its plugin. r1 is the memory's address, r2 its
-         length; any address may be reached, and no function may be called.
+         length; any address may be reached. A call by number gives back its first
+         argument. The program may be an ELF file (--elf says so, and need not).
          --interp: the interpreter; --jit (default): compiled, on this computer;
          --vm: compiled, in the machine; with --interp, the interpreter there.
          --verify: say on standard error what the verifier answers.""", """\
@@ -189,7 +191,7 @@ examples:
   exo lab pages --policy mine.c --plot p.svg  the same by hand
   exo lab pages --policy lru,mine.c -- sort 8 16
 
-exit status: 0; 1 a policy did what it must not; 124 the time limit passed; 125 exo itself
+exit status: 0; 1 a policy did what it must not, or no plot was made; 124 the time limit passed; 125 exo itself
 failed."""),
     "doctor": ("""\
 usage: exo doctor

@@ -288,7 +288,7 @@ def keep(tree, program, typed):
     """A program of the libOS posix is the first process of a keeper: that is what the machine starts."""
     if program.get("libos") != PROCESS:
         return
-    program.values["args"] = ([] if typed else ["--input=plain"]) + ["/bin/" + program.get("image")] + (
+    program.values["args"] = ([] if typed and program.get("input", True) else ["--input=plain"]) + ["/bin/" + program.get("image")] + (
         program.get("args") or [])
     program.values["image"], program.values["libos"] = "keeper", "uni"
     program.values.setdefault("files", "/")

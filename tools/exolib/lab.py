@@ -69,6 +69,9 @@ def listing():
 def find_experiment(word):
     """(experiment, its program or None for the one that comes with Exo)."""
     stem = os.path.basename(word)[:-2] if word.endswith(".c") else word
+    if word.endswith(".c") and stem not in labs.EXPERIMENTS:
+        raise ExoError(word, "its name says of no experiment which one it is" if os.path.isfile(word) else "there is no such file",
+                       "the program of an experiment is called NAME.c: " + ", ".join(sorted(labs.EXPERIMENTS)))
     if stem not in labs.EXPERIMENTS:
         raise ExoError("experiment %s" % stem, "there is none of this name", util.nearest_mend(stem, labs.EXPERIMENTS))
     if word.endswith(".c") and not os.path.isfile(word):
@@ -291,7 +294,7 @@ def copy(values):
     return 0
 
 
-def conclude(values, experiment, rows, status, words):
+def conclude(values, experiment, rows, status, words, can_draw):
     """Figures for the user, after the run."""
     follow = "; the figures until then follow" if rows.rows else ""
     if status == STATUS_TIME_LIMIT:
@@ -306,14 +309,14 @@ def conclude(values, experiment, rows, status, words):
         labplot.write_csv(values.csv, rows.columns, rows.rows)
     if values.json:
         print(json.dumps({"experiment": experiment.name, "command": command, "version": tree.version(),
-                          "columns": rows.columns, "rows": rows.rows, "wrong": rows.wrong, "status": status}))
+                          "columns": rows.columns, "rows": [labplot.numbers(row) for row in rows.rows], "wrong": rows.wrong, "status": status}))
     else:
         print(labplot.table(experiment.plot, rows.rows))
-    if values.plot:
+    if values.plot and can_draw:
         labplot.draw(values.plot, experiment, rows.rows, caption)
         if not values.quiet:
             say("plot: %s" % values.plot)
-    return status or (1 if rows.wrong else 0)
+    return status or (1 if rows.wrong or values.plot and not can_draw else 0)
 
 
 def verb(words):
@@ -322,6 +325,8 @@ def verb(words):
     if values.help:
         return None
     if not values.words:
+        if words:
+            raise ExoError("exo lab", "names no experiment", "write for example: exo lab pages " + shlex.join(words))
         print(listing())
         return 0
     if values.words[0] == "copy":
@@ -329,10 +334,9 @@ def verb(words):
     experiment, program = find_experiment(values.words[0])
     place = tree.find()
     choices = choose(place, experiment, [name for names in values.policy for name in names])
-    if values.plot:
-        labplot.check_plot(values.plot)
+    can_draw = values.plot and labplot.check_plot(values.plot)
     with run.WorkDir() as work:
         image = build(place, experiment, program, choices, work)
         rows = Rows(experiment, values.quiet)
         status = execute(place, machine_words(experiment, image, values, work), rows)
-    return conclude(values, experiment, rows, status, words)
+    return conclude(values, experiment, rows, status, words, can_draw)

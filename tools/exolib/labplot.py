@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import textwrap
 
-from .util import ExoError
+from .util import ExoError, warn
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#777777")
 FORMATS = {".svg": "svg size %d,%d font 'Helvetica,13' background '#ffffff'",
@@ -21,6 +21,12 @@ def number(text):
         return float(text)
     except ValueError:
         return None
+
+
+def numbers(row):
+    """A row for JSON: what is a number is one, and what is not known is null."""
+    return {key: None if text == "" else int(text) if text.isdigit() else text if number(text) is None else number(text)
+            for key, text in row.items()}
 
 
 def values(rows, key):
@@ -62,16 +68,17 @@ def write_csv(path, columns, rows):
 
 
 def check_plot(path):
-    """Refuse before anything runs what could not be drawn after it."""
+    """Refuse before anything runs what could not be written after it; whether it can be drawn."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in FORMATS:
         raise ExoError("option --plot", "%s ends neither in .svg nor in .png" % path, "name a file.svg or file.png")
-    if not shutil.which("gnuplot"):
-        raise ExoError("gnuplot", "is not installed", "install it (Debian: apt-get install gnuplot-nox), or leave "
-                       "out --plot: the table needs none, and --csv writes the figures")
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise ExoError(path, "cannot be written: there is no directory %s" % folder, "make it, or name another file")
+    if not shutil.which("gnuplot"):
+        warn("gnuplot is not installed (Debian: apt-get install gnuplot-nox); the table is made without the plot")
+        return False
+    return True
 
 
 def quote(text):

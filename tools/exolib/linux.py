@@ -42,6 +42,12 @@ TUNED = ("mitigations=off", "init_on_alloc=0", "apparmor=0", "audit=0", "nowatch
          "cgroup_disable=memory", "hardened_usercopy=off", "nopku", "no5lvl", "clearcpuid=erms,fsrm,rep_good")
 TUNABLES = "glibc.cpu.hwcaps=-ERMS,-FSRM"
 START_SECONDS = 60
+COMMANDS = "while read -r line; do eval \"$line\" </dev/null; echo exo-linux: done $?; done"     # each line of input is one
+TELL_SECONDS = 20
+TELL = "echo exo-linux: free $(awk '/^MemFree/ { print $2 }' /proc/meminfo) kB, files $(du -xsk / | cut -f1) kB"
+PAGE_FAULT, CALL = "asm_exc_page_fault", "__x64_sys_"
+SYMBOLS = " [tT] (%s[a-z0-9_]+|%s)$" % (CALL, PAGE_FAULT)
+NO_KASLR = ("nokaslr",)
 VERSION = "2"                   # of the archive: another one is built when this changes
 
 NGINX = """\
@@ -311,31 +317,60 @@ def overlay(script, files):
     return archive.finish()
 
 
-def command(made, initrd, cpus=1, memory=512 << 20, tuned=True, machine="q35", network=(), more=()):
+def command(made, initrd, cpus=1, memory=512 << 20, tuned=True, machine="q35", network=(), more=(), kernel_args=()):
     """The emulator's words."""
     words = [qemu.emulator_path(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     words += ["-M", machine + (",smm=off,sata=off,usb=off" if machine == "q35" else ""), "-accel", "tcg", "-cpu", "max",
               "-m", "%dM" % (memory >> 20), "-smp", str(cpus), "-serial", "stdio", "-monitor", "none"]
-    settings = ["console=ttyS0", "quiet", "panic=-1", *(TUNED if tuned else ())]
+    settings = ["console=ttyS0", "quiet", "panic=-1", *(TUNED if tuned else ()), *kernel_args]
     return words + ["-kernel", made.kernel, "-initrd", initrd, "-append", " ".join(settings), *network, *more]
 
 
-def script_of(serve, tuned):
-    """The shell script that runs at the end of the guest's start."""
-    words = SERVERS[serve] if isinstance(serve, str) else serve
+def script_of(serve, tuned, tells=False):
+    """The shell script that runs at the end of the guest's start; one that `tells` what memory is used at each line of input.
+
+    serve: a server, the words of a program, or COMMANDS for commands that come later."""
+    words = SERVERS.get(serve, ()) if isinstance(serve, str) else serve
     tell = "export GLIBC_TUNABLES=%s\n" % TUNABLES if tuned else ""
     line = " ".join(shlex.quote(word) for word in words).replace("%CPUS%", "$CPUS")
+    if serve == COMMANDS:
+        return tell + COMMANDS + "\n"
+    if tells:
+        line += " &\nwhile read line; do %s; done\nwait $!" % TELL
     return tell + line + "\necho exo-linux: ended with status $?\npoweroff -f\n"
+
+
+def entries():
+    """Where the guest's kernel is entered if its place is not random: {system call: address}, and page faults as PAGE_FAULT.
+
+    The guest's kernel says so itself, once.
+    """
+    path = os.path.join(os.path.dirname(image().kernel), "entries")
+    if not os.path.exists(path):
+        with Guest(None, ["/bin/grep", "-E", SYMBOLS, "/proc/kallsyms"], kernel_args=NO_KASLR) as guest:
+            lines = re.findall(r"([0-9a-f]{16}) [tT] (\w+)", guest.finish(START_SECONDS))
+        if PAGE_FAULT not in [name for unused, name in lines]:
+            raise ExoError("the Linux guest", "does not tell where its system calls are")
+        with open(path + ".new", "w", encoding="ascii") as file:
+            file.writelines("%s %s\n" % line for line in lines)
+        os.rename(path + ".new", path)
+    found = {}
+    with open(path, encoding="ascii") as file:
+        for address, name in map(str.split, file):
+            found.setdefault(int(address, 16), name[len(CALL):] if name.startswith(CALL) else name)
+    return {name: address for address, name in found.items()}
 
 
 class Guest:
     """A running guest on a wire; with None as wire, one without a network, that runs to its end (`finish`)."""
 
     def __init__(self, cable, serve, cpus=1, memory=512 << 20, tuned=True, files=None, port=None, machine="q35",
-                 more=()):
-        self.cable, self.serve, self.port = cable, serve, port or (PORTS[serve] if isinstance(serve, str) else None)
-        self.settings = {"cpus": cpus, "memory": memory, "tuned": tuned, "machine": machine, "more": more}
-        self.script, self.files = script_of(serve, tuned), files or {}
+                 more=(), kernel_args=(), tells=False):
+        self.cable, self.serve, self.port = cable, serve, port or (PORTS.get(serve) if isinstance(serve, str) else None)
+        self.settings = {"cpus": cpus, "memory": memory, "tuned": tuned, "machine": machine, "more": more,
+                         "kernel_args": kernel_args}
+        self.tells, self.memory = tells, memory
+        self.script, self.files = script_of(serve, tuned, tells), files or {}
         self.folder = self.process = self.ready_seconds = None
         self.lines = []
 
@@ -360,8 +395,8 @@ class Guest:
             if self.port:
                 wait = self.cable.first_answer(self.port)
         words = command(made, initrd, network=network, **self.settings)
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        begun = time.monotonic()
+        streams = {"stdin": subprocess.PIPE if self.tells else subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        begun = self.begun = time.monotonic()
         if self.cable:
             self.process = self.cable.start(words, **streams)
         else:
@@ -386,6 +421,23 @@ class Guest:
     @property
     def console(self):
         return "\n".join(self.lines)
+
+    def ask(self, line, pattern, seconds):
+        """Write a line to the guest; what its console then says, or None."""
+        before, until = len(self.lines), time.monotonic() + seconds
+        self.process.stdin.write(line.encode("utf-8") + b"\n")
+        self.process.stdin.flush()
+        while time.monotonic() < until and self.process.poll() is None:
+            found = re.search(pattern, "\n".join(self.lines[before:]))
+            if found:
+                return found
+            time.sleep(0.02)
+        return None
+
+    def used_bytes(self):
+        """Memory that is in use, without the files of the RAM disk; None: it does not say."""
+        found = self.ask("", r"exo-linux: free (\d+) kB, files (\d+) kB", TELL_SECONDS)
+        return found and self.memory - 1024 * (int(found.group(1)) + int(found.group(2)))
 
     def finish(self, seconds):
         """Wait until the guest has switched itself off; its console."""

@@ -120,7 +120,7 @@ def make(values):
     """The whole verb; returns the exit status."""
     words = values.words
     if not words or words[0] not in KINDS:
-        raise ExoError("exo new %s" % (words[0] if words else ""), "says not what to make",
+        raise ExoError(" ".join(["exo new", *words[:1]]), "says not what to make",
                        nearest_mend(words[0], KINDS) if words else "write exo new app NAME, or exo new libos NAME")
     if len(words) != 2:
         raise ExoError("exo new %s" % words[0], "takes one name", "write exo new %s NAME" % words[0])

@@ -229,7 +229,7 @@ class Recorder:
                 warn("nothing was recorded: the machine ended before the recorder began")
             if self.log.taken > MANY:
                 self.tell("%d records are being written ..." % self.log.taken)
-            command = "exo " + " ".join(shlex.quote(word) for word in sys.argv[1:])
+            command = command_line()
             if is_file(self.values.trace or ""):
                 count = perfetto.write(self.values.trace, decoded, command)
                 self.tell("%s: %d events of %s; open it at https://ui.perfetto.dev or in chrome://tracing" % (
@@ -249,6 +249,10 @@ class Recorder:
             say(text)
 
 
+def command_line():
+    return "exo " + " ".join(shlex.quote(word) for word in sys.argv[1:])
+
+
 def names_of(decoded):
     """Programs, without their processes' numbers."""
     return ", ".join(dict.fromkeys(one.name.partition("[")[0] for one in decoded.patients.values())) or "no program"
@@ -256,7 +260,8 @@ def names_of(decoded):
 
 def outputs(values):
     """Files that will be written."""
-    return [path for path in (values.profile, values.trace if is_file(values.trace or "") else None) if path]
+    return [path for path in (values.profile, values.profile_all, values.trace if is_file(values.trace or "") else None)
+            if path]
 
 
 def check_outputs(values):

@@ -114,18 +114,23 @@ class Symbols:
         return "call" if self.code(address - 2, 2) == b"\x0f\x05" else \
             "upcall" if found and not found[1] and found[0].endswith("_entry") else None
 
+    def shared_unwinder(self):
+        """One for all that are copies of this."""
+        if not self.unwinder:
+            self.unwinder.append(Unwinder(self.sections))
+        return self.unwinder[0]
+
     def callers(self, rip, rsp, rbp, copy):
         """What call frame information says of the callers, from a copy of the stack's words from rsp on; is that all?"""
-        if not self.unwinder:                   # shared by all that are copies of this
-            self.unwinder.append(Unwinder(self.sections))
+        unwinder = self.shared_unwinder()
         read = lambda at: copy[at - rsp >> 3] if 0 <= at - rsp < 8 * len(copy) and not at & 7 else None
         first, above, moved = [], rsp, rip - self.base
-        if copy and self.unwinder[0].row(moved) is None and not self.in_frame(rip) and self.find(copy[0]) and \
+        if copy and unwinder.row(moved) is None and not self.in_frame(rip) and self.find(copy[0]) and \
                 self.is_return(copy[0]):
             first, above, moved = [copy[0]], rsp + 8, copy[0] - self.base
-            if self.unwinder[0].row(moved - 1) is None:
+            if unwinder.row(moved - 1) is None:
                 return first, False
-        found, all_of_it = self.unwinder[0].callers(moved, above, rbp, self.moved_back(read))
+        found, all_of_it = unwinder.callers(moved, above, rbp, self.moved_back(read))
         return first + [address + self.base for address in found], all_of_it
 
     def moved_back(self, read):
