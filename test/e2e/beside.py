@@ -111,6 +111,7 @@ def test_settings():
     same(words[words.index("-smp") + 1], "2", "CPUs")
     check("mitigations" not in " ".join(linux.command(Made, "/i", tuned=False)), "an untuned guest is tuned")
     has(linux.script_of("memcached", True), "-t $CPUS")
+    has(linux.script_of("nginx", True, True), "-c /etc/nginx.conf &\nwhile read line; do echo exo-linux: free ")
     has(linux.script_of(["/bin/x", "two words"], False), "/bin/x 'two words'")
     check("GLIBC" not in linux.script_of("nginx", False), "an untuned guest's C library is tuned")
 

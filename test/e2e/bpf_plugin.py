@@ -34,6 +34,9 @@ MIXED = (insn(0x18, 1, imm=0) + insn(0, imm=-559038737) + insn(0x85, src=1, imm=
          + insn(0x7b, 10, 1, -8) + insn(0xb7, 2, imm=50) + insn(0x3f, 2, 2) + insn(0xb7, 3, imm=6)
          + insn(0xdb, 10, 3, -8, 0) + insn(0xdb, 10, 2, -8, 1) + insn(0x79, 0, 10, -8) + EXIT)
 
+# A call by number: gives back r1, and r6 is as it was.
+CALL = (insn(0xb7, 1, imm=3) + insn(0xb7, 6, imm=4) + insn(0x85, imm=77) + insn(0x0f, 0, 6) + EXIT)
+
 
 def hexa(data, between=" "):
     return between.join("%02x" % byte for byte in data)
@@ -84,6 +87,32 @@ def test_program_forms():
         gives("2a", ["", "--jit"], text)
 
 
+def elf(code, flags=4, size=None):
+    """An ELF file with a section of nothing, one of constants, one of instructions"""
+    sections = [(0, 0, 0, 0), (1, 2, 64, 8), (1, flags, 72, len(code) if size is None else size)]
+    head = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 1, 247, 1, 0, 0, 72 + len(code), 0, 64, 0, 0, 64, 3, 0)
+    return head + bytes(8) + code + b"".join(
+        struct.pack("<IIQQQQIIQQ", 0, kind, flag, 0, at, bytes_, 0, 0, 8, 0) for kind, flag, at, bytes_ in sections)
+
+
+def test_elf():
+    """The program as an ELF file, and broken ones"""
+    for how in HERE:
+        gives("deadbeef00000007", [how, "--elf"], hexa(elf(MIXED), "  "))
+        gives("2a", ["11 22", how], hexa(elf(ANSWER)))
+        refuses("no instructions", [how], hexa(elf(ANSWER, 2)))
+        refuses("no instructions", [how], hexa(elf(ANSWER, size=1 << 40)))
+        refuses("outside", [how], hexa(elf(ANSWER)[:-1]))
+        refuses("too short", [how], hexa(elf(ANSWER)[:60]))
+        refuses("12 bytes", [how], hexa(elf(ANSWER, size=12)))
+
+
+def test_calls():
+    """Calls by number"""
+    for how in HERE:
+        gives("7", [how], hexa(CALL))
+
+
 def test_errors():
     """Bad hexadecimal, bad programs, unknown options: a sentence, and status 1"""
     for how in HERE:
@@ -96,8 +125,7 @@ def test_errors():
                 ("memory: 123", ["123", how], hexa(ANSWER)),
                 ("program: g7", [how], "g7 00"),
                 ("--nojit", [how, "--nojit"], hexa(ANSWER)),
-                ("unknown function", [how], hexa(insn(0x85, imm=5) + EXIT)),
-                ("unknown function", [how], hexa(insn(0x85, src=2, imm=5) + EXIT)),
+                ("no such instruction", [how], hexa(insn(0x85, src=2, imm=5) + EXIT)),
                 ("no such instruction", [how], hexa(insn(0x8d, imm=5) + EXIT)),
                 ("no such instruction", [how], hexa(insn(0x20, imm=5) + EXIT)),
                 ("instruction 1: there is no such instruction", [how], hexa(insn(0xb7) + insn(0xff) + EXIT)),
@@ -141,7 +169,8 @@ def test_machine():
     gives("8877665544332211", [hexa(range(0x11, 0x99, 0x11)), "--vm"], hexa(LOAD))
     gives("0", ["--vm"], hexa(LENGTH))
     refuses("stopped", ["--vm"], hexa(insn(0x85, src=1, imm=-1) + EXIT))
-    refuses("unknown function", ["--vm"], hexa(insn(0x85, imm=5) + EXIT))
+    refuses("no such instruction", ["--vm"], hexa(insn(0x85, src=2, imm=5) + EXIT))
+    gives("7", ["--vm"], hexa(CALL))
 
 
 def test_cost():

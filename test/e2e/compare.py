@@ -18,10 +18,13 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(HERE, "..", "..", "tools")]
 
 import guest
 import tap
+from exolib import compare_measure, linux, tree
+from exolib.util import ExoError
 from tap import check, has, same
 
 LONG = bool(os.environ.get("EXO_TEST_LONG"))
@@ -71,6 +74,28 @@ def test_same():
     same(again["counts"]["batches"], first["counts"]["batches"], "counts")
 
 
+def test_two_cpus():
+    """counts of two CPUs: of 200,000 kernel calls on each none is lost"""
+    with open(path("calls.c"), "w", encoding="ascii") as file:
+        file.write('#include "libos/core/core.h"\nint main(int argc, char **argv)\n{\n\tfor (int i = 0; i < 200000; i++)\n'
+                   '\t\texo_null();\n\tcore_line("%s is done", argv[argc - 1]);\n\tcore_sleep(EXO_NEVER, core_disp->events);\n}\n')
+    done = subprocess.run([sys.executable, os.path.join(guest.SOURCE, "tools", "exo-cc"), "-O2", "calls.c", "-o", "calls.uni"],
+                          cwd=work, check=False)
+    same(done.returncode, 0, "exo-cc")
+    with open(path("calls.conf"), "w", encoding="ascii") as file:
+        file.write("[machine]\ncpus = 2\n[program one]\nimage = %s\nargs = one\n[program two]\nimage = %s\nargs = two\ncpu = 1\n" %
+                   (path("calls.uni"), path("calls.uni")))
+    place = tree.find()
+    calls = compare_measure.call_places(place.kernel())
+    plugin = "%s,counts=%s%s" % (place.plugin(), path("counts"), "".join(",at=%x" % at for at in calls.values()))
+    with guest.Guest("--qemu-arg=-plugin", "--qemu-arg=" + plugin, "--config", path("calls.conf"), name="calls") as machine:
+        machine.wait_line("one is done")
+        machine.wait_line("two is done")
+    counts = compare_measure.read_counts(path("counts"), calls)
+    same(counts["null"], 400000, "calls")
+    check(counts["insns"] > counts["kernel"] > 400000 * 10, "instructions: %r" % counts)
+
+
 def test_load():
     """a server under a load of a second: table, and a plot with the command in it"""
     needs("wrk", "gnuplot")
@@ -116,6 +141,18 @@ def test_broken():
     has(text, "going down")
 
 
+def test_input():
+    """a program that reads finds the end of its input, on each libOS; an error of the compiler is told once"""
+    with open(path("reads.c"), "w", encoding="ascii") as file:
+        file.write("#include <stdio.h>\nint main(void)\n{\n\treturn getchar() != EOF;\n}\n")
+    text = compare("--runs", 1, "--no-counts", "--libos=uni,posix", "reads.c")
+    has(text, "posix / uni")
+    with open(path("wrong.c"), "w", encoding="ascii") as file:
+        file.write("int main(void)\n{\n\treturn nothing;\n}\n")
+    text = compare("wrong.c", status=125)
+    same(text.count("error: "), 1, "messages of the compiler in %s" % text)
+
+
 def test_interrupt():
     """Ctrl-C in the middle of a load leaves no process and no file"""
     needs("wrk")
@@ -153,6 +190,30 @@ def test_long():
         insns = sorted(batch["insns"] for batch in variant["counts"]["batches"])
         check(variant["counts"]["operations"] >= 10000 or len(insns) > 5, "%s: few operations" % variant["title"])
         check(insns[-2] < 1.15 * insns[1], "%s: instructions from %r" % (variant["title"], insns))
+
+
+def test_linux():
+    """beside a Linux guest: its system calls one by one, of a program and of a server, and its memory (EXO_TEST_LONG only)"""
+    if not LONG:
+        raise tap.Skip("EXO_TEST_LONG is not set")
+    needs("wrk")
+    try:
+        linux.image(tap.say)
+    except ExoError as error:
+        raise tap.Skip(str(error)) from None
+    with open(path("writes.c"), "w", encoding="ascii") as file:
+        file.write("#include <stdio.h>\nint main(void)\n{\n\tfor (int i = 0; i < 7; i++) {\n\t\tprintf(\"%d\\n\", i);\n"
+                   "\t\tfflush(stdout);\n\t}\n\treturn 0;\n}\n")
+    for name, words in (("l.json", ("writes.c",)), ("s.json", ("--load", "http:seconds=1", "httpd-events"))):
+        compare("--runs", 1, "--libos=uni", "--linux", "--json=" + name, *words, timeout=300)
+        with open(path(name), encoding="utf-8") as file:
+            found = json.load(file)["variants"][1]
+        batches = found["counts"]["batches"]
+        if words[0] == "writes.c":
+            same(sorted(batch["write"] for batch in batches)[2], 7, "writes: %r" % [batch["write"] for batch in batches])
+        else:
+            check(all(0.9 < batch["sendto"] < 1.5 for batch in batches), "sends: %r" % [batch["sendto"] for batch in batches])
+            check(16 << 20 < found["counts"]["info"]["used_bytes"] < 200 << 20, "memory: %r" % found["counts"]["info"])
 
 
 if __name__ == "__main__":

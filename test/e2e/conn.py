@@ -53,6 +53,7 @@ class Machine:
     """conn_rules in the machine."""
 
     def __init__(self, libos):
+        self.libos = libos
         self.guest = Guest("-m", "64M", "-p", "0:%d" % PORT, os.path.join(build_dir(), "test/guest/conn_rules." + libos),
                            name="conn-" + libos, timeout=100)
         self.guest.wait_line("^conn_rules: serving")
@@ -306,7 +307,73 @@ def crowds(server):
     same(settled(server)["live"], 0, "connections left")
 
 
-CASES = (pieces, pipelines, pauses, closes, aborts, errors, halves, owes, slow, timers, resets, crowds)
+def listening():
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen(8)
+    s.settimeout(20)
+    return s, s.getsockname()[1]
+
+
+def asks(server):
+    """It connects to us: who is there is heard out, its half is ended before; who is not, refuses."""
+    s, port = listening()
+    with s, Client(server) as c:
+        c.send(b"x %d\n" % port)
+        if getattr(server, "libos", "") == "event":
+            same(c.line(), "cannot")
+            return
+        peer, unused = s.accept()
+        with peer:
+            heard = b""
+            while part := peer.recv(100):
+                heard += part
+            same(heard, b"hello\n", "what it said, and its end")
+            peer.sendall(pattern(200000))
+        check(c.bytes(200000) == pattern(200000), "what it was told, though its half had ended")
+        same(c.line(), "closed")
+    with Client(server) as c:
+        same(c.ask(b"x %d\n" % port), "refused")
+    s, port = listening()
+    with s:
+        c = Client(server)
+        c.send(b"x %d\n" % port)
+        peer, unused = s.accept()
+        with peer:
+            same(peer.recv(100), b"hello\n")
+            c.reset()                           # who has asked for it goes: it is aborted
+            peer.settimeout(20)
+            try:
+                while peer.recv(100):
+                    pass
+            except ConnectionResetError:
+                pass
+    same(settled(server)["live"], 0, "connections left")
+
+
+def works(server):
+    """Something that takes long is done beside; on dataplane others are answered meanwhile."""
+    with Client(server) as c, Client(server) as other:
+        other.ask(b"z\n")
+        c.send(b"w 600\n")
+        begin = time.monotonic()
+        same(other.ask(b"z\n"), "pong")
+        took = time.monotonic() - begin
+        same(c.line(), "done")
+        check(getattr(server, "libos", "") in ("posix", "event") or time.monotonic() - begin >= 0.3, "not before the time")
+        check(getattr(server, "libos", "") != "dataplane" or took < 0.4, "others waited %.2f s" % took)
+    many = [Client(server) for unused in range(12)]
+    for c in many:
+        c.send(b"w 20\n")
+    for c in many[:4]:
+        c.reset()
+    for c in many[4:]:
+        same(c.line(), "done")
+        c.sock.close()
+    same(settled(server)["live"], 0, "connections left")
+
+
+CASES = (asks, works, pieces, pipelines, pauses, closes, aborts, errors, halves, owes, slow, timers, resets, crowds)
 
 
 def all_of(server):

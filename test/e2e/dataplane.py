@@ -28,9 +28,11 @@ shared = {}
 
 
 def machine(memory="32M"):
+    """A machine with so much memory; "own" in front of it: the program has the network device to itself."""
     if memory not in shared:
-        made = guest.Guest("-m", memory, "-p", "0:80", "-p", "0:7/udp", PROGRAM, name="answerer-" + memory, timeout=110,
-                           pcap=False)
+        net, size = ("device", memory[3:]) if memory.startswith("own") else ("own", memory)
+        made = guest.Guest("-m", size, "-p", "0:80", "-p", "0:7/udp", "--guest-net", net, PROGRAM, name="answerer-" + memory,
+                           timeout=110, pcap=False)
         made.wait_line("^answering")
         shared[memory] = made
         for unused in range(100):           # the address comes by DHCP
@@ -235,12 +237,57 @@ def test_little_memory():
     crowd("6M")
 
 
-def test_parts():
-    """two programs on two CPUs serve one port: each has the clients of its half, and all are answered"""
+def test_owned():
+    """with a device of its own nothing is copied by the kernel, whatever comes; and all of it is answered"""
+    with Connection(machine("own24M").port(80)) as c:
+        for unused in range(100):
+            same(c.request("/").body, BODY, "an answer")
+        c.send(ASK * 50)
+        for unused in range(50):
+            same(c.answer().body, BODY, "an answer of many")
+        same(c.request("/big").body, b"c" * BIG, "a big one")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(2)
+        for size in (1, 100, 1400) * 50:
+            s.sendto(b"d" * size, ("127.0.0.1", machine("own24M").port(7, "udp")))
+            same(len(s.recv(2000)), size, "bytes of a datagram that comes back")
+    wrong = []
+    many(machine("own24M").port(80), 60, wrong)
+    same(wrong, [], "what went wrong")
+    after = counts("own24M")
+    tap.say("%d bytes received, %d copied" % (after["received"], after["kernel_copied"]))
+    check(after["received"] > 80000, "so few bytes were received")
+    same(after["kernel_copied"], 0, "bytes that the kernel copied")
+    check(counts()["kernel_copied"] > 0, "nor does it copy where the device is shared?")
+
+
+def test_successor():
+    """who waits for the device has it when its owner ends, and serves in its place; and so has the next"""
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
-        config.write("".join("[program %s]\nimage = %s\nnet = %s\ncpu = %d\n%s" % (name, PROGRAM, net, cpu, more)
-                             for name, net, cpu, more in (("even", "own", 0, "main = yes\n"),
-                                                         ("odd", "share", 1, "port = tcp/80/2of2\n"))))
+        config.write("".join("[program %s]\nimage = %s\nnet = device\n" % (name, PROGRAM) for name in "abc") + "main = yes\n")
+        config.flush()
+        with guest.Guest("-p", "0:80", "--config", config.name, name="successor", timeout=60, pcap=False) as made:
+            for number in range(3):
+                made.wait_line("^answering" + "(.|\n)*^answering" * number)
+                for unused in range(100):
+                    try:
+                        with Connection(made.port(80), timeout=0.4) as c:
+                            same(c.request("/").body, BODY, "an answer")
+                            found = dict(re.findall("([a-z_]+) ([0-9]+)", c.request("/counts").body.decode()))
+                            break
+                    except (OSError, EOFError):
+                        time.sleep(0.05)
+                check(int(found["received"]) and not int(found["kernel_copied"]), "copies, or nothing: %s" % found)
+                with Connection(made.port(80)) as c:
+                    c.send(b"GET /stop HTTP/1.1\r\n\r\n")
+                made.wait_line("^stopped with (.|\n)*^stopped with " if number else "^stopped with ")
+            same(made.wait(), 0, "the last one's status")
+
+
+def test_parts():
+    """two copies on two CPUs serve one port: each has the clients of its half, and all are answered"""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
+        config.write("[program half]\nimage = %s\nnet = own\nport = tcp/80\ncopies = 2\n" % PROGRAM)
         config.flush()
         with guest.Guest("--smp", "2", "-p", "0:80", "--config", config.name, name="parts", timeout=60, pcap=False) as made:
             made.wait_line("^answering(.|\n)*^answering")
@@ -297,6 +344,87 @@ def test_poll():
             check(back == data, "%d of %d bytes came back, or others" % (len(back), len(data)))
             s.shutdown(socket.SHUT_WR)
             same(s.recv(10), b"", "the end")
+
+
+SLOW = """\
+[machine]
+disk = %s,iops=20
+[program httpd]
+image = httpd
+libos = dataplane
+args = --cache 256 /site
+net = own
+extent = site
+mount = /site cofs extent:site ro,cache=600
+main = yes
+"""
+
+
+def slow_disk(files):
+    """A machine that serves files from a disk with twenty requests a second."""
+    folder = tempfile.TemporaryDirectory()
+    site, image, config = (os.path.join(folder.name, name) for name in ("site", "disk.img", "exo.conf"))
+    os.mkdir(site)
+    for name, data in files.items():
+        with open(os.path.join(site, name), "wb") as file:
+            file.write(data)
+    for words in (("create", image, "16M", "--label", "site:rest"), ("import", image, "site", "--cofs", site)):
+        done = guest.exo("disk", *words, timeout=60)
+        same(done.returncode, 0, done.stdout + done.stderr)
+    with open(config, "w", encoding="ascii") as file:
+        file.write(SLOW % image)
+    made = guest.Guest("-p", "0:80", "--config", config, name="slow-disk", timeout=60, pcap=False)
+    made.wait_line("^httpd: serving")
+    return folder, made
+
+
+def fetch(port, name, data, wrong):
+    try:
+        with Connection(port, timeout=30) as c:
+            if c.request("/" + name).body != data:
+                wrong.append(name)
+    except Exception as error:              # pylint: disable=broad-except
+        wrong.append(repr(error))
+
+
+def test_slow_disk():
+    """who asks for a file that is on a slow disk waits; others get what is in memory meanwhile, at once"""
+    files = {"warm": b"w" * 1000, "large": os.urandom(2000000), **{"cold%d" % i: os.urandom(60000) for i in range(2)}}
+    folder, made = slow_disk(files)
+    with folder, made, Connection(made.port(80), timeout=20) as warm:
+        same(warm.request("/warm").body, files["warm"], "the page, for the first time")
+        began, slowest, count, wrong = time.monotonic(), 0.0, 0, []
+        readers = [threading.Thread(target=fetch, args=(made.port(80), name, files[name], wrong), daemon=True)
+                   for name in files if name != "warm"]
+        for reader in readers:
+            reader.start()
+        while any(reader.is_alive() for reader in readers):
+            asked = time.monotonic()
+            same(warm.request("/warm").body, files["warm"], "the page beside them")
+            slowest = max(slowest, time.monotonic() - asked)
+            count += 1
+            time.sleep(0.002)
+        took = time.monotonic() - began
+        same(wrong, [], "what went wrong")
+        tap.say("they took %.2f s; meanwhile %d answers from memory, the slowest %.0f ms" % (took, count, slowest * 1000))
+        check(took > 0.5, "the disk was not slow: %.2f s" % took)
+        check(slowest < took / 3 and count > 50, "%d answers from memory, the slowest took %.2f s" % (count, slowest))
+
+
+def test_line():
+    """more clients than places ask for a file that is not in memory: all are answered, also who then finds it there"""
+    files = {"warm": b"w" * 1000, "cold": os.urandom(3000)}
+    folder, made = slow_disk(files)
+    with folder, made:
+        crowd = []
+        for unused in range(100):
+            crowd.append(Connection(made.port(80)))
+            same(crowd[-1].request("/warm").body, files["warm"], "the page in memory")
+        for c in crowd:
+            c.ask("/cold")
+        same([c.answer().body == files["cold"] for c in crowd], [True] * len(crowd), "the answers")
+        for c in crowd:
+            c.sock.close()
 
 
 def test_stop():

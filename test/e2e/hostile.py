@@ -41,6 +41,7 @@ FLOOD = 20000 if LONG else 5000
 STORM = 20000 if LONG else 2000
 LARGE = (4 << 20) if LONG else 48 << 10
 PORT1, PORT2, NOBODY = 8081, 8082, 9999
+CROWD = 300                             # who come at once: more than lwIP's own backlog has
 QUIET = 0.25                            # seconds in which an answer comes, if there is one
 STRANGER = "02:00:00:00:00:77"
 
@@ -491,6 +492,61 @@ def test_syn_flood():
     flood.join()
     tap.say("%d pages during %d SYNs, the slowest took %.0f ms" % (served, FLOOD, slowest * 1000))
     check(slowest < 10, "a page took %.1f s" % slowest)
+    well()
+
+
+def raw_open(host, ports, seconds=10):
+    """Connections from these ports, all asked for at once, by segments made by hand: {port: the guest's first number}."""
+    since = host.mark()
+    for sport in ports:
+        host.send_tcp(sport, PORT1, sport * 1000, 0, w.SYN, options=b"\x02\x04\x05\xb4")
+    end, opened = time.monotonic() + seconds, {}
+    while len(opened) < len(ports) and time.monotonic() < end:
+        time.sleep(0.05)
+        with host.changed:
+            frames = host.frames[since:]
+        opened = {f.dport: f.seq for f in frames if opening(f) and f.sport == PORT1 and f.dport in ports}
+    return opened
+
+
+def resets(host, ports, since):
+    with host.changed:
+        return sorted({f.dport for f in host.frames[since:] if f.flags and f.flags & w.RST and f.dport in ports})
+
+
+def test_crowd():
+    """a crowd that asks for connections all at once is let in, nobody is reset"""
+    host, ports = machine(), range(20000, 20000 + CROWD)
+    since = host.mark()
+    opened = raw_open(host, ports)
+    same(len(opened), CROWD, "connections that were taken")
+    for sport in ports:
+        host.send_tcp(sport, PORT1, sport * 1000 + 1, opened[sport] + 1, w.ACK)
+    time.sleep(QUIET)
+    same(resets(host, ports, since), [], "connections that were reset")
+    for sport in ports:
+        host.send_tcp(sport, PORT1, sport * 1000 + 1, opened[sport] + 1, w.RST | w.ACK)
+    well()
+
+
+def test_early():
+    """many who send what is out of order, and never what is missing, leave memory to others"""
+    host, ports = machine(), range(21000, 21060)
+    opened = raw_open(host, ports)
+    for sport in ports:
+        host.send_tcp(sport, PORT1, sport * 1000 + 1, opened[sport] + 1, w.ACK)
+    slowest = 0.0
+    for part in range(16):
+        for sport in ports:
+            host.send_tcp(sport, PORT1, sport * 1000 + 2 + 1400 * part, opened[sport] + 1, w.ACK, b"x" * 1400)
+        begin = time.monotonic()
+        same(get(PORT1).body, PAGE, "the page meanwhile")
+        slowest = max(slowest, time.monotonic() - begin)
+    same(hashlib.sha256(get(PORT1, "/large.bin").body).digest(), hashlib.sha256(shared["data"]).digest(), "a large file")
+    tap.say("the slowest page took %.0f ms" % (slowest * 1000))
+    check(slowest < 3, "a page took %.1f s" % slowest)
+    for sport in ports:
+        host.send_tcp(sport, PORT1, sport * 1000 + 1, opened[sport] + 1, w.RST | w.ACK)
     well()
 
 

@@ -30,7 +30,7 @@ def figures(*words, **how):
     """{(panel, series, x): y} and the record."""
     record = json.loads(lab("--json", *words, **how).stdout)
     first = record["columns"][:4]
-    return {tuple(row[c] for c in first[:3]): float(row[first[3]]) for row in record["rows"]}, record
+    return {tuple(str(row[c]) for c in first[:3]): row[first[3]] for row in record["rows"]}, record
 
 
 def write(name, text):
@@ -127,20 +127,32 @@ def test_bad_policies():
 
 
 def test_bad_words():
-    """unknown experiment and policy, files that are not there, a directory in the way, no gnuplot"""
+    """unknown experiment and policy, files that are not there, a directory in the way"""
     for words, text in ((("page",), "experiment page: there is none of this name; the nearest known one is pages"),
                         (("pages", "--policy", "lur"), "policy lur: pages has none of this name; the nearest known one is lru"),
                         (("pages", "--policy", "no.c"), "no.c: there is no such file"),
                         (("copy", "pages", "."), "is there already, and not empty"),
                         (("copy", "pages"), "takes an experiment and a directory"),
                         (("pages", "--plot", "x.pdf"), "ends neither in .svg nor in .png"),
+                        (("--policy", "lru"), "names no experiment"),
+                        (("none.c",), "none.c: there is no such file"),
                         (("pages.c",), "pages.c: there is no such file")):
         has(lab(*words, status=125).stderr, text)
     has(lab("pages", "--", "7up", status=2).stderr, "pages: '7up' is neither")
+    same(lab().stdout.count("policies:"), 5, "experiments listed")
+
+
+def test_no_gnuplot():
+    """without gnuplot the table is made, and the status says that the plot was not"""
     tools = os.path.join(work, "tools")
     os.mkdir(tools)
-    has(lab("pages", "--plot", "x.svg", status=125, env=dict(os.environ, PATH=tools)).stderr, "gnuplot: is not installed")
-    same(lab().stdout.count("policies:"), 5, "experiments listed")
+    for folder in filter(os.path.isdir, os.environ["PATH"].split(":")):
+        for name in os.listdir(folder):
+            if not name.startswith("gnuplot") and not os.path.lexists(os.path.join(tools, name)):
+                os.symlink(os.path.join(folder, name), os.path.join(tools, name))
+    done = lab("pages", "--policy", "lru", "--plot", "x.svg", "--", "join", "16", status=1, env=dict(os.environ, PATH=tools))
+    has(done.stderr, "gnuplot is not installed")
+    has(done.stdout, "join: page faults")
 
 
 if __name__ == "__main__":

@@ -240,6 +240,13 @@ def test_bad_options():
                "one CPU", "--cpus")
     error_line(tree.exo("run", "--cpus", "3", "--config", tree.file("cpu.conf", b"[program hello]\ncpu = 3\n")),
                "program hello", "0 to 2")
+    error_line(tree.exo("run", "--copies", "3", "hello"), "copies", "1, 2, 4, 8 or 16")
+    error_line(tree.exo("run", "--copies", "2", "--smp", "1", "hello"), "cpu = 1", "one CPU")
+    error_line(tree.exo("run", "--copies", "2", "--net", "user", "hello"), "--copies", "a port")
+    for text, reason in ((b"copies = 2\n[program p1]", "called p1 already"), (b"copies = 2\nnet = own", "publish one"),
+                         (b"net = own\nport = tcp/1/1of2\ncopies = 2", "is a part"), (b"copies = 8\ncpu = 9", "no CPU 16")):
+        check(reason in tree.exo("run", "--config", tree.file("copies.conf", b"[program p]\nimage = hello\n" + text + b"\n")).stderr,
+              "copies: %s" % reason)
     error_line(tree.exo("run", "-p", "80", "hello"), "80")
     error_line(tree.exo("run", "-p", "0:70000", "hello"), "70000")
     error_line(tree.exo("run", "-p", "1:2/sctp", "hello"), "sctp")
@@ -354,6 +361,8 @@ def test_icount():
     done = [tree.exo("run", "--icount", "--machine", machine, "hello", "halt",
                      9) for machine in ("microvm", "q35", "pc")]
     same([d.returncode for d in done], [9, 9, 9], "exit statuses")
+    done = guest.exo("run", "--icount", "--copies", "4", "hello")       # CPUs come up beside the first program
+    same((done.returncode, done.stdout.count("Hello")), (0, 4), "programs on four CPUs: %s" % done.stderr)
 
 
 def test_help():

@@ -328,6 +328,10 @@ BAD = [
     ("[program a]\nport = tcp/80", 2, "net = own"),
     ("[program a]\nnet = own\nport = tcp/80\nport = tcp/80", 4, "already"),
     ("[program a]\nnet = own\n[program b]\nnet = own", 4, "second program"),
+    ("[program a]\nnet = device\n[program b]\nnet = share", 4, "a has net = device"),
+    ("[program a]\nnet = device\nclaim = all", 3, "a has net = device"),
+    ("[program a]\nnet = device\nbudget = 9000", 3, "has no budget"),
+    ("[program a]\nnet = device\nport = tcp/80\ncopies = 2", 4, "one program alone"),
     ("[program a]\nmain = yes\n[program b]\nmain = yes", 4, "second program"),
     ("[program a]\nmain = maybe", 2, "neither"),
     ("[program a]\nmemory = 1M\nmemory = 2M", 3, "twice"),
@@ -367,10 +371,10 @@ memory = 99999999999999G|cpus = 4|cpus = 17|cpu = max|machine = pc|machine = isa
 publish = 0:1/udp|publish = 1.2.3.4:5:6|publish = 5|timeout = 0.5|timeout = 2m|timeout = .5
 timeout = 0|image = x|image = a/|image =|libos = uni|libos = u/i|args = a b 'c d' "e\\"f" \\x
 args = 'x|args =|args = "a\\nb" # c|args = a#b|args = '#' # d|slices = 3|slices = 0|net = own
-net = share|net = x|port = tcp/80|port = udp/53|port = tcp/0|port = 80|port = tcp/80/2of4|port = tcp/80/0of4|port = tcp/80/1of5|port = tcp/80/|files = /x|files = /x/../y
+net = share|net = device|budget = 5000|net = x|port = tcp/80|port = udp/53|port = tcp/0|port = 80|port = tcp/80/2of4|port = tcp/80/0of4|port = tcp/80/1of5|port = tcp/80/|files = /x|files = /x/../y
 files = x|files = /..a|files = /a//./b|volume = a:/b|volume = :/b|volume = a|main = yes|main = no
 guarantee = 2M|guarantee = 9M|guarantee_slices = 3|limit_slices = 2|limit_envs = 7|limit_flows = 0
-limit_rings = 1000|answer = 0.02|answer = 1.0000001|demand = b|demand = z|observe = z|observe = b|observe = longnamelong|demand = longname
+limit_rings = 1000|limit_shapes = 4|limit_traces = 0|limit_traces = 1|budget = 200000|budget = 1k|end_children = yes|end_children = 1|answer = 0.02|answer = 1.0000001|demand = b|demand = z|observe = z|observe = b|observe = longnamelong|demand = longname
 device = rtc|device = rtx|device = a:70-71|device = a:0x70-0x71:8|device = a:71-70
 device = a:70-71:16|device = a:70-71:|device = 1234567890:1-2|device = a:1-ffff|device = .a:1-2|device = a:12345-12346
 serve = clock|serve = time|use = clock|use = clok|use = /|serve = a b|serve = twelve-letters-and-twenty-more-x|cpu = 3|cpu = 16
@@ -401,11 +405,12 @@ def described(text):
             p.name, p.get("image", p.name), p.get("libos", "uni"), p.get("memory", 0), p.get("slices", 0),
             config.NETS.index(p.get("net", "none")), len(p.get("port", [])), len(p.get("volume", [])),
             ",".join([str(len(args))] + args))
-        out += ";%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d" % (
+        out += ";%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d,%d" % (
             p.get("cpu", 0), p.get("guarantee", 0), p.get("guarantee_slices", 0), p.get("limit_slices", 0),
             p.get("limit_envs", 0), p.get("limit_flows", 0), p.get("limit_rings", 0),
+            p.get("limit_shapes", 0), p.get("limit_traces", 0), p.get("budget", 0),
             math.ceil(round(p.get("answer", 0) * 1000, 3)), p.get("randomize", conf.machine.get("randomize", True)),
-            p.get("seal", False), p.get("show_addresses", False), p.get("input", p is conf.main()))
+            p.get("seal", False), p.get("end_children", False), p.get("show_addresses", False), p.get("input", p is conf.main()))
         out += "".join("," + name for name in p.get("demand", []) + p.get("observe", []) + [
             device.split(":")[0] for device in p.get("device", [])] + p.get("serve", []) + p.get("use", []))
         out += "".join(",%d" % (claim != "all" and len(claim.split())) for claims in p.get("claim", []) for claim in claims)

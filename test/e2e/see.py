@@ -168,6 +168,21 @@ def test_no_frame_pointers():
           "no stack down to main: %r" % folded("events.folded")[:20])
 
 
+def test_profile_all():
+    """the emulator's own samples: the kernel's functions on those of the program that called; one without a stack"""
+    conf = config("all.conf", "[machine]\ncpus = 2\n[program calls]\nimage = %s\nargs = calls\n"
+                  "[program gone]\nimage = %s\nargs = gone\ncpu = 1\n" % (DIE, DIE))
+    done = guest.exo("run", "--timeout", "2", "--config", conf, "--profile-all", path_of("all.folded"))
+    same(done.returncode, 124, "status")
+    has(done.stderr, "samples from the emulator's side", "what is said")
+    lines = folded("all.folded")
+    check(any(re.match(r"calls;thread_begin;.*;main;.*\[kernel\];(sys|locked)_console_write(;|$)", stack) for stack, unused in lines),
+          "no way from main into the kernel: %r" % lines)
+    check(re.search("^gone;(die|gone|main|\\[unknown\\])$", costliest(lines, "gone")), "without a stack: %r" % lines)
+    times = [sum(count for stack, count in lines if stack.startswith(name)) for name in ("calls;", "gone;")]
+    check(min(times) > 0.2e6, "two CPUs, two programs, all the time: %r us" % times)
+
+
 def test_processes():
     """processes of a keeper are traced and profiled each by its name, by functions of its own file"""
     program = os.path.join(guest.build_dir(), "test", "guest", "posix_pipe.posix")
@@ -273,6 +288,9 @@ def test_options():
     """mistakes are told before the machine starts"""
     for words, says in ((("--profile", "x.png"), "FILE.svg"), (("--trace=x.jsn",), "FILE.json"),
                         (("--observe", "hello"), "neither --trace nor --profile"),
+                        (("--profile-all", "x.txt"), "FILE.svg"),
+                        (("--profile-all", path_of("x.svg"), "--gdb"), "give one of them"),
+                        (("--profile-all", path_of("x.svg"), "--observe", "hallo"), "the programs are init, hello"),
                         (("--trace=all", "--profile", path_of("x.svg")), "only one program observes another"),
                         (("--trace", "/nowhere/x.json"), "cannot be written"),
                         (("--trace", path_of("x.json"), "--observe", "hallo"), "the programs are hello")):

@@ -5,7 +5,7 @@
  *
  *	/big	 a megabyte, from memory of the program's that is copied;  /kept  the same of conn_memory
  *	/pause	 reads on after 300 ms only, then answers;  /abort  a reset;  /close  answers and closes
- *	/counts	 conn_counts and the network's memory, one line each;  /stop  ends the program;  else: 110 bytes
+ *	/counts	 conn_counts, bytes that the kernel received and copied, and the network's memory, one line each;  /stop  ends the program;  else: 110 bytes
  *
  * What is not whole yet is left unused. Answers wait until the last one is sent.
  */
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "libos/conn/conn.h"
+#include "libos/core/spawn.h"
 #include "libos/net/memory.h"
 
 #define PORT		80
@@ -60,17 +61,22 @@ static void send_text(struct conn *conn, const char *body)
 
 static void send_counts(struct conn *conn)
 {
+	unsigned long long received = 0, direct = 0;
 	struct net_memory_use use;
 	char text[512];
 
+	for (uint32_t i = 0; i < core_info->flows.entries; i++) {
+		received += info_flow(i)->rx_bytes;
+		direct += info_flow(i)->rx_direct;
+	}
 	net_memory_settle();
 	use = net_memory_use();
 	snprintf(text, sizeof(text), "open %u\nopened %llu\nclosed %llu\ncopied_in %llu\ncopied_out %llu\nturns %llu\n"
-	    "empty %llu\nsleeps %llu\npages %u\nfree %u\n", open_now,
+	    "empty %llu\nsleeps %llu\nreceived %llu\nkernel_copied %llu\npages %u\nfree %u\n", open_now,
 	    (unsigned long long)conn_counts.opened, (unsigned long long)conn_counts.closed,
 	    (unsigned long long)conn_counts.copied_in, (unsigned long long)conn_counts.copied_out,
 	    (unsigned long long)conn_counts.turns, (unsigned long long)conn_counts.polls_empty,
-	    (unsigned long long)conn_counts.sleeps, use.pages, use.pages_free);
+	    (unsigned long long)conn_counts.sleeps, received, received - direct, use.pages, use.pages_free);
 	send_text(conn, text);
 }
 

@@ -7,6 +7,7 @@
 
 /* The engine, which no library has. */
 #include "arch/x86_64/bpf.c"
+#include "exo/bpf_insn.c"
 #include "exo/bpf_interpret.c"
 #include "tools/bpf/native_vm.c"
 #include "tools/bpf/plain.c"

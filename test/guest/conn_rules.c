@@ -10,6 +10,8 @@
  *	h N	when the other side has ended N bytes are sent, and only then it is closed
  *	s	opened, closed, live; the last error's letter; times that conn_send took less than conn_room had said
  *	z	"pong"
+ *	x PORT	connects to the client's machine there, says "hello", finishes; what comes is sent on, then how it was closed
+ *	w MS	something that takes so long is done beside (conn_beside), then "done"
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +29,10 @@ struct client {
 	size_t big, at, half;		/* bytes still to be sent; where; of which when the other side ends */
 	size_t echo;			/* bytes that come back */
 	bool kept, closes, leaves, waits;
+	struct conn *asked;		/* what x has asked for */
+	struct conn_work work;
+	size_t work_ms;
+	bool works;
 	struct client *next;
 };
 
@@ -110,6 +116,91 @@ static bool on_opened(struct conn *conn)
 	return true;
 }
 
+/* --- x: a connection to somebody --- */
+
+static const char *error_word(int error)
+{
+	return error == ECONNREFUSED ? "refused\n" : error == ECONNRESET ? "reset\n" : error == ENOTSUP ? "cannot\n" :
+	    error ? "?\n" : "closed\n";
+}
+
+static bool asked_opened(struct conn *conn)
+{
+	bool good = conn_room(conn) >= 6 && conn_send(conn, "hello\n", 6, 0) == 6;
+
+	conn_finish(conn);
+	return good && !conn_send(conn, "x", 1, 0);
+}
+
+static size_t asked_received(struct conn *conn, const char *data, size_t bytes)
+{
+	struct client *c = conn_get(conn);
+	size_t sent = c ? give(c, data, bytes, 0) : bytes;
+
+	if (sent < bytes)
+		conn_pause(conn);
+	return sent;
+}
+
+static void asked_ended(struct conn *conn)
+{
+	(void)conn;
+}
+
+static void asked_closed(struct conn *conn, int error)
+{
+	struct client *c = conn_get(conn);
+
+	if (!c)
+		return;
+	c->asked = NULL;
+	say(c, error_word(error));
+}
+
+static const struct conn_calls asked_calls = {
+	.opened = asked_opened, .received = asked_received, .ended = asked_ended, .closed = asked_closed,
+};
+
+static void ask(struct client *c, size_t port)
+{
+	struct conn_peer to = { conn_peer(c->conn, NULL), (uint16_t)port };
+	int wrong = conn_connect(&to, &asked_calls, &c->asked);
+
+	if (wrong) {
+		c->asked = NULL;
+		say(c, error_word(wrong));
+		return;
+	}
+	conn_set(c->asked, c);
+	if (conn_send(c->asked, "x", 1, 0) || conn_room(c->asked))
+		say(c, "it takes bytes before it is there\n");
+}
+
+/* --- w: something beside --- */
+
+extern int usleep(unsigned us) __attribute__((weak));	/* not everywhere */
+
+static void beside(struct conn_work *work)
+{
+	const struct client *c = (const struct client *)((char *)work - offsetof(struct client, work));
+
+	if (usleep)
+		usleep((unsigned)c->work_ms * 1000);
+}
+
+static void beside_done(struct conn_work *work)
+{
+	struct client *c = (struct client *)((char *)work - offsetof(struct client, work));
+
+	c->works = false;
+	if (c->conn) {
+		say(c, "done\n");
+		return;
+	}
+	c->next = unused;
+	unused = c;
+}
+
 static void set_timer(struct client *c, size_t ms)
 {
 	c->since = conn_now();
@@ -154,6 +245,15 @@ static bool obey(struct client *c, char what, size_t number, const char *data, s
 		return false;
 	case 'h':
 		c->half = number;
+		return true;
+	case 'x':
+		ask(c, number);
+		return true;
+	case 'w':
+		c->works = true;
+		c->work_ms = number;
+		c->work = (struct conn_work){ .work = beside, .done = beside_done };
+		conn_beside(&c->work);
 		return true;
 	case 'o':
 		snprintf(text, sizeof(text), "%u %u\n", (unsigned)conn_owed(c->conn), (unsigned)conn_room(c->conn));
@@ -216,6 +316,8 @@ static void on_room(struct conn *conn)
 
 	if ((c->big && !push(c)) || c->waits)
 		return;
+	if (c->asked)
+		conn_resume(c->asked);
 	conn_resume(conn);
 }
 
@@ -237,6 +339,13 @@ static void on_closed(struct conn *conn, int error)
 		last_error = error;
 	closed_count++;
 	live--;
+	if (c->asked) {
+		conn_set(c->asked, NULL);
+		conn_abort(c->asked);
+	}
+	c->conn = NULL;
+	if (c->works)
+		return;			/* until that is done */
 	c->next = unused;
 	unused = c;
 }

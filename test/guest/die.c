@@ -56,6 +56,13 @@ static _Noreturn void gone(void)
 	__builtin_unreachable();
 }
 
+/* In the kernel most of the time. */
+static _Noreturn __attribute__((noinline)) void calls(void)
+{
+	for (;;)
+		exo_console_write(core_named(EXO_NAME_CONSOLE), 0, 0);
+}
+
 /* Two threads that wait for each other. */
 static void deadlock(void)
 {
@@ -76,6 +83,8 @@ static void die(const char *how)
 		wedge();
 	if (!strcmp(how, "gone"))
 		gone();
+	if (!strcmp(how, "calls"))
+		calls();
 	if (!strcmp(how, "null"))
 		wild_store(0x10);
 	else if (!strcmp(how, "text"))

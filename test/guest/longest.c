@@ -415,6 +415,64 @@ static struct exo_claim *long_claim(unsigned number)
 	return c;
 }
 
+/* An owner of the device, with all slots and frames that it may have: each kick posts one slot as often as it can. */
+static void owning(exo_cap_t net)
+{
+	exo_cap_t cap = take_frames(1), rings = many_frames(1 + EXO_RX_FRAMES_MAX), sent = many_frames(EXO_TX_FRAMES_MAX);
+	exo_vaddr_t va = vm_addresses(EXO_PAGE_SIZE), data = vm_addresses(EXO_PAGE_SIZE);
+	struct exo_ring *ring = (struct exo_ring *)va;
+	uint32_t slot = caps_slot();
+
+	long_claim(0)->terms = 0;
+	((struct exo_claim *)core_arg(0))->flags = EXO_FLOW_OWN;
+	exo_cap_t flow = made(slot, caps_flow_make(slot, net, cap, 0, 0));
+	if (!ok(flow && rings && sent, "an owner"))
+		return;
+	space_map(va, RW, rings, 0, 1);
+	space_map(data, RW, sent, 0, 1);
+	ring->rx_frames = EXO_RX_FRAMES_MAX;
+	ring->rx_posted = EXO_RX_SLOTS_MAX;
+	for (unsigned i = 0; i < EXO_RX_SLOTS_MAX; i++)
+		ring->rx_free[i] = (uint16_t)i;
+	MEASURE("flow_bind, an owner, as large as can be", exo_flow_bind(flow, rings, 0, sent, 0, EXO_TX_FRAMES_MAX));
+	thread_sleep(core_now() + MS);
+	REPEAT("cap_delete of a bound owner", exo_cap_delete(flow));
+	slot = caps_slot();
+	long_claim(0)->terms = 0;
+	((struct exo_claim *)core_arg(0))->flags = EXO_FLOW_OWN;
+	flow = made(slot, caps_flow_make(slot, net, cap, 0, 0));
+	for (unsigned i = 0; i < EXO_RX_SLOTS_MAX; i++)
+		ring->rx_free[i] = 7;
+	ring->rx_posted = 0;
+	is(exo_flow_bind(flow, rings, 0, sent, 0, EXO_TX_FRAMES_MAX), 0, "bound again");
+	memset((void *)data, 0, EXO_PAGE_SIZE);
+	for (unsigned i = 0; i < 8; i++)
+		*(uint16_t *)(data + i * 100 + 1 + 40) = EXO_GUARDS_MAX << 8;
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < EXO_TX_SLOTS; i++)
+			ring->tx[i] = (struct exo_tx){ .offset = i % 8 * 100 + 1, .bytes = 100, .flags = i % 8 == 7 ? 0 : EXO_TX_MORE };
+		ring->rx_posted += EXO_RX_SLOTS_MAX;
+		ring->tx_head = ring->tx_taken + EXO_TX_SLOTS;
+		MEASURE(round ? "flow_kick of an owner, eight parts each" : "flow_kick, the device changes hands", exo_flow_kick(flow));
+		thread_sleep(core_now() + MS);
+		ring->rx_posted += EXO_RX_SLOTS_MAX;
+		MEASURE("flow_kick of an owner, takes them back", exo_flow_kick(flow));
+	}
+	for (unsigned i = 0; i < EXO_TX_SLOTS; i++)
+		ring->tx[i] = (struct exo_tx){ .offset = i % 8 * 100 + 1, .bytes = 100 };
+	for (unsigned i = 0; i < 4; i++) {
+		ring->rx_posted += EXO_RX_SLOTS_MAX;
+		ring->tx_head = ring->tx_taken + 16;
+		MEASURE("flow_kick of an owner, sixteen frames", exo_flow_kick(flow));
+	}
+	REPEAT("cap_delete of a bound owner", exo_cap_delete(flow));
+	space_map(va, 0, 0, 0, 1);
+	space_map(data, 0, 0, 0, 1);
+	caps_delete(cap);
+	caps_delete(rings);
+	caps_delete(sent);
+}
+
 static void flows(exo_cap_t net)
 {
 	exo_cap_t cap = many_frames(70), rings = many_frames(1 + EXO_RX_FRAMES_MAX),
@@ -587,7 +645,9 @@ static void sleeping(void)
 		uint64_t took = count() - before;
 		stay = took > stay ? took : stay;
 	}
-	note("the timer, with the rest of them", stay, 0);
+	/* Not one stay: sleepers that wake run in between, more or fewer of them. bench has the longest single one of all this. */
+	printf("# %6lu  the timer, with the rest of them\n", (unsigned long)stay);
+	too_long += stay > 2 * LIMIT;
 	for (i = 0; i < EXO_WATCH_MAX; i++) {
 		tiny_drop(&all[i]);
 		if (!i) {
@@ -627,6 +687,7 @@ int main(void)
 	programs();
 	if (ok(core_named(EXO_NAME_NET) != 0, "there is a network device")) {
 		packets(core_named(EXO_NAME_NET));
+		owning(core_named(EXO_NAME_NET));
 		flows(core_named(EXO_NAME_NET));
 	}
 	sleeping();

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
@@ -54,6 +56,9 @@ static void opening(void)
 	ok(fstat(fd, &st) == 0 && st.st_size == 0, "cut");
 	ok(close(other) == 0 && fails(close(other), EBADF) && fails(lseek(other, 0, SEEK_CUR), EBADF), "closed");
 	ok(ftruncate(fd, 5000) == 0 && lseek(fd, 0, SEEK_END) == 5000, "grown");
+	ok(lseek(fd, 10, 3) == 10 && lseek(fd, 10, 4) == 5000 && fails(lseek(fd, 5000, 3), ENXIO) && fails(lseek(fd, 0, 5), EINVAL) &&
+	   fails(open("/tmp/new", O_CREAT | O_DIRECTORY | O_RDWR, 0600), EINVAL) && fails(setuid((uid_t)-1), EINVAL) &&
+	   fails(setegid((gid_t)-1), EINVAL), "data to the end, no folder made by open, no id of all ones");
 	ok(fcntl(fd, F_GETFL) == O_RDWR && fcntl(fd, F_GETFD) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
 	    fcntl(fd, F_GETFD) == FD_CLOEXEC, "flags");
 	ok(fcntl(fd, F_DUPFD, 50) == 50 && dup2(fd, 60) == 60 && fcntl(60, F_GETFD) == 0, "copies");
@@ -239,6 +244,34 @@ static void locked(void)
 	unlink("lock");
 }
 
+/* As many descriptors as getrlimit says, in a child that has them all from its parent, and beyond FD_SETSIZE none. */
+static void many(void)
+{
+	struct rlimit most;
+	struct timeval now = { 0, 0 };
+	int first = open("many", O_RDWR | O_CREAT, 0600), fd = first, last = first, status = 0, count = 0;
+	fd_set set;
+	pid_t child;
+
+	ok(getrlimit(RLIMIT_NOFILE, &most) == 0 && most.rlim_cur >= 1024 && most.rlim_cur <= FD_SETSIZE, "1,024 descriptors");
+	for (; fd >= 0; fd = dup(first))
+		last = fd;
+	ok(fails(fd, EMFILE) && last == (int)most.rlim_cur - 1, "are given, and no more: the last is %d", last);
+	FD_ZERO(&set);
+	FD_SET(last, &set);
+	ok(select(last + 1, &set, NULL, NULL, &now) == 1 && FD_ISSET(last, &set), "select of the last");
+	child = fork();
+	if (child == 0) {
+		for (fd = first; fd <= last; fd++)
+			count += fcntl(fd, F_GETFD) == 0;
+		_exit(count == last - first + 1 && fails(dup2(first, last + 1), EBADF) ? 0 : 1);
+	}
+	ok(waitpid(child, &status, 0) == child && status == 0, "a child has them all");
+	for (fd = first; fd <= last; fd++)
+		close(fd);
+	ok(dup2(1, last) == last && close(last) == 0 && unlink("many") == 0, "the last one by its number");
+}
+
 int main(void)
 {
 	char folder[] = "/tmp/files-XXXXXX";
@@ -253,6 +286,7 @@ int main(void)
 	streams();
 	shared_offset();
 	locked();
+	many();
 	ok(chdir("/") == 0 && rmdir(folder) == 0, "which is empty again");
 	return tap_done();
 }

@@ -429,6 +429,84 @@ static void lazily(void)
 	free(memory);
 }
 
+#define ROW_PAGES	700
+#define ROW_BYTES	(ROW_PAGES * 4096L)
+
+static uint32_t next_number(uint32_t *state)
+{
+	return *state = *state * 1664525 + 1013904223, *state >> 8;
+}
+
+/* What page i holds after `seed`: 0 if it was never touched or was discarded, or cannot be read now. */
+static bool row_check(const char *base, const uint16_t *model, const uint8_t *closed)
+{
+	for (int i = 0; i < ROW_PAGES; i++)
+		if (!closed[i] && (*(const uint16_t *)(base + i * 4096L) != model[i] ||
+				   *(const uint16_t *)(base + i * 4096L + 4094) != model[i]))
+			return false;
+	return true;
+}
+
+/* Rows of pages are written, closed, opened, given up: forwards, of any length, some over what is not there. */
+static void row_step(char *base, uint16_t *model, uint8_t *closed, uint32_t *state)
+{
+	int at = (int)(next_number(state) % ROW_PAGES), kind = (int)(next_number(state) % 8);
+	int end = at + 1 + (int)(next_number(state) % (kind < 5 ? 70 : 9));
+
+	for (int i = at; i < end && i < ROW_PAGES; i++) {
+		char *page = base + i * 4096L;
+
+		if (kind == 5) {
+			closed[i] = 1;
+			(void)mprotect(page, 4096, PROT_NONE);
+		} else if (kind == 6) {
+			closed[i] = 0;
+			(void)mprotect(page, 4096, PROT_READ | PROT_WRITE);
+		} else if (kind == 7 && !closed[i]) {
+			model[i] = 0;
+			(void)mmap(page, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		} else if (!closed[i]) {
+			model[i] = (uint16_t)next_number(state);
+			*(uint16_t *)page = *(uint16_t *)(page + 4094) = model[i];
+		}
+	}
+}
+
+/* Parent and child write rows of the same pages, in three generations; each sees only what it wrote. */
+static void rows(uint32_t seed)
+{
+	static uint16_t model[ROW_PAGES];
+	static uint8_t closed[ROW_PAGES];
+	uint32_t state = seed;
+	char *base = mmap(NULL, ROW_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool good = base != MAP_FAILED;
+	int status = -1, depth = 0;
+	pid_t pid = 1;
+
+	memset(model, 0, sizeof(model));
+	memset(closed, 0, sizeof(closed));
+	for (int i = 0; good && i < 12; i++)
+		row_step(base, model, closed, &state);
+	for (int round = 0; good && round < 24; round++) {
+		if (round % 3 == 0 && depth < 3) {
+			pid = fork();
+			if (!pid) {
+				depth++;
+				state += 77;
+			}
+			good = pid >= 0;
+		}
+		row_step(base, model, closed, &state);
+		good = good && row_check(base, model, closed);
+		if (pid > 0 && round % 3 == 1 && waitpid(pid, &status, 0) == pid)
+			good = good && WIFEXITED(status) && !WEXITSTATUS(status);
+	}
+	if (depth)
+		_exit(!good);
+	ok(good, "rows of pages written by three generations at a time, seed %u", (unsigned)seed);
+	munmap(base, ROW_BYTES);
+}
+
 int main(int argc, char **argv)
 {
 	int number = 0, status;
@@ -455,6 +533,8 @@ int main(int argc, char **argv)
 	many();
 	often(argc > 1 && strstr(argv[argc - 1], "long=1") ? 10000 : 400);
 	scattered(150);
+	for (uint32_t seed = 1; seed <= 6; seed++)
+		rows(seed);
 	ok(memory[49999] == 1, "memory is what it was");
 	return tap_done();
 }

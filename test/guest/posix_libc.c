@@ -2,9 +2,11 @@
 /* Streams, options, trees and strings where the libOS has its own: what POSIX says of the corners of these functions. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fenv.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 #include "test/guest/tap.h"
@@ -65,6 +68,12 @@ static void reopening(void)
 {
 	FILE *file;
 	int fd = made("abc"), number;
+
+	file = fopen(FILE_NAME, "r");
+	ok(fputc('x', file) == EOF && errno == EBADF && ferror(file) && (clearerr(file), errno = 0, fwrite("xy", 1, 2, file) == 0) &&
+	   errno == EBADF && ferror(file) && fputs("x", file) == EOF && fprintf(file, "x") == -1 && fseek(file, 0, 9) == -1 &&
+	   errno == EINVAL && (clearerr(file), getc(file) == 'a') && !ferror(file), "what is only read is not written");
+	fclose(file);
 
 	file = fdopen(fd, "r+");
 	number = fileno(file);
@@ -292,9 +301,65 @@ static bool number(const char *text, double value, int bytes)
 
 static void numbers(void)
 {
+	int wrong = 0;
+
 	ok(number("0x", 0, 1) && number("-0x.p1", 0, 2) && number("0x.8p1", 1, 6) && number(" +infin", HUGE_VAL, 5) &&
 	   number("-INFINITYx", -HUGE_VAL, 9) && number("nan(", (double)NAN, 3) && number("nan(a_1)x", (double)NAN, 8) &&
 	   number("1e+", 1, 1) && number("", 0, 0) && number("- 1", 0, 0), "numbers and what is not one");
+	ok(strtod("9007199254740992.9999999999999999999999", NULL) == 0x1p53 && strtod("4.9e-324", NULL) == 0x1p-1074 &&
+	   strtod("1e23", NULL) == 0x1.52d02c7e14af6p+76 && strtod("2.2250738585072011e-308", NULL) == 0x0.fffffffffffffp-1022 &&
+	   strtold("0.1", NULL) == 0.1L && strtold("1.18973149535723176502e4932", NULL) == 0x1.fffffffffffffffep+16383L &&
+	   wcstod(L"0x1.8p1", NULL) == 3, "numbers are the nearest ones");
+	fesetround(FE_UPWARD);
+	ok(strtof("1e-50", NULL) == 0x1p-149f && strtod("1e-400", NULL) == 0x1p-1074 && strtold("1e-4960", NULL) == 0x1p-16445L &&
+	   strtold("0x1p-30000", NULL) == 0x1p-16445L && strtod("-1e-400", NULL) == 0, "the least ones, rounded upward");
+	fesetround(FE_TONEAREST);
+	for (int e = -1074; e < 1024; e++)
+		wrong += log2(ldexp(1, e)) != e;
+	ok(wrong == 0, "binary logarithms of powers of two");
+}
+
+/* Digits beyond what a type tells apart, and what has no end in memory. */
+static void digits(void)
+{
+	static char text[1200];
+	volatile int most = INT_MAX;
+
+	ok(sprintf(text, "%.30f|%.25Lg|%.0f", 0.1, 0.1L, 0x1p128) == 2 + 32 + 27 + 39 && !strcmp(text,
+	   "0.100000000000000005551115123126|0.1000000000000000000013553|340282366920938463463374607431768211456"),
+	   "all digits");
+	ok(sprintf(text, "%.1074f", 0x1p-1074) == 1076 && strspn(text, "0.") == 325 && !strncmp(text + 325, "4940656458412465", 16) &&
+	   text[1075] == '5', "of the least number");
+	ok(sprintf(text, "%.2f %.0f %.0e %g %#g %.3a", 2.675, 2.5, 25.0, 1e-5, 1.0, 1.0) == 37 &&
+	   !strcmp(text, "2.67 2 2e+01 1e-05 1.00000 0x1.000p+0"), "rounded to even");
+	errno = 0;
+	ok(snprintf(NULL, 0, "%.*u", most, 0) == most && snprintf(NULL, 0, "%.*u ", most, 0) == -1 && errno == EOVERFLOW &&
+	   snprintf(NULL, 0, "%#.*g", most, 0.001) == -1, "too long to be told");
+}
+
+/* A stream of wide characters is text, and what is read ahead of one is given back. */
+static void wide_streams(void)
+{
+	FILE *file = tmpfile();
+	wchar_t text[32];
+	char *word = NULL, kept[8];
+	int before = -1, behind = -1;
+	double real = -1;
+
+	setlocale(LC_ALL, "C.UTF-8");
+	ok(file && fwide(file, 0) == 0 && fwprintf(file, L"\u00e9%ls\n 0x1p 12", L"\u03bb") == 11 && fwide(file, 0) > 0 &&
+	   (rewind(file), fgetws(text, 32, file)) && !wcscmp(text, L"\u00e9\u03bb\n") && ftell(file) == 5 &&
+	   fwscanf(file, L" %n%lf%n", &before, &real, &behind) == 0 && before == 1 && behind == -1 && real == -1 &&
+	   ftell(file) == 10 && fgetwc(file) == L' ' && ungetwc(L'\u03bb', file) == L'\u03bb' && fgetwc(file) == L'\u03bb' &&
+	   fwscanf(file, L"%2c%n", text, &behind) == 1 && behind == 2 && fgetwc(file) == WEOF && feof(file), "wide streams");
+	fclose(file);
+	ok(sscanf("word 7", "%ms%d", &word, &before) == 2 && !strcmp(word, "word") && before == 7 &&
+	   sscanf("0xg", "%x%n", &before, &behind) == 0 && sscanf(" ", "%d", &before) == EOF && swprintf(text, 3, L"%d", 123) == -1,
+	   "what is scanned is allocated, and a half number is none");
+	strcpy(kept, "kept");
+	ok(sscanf("9", "%[a-z]", kept) == 0 && !strcmp(kept, "kept"), "what does not match is not written");
+	free(word);
+	setlocale(LC_ALL, "C");
 }
 
 static void characters(void)
@@ -344,6 +409,32 @@ static void buffers(void)
 	   "the program's name");
 }
 
+static bool parsed(const char *text, const char *format, int rest, int year, int month, int day, int weekday)
+{
+	struct tm tm = { .tm_wday = 0 };
+	const char *end = strptime(text, format, &tm);
+
+	return end && (int)strlen(end) == rest && tm.tm_year == year && tm.tm_mon == month && tm.tm_mday == day &&
+	    tm.tm_wday == weekday;
+}
+
+static void times(void)
+{
+	struct tm tm = { .tm_hour = 0 };
+	time_t before = -1;
+	char *name;
+
+	ok(parsed("20160103x", "%Y%m%d", 1, 116, 0, 3, 0) && parsed("mon feb 29 2016", "%A %b %e %Y", 0, 116, 1, 29, 1) &&
+	   parsed("69", "%y", 0, 69, 0, 0, 0) && parsed("20 1", "%C %y", 0, 101, 0, 0, 0) &&
+	   parsed("2016 40", "%Y %j", 0, 116, 1, 9, 2) && parsed("2016 1 1", "%Y %W %w", 0, 116, 0, 4, 1) &&
+	   strptime("12 am", "%I %p", &tm) && tm.tm_hour == 0 && !strptime("13", "%m", &tm) && !strptime("24", "%H", &tm) &&
+	   !strptime("0", "%d", &tm) && !strptime("Ma", "%b", &tm), "dates are read");
+	ok(localtime_r(&before, &tm) && tm.tm_year == 69 && tm.tm_isdst == 0, "no summer time before 1970");
+	name = tempnam("/none", "before");
+	ok(name && !strncmp(name, "/tmp/befor", 10) && access(name, F_OK) == -1, "a name that nobody has");
+	free(name);
+}
+
 int main(void)
 {
 	all_options();
@@ -356,7 +447,10 @@ int main(void)
 	trees();
 	strings();
 	patterns();
+	times();
 	numbers();
+	digits();
+	wide_streams();
 	characters();
 	unlink(FILE_NAME);
 	return tap_done();

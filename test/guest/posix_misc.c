@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/times.h>
@@ -38,7 +39,7 @@ static void limits(void)
 		{ _SC_THREAD_PRIORITY_SCHEDULING, _POSIX_THREAD_PRIORITY_SCHEDULING }, { _SC_SPAWN, _POSIX_SPAWN },
 		{ _SC_THREAD_PROCESS_SHARED, _POSIX_THREAD_PROCESS_SHARED }, { _SC_JOB_CONTROL, _POSIX_JOB_CONTROL },
 		{ _SC_REALTIME_SIGNALS, _POSIX_REALTIME_SIGNALS }, { _SC_MONOTONIC_CLOCK, _POSIX_MONOTONIC_CLOCK },
-		{ _SC_ASYNCHRONOUS_IO, -1 }, { _SC_MESSAGE_PASSING, -1 }, { _SC_MEMLOCK, -1 },
+		{ _SC_ASYNCHRONOUS_IO, _POSIX_ASYNCHRONOUS_IO }, { _SC_MESSAGE_PASSING, -1 }, { _SC_MEMLOCK, -1 },
 			{ _SC_THREAD_CPUTIME, -1 },
 		{ _SC_IPV6, -1 }, { _SC_PAGESIZE, PAGESIZE }, { _SC_ARG_MAX, ARG_MAX },
 			{ _SC_NGROUPS_MAX, NGROUPS_MAX },
@@ -293,6 +294,33 @@ static void faults(void)
 	   strstr(text, "\n  called from 0x"), "or with a report");
 }
 
+/* RLIMIT_DATA and RLIMIT_AS, also in a child and after an exec. */
+static void memory_limits(void)
+{
+	const struct rlimit small = { 24 << 20, RLIM_INFINITY }, none = { RLIM_INFINITY, RLIM_INFINITY };
+	const int anonymous = MAP_PRIVATE | MAP_ANONYMOUS;
+	int status = 0;
+	void *most, *map;
+	pid_t child;
+
+	ok(setrlimit(RLIMIT_DATA, &small) == 0, "24 MiB");
+	most = malloc(32 << 20);
+	map = mmap(NULL, 32 << 20, PROT_READ | PROT_WRITE, anonymous, -1, 0);
+	ok(!most && map == MAP_FAILED && errno == ENOMEM, "do not hold 32");
+	map = mmap(NULL, 32 << 20, PROT_READ, anonymous, -1, 0);
+	ok(map != MAP_FAILED && munmap(map, 32 << 20) == 0, "but what is only read is none of it");
+	child = fork();
+	if (child == 0)
+		_exit(malloc(32 << 20) ? 1 : 0);
+	ok(waitpid(child, &status, 0) == child && status == 0, "nor in a child");
+	ok(setrlimit(RLIMIT_DATA, &none) == 0 && setrlimit(RLIMIT_AS, &small) == 0, "24 MiB of addresses");
+	ok(mmap(NULL, 32 << 20, PROT_READ, anonymous, -1, 0) == MAP_FAILED && errno == ENOMEM, "are not enough for 32, either");
+	ok(setrlimit(RLIMIT_AS, &none) == 0, "without a limit");
+	most = malloc(20 << 20);
+	ok(most != NULL, "there is enough");
+	free(most);
+}
+
 static void mounts(void)
 {
 	FILE *table = setmntent("/proc/mounts", "r");
@@ -316,6 +344,7 @@ int main(void)
 	functions();
 	streams();
 	faults();
+	memory_limits();
 	mounts();
 	return tap_done();
 }

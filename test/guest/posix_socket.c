@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -79,6 +80,16 @@ static int status_of(pid_t child)
 	int status = -1;
 
 	return waitpid(child, &status, 0) == child ? status : -1;
+}
+
+/* More pieces than there may be: nobody looks at them. */
+static void test_pieces(void)
+{
+	struct iovec piece = { NULL, 1 };
+	struct msghdr message = { .msg_iov = &piece, .msg_iovlen = IOV_MAX + 1 };
+
+	ok(sendmsg(0, &message, 0) == -1 && errno == EMSGSIZE && recvmsg(0, &message, 0) == -1 && errno == EMSGSIZE,
+	   "too many pieces");
 }
 
 static void test_pair(void)
@@ -421,6 +432,7 @@ static void test_names(void)
 
 int main(void)
 {
+	test_pieces();
 	test_pair();
 	test_packets();
 	test_tcp();

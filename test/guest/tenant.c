@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Prints what its configuration gave it, for test/e2e/tenants.py: CPU, slices, capabilities for the
- * accounts of others, and what its limits and a demand say. Not a test by itself.
+ * accounts of others, and what its limits and a demand say; leaves environments behind that nobody names, and counts those
+ * that there are; counts beside a flood of packets, and before. Not a test by itself.
  *
- * Usage: tenant look OTHER | tenant hold | tenant pause MILLISECONDS
+ * Usage: tenant look OTHER | tenant hold | tenant pause MILLISECONDS | tenant orphans | tenant count MILLISECONDS |
+ * tenant work MILLISECONDS
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,10 @@
 #include "libos/vm/vm.h"
 
 #define HELD	100	/* frames of `hold` */
+#define ORPHANS	3
+#define ORPHAN	"orphan"
+#define BEGUN	100	/* packets: the flood has begun */
+#define FLOOD	1500	/* and is over */
 
 static unsigned slices_of(uint32_t cpu, uint32_t env)
 {
@@ -23,8 +29,8 @@ static unsigned slices_of(uint32_t cpu, uint32_t env)
 	return count;
 }
 
-/* Another environment, which its limit may forbid. */
-static int64_t make_env(void)
+/* Another environment, which its limit may forbid; `keep`: it stays, though nobody names it. */
+static int64_t make_env(bool keep)
 {
 	struct exo_env_params *params = core_arg(0);
 	struct frame frame;
@@ -34,8 +40,11 @@ static int64_t make_env(void)
 		return 1;
 	uint32_t env = caps_slot();
 	memset(params, 0, sizeof(*params));
+	memcpy(params->label, ORPHAN, sizeof(ORPHAN));
 	int64_t made = exo_env_create(env, caps_handle(space), EXO_CAP_NONE, frame.cap, frame.first + 1, 0);
-	if (made > 0)
+	if (made > 0 && keep)
+		caps_delete((exo_cap_t)made);
+	else if (made > 0)
 		while (exo_env_destroy((exo_cap_t)made) == -EXO_EAGAIN)
 			;
 	caps_delete(caps_handle(space));
@@ -69,7 +78,7 @@ static int look(const char *other)
 	printf("cpu %u slices %u\n", own->cpu, slices_of(own->cpu, (uint32_t)own->id));
 	printf("rights %x\n", account ? caps_at(exo_cap_slot(account))->rights : 0);
 	printf("archive %s\n", core_named("archive") ? "given" : "none");
-	printf("envs %s\n", outcome(make_env()));
+	printf("envs %s\n", outcome(make_env(false)));
 	printf("slice %s\n", outcome(exo_slice_take(caps_slot(), own->cpu, EXO_SLICES - 8, 8)));
 	printf("exec %s\n", outcome(executable()));
 	thread_sleep(core_now() + CORE_SECOND / 5);	/* until it holds something */
@@ -77,16 +86,78 @@ static int look(const char *other)
 	return 0;
 }
 
+static unsigned orphans(void)
+{
+	unsigned count = 0;
+
+	for (uint32_t i = 1; i < core_info->envs.entries; i++)
+		count += info_env(i)->state != EXO_ENV_NONE && !strcmp(info_env(i)->label, ORPHAN);
+	return count;
+}
+
+static uint64_t arrived(void)
+{
+	return *(const volatile uint64_t *)&core_info->device[0].rx_packets;
+}
+
+/* What it does in this time, or until so many packets have arrived in all. */
+static double work(uint64_t ns, uint64_t packets, uint64_t *took)
+{
+	exo_time_t begin = core_now();
+	double count = 0;
+
+	while (core_now() < begin + ns && arrived() < packets) {
+		for (volatile int i = 0; i < 50; i++)
+			;
+		count++;
+	}
+	*took = core_now() - begin;
+	return count;
+}
+
+static int beside_flood(uint64_t ns)
+{
+	uint64_t over = 0, took, before = arrived();
+
+	thread_sleep(core_now() + ns);	/* until all have started */
+	double quiet = work(ns, ~0ULL, &took) / (double)took;
+	printf("go\n");
+	for (exo_time_t end = core_now() + 20 * CORE_SECOND; arrived() < before + BEGUN && core_now() < end;)
+		thread_sleep(core_now() + CORE_SECOND / 1000);
+	before = arrived();
+	double flooded = work(5 * CORE_SECOND, before + FLOOD, &took) / quiet;
+	uint64_t packets = arrived() - before;
+	for (uint32_t i = 0; i < core_info->flows.entries; i++)
+		over += info_flow(i)->rx_over;
+	printf("of %lu us %lu are left, packets %lu over %lu\n", (long)(took / 1000), (long)(flooded / 1000), (long)packets,
+	       (long)over);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	uint64_t ns = argc > 2 ? (uint64_t)atoi(argv[2]) * (CORE_SECOND / 1000) : 0;
 	struct frame frame;
 
-	if (!info_env(1) || !info_slice(0))
+	if (!info_env(1) || !info_slice(0) || !info_flow(0))
 		return 2;
+	if (argc > 1 && !strcmp(argv[1], "orphans")) {
+		for (unsigned i = 0; i < ORPHANS; i++)
+			if (make_env(true) < 0)
+				return 4;
+		return orphans() == ORPHANS ? 0 : 5;
+	}
+	if (argc > 2 && !strcmp(argv[1], "count")) {
+		thread_sleep(core_now() + ns);
+		printf("orphans %u\n", orphans());
+		return 0;
+	}
+	if (argc > 2 && !strcmp(argv[1], "work"))
+		return beside_flood(ns);
 	if (argc > 2 && !strcmp(argv[1], "look"))
 		return look(argv[2]);
 	if (argc > 2 && !strcmp(argv[1], "pause")) {
-		thread_sleep(core_now() + (uint64_t)atoi(argv[2]) * (CORE_SECOND / 1000));
+		thread_sleep(core_now() + ns);
 		return 0;
 	}
 	for (unsigned i = 0; i < HELD; i++)

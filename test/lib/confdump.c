@@ -23,9 +23,9 @@ static void show(const struct conf_program *p)
 	       p->slices, (int)p->net, p->port_count, p->volume_count, count);
 	for (int i = 0; i < count; i++)
 		printf(",%s", argv[i]);
-	printf(";%u,%llu,%u,%u,%u,%u,%u,%llu,%d,%d,%d,%d", p->cpu, (unsigned long long)p->guarantee, p->guarantee_slices,
-	       p->limit_slices, p->limit_envs, p->limit_flows, p->limit_rings, (unsigned long long)p->answer_ms,
-	       p->randomize, p->seal, p->show_addresses, p->input);
+	printf(";%u,%llu,%u,%u,%u,%u,%u,%u,%u,%u,%llu,%d,%d,%d,%d,%d", p->cpu, (unsigned long long)p->guarantee, p->guarantee_slices,
+	       p->limit_slices, p->limit_envs, p->limit_flows, p->limit_rings, p->limit_shapes, p->limit_traces, p->budget, (unsigned long long)p->answer_ms,
+	       p->randomize, p->seal, p->end_children, p->show_addresses, p->input);
 	for (unsigned i = 0; i < p->demand_count; i++)
 		printf(",%s", p->demand[i]);
 	for (unsigned i = 0; i < p->observe_count; i++)

@@ -238,6 +238,7 @@ static void count_due(exo_pfn_t pfn, unsigned kind, uint32_t count)
 static void count_uses(void)
 {
 	const struct flow *flow;
+	const struct env *env;
 	const struct disk *disk;
 	unsigned i, c;
 
@@ -252,6 +253,14 @@ static void count_uses(void)
 		if (flow && flow->ring)
 			count_use(flow->ring_account, EXO_SHARE_RINGS, 1 + flow->rx_frames + flow->tx_frames);
 	}
+	for (i = 1; i < info->envs.entries; i++) {
+		env = env_by_id(info_env[i].id);
+		if (env && env->trace)
+			count_use(env->trace->account, EXO_SHARE_TRACES, 1);
+	}
+	for (i = 1; i < shapes_max; i++)
+		if (shape_table[i].account)
+			count_use(shape_table[i].account, EXO_SHARE_SHAPES, 1);
 	for (i = 0; (disk = disk_numbered(i)) != NULL; i++)
 		for (c = 0; c < EXO_DISK_SHARES; c++)
 			if (disk->state->ring[c].through)
@@ -312,7 +321,7 @@ static const char *check_account(const struct account *account, const struct acc
 	}
 	for (kind = 0; kind < ACCOUNT_KEPT; kind++) {
 		CHECK(account->kept[kind] == c->kept[kind]);
-		CHECK(account->parent || c->kept[kind] <= account->view.share[ACCOUNT_ASKED + kind].guaranteed);
+		CHECK(account->parent || c->kept[kind] <= account->view.share[ACCOUNT_ASKED + kind].limit);
 	}
 	for (kind = 0; kind < ACCOUNT_ASKED; kind++) {
 		CHECK(account->due[kind] == c->due[kind]);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Accounts: limits, nesting, death in chains; environments made in them; random takes and gives against a
- * naive model, which adds up what each environment holds along the accounts above it.
+ * naive model, which adds up what each environment holds along the accounts above it. Limits and guarantees of what is
+ * kept free, in a tree of accounts, against another, which works all of it out anew each time.
  */
 #include <stdlib.h>
+#include <exo/trace.h>
 #include "test/unit/tap.h"
 #include "test/unit/world.h"
 
@@ -228,6 +230,156 @@ static void test_random(unsigned steps)
 	is_int(CALL(0, frame_give, frames, 5 * NEST), 5 * NEST, "give all back");
 }
 
+/* --- what is kept free: account i lies below `above`, which is itself an account of the tree or (-1) the root ---- */
+
+#define KIND	EXO_SHARE_TRACES
+#define TREE	7
+
+static const int above[TREE] = { -1, 0, 0, 1, 1, -1, 5 };
+static uint32_t kept_limit[TREE], guarantee[TREE], taken[TREE];
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
+/* What account i uses, or keeps for those below it. */
+static uint32_t kept_in(int i)
+{
+	uint32_t sum = i < 0 ? 0 : taken[i];
+
+	for (int j = 0; j < TREE; j++)
+		if (above[j] == i)
+			sum += larger(kept_in(j), guarantee[j]);
+	return sum;
+}
+
+/* Each account's limit has room for what is used and kept below it, and so has the machine; but for those that had less
+ * room before: nothing is taken from them. */
+static bool kept_fits(int from, const uint32_t was[TREE + 1])
+{
+	for (int i = from;; i = above[i]) {
+		uint32_t now = i < 0 ? kept_in(i) : larger(kept_in(i), guarantee[i]);
+		if (now > was[i + 1] && now > (i < 0 ? EXO_TRACES_MAX : kept_limit[i]))
+			return false;
+		if (i < 0)
+			return true;
+	}
+}
+
+static void kept_now(uint32_t was[TREE + 1])
+{
+	for (int i = -1; i < TREE; i++)
+		was[i + 1] = i < 0 ? kept_in(i) : larger(kept_in(i), guarantee[i]);
+}
+
+static exo_cap_t tree_cap(int i)
+{
+	return i < 0 ? ACCOUNT : world_handle(0, 20 + (unsigned)i);
+}
+
+static struct account *tree_at(int i)
+{
+	return i < 0 ? pfn_to_virt(world.root_account) : pfn_to_virt(slot(0, 20 + (unsigned)i)->object);
+}
+
+/* New limit and guarantee of an account; what the call says is what the model says. */
+static bool kept_share(int i)
+{
+	struct exo_shares *shares = (struct exo_shares *)world.env[0]->arg;
+	uint32_t before = guarantee[i], want = below(12), was[TREE + 1], promised = 0, others = 0, has;
+	int64_t result, expect = 0;
+
+	memset(shares, 0, sizeof(*shares));
+	for (unsigned kind = 0; kind < EXO_SHARES; kind++)
+		shares->share[kind].limit = EXO_UNLIMITED;
+	shares->share[KIND] = (struct exo_share){ want, below(3) ? 12 + below(30) : EXO_UNLIMITED };
+	shares->answer_ns = info->slice_ns;
+	for (int j = 0; j < TREE; j++) {
+		promised += above[j] == i ? guarantee[j] : 0;
+		others += above[j] == above[i] && j != i ? guarantee[j] : 0;
+	}
+	has = above[i] < 0 ? EXO_TRACES_MAX : guarantee[above[i]];
+	kept_now(was);
+	guarantee[i] = want;
+	if (want < promised)
+		expect = ERR(STATE);
+	else if (want + others > has)
+		expect = ERR(QUOTA);
+	else if (!kept_fits(above[i], was))
+		expect = ERR(FULL);
+	result = CALL(0, account_share, tree_cap(above[i]), tree_cap(i), 0);
+	if (expect)
+		guarantee[i] = before;
+	else
+		kept_limit[i] = shares->share[KIND].limit;
+	return result == expect;
+}
+
+static bool kept_take(int i)
+{
+	uint32_t was[TREE + 1], count = 1 + below(4);
+	bool due = kept_in(i) + count <= guarantee[i];
+	int64_t result;
+
+	kept_now(was);
+	taken[i] += count;
+	bool fits = kept_fits(i, was);
+	result = account_take_kept(tree_at(i), KIND, count);
+	if (result)
+		taken[i] -= count;
+	return fits == !result && (!due || fits);	/* what is guaranteed can be had, always */
+}
+
+static void kept_give(int i)
+{
+	uint32_t count = taken[i] ? 1 + below(taken[i]) : 0;
+
+	taken[i] -= count;
+	account_charge(tree_at(i), KIND, -(int32_t)count);
+}
+
+static void test_kept(unsigned steps)
+{
+	exo_cap_t frames;
+	bool good = true;
+	unsigned step, refused = 0;
+
+	world_boot(800);
+	frames = (exo_cap_t)CALL(0, frame_take, 8, EXO_PFN_ANY, TREE);
+	for (int i = 0; i < TREE; i++) {
+		kept_limit[i] = EXO_UNLIMITED;
+		good = good && CALL(0, account_make, 20 + (unsigned)i, tree_cap(above[i]), frames, (unsigned)i, EXO_UNLIMITED) > 0;
+	}
+	world.unchecked = true;
+	for (step = 0; step < steps && good; step++) {
+		int i = (int)below(TREE);
+		switch (below(4)) {
+		case 0:
+			good = kept_share(i);
+			refused += null.result == ERR(FULL);
+			break;
+		case 1:
+			kept_give(i);
+			break;
+		default:
+			good = kept_take(i);
+		}
+		for (i = -1; i < TREE; i++)
+			good = good && tree_at(i)->kept[KIND - ACCOUNT_ASKED] == kept_in(i);
+	}
+	ok(good && (refused || steps < 1000), "%u random takes, gives, limits and guarantees of what is kept agree (%u times FULL)",
+	    step, refused);
+	for (int i = 0; i < TREE; i++)
+		account_charge(tree_at(i), KIND, -(int32_t)taken[i]);
+	world.unchecked = false;
+	ok(!world_check(), "all in order");
+	for (int i = TREE; i-- > 0; )
+		is_int(CALL(0, cap_delete, tree_cap(i)), 0, "an account goes");
+	is_int(CALL(0, frame_give, frames, TREE), TREE, "give all back");
+	is_int(tree_at(-1)->kept[KIND - ACCOUNT_ASKED], 0, "nothing is kept for those that are gone");
+}
+
 static void test_checker(void)
 {
 	struct account *account = pfn_to_virt(world.root_account);
@@ -238,6 +390,12 @@ static void test_checker(void)
 	account->users--;
 	ok(world_check(), "the checker sees a wrong count of users");
 	account->users++;
+	account->kept[EXO_SHARE_SHAPES - ACCOUNT_ASKED]++;
+	ok(world_check(), "the checker sees more kept than is used");
+	account->kept[EXO_SHARE_SHAPES - ACCOUNT_ASKED]--;
+	account_charge(account, EXO_SHARE_TRACES, 1);
+	ok(world_check(), "the checker sees a charge for no trace");
+	account_charge(account, EXO_SHARE_TRACES, -1);
 	ok(!world_check(), "the world is whole again");
 }
 
@@ -249,5 +407,6 @@ int main(void)
 	test_chain();
 	test_reap();
 	test_random(world_steps(3000));
+	test_kept(world_steps(20000));
 	return done();
 }

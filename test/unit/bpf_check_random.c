@@ -151,7 +151,7 @@ static uint64_t interpret(struct bpf_run *run, uint64_t r1)
 	struct machine m = { .run = run, .program = &program };
 
 	m.r[1] = r1;
-	m.r[BPF_FRAME] = (uintptr_t)run->stack + BPF_STACK_BYTES;
+	m.r[BPF_FRAME] = (uintptr_t)run->top;
 	for (run->steps = 0; !m.done; run->steps++) {
 		const struct exo_insn *insn = &program.insn[m.next];
 

@@ -143,6 +143,8 @@ static unsigned draw_call(void)
 {
 	unsigned nr = below(EXO_CALL_COUNT + 1);
 
+	if (here.current->serving && below(8) == 0)
+		return EXO_CALL_reply;
 	if (nr == EXO_CALL_machine_halt || (nr == EXO_CALL_env_exit && below(100)))
 		return EXO_CALL_cap_derive;
 	if (nr == EXO_CALL_cap_revoke && below(8))
@@ -151,7 +153,7 @@ static unsigned draw_call(void)
 		return EXO_CALL_space_create;
 	if (nr == EXO_CALL_cap_split && below(2))
 		return EXO_CALL_account_share;
-	if (nr >= EXO_CALL_volume_make && nr < EXO_CALL_COUNT && below(8))
+	if (nr >= EXO_CALL_volume_make && nr <= EXO_CALL_node_change && below(8))
 		return below(2) ? EXO_CALL_account_share : EXO_CALL_code_load;
 	return nr;
 }
@@ -240,6 +242,10 @@ static void help(unsigned nr, uint64_t a[6])
 		break;
 	case EXO_CALL_env_destroy:
 		a[0] = edge();
+		break;
+	case EXO_CALL_env_reclaim:
+		a[0] = some_handle(EXO_TYPE_ACCOUNT);
+		a[1] = below(200) || !survivor() ? edge() : survivor()->id;
 		break;
 	case EXO_CALL_slice_take:
 		a[1] = 0;

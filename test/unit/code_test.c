@@ -339,9 +339,15 @@ static void test_verdicts(void)
 	ok(ring->rx_head == 2 && entry->stopped == 1, "out of fuel: kept");
 	ok(entry->instructions >= EXO_FUEL_PACKET - 8 && entry->instructions <= EXO_FUEL_PACKET + 200, "and it cost its fuel");
 	is_int((long long)entry->runs, 5, "five runs");
+	flow_at(0, SLOT_FIRST)->claim.budget = 1000;
+	flow_at(0, SLOT_FIRST)->meter = flow_at(0, SLOT_FIRST);
+	arrive(60);
+	arrive(60);
+	ok(entry->runs == 6 && entry->rx_over == 2, "a budget: one run is all it pays, neither the ring nor another run");
+	flow_at(0, SLOT_FIRST)->meter = NULL;
 	(void)attach(0, 0);
 	arrive(60);
-	ok(ring->rx_head == 3 && entry->runs == 5, "without a program");
+	ok(ring->rx_head == 3 && entry->runs == 6, "without a program");
 	for (unsigned i = 0; i < 4; i++)
 		drop(0, SLOT_CODE + i), drop(0, SLOT_CODE + 20 + i);
 	drop(0, SLOT_WINDOW);

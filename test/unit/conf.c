@@ -61,6 +61,10 @@ static void test_good(void)
 			 "limit_envs = 5\n"
 			 "limit_flows = 6\n"
 			 "limit_rings = 1000\n"
+			 "limit_shapes = 7\n"
+			 "limit_traces = 8\n"
+			 "budget = 200000\n"
+			 "end_children = yes\n"
 			 "answer = 0.05\n"
 			 "demand = two\n"
 			 "randomize = yes\n"
@@ -107,6 +111,7 @@ static void test_good(void)
 	ok(p->memory == 8 << 20 && p->slices == 12 && p->net == CONF_NET_OWN && p->line == 12, "numbers");
 	ok(p->cpu == 3 && p->guarantee == 4 << 20 && p->guarantee_slices == 2 && p->limit_slices == 12 &&
 	   p->limit_envs == 5 && p->limit_flows == 6 && p->limit_rings == 1000 && p->answer_ms == 50, "shares");
+	ok(p->limit_shapes == 7 && p->limit_traces == 8 && p->budget == 200000 && p->end_children, "and more of them");
 	ok(p->demand_count == 1 && !strcmp(p->demand[0], "two") && p->randomize && p->seal && p->show_addresses,
 	   "demand, randomisation");
 	ok(p->extent_count == 3 && p->extent[0].read_only && !p->extent[1].read_only && !strcmp(p->extent[1].name, "raw") &&

@@ -90,6 +90,29 @@ uint64_t conn_now(void)
 	return faked.now;
 }
 
+static struct conn_work *fake_asked;
+
+void conn_beside(struct conn_work *work)
+{
+	struct conn_work **at = &fake_asked;
+
+	while (*at)
+		at = &(*at)->next;
+	work->next = NULL;
+	*at = work;
+}
+
+static inline void fake_beside(void)
+{
+	while (fake_asked) {
+		struct conn_work *work = fake_asked;
+
+		fake_asked = work->next;
+		work->work(work);
+		work->done(work);
+	}
+}
+
 static inline bool fake_open(const struct conn_calls *calls)
 {
 	memset(&fake, 0, sizeof(fake));
@@ -119,6 +142,9 @@ static inline bool fake_feed(const char *data, size_t bytes, size_t piece, size_
 		size_t more = bytes - fed < piece ? bytes - fed : piece, used;
 		char *next;
 
+		fake_beside();
+		if (fake.closing)
+			break;
 		if (fake.paused) {
 			faked.room = drain;
 			fake.short_sent = false;

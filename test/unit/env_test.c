@@ -326,6 +326,39 @@ static void test_destroy(void)
 	sound("after env_destroy");
 }
 
+/* Who holds its account ends one that nobody names. */
+static void test_reclaim(void)
+{
+	uint32_t before = info->frames_free;
+	struct child child = child_start();
+	exo_env_id_t id = child.env->id;
+	exo_cap_t root = named(EXO_NAME_ACCOUNT), frame, below, weak;
+	int64_t result;
+
+	weak = (exo_cap_t)CALL(cap_derive, root, 0, free_slot(), EXO_RIGHT_READ | EXO_RIGHT_CONTROL, 0, 0);
+	frame = (exo_cap_t)CALL(frame_take, free_slot(), EXO_PFN_ANY, 1);
+	below = (exo_cap_t)CALL(account_make, free_slot(), root, frame, 0, 100);
+	is_int(CALL(env_reclaim, root + (1ULL << 32), id), ERR(CAP), "env_reclaim: CAP");
+	is_int(CALL(env_reclaim, child.cap, id), ERR(TYPE), "TYPE");
+	is_int(CALL(env_reclaim, weak, id), ERR(RIGHTS), "RIGHTS");
+	is_int(CALL(env_reclaim, root, 0), ERR(DEAD), "DEAD: none");
+	is_int(CALL(env_reclaim, root, ~0ULL), ERR(DEAD), "DEAD: no number");
+	is_int(CALL(env_reclaim, root, id + (1ULL << 32)), ERR(DEAD), "DEAD: another's number");
+	is_int(CALL(env_reclaim, below, id), ERR(RANGE), "RANGE: charged to another");
+	is_int(CALL(env_reclaim, root, here.current->id), ERR(BUSY), "BUSY: oneself");
+	ok(env_by_id(id) == child.env && env_state(child.env) != EXO_ENV_ENDED, "it lives");
+	is_int(CALL(cap_delete, child.cap), 0, "nobody names it any more");
+	while ((result = CALL(env_reclaim, root, id)) == ERR(AGAIN))
+		;
+	is_int(result, 0, "env_reclaim");
+	ok(!env_by_id(id) && info_env[(uint32_t)id].state == EXO_ENV_NONE, "it is no more");
+	is_int(CALL(env_reclaim, root, id), ERR(DEAD), "DEAD: it was");
+	is_int(CALL(cap_delete, below) | CALL(cap_delete, weak) | CALL(cap_delete, child.space), 0, "the rest");
+	is_int(CALL(frame_give, frame, 1) + CALL(frame_give, child.frames, 5), 6, "the frames");
+	is_int(info->frames_free, before, "no frame is lost");
+	sound("after env_reclaim");
+}
+
 /* The creator is gone first: its frames come back when the child's time comes. */
 static void test_orphan(void)
 {
@@ -463,6 +496,7 @@ int main(void)
 	fresh(test_small_calls);
 	fresh(test_exit);
 	fresh(test_destroy);
+	fresh(test_reclaim);
 	fresh(test_orphan);
 	fresh(test_many);
 	fresh(test_exceptions);

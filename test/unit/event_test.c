@@ -40,7 +40,7 @@ void conn_turn(void)
 {
 }
 
-uint32_t event_frames(uint32_t least, uint32_t most, exo_vaddr_t va, exo_cap_t *cap)
+uint32_t bare_frames(uint32_t least, uint32_t most, exo_vaddr_t va, exo_cap_t *cap)
 {
 	(void)least, (void)most, (void)va, (void)cap;
 	return 0;

@@ -125,9 +125,8 @@ static const struct flow *find_native(bpf_native_fn *run_native, const uint8_t *
 
 	if (!fake.device.root->value->below)
 		return fake.device.root;
-	flow_values->below = fake.device.root->value->below;
 	bpf_begin(&run, flow_finder(), stack);
-	found = run_native((uint64_t)(uintptr_t)&context, 0, &run);
+	found = run_native((uint64_t)(uintptr_t)&context, fake.device.root->value->below, &run);
 	return found < info->flows.entries ? flow_table[found] : NULL;
 }
 

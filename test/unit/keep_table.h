@@ -29,6 +29,7 @@ void keep_wait(struct keep_queue *queue, const struct keep_process *process)
 	if (process->index == KEEP_WATCHER)
 		keep_watch(queue, false);
 	queue->waits[process->index >> 6] |= 1ull << (process->index & 63);
+	queue->some |= 1ull << (process->index >> 6);
 }
 
 void keep_poke(struct keep_process *process)
@@ -38,14 +39,19 @@ void keep_poke(struct keep_process *process)
 
 void keep_wake(struct keep_queue *queue)
 {
-	bool watched = queue->waits[1] >> (KEEP_WATCHER - 64);
+	bool watched = queue->waits[KEEP_WATCHER >> 6] >> (KEEP_WATCHER & 63);
 
 	for (uint32_t i = 0; i < WIRE_PROCESSES; i++)
 		if (queue->waits[i >> 6] >> (i & 63) & 1)
 			keep_poke(&keep_process[i]);
-	queue->waits[0] = queue->waits[1] = 0;
+	memset(queue, 0, sizeof(*queue));
 	if (watched)
 		keep_watch(queue, true);
+}
+
+bool keep_process_room(struct keep_process *process, uint32_t fds)
+{
+	return process && fds <= WIRE_FDS;
 }
 
 struct keep_process *keep_find(pid_t pid)

@@ -67,6 +67,7 @@ size_t core_format(char *buffer, size_t size, const char *format, ...)
 void keep_wait(struct keep_queue *queue, const struct keep_process *process)
 {
 	queue->waits[process->index / 64] |= 1ULL << process->index % 64;
+	queue->some |= 1ULL << process->index / 64;
 }
 
 void keep_poke(struct keep_process *process)
@@ -79,7 +80,7 @@ void keep_wake(struct keep_queue *queue)
 	for (uint32_t i = 0; i < WIRE_PROCESSES; i++)
 		if (queue->waits[i / 64] >> i % 64 & 1)
 			keep_poke(&keep_process[i]);
-	queue->waits[0] = queue->waits[1] = 0;
+	memset(queue, 0, sizeof(*queue));
 }
 
 void keep_kill(struct keep_process *process, int status)

@@ -64,7 +64,7 @@ static void test_make(void)
 static void test_change(void)
 {
 	exo_cap_t root, dir;
-	uint32_t *words;
+	uint32_t *words, clock;
 
 	memset(fake.stable, 0, sizeof(fake.stable));
 	machine();
@@ -96,6 +96,10 @@ static void test_change(void)
 	is_int(set_slot(0, root, 0, 0, 0, 0), 0, "lose");
 	is_int(entry(5)->state, EXO_BLOCK_LEFT, "it is left");
 	is_int(set_slot(0, root, 0, 2, 5, 0), ERR(RIGHTS), "order: the disk may still point to it");
+	clock = volume->clock;
+	volume->clock = UINT32_MAX - BLOCKS;
+	is_int(set_slot(0, root, 0, 2, 5, 0), ERR(FULL), "change FULL: the clock does not wrap");
+	volume->clock = clock;
 	is_int(one(0, EXO_DISK_WRITE, root, 0, 0, 1), 0, "written without it");
 	is_int(set_slot(0, root, 0, 2, 5, 0), ERR(RIGHTS), "order: not before the flush");
 	is_int(one(0, EXO_DISK_FLUSH, root, 0, 0, 0), 0, "flush");

@@ -35,6 +35,7 @@ void keep_serve(enum wire_request number, keep_handler handler) { fake_handler[n
 void keep_wait(struct keep_queue *queue, const struct keep_process *process)
 {
 	queue->waits[process->index / 64] |= 1ull << process->index % 64;
+	queue->some |= 1ull << process->index / 64;
 }
 
 void keep_wake(struct keep_queue *queue)

@@ -156,8 +156,43 @@ static void test_records(void)
 	ok(ring->head == 68 && !world_check(), "what the observer writes there misleads nobody");
 }
 
+/* Each is charged to its observer's account: within its limit, and of those that others are not guaranteed. */
+static void test_charged(void)
+{
+	struct account *root, *mine;
+	int64_t result = 0;
+	unsigned i;
+
+	prepare();
+	world_tenant(0, 50);
+	root = pfn_to_virt(world.root_account);
+	mine = pfn_to_virt(world.env[0]->account);
+	mine->view.share[EXO_SHARE_TRACES].limit = 2;
+	for (i = 0; i < 2; i++)
+		is_int(CALL(0, trace, env_of(0, i), world_handle(0, 40 + i), 0, 1, EXO_TRACE_CALLS), 0, "one");
+	is_int(mine->view.share[EXO_SHARE_TRACES].used, 2, "both are charged");
+	is_int(CALL(0, trace, env_of(0, 2), world_handle(0, 42), 0, 1, EXO_TRACE_CALLS), ERR(QUOTA), "QUOTA");
+	ok(!world.env[2]->trace && !world_check(), "nothing has changed");
+	is_int(CALL(0, trace, env_of(0, 1), world_handle(0, 42), 0, 1, EXO_TRACE_CALLS), 0, "but one takes the place of its own");
+	is_int(CALL(1, trace, env_of(1, 2), world_handle(1, 40), 0, 1, EXO_TRACE_CALLS), 0, "others have their own limit");
+	mine->view.share[EXO_SHARE_TRACES].limit = 1;
+	is_int(CALL(0, trace, env_of(0, 1), world_handle(0, 41), 0, 1, EXO_TRACE_CALLS), 0,
+	    "also when it has more than it may have by now");
+	is_int(CALL(0, trace, env_of(0, 1), 0, 0, 0, 0) | CALL(0, trace, 0, 0, 0, 0, 0), 0, "they end");
+	is_int(mine->view.share[EXO_SHARE_TRACES].used, 0, "nothing is charged");
+	world.unchecked = true;
+	while (!(result = account_take_kept(root, EXO_SHARE_TRACES, 1)))
+		;
+	is_int(result, ERR(FULL), "no more are in the machine");
+	is_int(CALL(0, trace, 0, world_handle(0, 40), 0, 1, EXO_TRACE_CALLS), ERR(FULL), "FULL");
+	account_charge(root, EXO_SHARE_TRACES, 1 - EXO_TRACES_MAX);
+	world.unchecked = false;
+	ok(!world_check(), "all in order");
+}
+
 int main(void)
 {
+	test_charged();
 	test_records();
 	test_random();
 	return done();

@@ -93,6 +93,20 @@ static void make_leaf(unsigned who)
 	}
 }
 
+void world_tenant(unsigned who, uint32_t slot)
+{
+	exo_cap_t frame = (exo_cap_t)CALL(who, frame_take, slot, EXO_PFN_ANY, 1),
+		  account = (exo_cap_t)CALL(who, account_make, slot + 1, world_handle(who, SLOT_ACCOUNT), frame, 0, EXO_UNLIMITED);
+	struct env *env = world.env[who];
+
+	account_charge(pfn_to_virt(env->account), EXO_SHARE_ENVS, -1);
+	account_unuse(env);
+	env->account = (exo_pfn_t)cap_slot(env, slot)->first;
+	account_use(env);
+	account_charge(pfn_to_virt(env->account), EXO_SHARE_ENVS, 1);
+	CALL(who, cap_delete, account);
+}
+
 void world_boot(uint32_t frames)
 {
 	world_boot_cpus(frames, 1);

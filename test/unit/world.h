@@ -31,6 +31,8 @@ extern struct world world;
 void world_boot(uint32_t frames);
 /* The same with several CPUs; null_on says which one makes the calls. */
 void world_boot_cpus(uint32_t frames, unsigned cpus);
+/* Charge an environment to an account of its own below the root, which ends with it; a frame for that in a slot of its own. */
+void world_tenant(unsigned who, uint32_t slot);
 /* A call as an environment; ends the program with a message when an invariant is broken or the kernel did
  * not return. */
 int64_t world_call(unsigned who, unsigned nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4,
