@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include "format.h"
 #include "print.h"
 
 #define POSITIONS	64	/* arguments that can be named by position */
@@ -136,40 +137,14 @@ struct conversion {
 	int argument, width_from, precision_from;
 };
 
-struct format {
-	const char *narrow;
-	const wchar_t *wide;
-};
-
-static wint_t peek(const struct format *format)
-{
-	return format->wide ? (wint_t)*format->wide : (unsigned char)*format->narrow;
-}
-
-static void step(struct format *format)
-{
-	if (format->wide)
-		format->wide++;
-	else
-		format->narrow++;
-}
-
-static bool take(struct format *format, char character)
-{
-	if (peek(format) != (wint_t)character)
-		return false;
-	step(format);
-	return true;
-}
-
 /* A decimal number; -1: it is greater than INT_MAX. */
 static int number(struct format *format)
 {
 	long long value = 0;
 
-	for (; peek(format) >= '0' && peek(format) <= '9'; step(format))
+	for (; format_next(format) >= '0' && format_next(format) <= '9'; format_step(format))
 		if (value <= INT_MAX)
-			value = value * 10 + (int)(peek(format) - '0');
+			value = value * 10 + (int)(format_next(format) - '0');
 	return value <= INT_MAX ? (int)value : -1;
 }
 
@@ -179,7 +154,7 @@ static int position(struct format *format)
 	struct format at = *format;
 	int value = number(&at);
 
-	if (value <= 0 || value > POSITIONS || !take(&at, '$'))
+	if (value <= 0 || value > POSITIONS || !format_take(&at, '$'))
 		return 0;
 	*format = at;
 	return value;
@@ -187,15 +162,15 @@ static int position(struct format *format)
 
 static enum size size_of(struct format *format)
 {
-	if (take(format, 'h'))
-		return take(format, 'h') ? SIZE_CHAR : SIZE_SHORT;
-	if (take(format, 'l'))
-		return take(format, 'l') ? SIZE_LLONG : SIZE_LONG;
-	if (take(format, 'L'))
+	if (format_take(format, 'h'))
+		return format_take(format, 'h') ? SIZE_CHAR : SIZE_SHORT;
+	if (format_take(format, 'l'))
+		return format_take(format, 'l') ? SIZE_LLONG : SIZE_LONG;
+	if (format_take(format, 'L'))
 		return SIZE_LDOUBLE;
-	if (take(format, 'q'))
+	if (format_take(format, 'q'))
 		return SIZE_LLONG;
-	return take(format, 'j') || take(format, 'z') || take(format, 't') ? SIZE_LONG : SIZE_INT;
+	return format_take(format, 'j') || format_take(format, 'z') || format_take(format, 't') ? SIZE_LONG : SIZE_INT;
 }
 
 /* Reads what stands behind a percent sign; an errno value. */
@@ -207,18 +182,18 @@ static int conversion_read(struct format *format, struct conversion *c)
 	*c = (struct conversion){ .spec.precision = -1 };
 	c->argument = position(format);
 	c->by_position = c->argument > 0;
-	while (peek(format) <= '0' && peek(format) && (letter = strchr(letters, (int)peek(format)))) {
+	while (format_next(format) <= '0' && format_next(format) && (letter = strchr(letters, (int)format_next(format)))) {
 		c->spec.flags |= 1u << (letter - letters);
-		step(format);
+		format_step(format);
 	}
-	if (take(format, '*')) {
+	if (format_take(format, '*')) {
 		c->star_width = true;
 		c->width_from = position(format);
 	} else if ((c->spec.width = number(format)) < 0) {
 		return EOVERFLOW;
 	}
-	if (take(format, '.')) {
-		if (take(format, '*')) {
+	if (format_take(format, '.')) {
+		if (format_take(format, '*')) {
 			c->star_precision = true;
 			c->precision_from = position(format);
 		} else if ((c->spec.precision = number(format)) < 0) {
@@ -226,10 +201,10 @@ static int conversion_read(struct format *format, struct conversion *c)
 		}
 	}
 	c->size = size_of(format);
-	if (peek(format) == 0 || peek(format) > 127)
+	if (format_next(format) == 0 || format_next(format) > 127)
 		return EINVAL;
-	c->spec.conversion = (char)peek(format);
-	step(format);
+	c->spec.conversion = (char)format_next(format);
+	format_step(format);
 	if (c->spec.conversion == 'C' || c->spec.conversion == 'S') {
 		c->spec.conversion |= 32;
 		c->size = SIZE_LONG;
@@ -302,9 +277,9 @@ static int positions(struct arguments *arguments, struct format format)
 	struct conversion c;
 	int most = 0;
 
-	for (; peek(&format); ) {
-		if (!take(&format, '%')) {
-			step(&format);
+	for (; format_next(&format); ) {
+		if (!format_take(&format, '%')) {
+			format_step(&format);
 			continue;
 		}
 		int error = conversion_read(&format, &c);
@@ -553,9 +528,9 @@ static int format_all(struct print *print, struct format format, va_list list)
 	va_copy(arguments.list, list);
 	if (dollar && (error = positions(&arguments, format)) != 0)
 		fail(print, error);
-	while (!print->failed && peek(&format)) {
+	while (!print->failed && format_next(&format)) {
 		literal(print, &format);
-		if (!take(&format, '%'))
+		if (!format_take(&format, '%'))
 			continue;
 		if ((error = conversion_read(&format, &c)) != 0)
 			fail(print, error);

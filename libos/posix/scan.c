@@ -18,6 +18,7 @@
 #include <string.h>
 #include <wchar.h>
 #include <wctype.h>
+#include "format.h"
 
 #define POSITIONS	64
 
@@ -28,11 +29,6 @@ struct scan {
 	const wchar_t *text;
 	bool wide;
 	intmax_t count;		/* characters read */
-};
-
-struct format {
-	const char *narrow;
-	const wchar_t *wide;
 };
 
 struct conversion {
@@ -282,27 +278,6 @@ static enum end real(struct scan *scan, const struct conversion *c, void *to)
 
 /* --- strings -------------------------------------------------------------------------------------------- */
 
-static wint_t at(const struct format *format)
-{
-	return format->wide ? (wint_t)*format->wide : (unsigned char)*format->narrow;
-}
-
-static void step(struct format *format)
-{
-	if (format->wide)
-		format->wide++;
-	else
-		format->narrow++;
-}
-
-static bool take(struct format *format, char character)
-{
-	if (at(format) != (wint_t)character)
-		return false;
-	step(format);
-	return true;
-}
-
 /* Whether a set has a character; a bracket that is its first is one of it. */
 static bool in_set(const struct conversion *c, wint_t character)
 {
@@ -311,19 +286,19 @@ static bool in_set(const struct conversion *c, wint_t character)
 	bool found = false;
 
 	do {
-		from = to = at(&set);
-		step(&set);
-		if (at(&set) == '-') {
+		from = to = format_next(&set);
+		format_step(&set);
+		if (format_next(&set) == '-') {
 			struct format last = set;
-			step(&last);
-			if (at(&last) != ']' && at(&last) != 0) {
-				to = at(&last);
+			format_step(&last);
+			if (format_next(&last) != ']' && format_next(&last) != 0) {
+				to = format_next(&last);
 				set = last;
-				step(&set);
+				format_step(&set);
 			}
 		}
 		found |= character >= from && character <= to;
-	} while (!found && at(&set) != ']' && at(&set) != 0);
+	} while (!found && format_next(&set) != ']' && format_next(&set) != 0);
 	return found != c->inverted;
 }
 
@@ -421,20 +396,20 @@ static size_t number_at(struct format *format)
 {
 	size_t value = 0;
 
-	for (; at(format) >= '0' && at(format) <= '9'; step(format))
-		value = value < INT_MAX ? value * 10 + at(format) - '0' : value;
+	for (; format_next(format) >= '0' && format_next(format) <= '9'; format_step(format))
+		value = value < INT_MAX ? value * 10 + format_next(format) - '0' : value;
 	return value;
 }
 
 static char size_at(struct format *format)
 {
-	if (take(format, 'h'))
-		return take(format, 'h') ? 'H' : 'h';
-	if (take(format, 'l'))
-		return take(format, 'l') ? 'q' : 'l';
-	if (take(format, 'L'))
+	if (format_take(format, 'h'))
+		return format_take(format, 'h') ? 'H' : 'h';
+	if (format_take(format, 'l'))
+		return format_take(format, 'l') ? 'q' : 'l';
+	if (format_take(format, 'L'))
 		return 'L';
-	return take(format, 'j') || take(format, 'z') || take(format, 't') || take(format, 'q') ? 'q' : 0;
+	return format_take(format, 'j') || format_take(format, 'z') || format_take(format, 't') || format_take(format, 'q') ? 'q' : 0;
 }
 
 /* Reads what stands behind a percent sign; false: it is no conversion. */
@@ -445,31 +420,31 @@ static bool conversion_read(struct format *format, struct conversion *c)
 
 	*c = (struct conversion){ .width = SIZE_MAX };
 	number = number_at(format);
-	if (number > 0 && number <= POSITIONS && take(format, '$'))
+	if (number > 0 && number <= POSITIONS && format_take(format, '$'))
 		c->position = (int)number;
 	else
 		*format = before;
-	c->silent = take(format, '*');
-	if (at(format) >= '0' && at(format) <= '9')
+	c->silent = format_take(format, '*');
+	if (format_next(format) >= '0' && format_next(format) <= '9')
 		c->width = number_at(format);
-	c->allocates = take(format, 'm');
+	c->allocates = format_take(format, 'm');
 	c->size = size_at(format);
-	if (at(format) == 0 || at(format) > 127 || c->width == 0)
+	if (format_next(format) == 0 || format_next(format) > 127 || c->width == 0)
 		return false;
-	c->kind = (char)at(format);
-	step(format);
+	c->kind = (char)format_next(format);
+	format_step(format);
 	if (c->kind == 'C' || c->kind == 'S') {
 		c->kind |= 32;
 		c->size = 'l';
 	}
 	if (c->kind == '[') {
-		c->inverted = take(format, '^');
+		c->inverted = format_take(format, '^');
 		c->set = *format;
-		if (at(format))
-			step(format);
-		while (at(format) && at(format) != ']')
-			step(format);
-		if (!take(format, ']'))
+		if (format_next(format))
+			format_step(format);
+		while (format_next(format) && format_next(format) != ']')
+			format_step(format);
+		if (!format_take(format, ']'))
 			return false;
 	}
 	return strchr("diouxXpaAeEfFgGsc[n%", c->kind) != NULL;
@@ -509,12 +484,12 @@ static enum end convert(struct scan *scan, const struct conversion *c, void *to)
 /* What stands in a format that is no conversion. */
 static enum end literal(struct scan *scan, struct format *format)
 {
-	wint_t wanted = at(format), got;
+	wint_t wanted = format_next(format), got;
 
-	step(format);
+	format_step(format);
 	if (is_space(scan, wanted)) {
-		while (is_space(scan, at(format)))
-			step(format);
+		while (is_space(scan, format_next(format)))
+			format_step(format);
 		give_back(scan, behind_spaces(scan));
 		return FINE;
 	}
@@ -546,8 +521,8 @@ static int scan_all(struct scan *scan, struct format format, va_list list)
 	va_list args;
 
 	va_copy(args, list);
-	while (end == FINE && at(&format)) {
-		if (!take(&format, '%')) {
+	while (end == FINE && format_next(&format)) {
+		if (!format_take(&format, '%')) {
 			end = literal(scan, &format);
 			continue;
 		}
