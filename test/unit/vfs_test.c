@@ -3,7 +3,7 @@
  * Files by path (libos/fs/vfs.h) on the file systems in memory, cofs and ext2, beside this computer's own: the same random
  * operations on both must have the same results, errors included, and leave the same tree. What the two cannot agree on (sizes of
  * directories, times, which other processes there are) is not compared. Then what has no counterpart: mounts, locks,
- * pages, a full file system, copies, what is written in the background.
+ * pages, a full file system, copies. What is written in the background is in vfs_age_test.c.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -14,10 +14,9 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/time.h>
-#include "libos/fs/cofs.h"
 #include "libos/fs/vfs.h"
-#include "test/lib/hostdisk.h"
 #include "test/unit/tap.h"
+#include "test/unit/vfs_disks.h"
 
 #define DEPTH	6	/* of the working directory: paths have at most so many ".." */
 #define FILES	6
@@ -585,13 +584,6 @@ static void test_readdir(void)
 
 /* --- where it runs -------------------------------------------------------------------------------------- */
 
-static struct fs_time ticks(void)
-{
-	static int64_t count;
-
-	return (struct fs_time){ ++count / 1000, (uint32_t)(count % 1000) };
-}
-
 /* Both working directories are DEPTH directories below what they are now. */
 static bool descend(void)
 {
@@ -638,99 +630,6 @@ static void test_disk(const char *name, const struct fs_ops *ops, struct hostdis
 	hostdisk_end(disk);
 }
 
-/* --- what nobody asked to be written --------------------------------------------------------------------- */
-
-static unsigned keep_none(void *arg, const struct hostdisk_entry *entry, uint32_t number)
-{
-	(void)arg, (void)entry, (void)number;
-	return 0;
-}
-
-/* Is the file there, whole, on what a power cut would leave now, with nothing that no flush covers? */
-static bool survives(const struct hostdisk *base, const struct hostdisk *disk, const struct fs_ops *ops)
-{
-	struct hostdisk *left = hostdisk_state(base, disk, disk->entry_count, keep_none, NULL);
-	const struct fs_mount how = { .device = &left->device, .cache_pages = 200, .now = ticks };
-	struct vfs_file *file;
-	char text[16] = "";
-	bool there;
-
-	if (vfs_mount("/left", ops, &how))
-		exit(99);
-	there = !vfs_open(NULL, "/left/file", VFS_READ, 0, &file) && vfs_read(file, text, 6) == 5 && !strcmp(text, "words");
-	if (there)
-		vfs_file_put(file);
-	if (vfs_unmount("/left"))
-		exit(99);
-	hostdisk_end(left);
-	return there;
-}
-
-static void test_age(const char *name, const struct fs_ops *ops, struct hostdisk *disk)
-{
-	struct hostdisk *base = hostdisk_copy(disk);
-	const struct fs_mount how = { .device = &disk->device, .cache_pages = 200, .now = ticks };
-	const struct fs_attributes directory = { .kind = FS_DIRECTORY, .mode = 0755 };
-	struct vfs_file *file;
-	uint32_t entries;
-
-	vfs_make(NULL, "/aged", &directory, NULL);
-	vfs_make(NULL, "/left", &directory, NULL);
-	disk->log = true;
-	if (vfs_mount("/aged", ops, &how) || vfs_open(NULL, "/aged/file", VFS_WRITE | VFS_CREATE, 0644, &file))
-		exit(99);
-	vfs_write(file, "words", 5);
-	vfs_age();
-	ok(!survives(base, disk, ops), "%s: what is young is not written", name);
-	vfs_age();
-	ok(survives(base, disk, ops), "%s: what is older is written, and nobody asked", name);
-	vfs_age();
-	entries = disk->entry_count;
-	vfs_age();
-	vfs_age();
-	ok(disk->entry_count == entries, "%s: once", name);
-	disk->fail_what = 1 << BLOCK_WRITE;
-	disk->fail_at = disk->operations + 1;
-	disk->fail_for_good = true;
-	vfs_pwrite(file, "more", 4, 100);
-	vfs_age();
-	vfs_age();
-	disk->fail_at = 0;
-	disk->fail_for_good = false;
-	is_int(vfs_fsync(file, false), -EIO, "an error that nobody was there for is told by the next fsync");
-	is_int(vfs_fsync(file, false), 0, "once");
-	vfs_mounts->by_hand = true;
-	vfs_pwrite(file, "more", 4, 200);
-	entries = disk->entry_count;
-	for (int i = 0; i < 4; i++)
-		vfs_age();
-	ok(disk->entry_count == entries, "%s: nothing is written where it is left alone", name);
-	vfs_file_put(file);
-	is_int(vfs_unmount("/aged"), 0, "unmounted");
-	hostdisk_end(base);
-	hostdisk_end(disk);
-}
-
-static struct hostdisk *cofs_disk(void)
-{
-	struct hostdisk *disk = hostdisk_make(20000);
-	const uint8_t id[16] = { 1 };
-
-	is_int(cofs_make(&disk->device, "test", id, ticks), 0, "a disk with cofs");
-	return disk;
-}
-
-/* NULL: this computer cannot make one. */
-static struct hostdisk *ext2_disk(const char *base)
-{
-	char command[200], path[100];
-
-	snprintf(path, sizeof(path), "%s/image", base);
-	snprintf(command, sizeof(command), "PATH=$PATH:/sbin:/usr/sbin mke2fs -q -F -t ext2 -b 4096 %s 80M >/dev/null 2>&1",
-	    path);
-	return system(command) ? NULL : hostdisk_load(path);
-}
-
 int main(void)
 {
 	char top[] = "/dev/shm/exo-vfs-XXXXXX", tmp[] = "/tmp/exo-vfs-XXXXXX", *base = mkdtemp(top), command[100];
@@ -753,12 +652,9 @@ int main(void)
 	test_copy();
 	test_readdir();
 	test_disk("cofs", &fs_cofs, cofs_disk(), base);
-	test_age("cofs", &fs_cofs, cofs_disk());
 	disk = ext2_disk(base);
-	if (disk) {
-		test_age("ext2", &fs_ext2, hostdisk_copy(disk));
+	if (disk)
 		test_disk("ext2", &fs_ext2, disk, base);
-	}
 	vfs_forget(NULL);
 	ok(vfs_root.mount->users == 1, "no file is open at the end");
 	snprintf(command, sizeof(command), "rm -rf %s", base);
