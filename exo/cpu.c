@@ -28,7 +28,6 @@
 #define SLICE_US_MIN		50
 #define SLICE_US_MAX		1000000
 #define GRACE_SHARE		10	/* of a slice, lent at its end */
-#define VECTOR_NMI		2
 #define VECTOR_INTERRUPTED	256
 
 /* --- time ------------------------------------------------------------------------------------------- */
@@ -406,8 +405,6 @@ _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t
 	bool ends = upcalls_on(disp, rip) || read_once(disp->off) == EXO_OFF_FAULT || !entry ||
 	    entry >= EXO_USER_MAX || !sp || sp > EXO_USER_MAX;
 
-	if (vector == VECTOR_NMI)
-		arch_frame_resume(frame);
 	trace_event(env, EXO_TRACE_EXCEPTIONS, EXO_TRACE_EXCEPTION, vector, error, address, rip);
 	if (env->arch.direct != env->arch.disp && upcalls_on(disp, rip)) {
 		save(frame, &disp->on, NULL, vector, error, address);

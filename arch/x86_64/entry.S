@@ -343,6 +343,7 @@ exception_slow:
 	pop	%rcx
 	pop	%rax
 1:	push_all
+exception_pushed:
 	enter_c
 	xor	%ebp, %ebp
 	mov	FRAME_VECTOR(%rdi), %rsi
@@ -362,13 +363,21 @@ exception_in_kernel:
 	call	trap_kernel
 	ud2
 
-	/* Comes at any time, even between SYSCALL and SWAPGS: a stack of its own, and no use of GS. */
+	/*
+	 * Comes at any time, even between SYSCALL and SWAPGS: a stack of its own, and no use of GS. IRETQ would take the CS
+	 * of virtual 8086 mode for one of its own, of ring 0 if it likes: who is there has a general protection fault.
+	 */
 nmi:
 	push_all
 	enter_c
 	call	trap_nmi
+	testl	$RFLAGS_VM, FRAME_RFLAGS(%rsp)
+	jnz	1f
 	pop_all
 	iretq
+1:	movq	$VECTOR_PROTECTION, FRAME_VECTOR(%rsp)
+	swapgs
+	jmp	exception_pushed
 
 /* --- interrupts ------------------------------------------------------------------------------------------------- */
 
@@ -390,9 +399,17 @@ interrupted:
 2:	call	cpu_interrupted
 	ud2
 
+	/* Nothing was wanted. For virtual 8086 mode see `nmi`. */
 	.globl	entry_spurious
 	.balign	16
 entry_spurious:
+	testl	$RFLAGS_VM, 16(%rsp)
+	jnz	1f
 	iretq
+1:	push	$0
+	push	$VECTOR_PROTECTION
+	swapgs
+	push_all
+	jmp	exception_pushed
 
 	.section .note.GNU-stack, "", @progbits

@@ -91,6 +91,7 @@
 #define FRAME_VECTOR	120
 #define FRAME_ERROR	128
 #define FRAME_CS	144
+#define FRAME_RFLAGS	152
 
 /* What the CPUs have, of what is used when present (cpu_features; NX in boot_nx). */
 #define CPU_FSGSBASE	1
@@ -171,6 +172,7 @@ _Static_assert(offsetof(struct exo_cpu_info, switches) == CPU_INFO_SWITCHES, "sw
 _Static_assert(offsetof(struct arch_caller, r15) == CALLER_R15, "caller");
 _Static_assert(offsetof(struct arch_frame, vector) == FRAME_VECTOR, "vector");
 _Static_assert(offsetof(struct arch_frame, cs) == FRAME_CS, "cs");
+_Static_assert(offsetof(struct arch_frame, rflags) == FRAME_RFLAGS, "rflags");
 _Static_assert(offsetof(struct exo_regs, error) == FRAME_ERROR, "save area and frame begin alike");
 
 static inline struct cpu_local *this_cpu(void)

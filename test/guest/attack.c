@@ -569,7 +569,8 @@ static void attack(unsigned cpu, bool longer, unsigned scale)
 	interrupts();
 	flags();
 	last_page();
-	old_mode();
+	for (uint64_t turn = call_option("old", 1); turn > 0; turn--)
+		old_mode();
 	stepping();
 	dispatcher();
 	noise((longer ? 20000 : 400) / scale);

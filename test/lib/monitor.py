@@ -43,7 +43,10 @@ class Monitor:
 
     def __exit__(self, *_):
         if self.file:
-            self.file.close()
+            try:
+                self.file.close()
+            except OSError:             # what was asked last is not sent: the emulator has ended
+                pass
         shutil.rmtree(self.folder, True)
 
     def _connect(self, seconds=20):
