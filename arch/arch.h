@@ -53,6 +53,8 @@ static inline void *pfn_to_virt(exo_pfn_t pfn)
 
 /* Clear one frame / copy bytes between kernel mappings, with whatever the machine does best. */
 void arch_zero_frame(exo_pfn_t pfn);
+/* The first 16 entries from `at` on, in steps of 16, that are not all zero; or `end`. Both are multiples of 16 entries. */
+uint64_t *arch_skip_zeros(uint64_t *at, const uint64_t *end);
 
 /* --- page tables ---------------------------------------------------------------------------------------------- */
 /* Entries are 64 bits, tables 512 entries, 4 levels; bits as in exo/space.h. */

@@ -204,10 +204,12 @@ static void spend(unsigned *budget, unsigned units)
 /* The next present entry of a table, or its end. */
 static uint64_t *next_entry(uint64_t *at, const uint64_t *end)
 {
-	for (; at < end && !*at; at++)
-		for (; (uintptr_t)at % 64 == 0 && at < end - 8 &&
-		    !(at[0] | at[1] | at[2] | at[3] | at[4] | at[5] | at[6] | at[7] | at[8]); at += 8)
-			;
+	uint64_t *next;
+
+	while (at < end && !*at) {
+		next = (uintptr_t)at % 128 ? at : arch_skip_zeros(at, end);
+		at = next == at ? at + 1 : next;
+	}
 	return at;
 }
 
@@ -490,6 +492,7 @@ static inline bool lower(uint64_t *entry, struct stale *stale)
 bool space_lower(struct exo_cap *cap, unsigned *budget)
 {
 	uint64_t *marker = marker_of(cap), place = cap->bound, *entry;
+	uint64_t *raised = &split_of(cap)->raised;
 	unsigned passed = 0, left = *budget;
 	struct stale stale;
 
@@ -497,15 +500,19 @@ bool space_lower(struct exo_cap *cap, unsigned *budget)
 	if (marker[0] == cap_ref(cap))
 		place = marker[NEXT];
 	marker_remove(marker);
-	while (place && left) {
+	while (place && left && *raised) {
 		entry = phys_to_virt(place);
 		place = entry[NEXT];
-		if (lower(entry, &stale) || ++passed % LOWER_PASS == 0)
+		if (lower(entry, &stale))
+			--*raised, left--;
+		else if (++passed % LOWER_PASS == 0)
 			left--;
 	}
 	*budget = left;
-	if (place)
+	if (place && *raised)
 		marker_insert(marker, cap, 0, place);
+	else
+		place = *raised = 0;
 	space_settle(&stale);
 	return !place;
 }

@@ -529,7 +529,7 @@ static out_of_line bool split_page(const struct env *env, exo_pfn_t root, struct
 		return false;
 	old = map_over(entry, to | (uint64_t)pfn << EXO_PAGE_SHIFT, cap);
 	if (alone)
-		split_claim(pfn, 1);
+		split_claim(cap, pfn, 1);
 	stale_note(stale, old, va & ~(uint64_t)EXO_MAP_FLAGS);
 	write_once(map->old, old);
 	return true;

@@ -103,7 +103,7 @@ struct exo_cap *space_through(const struct env *env, const struct exo_map *map, 
 static inline void space_mapped(const struct exo_cap *cap, exo_pfn_t pfn, uint32_t frames, uint64_t bits)
 {
 	if (unlikely(cap->rights & EXO_RIGHT_RESTORE && bits & EXO_PTE_MAY_WRITE))
-		split_claim(pfn, frames);
+		split_claim(cap, pfn, frames);
 }
 /* A large page, whose entry was this, maps its frames no more. */
 void space_large_unmaps(uint64_t old);

@@ -18,7 +18,8 @@ struct split {			/* a frame of state SPLIT; [k] */
 	cap_ref_t cap;		/* whose it is */
 	uint32_t losing;	/* C7 */
 	uint32_t checked;	/* split_end has looked at so many frames */
-	uint64_t spare[6];
+	uint64_t raised;	/* K4 */
+	uint64_t spare[5];
 	uint64_t held[SPLIT_WORDS];	/* a bit for each frame of the range */
 };
 _Static_assert(sizeof(struct split) == EXO_PAGE_SIZE, "one frame");
@@ -51,8 +52,8 @@ static inline bool split_has(const struct exo_cap *cap, uint64_t pfn)
 bool split_holds(const struct exo_cap *cap, exo_pfn_t first, uint32_t count);
 /* Nobody but it, and those that it is derived from, covers or maps the run, if the entry `old` is replaced. */
 bool split_alone(const struct exo_cap *cap, exo_pfn_t pfn, uint32_t count, uint64_t old);
-/* That was so, and the entry has been replaced. */
-void split_claim(exo_pfn_t pfn, uint32_t count);
+/* That was so, and the entry has been replaced by one with MAY_WRITE. */
+void split_claim(const struct exo_cap *cap, exo_pfn_t pfn, uint32_t count);
 /* As frame_unhold and frame_busy, for those of the run that a capability, split or not, holds. */
 void split_unhold(struct exo_cap *cap, exo_pfn_t first, uint32_t count);
 bool split_busy(const struct exo_cap *cap, exo_pfn_t first, uint32_t count);

@@ -118,6 +118,15 @@ void arch_zero_frame(exo_pfn_t pfn)
 	memset(pfn_to_virt(pfn), 0, EXO_PAGE_SIZE);
 }
 
+uint64_t *arch_skip_zeros(uint64_t *at, const uint64_t *end)
+{
+	static const uint64_t zeros[16];
+
+	while (at < end && !memcmp(at, zeros, sizeof(zeros)))
+		at += 16;
+	return at;
+}
+
 void arch_root_init(uint64_t *root)
 {
 	(void)root;

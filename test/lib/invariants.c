@@ -107,7 +107,7 @@ static const char *check_split_entry(uint64_t entry, const struct exo_cap *cap)
 static const char *check_ring(const struct exo_cap *cap)
 {
 	uint64_t before = ((uint64_t)((const char *)cap - arch_phys_base)) | 1ULL << 63, place = cap->bound,
-	    *entry, pfn, frames;
+	    *entry, pfn, frames, raised = 0;
 	unsigned level, markers = 0;
 	const char *broken;
 
@@ -133,8 +133,10 @@ static const char *check_ring(const struct exo_cap *cap)
 			broken = check_split_entry(*entry, cap);
 		if (broken)
 			return broken;
+		raised += !!(*entry & EXO_PTE_MAY_WRITE);
 		CHECK(++ringed <= entries);
 	}
+	CHECK(!cap_is_split(cap) || raised <= split_of(cap)->raised);	/* K4 */
 	return NULL;
 }
 

@@ -117,6 +117,72 @@ static void test_abandoned(void)
 	is_int(info_frame[cap_slot(world.env[0], RECORDS)->first].state, EXO_FRAME_OWNED, "its record is memory");
 }
 
+/* A sibling of all that a capability holds, in slot TWIN + n: how many calls the first of its frames took. */
+static unsigned split_all(exo_cap_t source, unsigned n, exo_cap_t records, uint32_t first)
+{
+	const struct exo_cap *from = cap_slot(world.env[0], exo_cap_slot(source)), *to = cap_slot(world.env[0], TWIN + n);
+	unsigned calls = 1;
+
+	while (CALL(0, cap_split, source, 0, TWIN + n, records, first) == ERR(AGAIN) && calls < 100)
+		calls++;
+	while (to->count < from->count && CALL(0, cap_split, source, 0, world_handle(0, TWIN + n), 0, 0) > 0)
+		;
+	return calls;
+}
+
+/* How many frames two capabilities do not both hold or both not. */
+static unsigned differ(const struct exo_cap *one, const struct exo_cap *other)
+{
+	unsigned i, n = one->count != other->count;
+
+	for (i = 0; i < one->count; i++)
+		n += split_holds(one, (exo_pfn_t)one->first + i, 1) != split_holds(other, (exo_pfn_t)one->first + i, 1);
+	return n;
+}
+
+/* Splitting again costs what was written in between, and hands on what there is left, whatever the gaps. */
+static void test_again(void)
+{
+	static const uint32_t gaps[][2] = { { 0, 1 }, { 3, 67 }, { 128, 64 }, { 193, 62 }, { 300, 256 }, { 639, 2 }, { MANY - 1, 1 } };
+	exo_cap_t source, records, tables, twin = world_handle(0, TWIN);
+	struct exo_cap *cap, *sibling;
+	unsigned i, given = 0;
+
+	world_boot(2000);
+	source = take_frames(0, SOURCE, EXO_PFN_ANY, MANY);
+	records = take_frames(0, RECORDS + 6, EXO_PFN_ANY, 8);
+	tables = take_frames(0, RECORDS + 7, EXO_PFN_ANY, 6);
+	map_many(source, tables);
+	cap = cap_slot(world.env[0], SOURCE);
+	sibling = cap_slot(world.env[0], TWIN);
+	ok(split_all(source, 0, records, 0) > 2, "the first split lowers all entries, in many calls");
+	is_int(split_of(cap)->raised, 0, "none is counted then");
+	for (i = 0; i < sizeof(gaps) / sizeof(gaps[0]); i++)
+		given += CALL(0, split_give, twin, gaps[i][0], gaps[i][1]) == gaps[i][1];
+	is_int(given, i, "the sibling gives up some");
+	is_int(write_pages(0, (WORLD_VA + 130 * 4096ULL) | R | W, source, 130, 1), 1, "one is written in place");
+	is_int(write_pages(0, (WORLD_VA + 131 * 4096ULL) | R | W, source, 131, 1), 1, "and another");
+	is_int(write_pages(0, (WORLD_VA + 131 * 4096ULL), 0, 0, 1), 1, "which is unmapped again");
+	is_int(write_pages(0, (WORLD_VA + 2 * 4096ULL) | R | W, source, 2, 1), ERR(RIGHTS), "one that is shared is not");
+	is_int(split_of(cap)->raised, 2, "two are counted");
+	split_all(source, 1, records, 2);
+	is_int(split_of(cap)->raised, 0, "the second one searches to the end, since one is not found,");
+	is_int(writable(0, MANY), 0, "and lowers that");
+	is_int(differ(cap, cap_slot(world.env[0], TWIN + 1)), 0, "its sibling has all");
+	is_int(split_all(source, 2, records, 3), 1, "the third one finds nothing to do");
+	is_int(split_all(twin, 3, records, 4), 1, "the first sibling is split");
+	is_int(differ(sibling, cap_slot(world.env[0], TWIN + 3)), 0, "into one that has what it had left");
+	for (i = 0; i < 4; i++)
+		is_int(world_finish(0, EXO_CALL_cap_delete, world_handle(0, TWIN + i), 0), 0, "it goes");
+	for (i = 0; i < MANY; i += 100)
+		write_pages(0, WORLD_VA + i * 4096ULL, 0, 0, 100);
+	is_int(world_finish(0, EXO_CALL_split_end, source, 0), 0, "and the source is whole again");
+	for (i = 0; i < MANY; i += 100)
+		write_pages(0, (WORLD_VA + i * 4096ULL) | R | W, source, i, 100);
+	is_int(writable(0, MANY), MANY, "and maps writable");
+	ok(split_all(source, 4, records, 0) > 1 && !writable(0, MANY), "split anew it is searched, whoever counted");
+}
+
 /* --- large pages ---------------------------------------------------------------------------------------- */
 
 #define AT	(WORLD_VA + (1ULL << 30))
@@ -277,6 +343,7 @@ int main(void)
 	test_many(false);
 	test_many(true);
 	test_abandoned();
+	test_again();
 	test_large();
 	test_pinned();
 	test_repossess();
