@@ -20,6 +20,8 @@
 
 #define ROUNDS	50
 #define PAGES	64
+#define LARGE	(64U << 20)
+#define LARGE_ROUNDS	10
 
 static uint64_t count(void)
 {
@@ -68,6 +70,26 @@ static void fork_exit(void)
 		need(pid > 0 && waitpid(pid, NULL, 0) == pid, "fork");
 	}
 	report("fork_exit_wait", count() - began, ROUNDS);
+}
+
+/* The same with so much memory in use. */
+static void fork_large(void)
+{
+	uint64_t began = 0;
+	char *memory = malloc(LARGE);
+
+	need(memory != NULL, "memory");
+	memset(memory, 1, LARGE);
+	for (int i = 0; i < LARGE_ROUNDS + 2; i++) {
+		if (i == 2)
+			began = count();
+		pid_t pid = fork();
+		if (!pid)
+			_exit(0);
+		need(pid > 0 && waitpid(pid, NULL, 0) == pid, "fork of a large process");
+	}
+	report("fork_exit_wait_64m", count() - began, LARGE_ROUNDS);
+	free(memory);
 }
 
 static void fork_exec(const char *self)
@@ -233,7 +255,8 @@ int main(int argc, char **argv)
 		_exit(0);
 	if (argc > 2 && !strcmp(argv[1], "-n")) {	/* forks, or forks and execs, for a profiler */
 		for (int i = atoi(argv[2]); i > 0; i--)
-			argc < 4 ? fork_exit() : *argv[3] == 'c' ? cow_fault() : fork_exec(argv[0]);
+			argc < 4 ? fork_exit() : *argv[3] == 'c' ? cow_fault() : *argv[3] == 'l' ? fork_large() :
+				fork_exec(argv[0]);
 		return 0;
 	}
 	null_request();
@@ -245,5 +268,6 @@ int main(int argc, char **argv)
 	files(argv[0]);
 	pipe_rtt();
 	tcp_rtt();
+	fork_large();
 	return 0;
 }

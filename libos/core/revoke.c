@@ -21,10 +21,7 @@ struct revoke_figures revoke_figures;
 static struct revoke_giver *givers;
 static uint64_t demand, seen;
 static uint32_t owed, last_count;
-static struct {
-	exo_pfn_t lost;
-	uint32_t page;		/* of the spill, + 1; 0: this place is free */
-} spilled[REVOKE_SPILL_MAX];
+static exo_pfn_t spilled[REVOKE_SPILL_MAX];	/* which frame's bytes are in a page of the spill; 0: none's */
 static const char *spill;
 static uint32_t spill_pages;
 
@@ -66,10 +63,8 @@ void core_demand(void)
 /* The spill may have had room for the first of them only. */
 static void keep_spilled(const struct exo_loss *loss)
 {
-	for (uint32_t i = 0; i < loss->count && loss->spilled + i < spill_pages; i++) {
-		spilled[loss->spilled + i].lost = (exo_pfn_t)loss->first + i;
-		spilled[loss->spilled + i].page = loss->spilled + i + 1;
-	}
+	for (uint32_t i = 0; i < loss->count && loss->spilled + i < spill_pages; i++)
+		spilled[loss->spilled + i] = (exo_pfn_t)loss->first + i;
 }
 
 static void count_lost(unsigned what, uint32_t count)
@@ -163,11 +158,11 @@ bool revoke_restore(exo_pfn_t lost, void *to)
 		read_losses();
 	/* The latest: the frame may have come back, and gone again. */
 	for (uint32_t i = REVOKE_SPILL_MAX; i-- > 0;)
-		if (spilled[i].page && spilled[i].lost == lost) {
-			memcpy(to, spill + (uint64_t)(spilled[i].page - 1) * EXO_PAGE_SIZE, EXO_PAGE_SIZE);
+		if (lost && spilled[i] == lost) {
+			memcpy(to, spill + (uint64_t)i * EXO_PAGE_SIZE, EXO_PAGE_SIZE);
 			for (uint32_t k = 0; k <= i; k++)
-				if (spilled[k].lost == lost)
-					spilled[k].page = 0;
+				if (spilled[k] == lost)
+					spilled[k] = 0;
 			return true;
 		}
 	return false;

@@ -17,11 +17,12 @@
 /* Sorted by key: which 2 MiB a leaf is for. */
 struct memory_leaf {
 	uint32_t key;
-	uint8_t leaf;
-	bool lazy;			/* of a forked child: none of its pages is mapped but hot ones */
-	bool mapped;			/* all pages with a place have been mapped, and none was unmapped since */
-	uint16_t low, high;		/* pages with a place lie in [low, high) */
+	uint32_t leaf : 8;
+	bool lazy : 1;			/* of a forked child: none of its pages is mapped but hot ones */
+	bool mapped : 1;		/* all pages with a place have been mapped, and none was unmapped since */
+	uint32_t low : 10, high : 10;	/* pages with a place lie in [low, high) */
 };
+_Static_assert(sizeof(struct memory_leaf) == 8, "each fork copies the table");
 extern struct memory_leaf leaves[LEAVES];
 extern uint32_t leaf_count, leaf_hint;		/* leaf_hint: the one that place_at found last */
 

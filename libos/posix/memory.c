@@ -124,7 +124,7 @@ uint32_t *place_at(exo_vaddr_t va, bool make)
 		for (uint32_t k = leaf_count; k > i; k--)
 			leaves[k] = leaves[k - 1];
 		leaves[i].key = key;
-		leaves[i].leaf = (uint8_t)leaf_count++;
+		leaves[i].leaf = leaf_count++;
 		leaves[i].lazy = leaves[i].mapped = false;
 		leaves[i].low = LEAF_PAGES;
 		leaves[i].high = 0;
