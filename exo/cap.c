@@ -333,17 +333,14 @@ rarely void cap_table_add(struct env *env, exo_pfn_t pfn)
 /* Drop all in one frame of a dead env's table from slot env->cap_cursor on. */
 static rarely bool clear_frame(struct env *env, unsigned *budget)
 {
-	struct exo_cap *cap;
+	struct exo_cap *cap = cap_slot(env, env->cap_cursor);
+	uint32_t left = EXO_CAPS_PER_FRAME - env->cap_cursor % EXO_CAPS_PER_FRAME;
 
 	if (!afford(budget, SCAN_UNITS))
 		return false;
-	do {
-		cap = cap_slot(env, env->cap_cursor);
-		if (cap->type == EXO_TYPE_NONE)
-			continue;
-		if (!afford(budget, 1) || cap_drop_some(cap, budget))
+	for (; left; cap++, left--, env->cap_cursor++)
+		if (cap->type != EXO_TYPE_NONE && (!afford(budget, 1) || cap_drop_some(cap, budget)))
 			return false;
-	} while (++env->cap_cursor % EXO_CAPS_PER_FRAME);
 	return true;
 }
 

@@ -428,9 +428,10 @@ static bool give_shared(const struct env *env, uint64_t handle, uint64_t index, 
 	split_of(cap)->checked = 0;
 	for (pfn = first; pfn != end; pfn++) {
 		frame_leave(pfn);
+		index = pfn - cap->first;
+		split_of(cap)->held[index / 64] &= ~(1ULL << index % 64);
 		info_frame[pfn].holds--;
 	}
-	run_flip(split_of(cap), (uint32_t)index, (uint32_t)count);
 	return true;
 }
 

@@ -231,24 +231,45 @@ void program_end(struct program *program)
 
 /* --- the body --------------------------------------------------------------------------------------------- */
 
+/* Frames that were taken together, so that they are one run and one capability. */
+struct stock {
+	struct frame next;
+	uint32_t left;
+};
+
+/* Frames for a part of so many pages: those of the stock first, which are enough for the first that ask. */
+static int part_take(struct frame_bag *bag, struct stock *stock, uint32_t *pages, struct frame *frame)
+{
+	if (*pages <= stock->left) {
+		*frame = stock->next;
+		stock->next.first += *pages;
+		stock->next.pfn += *pages;
+		stock->left -= *pages;
+		return 0;
+	}
+	if (*pages > EXO_TAKE_MAX)
+		*pages = EXO_TAKE_MAX;
+	while (frame_bag_take(bag, *pages, frame)) {
+		*pages /= 2;
+		if (!*pages)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* So many pages at an address, in frames of a bag, from contents (`bytes` of them; the rest is zero). */
-static int data_pages(struct keep_body *body, struct frame_bag *bag, exo_vaddr_t va, uint32_t pages, const char *from,
-		      uint64_t bytes)
+static int data_pages(struct keep_body *body, struct frame_bag *bag, struct stock *stock, exo_vaddr_t va, uint32_t pages,
+		      const char *from, uint64_t bytes)
 {
 	while (pages) {
-		uint32_t part = pages < EXO_TAKE_MAX ? pages : EXO_TAKE_MAX;
+		uint32_t part = pages;
 		struct frame frame;
 		uint64_t now;
 		char *window;
 		int error;
 
-		if (!body_room())
+		if (!body_room() || part_take(bag, stock, &part, &frame))
 			return -ENOMEM;
-		while (frame_bag_take(bag, part, &frame)) {
-			part /= 2;
-			if (!part)
-				return -ENOMEM;
-		}
 		now = (uint64_t)part * EXO_PAGE_SIZE;
 		if (bytes) {
 			uint64_t fill = bytes < now ? bytes : now;
@@ -271,7 +292,12 @@ static int data_pages(struct keep_body *body, struct frame_bag *bag, exo_vaddr_t
 	return 0;
 }
 
-static int put_args(struct keep_body *body, const struct program *program)
+static uint32_t args_pages(const struct program *program)
+{
+	return (uint32_t)(PAGE_UP(sizeof(struct wire_args) + program->args_bytes) / EXO_PAGE_SIZE);
+}
+
+static int put_args(struct keep_body *body, const struct program *program, struct stock *stock)
 {
 	struct wire_args head = { program->argc, program->envc, program->args_bytes, 0 };
 	size_t bytes = sizeof(head) + program->args_bytes;
@@ -282,9 +308,34 @@ static int put_args(struct keep_body *body, const struct program *program)
 		return -ENOMEM;
 	memcpy(all, &head, sizeof(head));
 	memcpy(all + sizeof(head), program->args, program->args_bytes);
-	error = data_pages(body, &body->data, WIRE_VA_ARGS, (uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE), all, bytes);
+	error = data_pages(body, &body->data, stock, WIRE_VA_ARGS, args_pages(program), all, bytes);
 	free(all);
 	return error;
+}
+
+/* Of a piece that is written: the wired pages lie in [low, high), those with contents before `low` go to the process. */
+static void wired_of(const struct keep_image *image, const struct image_piece *piece, uint64_t *low, uint64_t *high)
+{
+	*low = image->wired - piece->va;
+	*high = image->wired_end - piece->va;
+	if (image->wired < piece->va || *high > (uint64_t)piece->pages * EXO_PAGE_SIZE)
+		*low = *high = (uint64_t)piece->filled * EXO_PAGE_SIZE;
+}
+
+/* Arguments and data in a row, if they are not too many: each run that a process has costs it in each fork. */
+static void stock_take(struct keep_body *body, const struct program *program, struct stock *stock)
+{
+	uint64_t pages = args_pages(program), low, high;
+
+	for (unsigned i = 0; i < body->image->count; i++) {
+		if (!(body->image->piece[i].flags & EXO_MAP_WRITE))
+			continue;
+		wired_of(body->image, &body->image->piece[i], &low, &high);
+		pages += low / EXO_PAGE_SIZE;
+	}
+	stock->left = 0;
+	if (pages <= EXO_TAKE_MAX && body_room() && !frame_bag_take(&body->data, (uint32_t)pages, &stock->next))
+		stock->left = (uint32_t)pages;
 }
 
 /*
@@ -292,25 +343,23 @@ static int put_args(struct keep_body *body, const struct program *program)
  * keeper's, since a capability for them would go to the children of fork, too; pages of zeros the process
  * makes itself.
  */
-static int put_data(struct keep_body *body, const struct keep_image *image)
+static int put_data(struct keep_body *body, const struct keep_image *image, struct stock *stock)
 {
+	struct stock none = { .left = 0 };
 	int error = 0;
 
 	for (unsigned i = 0; i < image->count && !error; i++) {
 		const struct image_piece *piece = &image->piece[i];
 		const char *from = image->va + (uint64_t)piece->at * EXO_PAGE_SIZE;
-		uint64_t filled = (uint64_t)piece->filled * EXO_PAGE_SIZE,
-			bytes = (uint64_t)piece->pages * EXO_PAGE_SIZE;
-		uint64_t low = image->wired - piece->va, high = image->wired_end - piece->va;
+		uint64_t filled = (uint64_t)piece->filled * EXO_PAGE_SIZE, low, high;
 
 		if (!(piece->flags & EXO_MAP_WRITE))
 			continue;
-		if (image->wired < piece->va || high > bytes)
-			low = high = filled;
-		error = data_pages(body, &body->data, piece->va, (uint32_t)(low / EXO_PAGE_SIZE), from,
+		wired_of(image, piece, &low, &high);
+		error = data_pages(body, &body->data, stock, piece->va, (uint32_t)(low / EXO_PAGE_SIZE), from,
 				   low < filled ? low : filled);
 		if (!error)
-			error = data_pages(body, &body->wired, piece->va + low,
+			error = data_pages(body, &body->wired, &none, piece->va + low,
 					   (uint32_t)((high - low) / EXO_PAGE_SIZE),
 					   from + low, low < filled ? (filled < high ? filled : high) - low : 0);
 	}
@@ -335,6 +384,7 @@ struct keep_body *program_body(const struct keep_process *process, const struct 
 	struct keep_image *image = image_get(program->file, &program->attributes, error);
 	struct keep_body *body = image ? malloc(sizeof(*body)) : NULL;
 	struct exo_start *start;
+	struct stock stock;
 
 	if (!body) {
 		*error = image ? -ENOMEM : *error;
@@ -354,9 +404,10 @@ struct keep_body *program_body(const struct keep_process *process, const struct 
 	start->image_bytes = image->end - image->start;
 	start->heap = image->end;
 	start->heap_end = HEAP_END;
-	*error = put_data(body, image);
+	stock_take(body, program, &stock);
+	*error = put_data(body, image, &stock);
 	if (!*error)
-		*error = put_args(body, program);
+		*error = put_args(body, program, &stock);
 	if (!*error)
 		*error = grant_data(body);
 	if (!*error)

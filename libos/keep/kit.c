@@ -8,7 +8,7 @@
  * kernel otherwise.
  *
  * Frames that are somebody else's objects yet when their process is gone (a parent's records of what it
- * shared with it) are in limbo: they are tried again whenever a process goes.
+ * shared with it) are in limbo: they are tried again when a process goes and the frame that was in the way is none any more.
  */
 #include <stdlib.h>
 #include "libos/keep/private.h"
@@ -18,16 +18,37 @@
 struct limbo {
 	struct limbo *next;
 	struct frame_bag bag;
+	exo_pfn_t object;		/* the first frame that is one; 0: none was seen */
 };
 
 static struct limbo *limbo;
 static struct keep_kit *kept;
 static uint32_t kept_count;
 
+static bool is_object(exo_pfn_t pfn)
+{
+	const struct exo_frame_info *frame = pfn ? info_frame(pfn) : NULL;
+
+	return frame && frame->state != EXO_FRAME_OWNED;
+}
+
+static exo_pfn_t object_of(const struct frame_bag *bag)
+{
+	for (uint32_t i = 0; i < bag->runs; i++)
+		for (exo_pfn_t pfn = bag->run[i].first; pfn - bag->run[i].first < bag->run[i].count; pfn++)
+			if (is_object(pfn))
+				return pfn;
+	return 0;
+}
+
 void kit_limbo(void)
 {
 	for (struct limbo **at = &limbo, *one; (one = *at) != NULL;) {
-		if (!frame_bag_drop(&one->bag)) {
+		bool waits = is_object(one->object);
+
+		if (waits || !frame_bag_drop(&one->bag)) {
+			if (!waits)
+				one->object = object_of(&one->bag);
 			at = &one->next;
 			continue;
 		}
@@ -42,6 +63,7 @@ void kit_bag_drop(struct frame_bag *bag)
 
 	if (!frame_bag_drop(bag) && (one = malloc(sizeof(*one))) != NULL) {
 		one->bag = *bag;
+		one->object = 0;
 		one->next = limbo;
 		limbo = one;
 	}

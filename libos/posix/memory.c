@@ -18,7 +18,8 @@
 
 #pragma GCC target("general-regs-only")
 
-#define REGIONS		((META_END - META_REGIONS) / sizeof(struct vm_region))
+#define FIRST		((META_LEAVES - META_FIRST) / sizeof(struct vm_region))
+#define REGIONS		(FIRST + (META_END - META_REGIONS) / sizeof(struct vm_region))
 #define FAULT_BATCH	8		/* descriptors behind CORE_ARG_FAULT */
 #define AHEAD		24U		/* pages that one fault copies, at most */
 #define SPARE		64		/* frames that memory_left leaves for tables and the like */
@@ -528,7 +529,8 @@ struct vm_region *memory_region_make(void)
 	if (region) {
 		regions_free = region->next;
 	} else {
-		region = (struct vm_region *)META_REGIONS + regions_used;
+		region = regions_used < FIRST ? (struct vm_region *)META_FIRST + regions_used :
+			(struct vm_region *)META_REGIONS + (regions_used - FIRST);
 		if (regions_used == REGIONS || !meta_need((exo_vaddr_t)region) ||
 		    !meta_need((exo_vaddr_t)(region + 1) - 1))
 			return NULL;

@@ -12,8 +12,9 @@
 /* In the low 2 MiB, whose page tables every process has. */
 #define META_WINDOW	0x14000ULL			/* the copy that is being made */
 #define META_START	0x180000ULL			/* a bit for each frame of a run: is it spare? */
-#define META_LEAVES	(META_START + 9 * EXO_PAGE_SIZE)	/* places */
-#define META_REGIONS	0x1d0000ULL			/* struct vm_region's */
+#define META_FIRST	(META_START + 8 * EXO_PAGE_SIZE)	/* the first struct vm_region's, in one page with the first leaf */
+#define META_LEAVES	(META_FIRST + EXO_PAGE_SIZE / 2)	/* places */
+#define META_REGIONS	0x1d0000ULL			/* further regions */
 #define META_END	0x1e0000ULL
 /* Up to 2 MiB: frames for copies of pages; in fork, of wired pages. */
 #define META_COPY	META_END
@@ -22,7 +23,7 @@
 #define ARGS_START	((exo_vaddr_t)WIRE_VA_ARGS)
 #define ARGS_END	((exo_vaddr_t)WIRE_VA_ARGS + WIRE_ARGS)
 
-_Static_assert(MEMORY_RUNS * RUN_FRAMES_MAX / 8 <= 9 * EXO_PAGE_SIZE, "room for the bits");
+_Static_assert(MEMORY_RUNS * RUN_FRAMES_MAX / 8 <= META_FIRST - META_START, "room for the bits");
 _Static_assert(WIRE_VA_ARGS + WIRE_ARGS <= META_START, "arguments end before");
 
 #define INDEX_MASK	((1U << MEMORY_INDEX_BITS) - 1)

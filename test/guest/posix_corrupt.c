@@ -129,7 +129,7 @@ static struct {
 	uintptr_t start, end;
 } place[] = {
 	{ 0, 0 }, { 0, 0 }, { 0, 0 }, { 0, 0 },	/* data, wired, bss, heap: filled in */
-	{ META_LEAVES, META_LEAVES + 8192 }, { META_START, META_START + 64 },
+	{ META_FIRST, META_LEAVES + 8192 }, { META_START, META_START + 64 },
 	{ WIRE_VA_PAGE, WIRE_VA_PAGE + 4096 }, { WIRE_VA_BUFFER, WIRE_VA_BUFFER + 8192 },
 	{ EXO_VA_DISP, EXO_VA_DISP + 4096 }, { EXO_VA_ARG, EXO_VA_ARG + 4096 }, { EXO_VA_START, EXO_VA_START + 4096 },
 	{ WIRE_VA_ARGS, WIRE_VA_ARGS + 4096 },
