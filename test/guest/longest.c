@@ -122,7 +122,7 @@ static void frames(void)
 /* As many frames as a sibling can get at once, all of them mapped. */
 static void splitting(void)
 {
-	exo_cap_t cap = many_frames(2048), records = take_frames(2);
+	exo_cap_t cap = many_frames(2048), records = take_frames(3);
 	exo_vaddr_t va = vm_addresses(2048 * EXO_PAGE_SIZE);
 	uint32_t slot = caps_slot();
 
@@ -159,7 +159,14 @@ static void splitting(void)
 	twin = caps_handle(slot);
 	while (cap_of(twin)->count < 2048)
 		exo_cap_split(cap, 0, twin, 0, 0);
-	caps_delete(twin);
+	for (uint32_t i = 0; i < 2048; i += 2)
+		exo_split_give(twin, i, 1);
+	slot = caps_slot();
+	REPEAT("cap_split, every other frame of 256", exo_cap_split(twin, 0, slot, records, 2));
+	while (cap_of(caps_handle(slot))->count < 2048)
+		exo_cap_split(twin, 0, caps_handle(slot), 0, 0);
+	REPEAT("cap_delete of every other frame", exo_cap_delete(caps_handle(slot)));
+	REPEAT("cap_delete of every other frame, the last one", exo_cap_delete(twin));
 	REPEAT("split_end of 2,048 frames", exo_split_end(cap));
 	caps_delete(cap);
 	caps_delete(records);
