@@ -359,6 +359,17 @@ static int64_t protect(struct vm_region *region, int protection)
 	return 0;
 }
 
+/* How much of private memory in there may not be written yet: it counts for RLIMIT_DATA when it may. */
+static uint64_t not_yet_own(exo_vaddr_t va, exo_vaddr_t end)
+{
+	uint64_t bytes = 0;
+
+	for (const struct vm_region *region = first_after(va); region && region->start < end; region = region->next)
+		if (posix_map_kind(region) != POSIX_MAP_SHARED && !(region->flags & EXO_MAP_WRITE))
+			bytes += region->end - region->start;
+	return bytes;
+}
+
 int mprotect(void *address, size_t bytes, int protection)
 {
 	exo_vaddr_t va = (exo_vaddr_t)address, end = va + PAGE_UP(bytes);
@@ -371,6 +382,8 @@ int mprotect(void *address, size_t bytes, int protection)
 	if (end < va || !all_mapped(va, end))
 		result = -ENOMEM;
 	else if (!split_at(va) || !split_at(end))
+		result = -ENOMEM;
+	else if (protection & PROT_WRITE && !memory_allowed(not_yet_own(va, end), 0))
 		result = -ENOMEM;
 	for (region = first_after(va); !result && region && region->start < end; region = region->next)
 		result = protect(region, protection);

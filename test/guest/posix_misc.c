@@ -308,7 +308,12 @@ static void memory_limits(void)
 	map = mmap(NULL, 32 << 20, PROT_READ | PROT_WRITE, anonymous, -1, 0);
 	ok(!most && map == MAP_FAILED && errno == ENOMEM, "do not hold 32");
 	map = mmap(NULL, 32 << 20, PROT_READ, anonymous, -1, 0);
-	ok(map != MAP_FAILED && munmap(map, 32 << 20) == 0, "but what is only read is none of it");
+	ok(map != MAP_FAILED, "but what is only read is none of it");
+	ok(mprotect(map, 32 << 20, PROT_READ | PROT_WRITE) == -1 && errno == ENOMEM, "until it shall be written");
+	ok(!mprotect(map, 8 << 20, PROT_READ | PROT_WRITE) && !mprotect(map, 8 << 20, PROT_READ | PROT_WRITE), "a part of it can");
+	ok(mprotect((char *)map + (8 << 20), 20 << 20, PROT_WRITE) == -1 && errno == ENOMEM, "and counts");
+	ok(!mprotect(map, 8 << 20, PROT_READ) && !mprotect((char *)map + (8 << 20), 20 << 20, PROT_WRITE), "until it is read only again");
+	ok(munmap(map, 32 << 20) == 0, "and goes");
 	child = fork();
 	if (child == 0)
 		_exit(malloc(32 << 20) ? 1 : 0);
