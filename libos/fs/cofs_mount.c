@@ -189,10 +189,11 @@ static int mount(struct fs **mounted, struct fs_node **root, const struct fs_mou
 static int unmount(struct fs *mounted)
 {
 	struct cofs *fs = cofs_of(mounted);
-	int error = fs->wreck_told ? 0 : cofs_commit(fs);
+	bool told = fs->loss_told;
+	int error = told && fs->wrecked ? 0 : cofs_commit(fs);
 
-	if (error) {
-		fs->wreck_told = fs->wrecked;
+	if (error && !told) {
+		fs->loss_told = fs->wrecked || error == -FS_EDAMAGED || error == -EIO;
 		return error;
 	}
 	cofs_end(fs);
@@ -290,8 +291,8 @@ void cofs_counts(const struct fs *mounted, struct cofs_counts *counts)
 }
 
 const struct fs_ops fs_cofs = {
-	.name = "cofs", .mount = mount, .unmount = unmount, .sync = sync, .unsaved = unsaved, .space = space, .put = cofs_node_put,
-	.attributes = attributes, .set = set, .lookup = cofs_lookup, .create = cofs_create, .link = cofs_link,
+	.name = "cofs", .mount = mount, .unmount = unmount, .busy = cofs_busy, .sync = sync, .unsaved = unsaved, .space = space,
+	.put = cofs_node_put, .attributes = attributes, .set = set, .lookup = cofs_lookup, .create = cofs_create, .link = cofs_link,
 	.unlink = cofs_unlink, .rename = cofs_rename, .readdir = cofs_readdir, .parent = cofs_parent,
 	.readlink = cofs_readlink, .read = cofs_read, .write = cofs_write, .truncate = cofs_truncate, .fsync = fsync,
 	.page = cofs_page, .page_put = cofs_page_put, .ahead = cofs_ahead, .clone = cofs_clone,

@@ -126,6 +126,16 @@ void cofs_nodes_end(struct cofs *fs)
 	free(fs->nodes);
 }
 
+bool cofs_busy(struct fs *mounted, const struct fs_node *root)
+{
+	const struct cofs *fs = (const struct cofs *)mounted;
+
+	for (uint32_t i = 0; i <= fs->node_mask; i++)
+		if (fs_held((const struct fs_node *)fs->nodes[i], root))
+			return true;
+	return false;
+}
+
 int cofs_node_new(struct cofs *fs, uint64_t number, struct cofs_node **node)
 {
 	struct cofs_node *new = fs->node_unused;

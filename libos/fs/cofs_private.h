@@ -101,7 +101,7 @@ struct cofs {
 	unsigned levels;		/* of the tree */
 	uint64_t files;
 	bool wrecked;			/* memory is half-changed: nothing is written any more */
-	bool wreck_told;		/* unmount has said so; the next one ends it */
+	bool loss_told;		/* unmount has said so; the next one ends it */
 	bool replaying;
 	bool log_over;			/* what changed is more than the log holds: the next fsync is a commit */
 	bool space_there;
@@ -254,6 +254,7 @@ int cofs_node_store(struct cofs *fs, struct cofs_node *node);	/* into the tree *
 void cofs_node_stored(struct cofs *fs, struct cofs_node *node);	/* off the list of dirty ones, if it is not any more */
 void cofs_node_list(struct cofs *fs, struct cofs_node *node);
 void cofs_nodes_end(struct cofs *fs);
+bool cofs_busy(struct fs *mounted, const struct fs_node *root);
 int cofs_node_going(struct cofs *fs, struct cofs_node *node);
 int cofs_reclaim(struct cofs *fs, unsigned extents);	/* orphans that nobody holds, a part of them */
 

@@ -59,6 +59,7 @@ struct common {
 	bool telling;		/* tell_written() is at it: it may have to write, to make room */
 	struct common_report report;
 	bool changed;		/* since the last sync, by this one */
+	bool loss_told;		/* an unmount has said that not all can be written */
 };
 
 static inline struct common *common_of(const struct fs_node *node)

@@ -221,9 +221,22 @@ static int common_unmount(struct fs *base)
 	struct common *fs = (struct common *)base;
 	int error = common_sync(fs);
 
-	if (!error)
-		end(fs);
-	return error;
+	if (error && !fs->loss_told) {
+		fs->loss_told = true;
+		return error;
+	}
+	end(fs);
+	return 0;
+}
+
+static bool busy(struct fs *base, const struct fs_node *root)
+{
+	const struct common *fs = (const struct common *)base;
+
+	for (unsigned i = 0; i < COMMON_HASH; i++)
+		if (fs_held((const struct fs_node *)fs->hash[i], root))
+			return true;
+	return false;
 }
 
 static int sync_fs(struct fs *fs)
@@ -263,7 +276,7 @@ const struct common_report *common_report(const struct fs *fs)
 }
 
 const struct fs_ops fs_common = {
-	.name = "common", .mount = common_mount, .unmount = common_unmount, .sync = sync_fs, .unsaved = unsaved_fs,
+	.name = "common", .mount = common_mount, .unmount = common_unmount, .busy = busy, .sync = sync_fs, .unsaved = unsaved_fs,
 	.space = common_space, .put = common_put, .attributes = common_attributes, .set = common_set, .lookup = common_lookup,
 	.create = common_create, .link = common_link, .unlink = common_unlink, .rename = common_rename,
 	.readdir = common_readdir, .parent = common_parent, .readlink = common_readlink, .read = common_read,

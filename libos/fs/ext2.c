@@ -8,6 +8,7 @@ const struct fs_ops fs_ext2 = {
 	.name = "ext2",
 	.mount = ext2_mount,
 	.unmount = ext2_unmount,
+	.busy = ext2_busy,
 	.sync = ext2_sync,
 	.unsaved = ext2_unsaved,
 	.space = ext2_space,

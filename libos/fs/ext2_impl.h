@@ -84,6 +84,7 @@ struct ext2 {
 	uint64_t bytes_max;		/* of a file */
 	uint64_t free_blocks, free_inodes;
 	bool filetype, super_changed, was_valid, damaged;
+	bool loss_told;			/* an unmount has said that not all can be written */
 	bool marked;			/* the superblock on the disk says (perhaps) that all is in good order */
 
 	struct ext2_inode *inodes;	/* all in memory */
@@ -133,6 +134,7 @@ static inline int ext2_get(struct ext2 *e, uint32_t where, struct buffer **buffe
 extern const char *ext2_reason;
 int ext2_mount(struct fs **fs, struct fs_node **root, const struct fs_mount *how);
 int ext2_unmount(struct fs *fs);
+bool ext2_busy(struct fs *fs, const struct fs_node *root);
 int ext2_space(struct fs *fs, struct fs_space *space);
 struct fs_time ext2_now(const struct ext2 *e);
 /* Something on the disk cannot be: remembered in the superblock. Returns -FS_EDAMAGED. */

@@ -382,18 +382,25 @@ int ext2_mount(struct fs **fs, struct fs_node **root, const struct fs_mount *how
 	return 0;
 }
 
+bool ext2_busy(struct fs *fs, const struct fs_node *root)
+{
+	for (const struct ext2_inode *i = ((struct ext2 *)fs)->inodes; i; i = i->next)
+		if (i->node.holds > (&i->node == root))
+			return true;
+	return false;
+}
+
 int ext2_unmount(struct fs *fs)
 {
 	struct ext2 *e = (struct ext2 *)fs;
-	int r;
+	int r = ext2_sync(fs);
 
-	for (struct ext2_inode *i = e->inodes; i; i = i->next)
-		if (i->node.holds > (i->node.number == EXT2_ROOT))
-			return -EBUSY;
-	r = ext2_sync(fs);
-	if (r == 0)
-		release(e);
-	return r;
+	if (r < 0 && !e->loss_told) {
+		e->loss_told = true;
+		return r;
+	}
+	release(e);
+	return 0;
 }
 
 int ext2_space(struct fs *fs, struct fs_space *space)

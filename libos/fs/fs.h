@@ -77,9 +77,11 @@ struct fs_space {
 struct volume;
 struct fs_mount {
 	struct block_device *device;	/* NULL: it has none */
+	const char *source;		/* what that is called, to be shown; NULL: nothing */
 	uint32_t cache_pages;		/* 0: as many as the file system thinks fit */
 	const struct cache_policy *policy;	/* NULL: cache_2q */
-	bool read_only;
+	bool read_only, by_hand;	/* by_hand, limits: as struct vfs_mount has them (libos/fs/vfs.h) */
+	unsigned limits;
 	const char *options;		/* words of the file system's own, parted by commas; "": none */
 	struct fs_time (*now)(void);	/* the time of day */
 	/* fs_memory: where its pages come from, and go; NULL: malloc. */
@@ -102,8 +104,11 @@ struct fs_ops {
 	/* Mount; *root is held. -EINVAL: it is no file system of this kind, or an option is unknown; FS_EDAMAGED; -EIO; -ENOMEM;
 	 * -EROFS: it cannot be written by this (a feature that is unknown), and read_only is not set. */
 	int (*mount)(struct fs **fs, struct fs_node **root, const struct fs_mount *how);
-	/* Everything written and stable; no node held but the root, which is put. An error leaves it mounted. */
+	/* Everything written and stable; no node held but the root, which is put. An error leaves it mounted; if it
+	 * is one for good, the next call lets go of what cannot be written. */
 	int (*unmount)(struct fs *fs);
+	/* Does anybody hold a node of it, but for the one hold on the root that mount gave? */
+	bool (*busy)(struct fs *fs, const struct fs_node *root);
 	int (*sync)(struct fs *fs);
 	/* Would a sync write anything? It costs little, and waits for nothing. NULL: never. */
 	bool (*unsaved)(struct fs *fs);
@@ -167,6 +172,14 @@ struct fs {
 static inline void fs_hold(struct fs_node *node)
 {
 	node->holds++;
+}
+
+/* ... one of a list by hash_next? For `busy`. */
+static inline bool fs_held(const struct fs_node *node, const struct fs_node *root)
+{
+	while (node && node->holds <= (node == root))
+		node = node->hash_next;
+	return node != NULL;
 }
 
 static inline void fs_put(struct fs_node *node)

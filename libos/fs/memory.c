@@ -50,8 +50,10 @@ static void node_end(struct mem_node *node)
 
 static void memory_put(struct fs_node *node)
 {
-	if (!of(node)->links)
-		node_end(of(node));
+	if (of(node)->links)
+		return;
+	fs_of(of(node))->orphans--;
+	node_end(of(node));
 }
 
 static uint32_t hash_of(const struct mem_node *directory, const char *name, size_t bytes)
@@ -160,7 +162,11 @@ static void node_maybe_end(struct mem_node *node)
 		node->links = 0;
 		node->dir.parent = NULL;
 	}
-	if (!node->links && !node->node.holds)
+	if (node->links)
+		return;
+	if (node->node.holds)
+		fs_of(node)->orphans++;
+	else
 		node_end(node);
 }
 
@@ -496,6 +502,17 @@ static int memory_unmount(struct fs *base)
 	return 0;
 }
 
+static bool memory_busy(struct fs *base, const struct fs_node *root)
+{
+	const struct mem_fs *fs = (const struct mem_fs *)base;
+
+	for (uint32_t i = 0; i <= fs->hash_mask; i++)
+		for (const struct mem_entry *entry = fs->hash[i]; entry; entry = entry->hash_next)
+			if (entry->node->node.holds)
+				return true;
+	return fs->orphans || root->holds > 1;
+}
+
 static int memory_sync(struct fs *fs)
 {
 	(void)fs;
@@ -514,7 +531,7 @@ static int memory_space(struct fs *base, struct fs_space *space)
 }
 
 const struct fs_ops fs_memory = {
-	.name = "memory", .mount = memory_mount, .unmount = memory_unmount, .sync = memory_sync, .space = memory_space,
+	.name = "memory", .mount = memory_mount, .unmount = memory_unmount, .busy = memory_busy, .sync = memory_sync, .space = memory_space,
 	.put = memory_put, .attributes = memory_attributes, .set = memory_set, .lookup = memory_lookup,
 	.create = memory_create, .link = memory_link, .unlink = memory_unlink, .rename = memory_rename,
 	.readdir = memory_readdir, .parent = memory_parent, .readlink = memory_readlink, .read = memory_read,

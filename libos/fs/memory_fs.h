@@ -49,7 +49,7 @@ struct mem_fs {
 	struct mem_node *root, *free_nodes;	/* by node.hash_next */
 	struct mem_entry **hash;
 	uint32_t hash_mask, entries;
-	uint64_t number, nodes, pages_used, pages_max;
+	uint64_t number, nodes, orphans, pages_used, pages_max;	/* orphans: held, without a name */
 	void *free_pages;	/* each begins with a pointer to the next */
 	void **chunks;
 	uint32_t chunk_count;

@@ -18,8 +18,6 @@ static uint32_t mount_number;
 
 /* --- mounts --------------------------------------------------------------------------------------------- */
 
-static struct vfs_mount *aging;	/* vfs_age() is in it, or waits to be */
-
 struct vfs_face *vfs_face(struct fs_node *node)
 {
 	if (!node->face) {
@@ -34,7 +32,7 @@ void vfs_face_put(struct vfs_mount *mount, struct fs_node *node)
 {
 	struct vfs_face *face = node->face;
 
-	if (!face || face->mounted || face->beside || face->flocks || face->records)
+	if (!face || face->mounted || face->mounting || face->beside || face->flocks || face->records)
 		return;
 	node->face = NULL;
 	free(face);
@@ -45,8 +43,47 @@ static void mount_free(struct vfs_mount *mount)
 {
 	if (mount->lock)
 		vfs_machine->lock_end(mount->lock);
+	free(mount->source);
 	free(mount->path);
 	free(mount);
+}
+
+static struct vfs_mount *mount_new(const char *path, const struct fs_mount *how)
+{
+	struct vfs_mount *mount = name_start() ? calloc(1, sizeof(*mount)) : NULL;
+
+	if (!mount)
+		return NULL;
+	mount->device = how->device;
+	mount->by_hand = how->by_hand;
+	mount->limits = how->limits;
+	mount->path = strdup(path);
+	mount->source = how->source ? strdup(how->source) : NULL;
+	mount->lock = vfs_machine ? vfs_machine->lock_make() : NULL;
+	if (mount->path && (mount->source || !how->source) && (mount->lock || !vfs_machine))
+		return mount;
+	mount_free(mount);
+	return NULL;
+}
+
+/* From here on to mount_link() or mount_put_point() nobody else mounts there, and the directory does not go. */
+static int mount_point_take(const struct vfs_place *point)
+{
+	struct vfs_face *face = vfs_face(point->node);
+
+	if (!face)
+		return -ENOMEM;
+	face->mounting = true;
+	fs_hold(point->node);
+	return 0;
+}
+
+/* A directory that something can be mounted on? */
+static int mount_point_error(const struct vfs_mount *mount, const struct fs_node *node)
+{
+	if (node->kind != FS_DIRECTORY)
+		return -ENOTDIR;
+	return node == mount->root || vfs_covered(node) ? -EBUSY : 0;
 }
 
 /* The directory that it shall cover, or be an entry of (*name is not NULL then); nothing for the first. */
@@ -66,16 +103,14 @@ static int mount_point(const char *path, struct vfs_place *point, const char **n
 		*point = (struct vfs_place){ .mount = end.mount, .node = end.node };
 	else
 		*point = end.at;
-	if (!end.node && !end.at.mount->fs->read_only)
+	if (end.node)
+		result = mount_point_error(end.mount, end.node);
+	else if (!end.at.mount->fs->read_only)
 		result = -ENOENT;
-	else if (end.node && end.node->kind != FS_DIRECTORY)
-		result = -ENOTDIR;
-	else if (end.node && end.node == end.mount->root)
-		result = -EBUSY;
-	else if (!vfs_face(point->node) || (!end.node && !(*name = strndup(end.name, end.bytes))))
+	else if (!(*name = strndup(end.name, end.bytes)))
 		result = -ENOMEM;
 	if (!result)
-		fs_hold(point->node);
+		result = mount_point_take(point);
 	path_end(&end);
 	return result;
 }
@@ -84,6 +119,7 @@ static void mount_put_point(struct vfs_mount *mount)
 {
 	if (!mount->covers)
 		return;
+	((struct vfs_face *)mount->covers->face)->mounting = false;
 	vfs_face_put(mount->above, mount->covers);
 	vfs_put(mount->above, mount->covers);
 	free((char *)mount->name);
@@ -93,15 +129,16 @@ static void mount_link(struct vfs_mount *mount)
 {
 	struct vfs_face *face = mount->covers ? mount->covers->face : NULL;
 
-	mount->number = ++mount_number;
-	mount->fs->face = mount;
 	mount->next = vfs_mounts;
 	vfs_mounts = mount;
 	if (!face) {
 		vfs_root = vfs_cwd = (struct vfs_place){ .mount = mount, .node = mount->root };
 		mount->root->holds += 2;
 		mount->users = 1;
-	} else if (mount->name) {
+		return;
+	}
+	face->mounting = false;
+	if (mount->name) {
 		mount->beside = face->beside;
 		face->beside = mount;
 	} else {
@@ -109,6 +146,7 @@ static void mount_link(struct vfs_mount *mount)
 	}
 }
 
+/* What it covers stays taken. */
 static void mount_unlink(struct vfs_mount *mount)
 {
 	struct vfs_face *face = mount->covers->face;
@@ -117,6 +155,7 @@ static void mount_unlink(struct vfs_mount *mount)
 	for (link = &vfs_mounts; *link != mount; link = &(*link)->next)
 		;
 	*link = mount->next;
+	face->mounting = true;
 	if (!mount->name) {
 		face->mounted = NULL;
 		return;
@@ -126,27 +165,13 @@ static void mount_unlink(struct vfs_mount *mount)
 	*link = mount->beside;
 }
 
-int vfs_mount(const char *path, const struct fs_ops *ops, const struct fs_mount *how)
+/* The point is taken. */
+static int mount_begin(struct vfs_mount *mount, const struct fs_ops *ops, const struct fs_mount *how)
 {
-	struct vfs_mount *mount = calloc(1, sizeof(*mount));
-	struct vfs_place point;
-	int result;
+	int result = ops->mount(&mount->fs, &mount->root, how);
 
-	if (!mount)
-		return -ENOMEM;
-	mount->path = strdup(path);
-	if (vfs_machine)
-		mount->lock = vfs_machine->lock_make();
-	result = !name_start() || !mount->path || (vfs_machine && !mount->lock) ? -ENOMEM :
-	    mount_point(path, &point, &mount->name);
-	if (!result) {
-		mount->above = point.mount;
-		mount->covers = point.node;
-		result = ops->mount(&mount->fs, &mount->root, how);
-		if (result)
-			mount_put_point(mount);
-	}
 	if (result) {
+		mount_put_point(mount);
 		mount_free(mount);
 		return result;
 	}
@@ -154,9 +179,56 @@ int vfs_mount(const char *path, const struct fs_ops *ops, const struct fs_mount 
 		vfs_machine->lock_end(mount->lock);
 		mount->lock = NULL;
 	}
+	mount->number = ++mount_number;
+	mount->fs->face = mount;
 	mount_link(mount);
 	vfs_forget(NULL);	/* what it covers is known by names */
 	return 0;
+}
+
+int vfs_mount(const char *path, const struct fs_ops *ops, const struct fs_mount *how)
+{
+	struct vfs_mount *mount = mount_new(path, how);
+	struct vfs_place point;
+	int result;
+
+	if (!mount)
+		return -ENOMEM;
+	result = mount_point(path, &point, &mount->name);
+	if (result) {
+		free((char *)mount->name);
+		mount_free(mount);
+		return result;
+	}
+	mount->above = point.mount;
+	mount->covers = point.node;
+	return mount_begin(mount, ops, how);
+}
+
+int vfs_mount_on(const struct vfs_place *point, const struct fs_ops *ops, const struct fs_mount *how)
+{
+	struct vfs_mount *mount = mount_new("", how);
+	char *path = malloc(VFS_PATH_MAX);
+	int64_t result = !mount || !path ? -ENOMEM : mount_point_error(point->mount, point->node);
+
+	if (!result)
+		result = mount_point_take(point);
+	if (result) {
+		free(path);
+		if (mount)
+			mount_free(mount);
+		return (int)result;
+	}
+	mount->above = point->mount;
+	mount->covers = point->node;
+	result = vfs_path(point, path, VFS_PATH_MAX);	/* only now it is certain that the directory is and stays there */
+	free(mount->path);
+	mount->path = path;
+	if (result >= 0)
+		return mount_begin(mount, ops, how);
+	mount_put_point(mount);
+	mount_free(mount);
+	return result == -ERANGE ? -ENAMETOOLONG : (int)result;
 }
 
 static bool mount_in_use(const struct vfs_mount *mount)
@@ -167,45 +239,103 @@ static bool mount_in_use(const struct vfs_mount *mount)
 	return mount->users != 0;
 }
 
-int vfs_unmount(const char *path)
+/* With its lock. Nothing waits between the second vfs_forget() and mount_unlink(), so nobody comes in unseen. */
+static int mount_finish(struct vfs_mount *mount)
 {
-	struct vfs_place place;
-	struct vfs_mount *mount;
-	int result = vfs_find(&vfs_root, path, true, &place);
+	const struct fs_ops *ops = mount->fs->ops;
+	int result;
 
-	if (result)
-		return result;
-	mount = place.mount;
-	result = place.node != mount->root ? -EINVAL : !mount->above ? -EBUSY : 0;
-	vfs_put(place.mount, place.node);
-	if (result)
-		return result;
-	mount->going = true;
-	while (aging == mount)		/* others may open something meanwhile */
-		vfs_machine->wait();
 	vfs_forget(mount->fs);
+	(void)ops->sync(mount->fs);	/* unmount tells */
+	vfs_forget(mount->fs);
+	if (mount_in_use(mount) || ops->busy(mount->fs, mount->root))
+		return -EBUSY;
+	mount_unlink(mount);
+	result = ops->unmount(mount->fs);
+	if (result)
+		mount_link(mount);
+	return result;
+}
+
+int vfs_mount_end(struct vfs_mount *mount)
+{
+	int result;
+
+	if (!mount->above || mount->going || mount_in_use(mount))
+		return -EBUSY;
+	mount->going = true;
+	while (mount->visits)		/* others may open something meanwhile */
+		vfs_machine->wait();
 	vfs_enter(mount);
-	result = mount_in_use(mount) ? -EBUSY : mount->fs->ops->unmount(mount->fs);
+	result = mount_finish(mount);
 	mount->going = false;
 	vfs_leave(mount);
+	if (vfs_machine)
+		vfs_machine->wake();
 	if (result)
 		return result;
-	mount_unlink(mount);
 	mount_put_point(mount);
 	mount_free(mount);
 	return 0;
 }
 
+int vfs_unmount(const char *path)
+{
+	struct vfs_place place;
+	int result = vfs_find(&vfs_root, path, true, &place);
+
+	if (result)
+		return result;
+	result = place.node != place.mount->root ? -EINVAL : 0;
+	vfs_put(place.mount, place.node);
+	return result ? result : vfs_mount_end(place.mount);
+}
+
+/* --- what is written ------------------------------------------------------------------------------------ */
+
+/* The mount does not go while one is in there. */
+static void visit(struct vfs_mount *mount)
+{
+	mount->visits++;
+	vfs_enter(mount);
+}
+
+static void visit_end(struct vfs_mount *mount)
+{
+	vfs_leave(mount);
+	mount->visits--;
+	if (mount->going)
+		vfs_machine->wake();
+}
+
+/* The latest mount that is older than this number. */
+static struct vfs_mount *mount_before(uint32_t number)
+{
+	struct vfs_mount *mount = vfs_mounts, *best = NULL;
+
+	for (; mount; mount = mount->next)
+		if (mount->number < number && (!best || mount->number > best->number))
+			best = mount;
+	return best;
+}
+
 int vfs_sync(void)
 {
+	uint32_t number = UINT32_MAX;
+	struct vfs_mount *mount;
 	int first_error = 0;
 
-	for (struct vfs_mount *mount = vfs_mounts; mount; mount = mount->next) {
-		vfs_enter(mount);
+	while ((mount = mount_before(number))) {
+		if (mount->going) {
+			vfs_machine->wait();
+			continue;
+		}
+		visit(mount);
 		int result = vfs_late(mount, mount->fs->ops->sync(mount->fs));
-		vfs_leave(mount);
+		visit_end(mount);
 		if (!first_error)
 			first_error = result;
+		number = mount->number;
 	}
 	return first_error;
 }
@@ -230,13 +360,9 @@ void vfs_age(void)
 	for (struct vfs_mount *mount = vfs_mounts; mount; mount = mount->next) {
 		if (!mount->fs->ops->unsaved || mount->by_hand || mount->going)
 			continue;
-		aging = mount;
-		vfs_enter(mount);
+		visit(mount);
 		age(mount);
-		vfs_leave(mount);	/* nobody else runs from here to the next one */
-		aging = NULL;
-		if (vfs_machine)
-			vfs_machine->wake();
+		visit_end(mount);	/* nobody else runs from here to the next one */
 	}
 }
 
@@ -477,7 +603,7 @@ void path_end(struct path_end *end)
 
 int path_may_change(const struct path_end *end)
 {
-	if (end->node && end->mount != end->at.mount)
+	if (end->node && (end->mount != end->at.mount || vfs_covered(end->node)))
 		return -EBUSY;
 	return end->at.mount->fs->read_only ? -EROFS : 0;
 }

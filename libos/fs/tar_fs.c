@@ -100,6 +100,16 @@ static int tar_fs_unmount(struct fs *base)
 	return 0;
 }
 
+static bool tar_fs_busy(struct fs *base, const struct fs_node *root)
+{
+	const struct tar_fs *fs = (const struct tar_fs *)base;
+
+	for (uint32_t i = 0; i < fs->tar.count; i++)
+		if (fs->nodes[i] && fs->nodes[i]->holds > (fs->nodes[i] == root))
+			return true;
+	return false;
+}
+
 static int tar_fs_sync(struct fs *fs)
 {
 	(void)fs;
@@ -293,7 +303,7 @@ static const void *tar_fs_direct(struct fs_node *base, uint64_t *bytes)
 }
 
 const struct fs_ops fs_tar = {
-	.name = "tar", .mount = tar_fs_mount, .unmount = tar_fs_unmount, .sync = tar_fs_sync, .space = tar_fs_space,
+	.name = "tar", .mount = tar_fs_mount, .unmount = tar_fs_unmount, .busy = tar_fs_busy, .sync = tar_fs_sync, .space = tar_fs_space,
 	.put = tar_fs_put, .attributes = tar_fs_attributes, .set = tar_fs_set, .lookup = tar_fs_lookup,
 	.create = tar_fs_create, .link = tar_fs_link, .unlink = tar_fs_unlink, .rename = tar_fs_rename,
 	.readdir = tar_fs_readdir, .parent = tar_fs_parent, .readlink = tar_fs_readlink, .read = tar_fs_read,

@@ -39,6 +39,9 @@ extern const struct vfs_machine *vfs_machine;	/* NULL: one thread, and time stan
 
 /* Before a node is cut at a byte: mappings give back its pages from there on; NULL: there are none. */
 extern void (*vfs_unmap)(const struct fs_node *node, uint64_t from);
+/* A name of a file is gone, perhaps the last one; NULL: nobody wants to know. May wait. */
+struct vfs_place;
+extern void (*vfs_removed)(const struct vfs_place *place);
 
 struct vfs_mount {
 	struct fs *fs;
@@ -49,12 +52,16 @@ struct vfs_mount {
 	const char *name;		/* not NULL: it covers nothing, but is one more entry of the directory `covers` */
 	struct vfs_mount *beside;	/* the next such entry */
 	void *lock;			/* NULL: none is needed: it has no device and never changes */
+	struct block_device *device;	/* as it was mounted */
+	char *source;			/* likewise; NULL: it was not said */
 	uint32_t number;		/* from 1 on: stat's st_dev */
 	uint32_t users;			/* open files, and the working directory */
 	int late;			/* an error of vfs_age() that nobody was told yet */
 	bool unsaved;			/* it was when vfs_age() looked last */
 	bool by_hand;			/* not looked at by vfs_age() */
-	bool going;			/* vfs_unmount() is at it */
+	unsigned limits;		/* the user's own */
+	uint32_t visits;		/* vfs_sync() and vfs_age() that are in it, or wait to be */
+	bool going;			/* vfs_mount_end() is at it */
 	char *path;			/* as it was mounted */
 };
 
@@ -86,9 +93,15 @@ extern struct vfs_mount *vfs_mounts;
  * first at "/". `how` need not stay, but for what it points to. -ENOENT, -ENOTDIR, -EBUSY: it is a mount point already; what the file system says.
  */
 int vfs_mount(const char *path, const struct fs_ops *ops, const struct fs_mount *how);
-/* The file system at this path goes. -EINVAL: none does; -EBUSY: a file of it is open, the working directory is in it, or
- * something is mounted there. No other thread may be at a path of it. */
+/* The same on a directory. -ENOENT: it was removed; -EBUSY also: somebody else is mounting there. */
+int vfs_mount_on(const struct vfs_place *point, const struct fs_ops *ops, const struct fs_mount *how);
+/*
+ * The file system at this path goes, when all that was written is on its device. -EINVAL: none begins there; -EBUSY: it is
+ * the first, a file of it is open, a working directory is in it, something is mounted there, or another thread is at a path
+ * of it; what its unmount says: it stays, but asked again it goes. / The same of a mount. Its device is not closed.
+ */
 int vfs_unmount(const char *path);
+int vfs_mount_end(struct vfs_mount *mount);
 /* Every file system's data is stable; the first error. */
 int vfs_sync(void);
 /* To be called now and then: file systems that had something unsaved at the last call and have now are synced. What fails is
@@ -277,10 +290,18 @@ void vfs_record_close(struct vfs_file *file, uint64_t owner);
 
 struct vfs_face {
 	struct vfs_mount *mounted;	/* what is mounted here */
+	bool mounting;			/* something is about to be, or to go */
 	struct vfs_mount *beside;	/* what is mounted at names in here that the file system does not have */
 	struct vfs_flock *flocks;
 	struct vfs_record *records;
 };
+/* Is it the place of a mount, so that its name must stay? */
+static inline bool vfs_covered(const struct fs_node *node)
+{
+	const struct vfs_face *face = node->face;
+
+	return __builtin_expect(face != NULL, 0) && (face->mounted || face->mounting);
+}
 /* node->face, made if there is none (it holds the node); NULL: no memory. / It goes if nothing is in it. */
 struct vfs_face *vfs_face(struct fs_node *node);
 void vfs_face_put(struct vfs_mount *mount, struct fs_node *node);

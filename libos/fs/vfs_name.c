@@ -126,6 +126,16 @@ static int last_error(const struct path_end *end, bool directory)
 	}
 }
 
+void (*vfs_removed)(const struct vfs_place *place);
+
+static void removed(const struct path_end *end)
+{
+	const struct vfs_place place = { .mount = end->mount, .node = end->node };
+
+	if (vfs_removed && place.node && place.node->kind == FS_FILE)
+		vfs_removed(&place);
+}
+
 int vfs_unlink(const struct vfs_place *from, const char *path, bool directory)
 {
 	struct path_end end;
@@ -146,10 +156,13 @@ int vfs_unlink(const struct vfs_place *from, const char *path, bool directory)
 		result = path_may_remove(&end);
 	if (!result) {
 		vfs_enter(end.mount);
-		result = end.mount->fs->ops->unlink(end.at.node, end.name, end.bytes, directory);
+		result = vfs_covered(end.node) ? -EBUSY :	/* meanwhile */
+		    end.mount->fs->ops->unlink(end.at.node, end.name, end.bytes, directory);
 		if (!result)
 			path_forget(end.at.node, end.name, end.bytes);
 		vfs_leave(end.mount);
+		if (!result)
+			removed(&end);
 	}
 	path_end(&end);
 	return result;
@@ -211,6 +224,8 @@ static int rename_locked(struct path_end *old, struct path_end *new)
 		result = is_above(new->node, &old->at);
 	if (result)
 		return result > 0 ? -ENOTEMPTY : result;
+	if (vfs_covered(old->node) || (new->node && vfs_covered(new->node)))
+		return -EBUSY;		/* meanwhile */
 	result = old->mount->fs->ops->rename(old->at.node, old->name, old->bytes, new->at.node, new->name, new->bytes);
 	if (result)
 		return result;
@@ -233,6 +248,8 @@ int vfs_rename(const struct vfs_place *from, const char *path, const struct vfs_
 			vfs_enter(old.mount);
 			result = rename_locked(&old, &new);
 			vfs_leave(old.mount);
+			if (!result)
+				removed(&new);
 		}
 		path_end(&new);
 	}

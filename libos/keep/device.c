@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "libos/keep/files.h"
 
@@ -150,15 +151,15 @@ static int64_t seek_zero(struct keep_file *file, int64_t offset, int whence)
 static int64_t read_mounts(struct keep_file *file, struct keep_request *request, char *to, uint64_t bytes,
 			   int64_t offset)
 {
-	char text[KEEP_MOUNTS];
-	uint64_t size = keep_mounts(text, sizeof(text)), at = (uint64_t)(offset < 0 ? file->offset : offset);
+	char *text = malloc(KEEP_MOUNTS);
+	uint64_t size = text ? keep_mounts(text, KEEP_MOUNTS) : 0, at = (uint64_t)(offset < 0 ? file->offset : offset);
 
 	(void)request;
-	if (at >= size)
-		return 0;
 	if (bytes > size - at)
-		bytes = size - at;
-	memcpy(to, text + at, bytes);
+		bytes = at < size ? size - at : 0;
+	if (bytes)
+		memcpy(to, text + at, bytes);
+	free(text);
 	if (offset < 0)
 		file->offset += (int64_t)bytes;
 	return (int64_t)bytes;

@@ -158,7 +158,8 @@ static void close_file(struct program *program)
 static int script(struct program *program)
 {
 	char line[SCRIPT_LINE + 1], *path, *argument, *end, *memory;
-	int64_t got = vfs_pread(program->file, line, SCRIPT_LINE, 0);
+	int64_t got = program->file->place.mount->limits & WIRE_MOUNT_NOEXEC ? -EACCES :
+		vfs_pread(program->file, line, SCRIPT_LINE, 0);
 	size_t first, bytes, skip, at = 0;
 
 	if (got < 2 || line[0] != '#' || line[1] != '!')
@@ -420,9 +421,11 @@ struct keep_body *program_body(const struct keep_process *process, const struct 
 /* Not for scripts, whose file this is not. */
 void program_ids(struct keep_process *process, const struct program *program, struct keep_body *body)
 {
-	if (!program->script && program->attributes.mode & S_ISUID)
+	bool may = !program->script && !(program->file->place.mount->limits & WIRE_MOUNT_NOSUID);
+
+	if (may && program->attributes.mode & S_ISUID)
 		process->euid = program->attributes.uid;
-	if (!program->script && program->attributes.mode & S_ISGID)
+	if (may && program->attributes.mode & S_ISGID)
 		process->egid = program->attributes.gid;
 	process->suid = process->euid;
 	process->sgid = process->egid;

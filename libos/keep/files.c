@@ -212,7 +212,7 @@ static int64_t file_of(struct keep_process *process, struct vfs_file *vfs, int f
 	case FS_FIFO:
 		return keep_fifo_file(process, vfs, flags & OPEN_KEPT, file);
 	case FS_CHARACTER:
-		result = vfs_attributes(&vfs->place, &attributes);
+		result = vfs->place.mount->limits & WIRE_MOUNT_NODEV ? -EACCES : vfs_attributes(&vfs->place, &attributes);
 		return result ? result : keep_device_file(process, attributes.device, flags & ~O_CLOEXEC, file);
 	default:
 		return -ENXIO;
@@ -403,4 +403,5 @@ void keep_files_start(void)
 	keep_names_start();
 	keep_attributes_start();
 	keep_device_start();
+	keep_mount_start();
 }

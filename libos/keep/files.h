@@ -85,9 +85,16 @@ static inline struct vfs_file *keep_vfs(const struct keep_file *file)
 	return file->kind == &keep_file_kind ? file->object : NULL;
 }
 
-/* What is mounted, as lines of /etc/mtab: device, where, kind, "ro" or "rw", 0, 0. How many bytes. */
-#define KEEP_MOUNTS	4096
+/* mount.c: what is mounted, as lines of /etc/mtab: source, where, kind, options, 0, 0. How many bytes; what does not fit is
+ * left out. */
+#define KEEP_MOUNTS	16384
 size_t keep_mounts(char *text, size_t size);
+/* loop.c: a regular file as a device, from where a walk begins. -ENOTBLK: it is none; -EBUSY: it is mounted; or what open
+ * says. */
+int keep_loop(const struct keep_from *from, const char *path, bool read_only, struct block_device **device);
+void keep_mount_start(void);
+/* image.c: programs of a mount that is gone: now, or with their last process. */
+void image_forget(uint64_t mount);
 void keep_names_start(void);
 void keep_attributes_start(void);
 void keep_device_start(void);

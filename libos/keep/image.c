@@ -13,11 +13,11 @@
  *
  * An image is the file's as long as node, size, times of modification (a user sets it as he likes) and of
  * change are what they were; else it is read anew, and the old one goes with the last process that runs it.
- * What nobody runs stays until frames are short.
+ * What nobody runs stays until frames are short, or the file has no name any more, or is of a mount that is gone.
  */
 #include <errno.h>
 #include <string.h>
-#include "libos/fs/vfs.h"
+#include "libos/keep/files.h"
 #include "libos/keep/private.h"
 #include "libos/vm/vm.h"
 
@@ -71,6 +71,37 @@ void image_trim(void)
 	for (unsigned i = 0; i < IMAGES; i++)
 		if (!images[i].refs && images[i].pages)
 			drop(&images[i]);
+}
+
+void image_forget(uint64_t mount)
+{
+	for (unsigned i = 0; i < IMAGES; i++) {
+		if (!images[i].there || images[i].mount != mount)
+			continue;
+		images[i].there = false;
+		if (!images[i].refs)
+			drop(&images[i]);
+	}
+}
+
+/* A file that nobody can find any more need not be kept: its image goes now, or with its last process. */
+static void removed(const struct vfs_place *place)
+{
+	struct fs_attributes attributes;
+
+	if (place->node->known && !(place->node->mode & 0111))
+		return;
+	for (unsigned i = 0; i < IMAGES; i++) {
+		struct keep_image *image = &images[i];
+
+		if (!image->there || image->number != place->node->number || image->mount != place->mount->number)
+			continue;
+		if (vfs_attributes(place, &attributes) || attributes.links || !image->there)
+			return;
+		image->there = false;
+		if (!image->refs)
+			drop(image);
+	}
 }
 
 /* --- coming ----------------------------------------------------------------------------------------------- */
@@ -324,7 +355,7 @@ struct keep_image *image_get(struct vfs_file *file, const struct fs_attributes *
 		.changed = attributes->changed.seconds, .changed_ns = attributes->changed.nanoseconds, .refs = 1,
 		.used = ++clock_hand, .va = (const char *)place + (uint64_t)(image - images) * IMAGE_BYTES };
 	*error = load(image, file, attributes);
-	image->there = !*error;
+	image->there = !*error && attributes->links;
 	if (!*error)
 		return image;
 	image_put(image);
@@ -333,6 +364,7 @@ struct keep_image *image_get(struct vfs_file *file, const struct fs_attributes *
 
 void image_start(void)
 {
+	vfs_removed = removed;
 	place = vm_addresses(IMAGES * IMAGE_BYTES);
 	if (!place)
 		core_fail("no addresses for images");

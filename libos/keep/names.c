@@ -5,7 +5,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -283,31 +282,6 @@ static int64_t do_access(struct keep_request *request)
 	return result;
 }
 
-size_t keep_mounts(char *text, size_t size)
-{
-	size_t at = 0;
-
-	for (const struct vfs_mount *mount = vfs_mounts; mount; mount = mount->next) {
-		const char *kind = mount->fs->ops->name;
-		int bytes = snprintf(text + at, size - at, "%s %s %s %s 0 0\n", kind, mount->path, kind,
-		    mount->fs->read_only ? "ro" : "rw");
-
-		if (bytes < 0 || (size_t)bytes >= size - at)
-			break;
-		at += (size_t)bytes;
-	}
-	return at;
-}
-
-static int64_t do_mounts(struct keep_request *request)
-{
-	char text[KEEP_MOUNTS];
-	size_t bytes = keep_mounts(text, sizeof(text));
-
-	memcpy(request->data, text, bytes);
-	return (int64_t)bytes;
-}
-
 /* --- names of sockets ----------------------------------------------------------------------------------------- */
 
 int64_t keep_name_find(struct keep_process *process, const char *path, unsigned access, struct vfs_place *held)
@@ -358,5 +332,4 @@ void keep_names_start(void)
 	keep_serve(REQUEST_GETCWD, do_getcwd);
 	keep_serve(REQUEST_STATVFS, do_statvfs);
 	keep_serve(REQUEST_ACCESS, do_access);
-	keep_serve(REQUEST_MOUNTS, do_mounts);
 }

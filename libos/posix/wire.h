@@ -23,7 +23,7 @@
  * Versions: the page names the protocol's major and minor number, a program's note those that it was built for. Requests
  * are never renumbered, fields only appended; what grows in number is as long as the asker says (LIST). So a keeper
  * runs programs of its own major whose minor is not above its own, together; others are refused (exec: EINVAL). What
- * it does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1.
+ * it does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1; 1.2 MOUNT and UMOUNT.
  */
 #ifndef LIBOS_POSIX_WIRE_H
 #define LIBOS_POSIX_WIRE_H
@@ -32,7 +32,7 @@
 #include <stdint.h>
 
 #define WIRE_MAJOR	1
-#define WIRE_MINOR	1
+#define WIRE_MINOR	2
 #define WIRE_BUSY	1		/* a transfer's status */
 #define WIRE_REFUSED	2
 /*
@@ -240,6 +240,9 @@ enum wire_request {
 	REQUEST_EPOLL_CTL,	/* w1 = its fd | EPOLL_CTL_* << 32, w2 = the other fd | events << 32, w3 = data */
 	/* w1 = fd, w2 = most events, w3 = 1: do not wait; struct wire_event's to the buffer; how many, or WIRE_WAIT */
 	REQUEST_EPOLL_WAIT,
+	/* mount.c, the superuser's: w1 = WIRE_MOUNT_*; PATH of a directory, source, kind, options, each right behind the other */
+	REQUEST_MOUNT,
+	REQUEST_UMOUNT,		/* w1 = WIRE_UMOUNT_*; PATH */
 	/* tty.c: 96..127 */
 	REQUEST_PTY = 96,	/* posix_openpt; w1 = flags */
 	REQUEST_TTYNAME,	/* w1 = fd; to the buffer */
@@ -285,6 +288,12 @@ enum wire_ids {
 #define WIRE_DUP_CLOEXEC 2
 #define WIRE_MAP_WRITE	2	/* MAP: may be written; only with a descriptor that allows it, if shared */
 #define WIRE_MAP_COPY	8	/* MAP: private; PAGE: a copy */
+
+#define WIRE_MOUNT_READ_ONLY 1	/* MOUNT */
+#define WIRE_MOUNT_NOSUID 2		/* set-ids count for nothing */
+#define WIRE_MOUNT_NODEV 4		/* devices are not opened: EACCES */
+#define WIRE_MOUNT_NOEXEC 8		/* nothing is run from there: EACCES */
+#define WIRE_UMOUNT_NOFOLLOW 8
 
 #define WIRE_FORGET	(-2)
 #define WIRE_F_FLOCK	100

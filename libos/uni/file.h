@@ -19,6 +19,22 @@ static inline void files_begin(void)
 		uni_mount();
 }
 
+/*
+ * Mount on a directory, as a line of EXO_MOUNTS would; the options are changed. The device, if there is one, is what the source
+ * is the name of, and is closed with the mount, or if there is none. -ENODEV: there is no such kind here; -ENOTBLK: no such
+ * source; -ENOENT: no such extent; -EBUSY: the extent is mounted; else as vfs_mount_on(). / A mount of any kind goes, and its
+ * device; as vfs_mount_end(). Both may wait.
+ */
+struct uni_mount {
+	const char *kind, *source;
+	char *options;
+	bool read_only;
+	unsigned limits;
+	struct block_device *device;
+};
+int uni_mount_on(const struct vfs_place *at, const struct uni_mount *what);
+int uni_mount_end(const struct vfs_mount *which);
+
 /* -1 and errno for a negative result. */
 int64_t uni_result(int64_t result);
 

@@ -96,15 +96,30 @@ static char *word(char **at, const char *ends)
 	return *begin ? begin : NULL;
 }
 
-static const struct fs_ops *kind_of(const char *path, const char *name)
+/* What was written is safe, whichever way the program ends by itself; and files without names are gone. */
+static void last(void)
+{
+	int result;
+
+	if (uni_maps_end)
+		uni_maps_end();
+	fd_close_all(&file_ops);
+	vfs_chdir(&vfs_root);
+	result = vfs_sync();
+	if (result)
+		core_print("%s: not everything that was written is on the disk: %s\n", core_name(), strerror(-result));
+}
+
+/* NULL: *why tells; a program may be linked without it. */
+static const struct fs_ops *kind_of(const char *name, const char **why)
 {
 	for (unsigned i = 0; i < UNI_KINDS; i++)
 		if (!strcmp(uni_kinds[i].name, name)) {
-			if (!uni_kinds[i].ops)
-				die(path, name, "this program is linked without it");
+			*why = "this program is linked without it";
 			return uni_kinds[i].ops;
 		}
-	die(path, name, "no such kind of file system: memory, ext2, cofs and common there are");
+	*why = "no such kind of file system: memory, ext2, cofs and common there are";
+	return NULL;
 }
 
 /* If the program has the network, caches lie where can be sent from; how many pages there are for that. */
@@ -131,37 +146,71 @@ static int take_share(struct block_device *device, bool read_only, struct volume
 	return uni_volumes.take(share_label, volume);
 }
 
-static void open_source(const char *path, const char *source, struct fs_mount *how)
+/* Has a mount some of these blocks already? */
+static bool is_mounted(const struct block_device *device)
 {
-	uint32_t frames;
+	const struct exo_cap *new = caps_at(exo_cap_slot(disk_blocks_of(device))), *old;
+
+	for (const struct vfs_mount *mount = vfs_mounts; mount; mount = mount->next) {
+		if (!mount->device || mount->device->ops != device->ops)
+			continue;
+		old = caps_at(exo_cap_slot(disk_blocks_of(mount->device)));
+		if (new->first < old->first + old->count && old->first < new->first + new->count)
+			return true;
+	}
+	return false;
+}
+
+static int open_extent(const char *name, struct fs_mount *how, const char **why)
+{
 	int result;
 
+	if (!uni_disk_open) {
+		*why = "this program is linked without disks";
+		return -ENODEV;
+	}
+	result = uni_disk_open(name, &how->device);
+	if (result == -ENOENT)
+		*why = "the program has no such extent";
+	if (result || !is_mounted(how->device))
+		return result;
+	how->device->ops->close(how->device);
+	*why = "it is mounted already";
+	return -EBUSY;
+}
+
+static int open_source(const char *source, struct fs_mount *how, const char **why)
+{
+	*why = NULL;
 	how->volume = uni_volumes.make;
+	how->source = source;
 	if (!source || !strcmp(source, "none"))
-		return;
+		return 0;
 	if (!strncmp(source, "share:", 6) && uni_volumes.take) {
 		share_label = source + 6;
 		how->volume = take_share;
-		return;
+		return 0;
 	}
-	if (strncmp(source, "extent:", 7))
-		die(path, source, "not \"extent:NAME\", \"share:NAME\" or \"none\"");
-	if (!uni_disk_open)
-		die(path, source, "this program is linked without disks");
-	/* All of the cache shall lie there; a chunk is left for what the file system itself takes. */
-	frames = lend_frames();
+	if (!strncmp(source, "extent:", 7))
+		return open_extent(source + 7, how, why);
+	*why = "not \"extent:NAME\", \"share:NAME\" or \"none\"";
+	return -ENOTBLK;
+}
+
+/* All of a cache shall lie where can be sent from; a chunk is left for what the file system itself takes. */
+static void lend_cache(struct fs_mount *how)
+{
+	uint32_t frames = how->device && !how->cache_pages ? lend_frames() : 0;
+
 	if (frames > CHUNK_PAGES)
 		how->cache_pages = (frames - 1) / CHUNK_PAGES * CHUNK_PAGES;
-	result = uni_disk_open(source + 7, &how->device);
-	if (result)
-		die(path, source, result == -ENOENT ? "the program has no such extent" : strerror(-result));
 }
 
 /* Options that are for here are taken out; the others are left in `options`, at the front. */
-static void take_options(char *options, struct fs_mount *how, bool *by_hand, char *domain[VOLUME_SHARES])
+static void take_options(char *options, struct fs_mount *how, char *domain[VOLUME_SHARES])
 {
-	unsigned domains = 0;
 	char *rest = options, *to = options, *option;
+	unsigned domains = 0;
 
 	while (options && (option = word(&rest, ","))) {
 		if (!strcmp(option, "ro")) {
@@ -169,8 +218,8 @@ static void take_options(char *options, struct fs_mount *how, bool *by_hand, cha
 		} else if (!strncmp(option, "cache=", 6) && option[6] && !option[6 + strspn(option + 6, "0123456789")]) {
 			how->cache_pages = (uint32_t)strtoul(option + 6, NULL, 10);
 		} else if (!strcmp(option, "write=asked")) {
-			*by_hand = true;
-		} else if (!strncmp(option, "share=", 6) && option[6] && domains < VOLUME_SHARES) {
+			how->by_hand = true;
+		} else if (!strncmp(option, "share=", 6) && option[6] && domain && domains < VOLUME_SHARES) {
 			domain[domains++] = strdup(option + 6);
 		} else if (!strcmp(option, "policy=lru")) {
 			how->policy = &cache_lru;
@@ -196,53 +245,114 @@ static void write_in_background(void *arg)
 	}
 }
 
+/* There is a thread that writes, if this may have to be written; false: no memory for it. */
+static bool background(const struct fs_ops *ops, const struct fs_mount *how)
+{
+	static bool begun;
+	bool wanted = !how->by_hand && ops->unsaved && !how->read_only;
+
+	if (wanted && !begun)
+		begun = thread_create("writer", write_in_background, NULL) != NULL;
+	return begun || !wanted;
+}
+
+static int finish(const struct fs_ops *ops, const struct fs_mount *how, const struct vfs_place *at, const char *path,
+		  const char **why)
+{
+	int result = !background(ops, how) ? -ENOMEM : at ? vfs_mount_on(at, ops, how) : vfs_mount(path, ops, how);
+
+	*why = result == -EINVAL ? "no file system of this kind is there, or an option is unknown" :
+	    result == -FS_EDAMAGED ? "it is damaged" : NULL;
+	if (!result)
+		uni_last = last;
+	else if (how->device)
+		how->device->ops->close(how->device);
+	return result;
+}
+
+/* --- as the program runs ------------------------------------------------------------------------------------ */
+
+static struct thread_mutex one_mounts;	/* so that the list of mounts says which extents are in use */
+
+static int no_volume(struct block_device *device, bool read_only, struct volume **volume)
+{
+	(void)device, (void)read_only, (void)volume;
+	return -ENOTBLK;
+}
+
+int uni_mount_on(const struct vfs_place *at, const struct uni_mount *what)
+{
+	struct fs_mount how = { .now = now, .pages = disk_memory, .pages_free = disk_memory_free, .device = what->device,
+		.source = what->source, .read_only = what->read_only, .limits = what->limits, .volume = no_volume };
+	const char *why;
+	const struct fs_ops *ops = kind_of(what->kind, &why);
+	int result = 0;
+
+	thread_lock(&one_mounts, EXO_NEVER);
+	if (!ops)
+		result = -ENODEV;
+	else if (!how.device)
+		result = open_source(what->source, &how, &why);
+	if (!result) {
+		take_options(what->options, &how, NULL);
+		result = finish(ops, &how, at, NULL, &why);
+	} else if (what->device) {
+		what->device->ops->close(what->device);
+	}
+	thread_unlock(&one_mounts);
+	return result;
+}
+
+int uni_mount_end(const struct vfs_mount *which)
+{
+	uint32_t number = which->number;
+	struct block_device *device;
+	struct vfs_mount *mount;
+	int result;
+
+	thread_lock(&one_mounts, EXO_NEVER);
+	for (mount = vfs_mounts; mount && mount->number != number; mount = mount->next)
+		;
+	device = mount ? mount->device : NULL;
+	result = mount ? vfs_mount_end(mount) : -EINVAL;
+	if (!result && device)
+		device->ops->close(device);
+	thread_unlock(&one_mounts);
+	return result;
+}
+
+/* --- when it begins ----------------------------------------------------------------------------------------- */
+
 static void mount_line(char *line)
 {
-	static bool background;
-	bool by_hand = false;
 	struct fs_mount how = { .now = now, .pages = disk_memory, .pages_free = disk_memory_free };
 	char *path = word(&line, " \t"), *kind = path ? word(&line, " \t") : NULL, *source = kind ? word(&line, " \t") : NULL;
 	char *domain[VOLUME_SHARES] = { NULL };
 	const struct fs_ops *ops;
+	const char *why;
 	int result;
 
 	if (!path)
 		return;
 	if (!kind)
 		die(path, MOUNT_VARIABLE, "no kind is given");
-	ops = kind_of(path, kind);
-	open_source(path, source, &how);
-	take_options(word(&line, " \t"), &how, &by_hand, domain);
-	result = vfs_mount(path, ops, &how);
+	ops = kind_of(kind, &why);
+	if (!ops)
+		die(path, kind, why);
+	result = open_source(source, &how, &why);
 	if (result)
-		die(path, kind, result == -EINVAL ? "no file system of this kind is there, or an option is unknown" :
-		    result == -FS_EDAMAGED ? "it is damaged" : strerror(-result));
-	vfs_mounts->by_hand = by_hand;
+		die(path, source, why ? why : strerror(-result));
+	take_options(word(&line, " \t"), &how, domain);
+	lend_cache(&how);
+	result = finish(ops, &how, NULL, path, &why);
+	if (result)
+		die(path, kind, why ? why : strerror(-result));
 	for (unsigned i = 0; i < VOLUME_SHARES && domain[i]; i++) {
 		result = strcmp(ops->name, "common") ? -EINVAL : uni_volumes.offer(vfs_mounts->fs, domain[i]);
 		if (result)
 			die(path, domain[i], strerror(-result));
 		free(domain[i]);
 	}
-	if (background || by_hand || !ops->unsaved || vfs_mounts->fs->read_only)
-		return;
-	background = thread_create("writer", write_in_background, NULL) != NULL;
-	if (!background)
-		die(path, kind, "no memory for a thread that writes in the background");
-}
-
-/* What was written is safe, whichever way the program ends by itself; and files without names are gone. */
-static void last(void)
-{
-	int result;
-
-	if (uni_maps_end)
-		uni_maps_end();
-	fd_close_all(&file_ops);
-	vfs_chdir(&vfs_root);
-	result = vfs_sync();
-	if (result)
-		core_print("%s: not everything that was written is on the disk: %s\n", core_name(), strerror(-result));
 }
 
 void uni_mount(void)
@@ -270,5 +380,4 @@ void uni_mount(void)
 		mount_line(line);
 		mounts += bytes + (mounts[bytes] != '\0');
 	}
-	uni_last = last;
 }

@@ -44,7 +44,8 @@ def test_shows():
     done = app("mount")
     same(done.returncode, 0, "status of mount")
     has(done.stdout, "memory on /tmp type memory (rw)", "what is mounted")
-    same(app("mount", "/dev/a", "/b").returncode, 2, "it mounts nothing")
+    same(app("mount", "/dev/a", "/b").returncode, 1, "status when it cannot mount")
+    same(app("mount", "-x").returncode, 2, "status of wrong words")
 
 
 def test_status():

@@ -388,6 +388,43 @@ static void kill_some(void)
 	}
 }
 
+/* A program written anew, run and removed: when it has ended, or as it runs. */
+static bool write_run_remove(bool as_it_runs)
+{
+	static char copy[1 << 20];
+	char *const words[] = { (char *)"/tmp/gone", (char *)(as_it_runs ? "wait" : "exit"), (char *)"7", NULL };
+	int fd = open(SELF, O_RDONLY), status = 0;
+	ssize_t bytes = read(fd, copy, sizeof(copy));
+	pid_t pid;
+
+	close(fd);
+	if (bytes < 1000 || !write_file("/tmp/gone", copy, (size_t)bytes, 0755) ||
+	    posix_spawn(&pid, words[0], NULL, NULL, words, NULL))
+		return false;
+	if (as_it_runs) {
+		unlink("/tmp/gone");
+		kill(pid, SIGKILL);
+	}
+	waitpid(pid, &status, 0);
+	return as_it_runs ? WIFSIGNALED(status) : WEXITSTATUS(status) == 7 && !unlink("/tmp/gone");
+}
+
+static void removed_programs(void)
+{
+	uint32_t before, after;
+	int good = 0;
+
+	for (int i = 0; i < 4; i++)
+		(void)write_run_remove(i % 2);
+	settle();
+	before = core_info->frames_free;
+	for (int i = 0; i < 24; i++)
+		good += write_run_remove(i % 2);
+	after = core_info->frames_free;
+	ok(good == 24 && after + 64 >= before, "%d programs that were removed leave nothing: %u frames are free, then %u",
+	   good, before, after);
+}
+
 static void leaves_nothing(void)
 {
 	uint32_t left[4];
@@ -495,6 +532,7 @@ int main(int argc, char **argv)
 	damaged();
 	spawns();
 	leaves_nothing();
+	removed_programs();
 	hunger();
 	bomb();
 	return tap_done();

@@ -361,6 +361,53 @@ static struct vfs_file *open_ours(const char *path, unsigned flags)
 	return vfs_open(NULL, path, flags, 0644, &file) ? NULL : file;
 }
 
+/* Somebody holds a node, as one who waits in the middle of a walk does. */
+static void test_held(const char *mount)
+{
+	const struct fs_attributes directory = { .kind = FS_DIRECTORY, .mode = 0755 };
+	struct vfs_place place;
+	char path[40];
+
+	snprintf(path, sizeof(path), "%s/held", mount);
+	vfs_find(NULL, mount, true, &place);
+	is_int(vfs_unmount(mount), -EBUSY, "the root is held");
+	vfs_put(place.mount, place.node);
+	vfs_make(NULL, path, &directory, NULL);
+	vfs_find(NULL, path, true, &place);
+	is_int(vfs_unmount(mount), -EBUSY, "a directory is held");
+	is_int(vfs_unlink(NULL, path, true), 0, "and is removed");
+	is_int(vfs_unmount(mount), -EBUSY, "but held still");
+	vfs_put(place.mount, place.node);
+}
+
+static void test_mount_on(void)
+{
+	const struct fs_mount how = { .options = "", .source = "nothing", .limits = 5, .by_hand = true };
+	const struct fs_attributes directory = { .kind = FS_DIRECTORY, .mode = 0755 };
+	struct vfs_place place, file;
+
+	vfs_make(NULL, "/on", &directory, NULL);
+	vfs_make(NULL, "/on/it", &directory, NULL);
+	vfs_file_put(open_ours("/on/f", VFS_CREATE | VFS_WRITE));
+	vfs_find(NULL, "/on/../on/it", true, &place);
+	vfs_find(NULL, "/on/f", true, &file);
+	is_int(vfs_mount_on(&file, &fs_memory, &how), -ENOTDIR, "a mount on a file");
+	is_int(vfs_mount_on(&vfs_root, &fs_memory, &how), -EBUSY, "a mount on a root");
+	is_int(vfs_mount_on(&place, &fs_memory, &how), 0, "a mount on a directory");
+	is_int(vfs_mount_on(&place, &fs_memory, &how), -EBUSY, "once only");
+	is_string(vfs_mounts->path, "/on/it", "its path");
+	ok(!strcmp(vfs_mounts->source, "nothing") && vfs_mounts->limits == 5 && vfs_mounts->by_hand, "what was said of it");
+	test_held("/on/it");
+	is_int(vfs_mount_end(vfs_mounts), 0, "it goes");
+	is_int(vfs_mount_end(vfs_root.mount), -EBUSY, "the first stays");
+	is_int(vfs_unlink(NULL, "/on/it", true), 0, "the directory goes");
+	is_int(vfs_mount_on(&place, &fs_memory, &how), -ENOENT, "and is no place for a mount any more");
+	vfs_put(place.mount, place.node);
+	vfs_put(file.mount, file.node);
+	vfs_unlink(NULL, "/on/f", false);
+	is_int(vfs_unlink(NULL, "/on", true), 0, "nothing is left");
+}
+
 static void test_mounts(void)
 {
 	const struct fs_mount how = { .options = "size=40K" }, wrong = { .options = "size=x" };
@@ -623,6 +670,7 @@ static void test_disk(const char *name, const struct fs_ops *ops, struct hostdis
 	for (uint64_t i = 1; i <= 2; i++)
 		test_random(i, 20000);
 	vfs_chdir(&vfs_root);
+	test_held(path);
 	is_int(vfs_unmount(path), 0, "nothing of it is in use at the end");
 	is_int(vfs_mount(path, ops, &how), 0, "and it can be mounted again");
 	is_int(vfs_unmount(path), 0, "and unmounted");
@@ -645,6 +693,7 @@ int main(void)
 		test_random(i, 40000);
 	vfs_chdir(&vfs_root);
 	test_mounts();
+	test_mount_on();
 	test_beside();
 	test_flocks();
 	test_records();
