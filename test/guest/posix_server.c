@@ -3,8 +3,8 @@
  * A server as UNIX has them, for test/e2e/posix_net.py: a process for each connection, and one for UDP.
  *
  * A connection says one line: GET /N HTTP/1.0 (N bytes), ECHO N (N bytes follow), ABORT, KILL, CRASH, DROP
- * (ends with what it has not read), CONNECT ADDRESS PORT (what that one says is passed on), NAME HOST, PING
- * ADDRESS, QUIT (the server ends).
+ * (ends with what it has not read), CONNECT ADDRESS PORT [OWN PORT] (what that one says is passed on), NAME HOST,
+ * PING ADDRESS, WHO (argument 2; also of one who CONNECTs), QUIT (the server ends). Argument 1 is the port; 80 if there is none.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,6 +23,7 @@
 
 static char data[PIECE];
 static volatile sig_atomic_t quit;
+static const char *who = "";
 
 static void on_term(int number)
 {
@@ -61,8 +62,9 @@ static void echo(int fd, long bytes)
 	}
 }
 
-static void pass_on(int fd, const char *host, const char *port)
+static void pass_on(int fd, const char *host, const char *port, uint16_t from)
 {
+	const struct sockaddr_in own = { .sin_family = AF_INET, .sin_port = htons(from) };
 	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM }, *found;
 	int out = socket(AF_INET, SOCK_STREAM, 0), error = getaddrinfo(host, port, &hints, &found);
 	ssize_t got;
@@ -71,7 +73,7 @@ static void pass_on(int fd, const char *host, const char *port)
 		say(fd, gai_strerror(error));
 		return;
 	}
-	if (connect(out, found->ai_addr, found->ai_addrlen)) {
+	if ((from && bind(out, (const struct sockaddr *)&own, sizeof(own))) || connect(out, found->ai_addr, found->ai_addrlen)) {
 		say(fd, strerror(errno));
 		return;
 	}
@@ -141,14 +143,16 @@ static void serve(int fd)
 		give(fd, number);
 	} else if (sscanf(line, "ECHO %ld", &number) == 1) {
 		echo(fd, number);
-	} else if (sscanf(line, "CONNECT %99s %19s", host, port) == 2) {
-		pass_on(fd, host, port);
+	} else if (sscanf(line, "CONNECT %99s %19s %ld", host, port, &number) >= 2) {
+		pass_on(fd, host, port, (uint16_t)number);
 	} else if (sscanf(line, "NAME %99s", host) == 1) {
 		struct hostent *found = gethostbyname(host);
 
 		say(fd, found ? inet_ntoa(*(struct in_addr *)found->h_addr) : hstrerror(h_errno));
 	} else if (sscanf(line, "PING %99s", host) == 1) {
 		ping(fd, host);
+	} else if (!strncmp(line, "WHO", 3) || !strncmp(line, "from the guest", 14)) {
+		say(fd, who);
 	} else if (!strncmp(line, "ABORT", 5)) {
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &cut, sizeof(cut));
 	} else if (!strncmp(line, "KILL", 4)) {
@@ -178,9 +182,9 @@ static void udp(void)
 	_exit(1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(80) };
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(argc > 1 ? (uint16_t)atoi(argv[1]) : 80) };
 	struct sigaction action = { .sa_handler = on_term };
 	/* a signal right before accept() would be seen too late */
 	struct timeval wait_for = { .tv_usec = 200000 };
@@ -189,6 +193,8 @@ int main(void)
 	pid_t other = fork(), child;
 	int status;
 
+	if (argc > 2)
+		who = argv[2];
 	if (other == 0)
 		udp();
 	sigaction(SIGTERM, &action, NULL);
@@ -198,7 +204,7 @@ int main(void)
 		perror("posix_server");
 		return 1;
 	}
-	printf("server: ready\n");
+	printf("server: ready%s%s\n", argc > 2 ? " " : "", argc > 2 ? who : "");
 	fflush(stdout);
 	while (!quit) {
 		int client = accept(fd, NULL, NULL);
