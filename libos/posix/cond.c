@@ -25,8 +25,11 @@ int pthread_cond_destroy(pthread_cond_t *cond)
 	return !cond->__shared && posix_word_first(&cond->__turn, &more) ? EBUSY : 0;
 }
 
+/* Where nobody waits, on any CPU: who waits has counted itself before it gave up the mutex. */
 static int advance(pthread_cond_t *cond, uint32_t most)
 {
+	if (!__atomic_load_n(&cond->__waiters, __ATOMIC_SEQ_CST))
+		return 0;
 	bool was = posix_enter();
 
 	if (__atomic_load_n(&cond->__waiters, __ATOMIC_ACQUIRE)) {

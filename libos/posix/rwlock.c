@@ -2,6 +2,9 @@
 /*
  * Read-write locks. The word counts readers, or is WRITTEN. Readers go first: a thread that reads may read
  * again whatever waits. But one with a priority waits behind writers that have the same or a higher one.
+ *
+ * What is free is taken and given back by one atomic operation, outside of brackets and so on any CPU. Who waits counts
+ * itself before it looks at the word, and who gives it back looks at the count afterwards: one of them sees the other.
  */
 #include <errno.h>
 #include "libos/posix/signals.h"
@@ -38,8 +41,24 @@ static int take(pthread_rwlock_t *lock, bool write, uint32_t *word)
 	return 0;
 }
 
+/* The same for who need not wait behind others; in brackets if it has to look at who waits. */
+static int take_once(pthread_rwlock_t *lock, bool write)
+{
+	uint32_t word;
+	int error;
+
+	if (!posix_self()->priority)
+		return take(lock, write, &word);
+	bool was = posix_enter();
+	error = take(lock, write, &word);
+	posix_leave(was);
+	return error;
+}
+
 static int lock_until(pthread_rwlock_t *lock, bool write, const struct timespec *until)
 {
+	if (!take_once(lock, write))
+		return 0;
 	bool was = posix_enter();
 	exo_time_t deadline = EXO_NEVER;
 	uint32_t word;
@@ -85,45 +104,34 @@ int pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *un
 
 int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
 {
-	bool was = posix_enter();
-	uint32_t word;
-	int error = take(lock, false, &word);
-
-	posix_leave(was);
-	return error;
+	return take_once(lock, false);
 }
 
 int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 {
-	bool was = posix_enter();
-	uint32_t word;
-	int error = take(lock, true, &word);
-
-	posix_leave(was);
-	return error;
+	return take_once(lock, true);
 }
 
 int pthread_rwlock_unlock(pthread_rwlock_t *lock)
 {
-	bool was = posix_enter();
 	uint32_t word = __atomic_load_n(&lock->__word, __ATOMIC_RELAXED);
-	int error = 0;
 
-	if (!word || (word & WRITTEN && lock->__writer != me(lock))) {
-		error = EINVAL;
+	if (!word || (word & WRITTEN && lock->__writer != me(lock)))
+		return EINVAL;
+	if (word & WRITTEN) {
+		lock->__writer = 0;
+		__atomic_store_n(&lock->__word, 0, __ATOMIC_SEQ_CST);
+		word = 0;
 	} else {
-		if (word & WRITTEN) {
-			lock->__writer = 0;
-			__atomic_store_n(&lock->__word, 0, __ATOMIC_RELEASE);
-			word = 0;
-		} else {
-			word = __atomic_sub_fetch(&lock->__word, 1, __ATOMIC_ACQ_REL);
-		}
-		if (!word && __atomic_load_n(&lock->__waiters, __ATOMIC_ACQUIRE))
-			posix_word_wake(&lock->__word, UINT32_MAX, lock->__shared);
+		word = __atomic_sub_fetch(&lock->__word, 1, __ATOMIC_SEQ_CST);
 	}
-	posix_leave(was);
-	return error;
+	if (!word && __atomic_load_n(&lock->__waiters, __ATOMIC_SEQ_CST)) {
+		bool was = posix_enter();
+
+		posix_word_wake(&lock->__word, UINT32_MAX, lock->__shared);
+		posix_leave(was);
+	}
+	return 0;
 }
 
 int pthread_rwlock_init(pthread_rwlock_t *lock, const pthread_rwlockattr_t *attributes)

@@ -92,6 +92,8 @@ static int wait_until(sem_t *sem, const struct timespec *until)
 	if (sem->__valid != VALID)
 		return fail(EINVAL);
 	posix_cancel_check();
+	if (take(sem))
+		return 0;
 	bool was = posix_enter();
 	if (!take(sem) && (!until || (error = posix_deadline(CLOCK_REALTIME, until, &deadline)) == 0))
 		error = -await(sem, deadline);

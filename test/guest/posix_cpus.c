@@ -9,8 +9,10 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -28,6 +30,170 @@
 #define WAIT_NS	(20 * CORE_SECOND)
 
 static unsigned scale = 1;
+
+/* --- what does not come home ------------------------------------------------------------------------------ */
+
+static pthread_mutex_t free_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t free_cond = PTHREAD_COND_INITIALIZER;
+static pthread_rwlock_t free_rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static sem_t free_sem;
+static pthread_key_t free_key;
+static volatile bool over;
+static const char uses_key_value[] = "value";
+
+static void use_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_REALTIME, &now);
+	time(NULL);
+}
+
+static void use_ids(void)
+{
+	getpid();
+	getppid();
+	geteuid();
+	pthread_self();
+}
+
+static void use_malloc(void)
+{
+	void *block[8];
+
+	for (unsigned i = 0; i < 8; i++)
+		memset(block[i] = malloc(20 + 300 * i), 1, 20);
+	for (unsigned i = 0; i < 8; i++)
+		free(block[i]);
+}
+
+static void use_mutex(void)
+{
+	pthread_mutex_lock(&free_mutex);
+	pthread_cond_signal(&free_cond);
+	pthread_cond_broadcast(&free_cond);
+	pthread_mutex_unlock(&free_mutex);
+}
+
+static void use_rwlock(void)
+{
+	pthread_rwlock_rdlock(&free_rwlock);
+	pthread_rwlock_tryrdlock(&free_rwlock);
+	pthread_rwlock_unlock(&free_rwlock);
+	pthread_rwlock_unlock(&free_rwlock);
+	pthread_rwlock_wrlock(&free_rwlock);
+	pthread_rwlock_unlock(&free_rwlock);
+}
+
+static void use_sem(void)
+{
+	sem_post(&free_sem);
+	sem_wait(&free_sem);
+	sem_post(&free_sem);
+	sem_trywait(&free_sem);
+}
+
+static void use_key(void)
+{
+	pthread_setspecific(free_key, pthread_getspecific(free_key) ? NULL : uses_key_value);
+}
+
+static void use_stdio(void)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "%d %s %.3f", 7, "words", 1.5);
+}
+
+static void use_getcwd(void)
+{
+	char path[100];
+
+	(void)!getcwd(path, sizeof(path));
+}
+
+static const struct {
+	const char *name;
+	void (*use)(void);
+	bool stays;
+} uses[] = {
+	{ "clock_gettime", use_clock, true }, { "getpid", use_ids, true }, { "malloc", use_malloc, true },
+	{ "a free mutex, a condition nobody waits for", use_mutex, true }, { "a free read-write lock", use_rwlock, true },
+	{ "a semaphore", use_sem, true }, { "a thread's value", use_key, true }, { "snprintf", use_stdio, true },
+	{ "getcwd", use_getcwd, false },
+};
+
+/* Computes at home, and comes there again when it was sent away: so the other one is. */
+static void *keep_home_busy(void *arg)
+{
+	while (!over)
+		if (posix_away)
+			sched_yield();
+	return arg;
+}
+
+static bool go_away(void)
+{
+	exo_time_t end = core_now() + WAIT_NS;
+
+	while (!posix_away && core_now() < end)
+		;
+	return posix_away;
+}
+
+/* Is it where it was after many of these? What else may bring it home does not so each time. */
+static bool stays_away(void (*use)(void), uint64_t *ns)
+{
+	for (int i = 0; i < 10; i++) {
+		use();
+		if (!go_away())
+			return false;
+		use();
+		if (!go_away())
+			return false;
+		exo_time_t begin = core_now();
+		for (int n = 0; n < 100; n++)
+			use();
+		*ns = (core_now() - begin) / 100;
+		if (posix_away)
+			return true;
+	}
+	return false;
+}
+
+struct used {
+	bool stays;
+	uint64_t ns;
+};
+
+static void *try_uses(void *arg)
+{
+	struct used *result = arg;
+
+	for (unsigned i = 0; i < sizeof(uses) / sizeof(uses[0]); i++)
+		result[i].stays = stays_away(uses[i].use, &result[i].ns);
+	over = true;
+	return arg;
+}
+
+static void local_calls(void)
+{
+	struct used result[sizeof(uses) / sizeof(uses[0])] = { { false, 0 } };
+	pthread_t thread[2];
+
+	over = false;
+	sem_init(&free_sem, 0, 0);
+	pthread_key_create(&free_key, NULL);
+	pthread_create(&thread[0], NULL, keep_home_busy, NULL);
+	pthread_create(&thread[1], NULL, try_uses, result);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	for (unsigned i = 0; i < sizeof(uses) / sizeof(uses[0]); i++)
+		ok(result[i].stays == uses[i].stays, "%s %s (%lu ns)", uses[i].name,
+		   uses[i].stays ? "does not bring a thread home" : "does", (unsigned long)result[i].ns);
+	pthread_key_delete(free_key);
+}
 
 /* --- in parallel ---------------------------------------------------------------------------------------- */
 
@@ -473,6 +639,7 @@ int main(int argc, char **argv)
 	signal(SIGUSR1, on_signal);
 	pthread_key_create(&key, NULL);
 	parallel();
+	local_calls();
 	together(false);
 	together(true);
 	signals();
