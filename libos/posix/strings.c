@@ -71,3 +71,17 @@ int strverscmp(const char *a, const char *b)
 		return digits(a + begin) < digits(b + begin) ? -1 : 1;
 	return (unsigned char)a[at] - (unsigned char)b[at];
 }
+
+/* The empty string that is left at the end is a field, too. */
+char *strsep(char **rest, const char *ends)
+{
+	char *field = *rest, *end;
+
+	if (!field)
+		return NULL;
+	end = field + strcspn(field, ends);
+	*rest = *end ? end + 1 : NULL;
+	if (*end)
+		*end = '\0';
+	return field;
+}

@@ -238,6 +238,16 @@ static void trees(void)
 	tdestroy(root, ignore);
 }
 
+static void fields(void)
+{
+	char text[] = "a,,b,", none[] = "", *rest = text;
+
+	ok(!strcmp(strsep(&rest, ","), "a") && !*strsep(&rest, ",") && !strcmp(strsep(&rest, ",;"), "b") && rest, "strsep");
+	ok(strsep(&rest, ",") == text + 5 && !rest && !strsep(&rest, ","), "the last field may be empty");
+	rest = none;
+	ok(strsep(&rest, ",") == none && !rest, "and the only one");
+}
+
 static void strings(void)
 {
 	static const char *const sorted[] = { "000", "00", "01", "010", "09", "0", "1", "9", "10", "a", "a0", "a1", "a9",
@@ -446,6 +456,7 @@ int main(void)
 	locks();
 	trees();
 	strings();
+	fields();
 	patterns();
 	times();
 	numbers();
