@@ -187,6 +187,10 @@ const char *keep_check(const struct keep_process *asks)
 		wrong = keep_object_check();
 	if (!wrong && keep_epoll_check)
 		wrong = keep_epoll_check();
+	if (!wrong && keep_mqueue_check)
+		wrong = keep_mqueue_check();
+	if (!wrong && keep_xsi_check)
+		wrong = keep_xsi_check();
 	return wrong ? wrong : check_ttys(asks);
 }
 

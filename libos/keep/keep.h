@@ -15,6 +15,7 @@
  *   pipe.c     pipes and FIFOs                                 poll.c, epoll.c  poll, epoll
  *   signal.c   who may signal whom; stop, continue             tty.c, pty.c  terminals
  *   net.c      sockets over lwIP   local.c  UNIX sockets       object.c   memory that processes share
+ *   mqueue.c   message queues                                  xsi*.c     those of XSI, semaphores, shared memory
  *
  * K1 what a handler checks it has copied first; `data` is written by the process at any time
  * K2 an open file description lives as long as a descriptor of some process names it (`refs`), or a handler uses it
@@ -284,6 +285,13 @@ int64_t keep_object_forked(struct keep_process *child, struct keep_process *pare
  */
 void keep_object_exit(struct keep_process *process);
 
+/* --- mqueue.c, xsi.c -- linked if there are such things ----------------------------------------------------- */
+
+/* A process ends: what semaphores owe it. Nothing here blocks. */
+void keep_xsi_exit(const struct keep_process *process) __attribute__((weak));
+const char *keep_mqueue_check(void) __attribute__((weak));	/* NULL, or what is wrong */
+const char *keep_xsi_check(void) __attribute__((weak));
+
 /* --- start.c -------------------------------------------------------------------------------------------------- */
 
 /*
@@ -317,6 +325,8 @@ void keep_tty_start(void);
 void keep_local_start(void);
 void keep_net_start(void);
 void keep_object_start(void);
+void keep_mqueue_start(void);
+void keep_xsi_start(void);
 void keep_check_start(void);
 
 #endif

@@ -56,6 +56,7 @@ struct map {
 
 static struct thread_mutex lock;
 static struct object *objects;
+void (*keep_object_unmapped)(const struct fs_node *node, const struct keep_process *process);
 static struct map *maps[WIRE_PROCESSES];
 static uint32_t map_count[WIRE_PROCESSES];
 
@@ -256,10 +257,14 @@ static void object_end(struct object *object)
 
 static void map_end(const struct keep_process *process, struct map *map)
 {
+	const struct fs_node *node = map->object->file->place.node;
+
 	map_count[process->index]--;
 	if (--map->object->maps == 0)
 		object_end(map->object);
 	free(map);
+	if (keep_object_unmapped)
+		keep_object_unmapped(node, process);
 }
 
 static struct map *find_map(const struct keep_process *process, exo_vaddr_t va)
@@ -404,7 +409,7 @@ const char *keep_object_check(void)
 /* --- requests ------------------------------------------------------------------------------------------- */
 
 /* A file of so many pages that has no name. */
-static int nameless(uint64_t pages, struct vfs_file **file)
+int keep_object_nameless(uint64_t pages, struct vfs_file **file)
 {
 	static uint32_t number;
 	char name[sizeof(FOLDER) + 16];
@@ -442,7 +447,7 @@ static int file_of(struct keep_process *process, int64_t fd, const struct map *m
 	int mode;
 
 	if (fd == -1)
-		return map->copy ? -EINVAL : nameless(map->pages, file);
+		return map->copy ? -EINVAL : keep_object_nameless(map->pages, file);
 	open = keep_fd_file(process, fd);
 	if (!open)
 		return -EBADF;
@@ -460,6 +465,56 @@ static int file_of(struct keep_process *process, int64_t fd, const struct map *m
 	return 0;
 }
 
+/* In place of whatever is there. */
+static int64_t put_map(struct keep_process *process, struct vfs_file *file, struct map *map)
+{
+	int64_t result;
+
+	thread_lock(&lock, EXO_NEVER);
+	result = unmap(process, map->va, map->va + map->pages * EXO_PAGE_SIZE);
+	if (!result) {
+		map->object = object_of(file);
+		if (!map->object || !add_map(process, map)) {
+			result = -ENOMEM;
+			if (map->object && !map->object->maps)
+				object_end(map->object);
+		}
+	}
+	thread_unlock(&lock);
+	return result;
+}
+
+static bool outside(const struct map *map)
+{
+	return !map->pages || map->va >= EXO_USER_MAX || map->pages > (EXO_USER_MAX - map->va) / EXO_PAGE_SIZE;
+}
+
+int64_t keep_object_attach(struct keep_process *process, struct vfs_file *file, exo_vaddr_t va, uint64_t pages,
+			   bool write)
+{
+	struct map map = { .va = va, .pages = pages, .write = write };
+
+	return outside(&map) ? -EINVAL : put_map(process, file, &map);
+}
+
+uint32_t keep_object_maps(const struct fs_node *node)
+{
+	for (const struct object *object = objects; object; object = object->next)
+		if (object->file->place.node == node)
+			return object->maps;
+	return 0;
+}
+
+uint64_t keep_object_at(const struct keep_process *process, exo_vaddr_t va, const struct fs_node **node)
+{
+	const struct map *map = find_map(process, va);
+
+	if (!map || map->va != va || map->copy)
+		return 0;
+	*node = map->object->file->place.node;
+	return map->pages;
+}
+
 static int64_t map_request(struct keep_request *request)
 {
 	struct keep_process *process = request->process;
@@ -471,23 +526,13 @@ static int64_t map_request(struct keep_request *request)
 	struct vfs_file *file = NULL;
 	int64_t result;
 
-	if (!map.pages || map.va >= EXO_USER_MAX || map.pages > (EXO_USER_MAX - map.va) / EXO_PAGE_SIZE)
+	if (outside(&map))
 		return -EINVAL;
 	result = file_of(process, fd, &map, &file);
 	if (result)
 		return result;
-	thread_lock(&lock, EXO_NEVER);
 	map.write = fd == -1 || (open && (open->flags & O_ACCMODE) == O_RDWR);
-	result = unmap(process, map.va, map.va + map.pages * EXO_PAGE_SIZE);
-	if (!result) {
-		map.object = object_of(file);
-		if (!map.object || !add_map(process, &map)) {
-			result = -ENOMEM;
-			if (map.object && !map.object->maps)
-				object_end(map.object);
-		}
-	}
-	thread_unlock(&lock);
+	result = put_map(process, file, &map);
 	if (!result && vfs_machine) {
 		const struct fs_attributes read = { .accessed = vfs_machine->now() };
 		vfs_set(&file->place, &read, FS_SET_ACCESSED);

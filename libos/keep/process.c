@@ -342,6 +342,8 @@ static void record_drop(struct keep_process *process)
 	free(process->strings);
 	process->strings = NULL;
 	process->strings_bytes = 0;
+	if (keep_xsi_exit)
+		keep_xsi_exit(process);
 	if (keep_object_exit)
 		keep_object_exit(process);
 	if (keep_fds_close)

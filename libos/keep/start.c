@@ -12,6 +12,8 @@
 #pragma weak keep_local_start
 #pragma weak keep_net_start
 #pragma weak keep_object_start
+#pragma weak keep_mqueue_start
+#pragma weak keep_xsi_start
 #pragma weak keep_check_start
 
 /* Until there are descriptors: everything goes to the console. */
@@ -29,7 +31,7 @@ void keep_start(void)
 		keep_spawn_start, keep_fork_start, keep_cpus_start, keep_open_start, keep_files_start, keep_pipe_start,
 			keep_poll_start, keep_epoll_start, keep_signal_start,
 		keep_tty_start, keep_local_start, keep_net_start, keep_object_start,
-		keep_check_start };
+		keep_mqueue_start, keep_xsi_start, keep_check_start };
 
 	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (parts[i])

@@ -200,8 +200,7 @@ static bool only_maps(exo_vaddr_t va, exo_vaddr_t end)
 	return va >= LOWEST && end <= core_begin->heap_end;
 }
 
-/* All that maps have in [va, end) goes. */
-static int remove_maps(exo_vaddr_t va, exo_vaddr_t end)
+int posix_unmap(exo_vaddr_t va, exo_vaddr_t end)
 {
 	struct vm_region *region, *next;
 	int64_t result;
@@ -240,7 +239,7 @@ static int64_t place(void *address, uint64_t bytes, int flags, exo_vaddr_t *at)
 	if (flags & MAP_FIXED_NOREPLACE)
 		return wanted % EXO_PAGE_SIZE ? -EINVAL : !good ? -ENOMEM : taken ? -EEXIST : 0;
 	if (flags & MAP_FIXED)
-		return wanted % EXO_PAGE_SIZE ? -EINVAL : !good ? -ENOMEM : remove_maps(wanted, wanted + bytes);
+		return wanted % EXO_PAGE_SIZE ? -EINVAL : !good ? -ENOMEM : posix_unmap(wanted, wanted + bytes);
 	if (good && !taken)
 		return 0;
 	*at = memory_addresses(bytes);
@@ -272,6 +271,32 @@ static int64_t make(void *address, uint64_t bytes, int protection, int flags, in
 		return 0;
 	memory_region_free(region);
 	return result ? result : -ENOMEM;
+}
+
+int64_t posix_map_segment(int id, bool read_only, bool over, exo_vaddr_t *at)
+{
+	unsigned write = read_only ? 0 : EXO_MAP_WRITE;
+	int how = !*at ? 0 : over ? MAP_FIXED : MAP_FIXED_NOREPLACE;
+	int64_t pages = posix_ask(REQUEST_SHMAT, (uint64_t)(int64_t)id, write ? WIRE_MAP_WRITE : 0, 0, NULL);
+	struct vm_region *region;
+	int64_t result = pages;
+
+	if (pages < 0)
+		return pages;
+	result = memory_allowed(0, (uint64_t)pages * EXO_PAGE_SIZE) ?
+		place((void *)*at, (uint64_t)pages * EXO_PAGE_SIZE, how, at) : -ENOMEM;
+	if (result)
+		return how ? -EINVAL : result;
+	region = make_region(*at, *at + (uint64_t)pages * EXO_PAGE_SIZE, EXO_MAP_READ | write, POSIX_MAP_SHARED);
+	if (!region)
+		return -ENOMEM;
+	result = posix_ask(REQUEST_SHMAT, (uint64_t)(int64_t)id, *at | (write ? WIRE_MAP_WRITE : 0), 0, NULL);
+	if (result == pages && vm_add(region))
+		return 0;
+	memory_region_free(region);
+	if (result == pages)
+		(void)posix_ask(REQUEST_UNMAP, *at, (uint64_t)pages, 0, NULL);
+	return result < 0 ? result : -ENOMEM;
 }
 
 static bool bad_protection(int protection)
@@ -321,7 +346,7 @@ int munmap(void *address, size_t bytes)
 
 	if (va % EXO_PAGE_SIZE == 0 && bytes && va < EXO_USER_MAX && bytes <= EXO_USER_MAX - va) {
 		was = posix_enter();
-		result = remove_maps(va, va + PAGE_UP(bytes));
+		result = posix_unmap(va, va + PAGE_UP(bytes));
 		posix_leave(was);
 	}
 	return (int)posix_result(result);

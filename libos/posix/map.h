@@ -17,6 +17,13 @@ enum posix_map_kind {
 /* [upcall] */
 enum posix_map_kind posix_map_kind(const struct vm_region *region);
 
+/*
+ * Inside brackets. Attach a segment of XSI's shared memory: at *at, where nothing but maps may be, and only with `over`
+ * one; *at 0: anywhere. 0 or -errno. / All that maps have in [va, end) goes: 0 or -ENOMEM.
+ */
+int64_t posix_map_segment(int id, bool read_only, bool over, exo_vaddr_t *at);
+int posix_unmap(exo_vaddr_t va, exo_vaddr_t end);
+
 /* The signal and its code for a fault that nobody has resolved. [upcall] */
 int posix_fault_signal(uint64_t address, uint64_t error, int *code);
 

@@ -12,12 +12,11 @@
 #include "libos/posix/cpus.h"
 #include "libos/posix/thread.h"
 
-#define SLICE_NS	5000000
 #define GIVE_NS		1000000		/* while another CPU is idle, and somebody is ready */
 
 static uint64_t slice(const struct __exo_thread *self)
 {
-	return thread_others_ready() && posix_cpus_room(self) ? GIVE_NS : SLICE_NS;
+	return thread_others_ready() && posix_cpus_room(self) ? GIVE_NS : POSIX_SLICE_NS;
 }
 
 /* As the thread, outside of brackets. */

@@ -74,19 +74,25 @@ static const char *signed_year(const char *at, int digits, int *to)
 	return at;
 }
 
-/* +hh, +hhmm, +hh:mm, Z; there is no member for it. */
-static const char *zone(const char *at)
+/* +hh, +hhmm, +hh:mm, Z. */
+static const char *zone(const char *at, struct tm *tm)
 {
-	int hours, minutes;
+	int hours = 0, minutes = 0;
+	bool west;
 
 	at = spaces(at);
-	if (*at == 'Z')
+	if (*at == 'Z') {
+		tm->tm_gmtoff = 0;
 		return at + 1;
-	if (*at != '+' && *at != '-')
+	}
+	west = *at == '-';
+	if (!west && *at != '+')
 		return NULL;
 	at = number(at + 1, 2, 0, 24, &hours);
 	if (at && (isdigit((unsigned char)*at) || *at == ':'))
 		at = number(at + (*at == ':'), 2, 0, 59, &minutes);
+	if (at)
+		tm->tm_gmtoff = (hours * 60L + minutes) * (west ? -60 : 60);
 	return at;
 }
 
@@ -167,7 +173,7 @@ static const char *one(const char *at, char kind, int width, struct tm *tm, stru
 	case 'Y':
 		return signed_year(at, width ? width : 4, &parts->year);
 	case 'z':
-		return zone(at);
+		return zone(at, tm);
 	case 'Z':
 		while (isalpha((unsigned char)*at))
 			at++;

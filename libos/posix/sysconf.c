@@ -80,6 +80,10 @@ static long thread_limit(int name)
 		return PTHREAD_DESTRUCTOR_ITERATIONS;
 	case _SC_SEM_VALUE_MAX:
 		return SEM_VALUE_MAX;
+	case _SC_MQ_OPEN_MAX:
+		return limit_of(RLIMIT_NOFILE);
+	case _SC_MQ_PRIO_MAX:
+		return MQ_PRIO_MAX;
 	case _SC_SIGQUEUE_MAX:
 		return SIGQUEUE_MAX;
 	case _SC_RTSIG_MAX:
@@ -130,6 +134,7 @@ static long option(int name)
 	case _SC_REGEXP:
 	case _SC_SHELL:
 	case _SC_V7_LP64_OFF64:
+	case _SC_XOPEN_SHM:
 		return 1;
 	case _SC_ADVISORY_INFO:
 	case _SC_ASYNCHRONOUS_IO:
@@ -140,6 +145,7 @@ static long option(int name)
 	case _SC_MAPPED_FILES:
 	case _SC_MEMLOCK_RANGE:
 	case _SC_MEMORY_PROTECTION:
+	case _SC_MESSAGE_PASSING:
 	case _SC_MONOTONIC_CLOCK:
 	case _SC_READER_WRITER_LOCKS:
 	case _SC_REALTIME_SIGNALS:

@@ -75,6 +75,7 @@ uint32_t posix_thread_count(void);
 
 /* Called once at the start of a process, before main. */
 void posix_threads_start(void);
+#define POSIX_SLICE_NS	5000000		/* after which a thread that computes is preempted, if others are ready */
 void posix_preempt_start(void);
 /* There is one thread only. */
 void posix_preempt_stop(void);

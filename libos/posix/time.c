@@ -14,8 +14,6 @@
 #include "libos/posix/cpus.h"
 #include "libos/uni/clock.h"
 
-struct tm *posix_libc_localtime_r(const time_t *restrict when, struct tm *restrict tm);
-
 #define TICKS		100		/* a second: sysconf(_SC_CLK_TCK) */
 
 uint64_t clock_cpu_ns(void)
@@ -94,20 +92,4 @@ int setrlimit(int resource, const struct rlimit *limit)
 		return (int)posix_result(-EINVAL);
 	return (int)posix_result(posix_ask(REQUEST_LIMIT, (uint64_t)resource | WIRE_LIMIT_SET, limit->rlim_cur,
 					   limit->rlim_max, NULL));
-}
-
-/* picolibc's does not know whether it was summer before 1970: then nobody says that it was. */
-struct tm *localtime_r(const time_t *restrict when, struct tm *restrict tm)
-{
-	tm = posix_libc_localtime_r(when, tm);
-	if (tm && tm->tm_isdst < 0)
-		tm->tm_isdst = 0;
-	return tm;
-}
-
-struct tm *localtime(const time_t *when)
-{
-	static struct tm tm;
-
-	return localtime_r(when, &tm);
 }

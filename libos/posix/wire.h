@@ -23,7 +23,8 @@
  * Versions: the page names the protocol's major and minor number, a program's note those that it was built for. Requests
  * are never renumbered, fields only appended; what grows in number is as long as the asker says (LIST). So a keeper
  * runs programs of its own major whose minor is not above its own, together; others are refused (exec: EINVAL). What
- * it does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1; 1.2 MOUNT and UMOUNT.
+ * does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1; 1.2 MOUNT, UMOUNT, and
+ * those from MQ_OPEN on.
  */
 #ifndef LIBOS_POSIX_WIRE_H
 #define LIBOS_POSIX_WIRE_H
@@ -268,7 +269,86 @@ enum wire_request {
 	REQUEST_SOCKOPT,	/* w1 = fd, w2 = level << 32 | name, w3 = bytes to set or -1 to get */
 	REQUEST_RESOLVE,	/* a name at the beginning of the buffer; answer w1 = IPv4 address in network order */
 	REQUEST_INTERFACES,	/* the buffer is filled with struct wire_interface; how many */
-	WIRE_REQUESTS = 160
+	/* mqueue.c: 160..175 */
+	/*
+	 * w1 = flags, w2 = mode, w3 = messages << 32 | bytes of each, at most, if it is made; PATH without its slash;
+	 * answer: fd, which an exec closes
+	 */
+	REQUEST_MQ_OPEN = 160,
+	REQUEST_MQ_UNLINK,	/* PATH without its slash */
+	REQUEST_MQ_SEND,	/* w1 = fd, w2 = bytes of the buffer, w3 = priority */
+	REQUEST_MQ_RECEIVE,	/* w1 = fd, w2 = room; to the buffer; answer: bytes, w1 = priority */
+	REQUEST_MQ_FORGET,	/* w1 = fd: this one does not wait for a message any more */
+	/* w1 = fd, w2 = 1: its O_NONBLOCK becomes w3's; struct wire_mq_attributes to the buffer, as they were */
+	REQUEST_MQ_ATTRIBUTES,
+	/*
+	 * w1 = fd, w2 = WIRE_MQ_* | signal << 32, w3 = si_value, or a number of a thread's own. WIRE_MQ_ASK: WIRE_WAIT
+	 * while that thread's registration holds, 0 afterwards
+	 */
+	REQUEST_MQ_NOTIFY,
+	/* xsi_msg.c, xsi_sem.c, xsi_shm.c: 176..191. GET: w1 = key, w2 = size, w3 = WIRE_IPC_* | mode; answer: id */
+	REQUEST_MSGGET = 176,
+	REQUEST_MSGSND,		/* w1 = id, w2 = bytes of the buffer | WIRE_IPC_NOWAIT, w3 = type */
+	/* w1 = id, w2 = room | WIRE_IPC_*, w3 = type; to the buffer; answer: bytes, w1 = type */
+	REQUEST_MSGRCV,
+	REQUEST_MSGCTL,		/* w1 = id, w2 = WIRE_IPC_*; struct wire_msg in the buffer */
+	REQUEST_SEMGET,
+	/* w1 = id, w2 = count of struct wire_semop in the buffer, w3 = number of the thread */
+	REQUEST_SEMOP,
+	REQUEST_SEMFORGET,	/* w1 = id, w3 = the thread that does not wait any more */
+	/* w1 = id, w2 = WIRE_IPC_*, WIRE_SEM_* | number << 32, w3 = value; uint16_t's or struct wire_sem in the buffer */
+	REQUEST_SEMCTL,
+	REQUEST_SHMGET,
+	/* w1 = id, w2 = va | WIRE_MAP_WRITE, or without a va: may it be; answer: pages */
+	REQUEST_SHMAT,
+	REQUEST_SHMDT,		/* w1 = va: how many pages are attached from there on (UNMAP takes them away); or -EINVAL */
+	REQUEST_SHMCTL,		/* as MSGCTL, with struct wire_shm */
+	WIRE_REQUESTS = 192
+};
+
+#define WIRE_MQ_PRIORITIES 32768
+enum { WIRE_MQ_NOT, WIRE_MQ_SIGNAL, WIRE_MQ_THREAD, WIRE_MQ_NONE, WIRE_MQ_ASK };
+struct wire_mq_attributes {
+	int64_t flags, most, bytes, count;
+};
+
+#define WIRE_IPC_CREAT	01000u
+#define WIRE_IPC_EXCL	02000u
+#define WIRE_IPC_NOWAIT	(1ULL << 40)
+#define WIRE_IPC_NOERROR (1ULL << 41)	/* MSGRCV: what finds no room is cut off */
+#define WIRE_IPC_EXCEPT	(1ULL << 42)	/* MSGRCV: any type but this */
+enum {
+	WIRE_IPC_RMID, WIRE_IPC_SET, WIRE_IPC_STAT, WIRE_SEM_GETVAL, WIRE_SEM_GETPID, WIRE_SEM_GETNCNT,
+	WIRE_SEM_GETZCNT, WIRE_SEM_GETALL, WIRE_SEM_SETVAL, WIRE_SEM_SETALL
+};
+struct wire_xsi {
+	int32_t key;
+	uint32_t uid, gid, cuid, cgid, mode, sequence, spare;
+	int64_t changed;
+};
+struct wire_msg {
+	struct wire_xsi xsi;
+	uint64_t bytes, count, most;
+	int64_t sent, received;
+	int32_t sender, receiver;
+};
+struct wire_sem {
+	struct wire_xsi xsi;
+	uint64_t count;
+	int64_t done;
+};
+struct wire_shm {
+	struct wire_xsi xsi;
+	uint64_t bytes, attached;
+	int64_t attached_at, detached_at;
+	int32_t maker, last;
+};
+#define WIRE_SEMOPS	500
+#define WIRE_SEM_NOWAIT	04000
+#define WIRE_SEM_UNDO	0x1000
+struct wire_semop {
+	uint16_t number;
+	int16_t add, flags;
 };
 
 enum wire_ids {

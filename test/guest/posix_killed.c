@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Killed at every point: a child works (pipes, descriptors, children, sockets, terminals, signals, memory),
+ * Killed at every point: a child works (pipes, descriptors, children, sockets, terminals, signals, memory, messages),
  * and its parent kills it after every so many instructions. Survivors finish, the keeper's checker finds
  * nothing, and no frames are lost.
  *
@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pty.h>
@@ -24,6 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -161,6 +165,45 @@ static void do_signals(void)
 	sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
+static int sems;		/* of which the survivor looks at the first: 10, whoever dies */
+
+static void add(int what)
+{
+	struct sembuf op = { .sem_op = (short)what, .sem_flg = SEM_UNDO };
+
+	semop(sems, &op, 1);
+}
+
+static void do_messages(void)
+{
+	struct mq_attr attributes = { .mq_maxmsg = 4, .mq_msgsize = 100 };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG };
+	struct {
+		long type;
+		char text[RECORD];
+	} message = { .type = 1 };
+	mqd_t queue = mq_open("/killed", O_CREAT | O_RDWR | O_NONBLOCK, 0600, &attributes);
+	int id = msgget(RECORD, IPC_CREAT | 0600), memory = shmget(RECORD, 8192, IPC_CREAT | 0600);
+	char *at = shmat(memory, NULL, 0), bytes[100];
+
+	mq_notify(queue, &event);
+	mq_send(queue, record, RECORD, 1);
+	mq_send(queue, record, 0, 5);
+	tell();
+	add(-2);
+	mq_receive(queue, bytes, sizeof(bytes), NULL);
+	msgsnd(id, &message, RECORD, IPC_NOWAIT);
+	at[4096] = 1;
+	add(1);
+	msgrcv(id, &message, RECORD, 0, IPC_NOWAIT);
+	shmctl(memory, IPC_RMID, NULL);
+	shmdt(at);
+	msgctl(id, IPC_RMID, NULL);
+	add(1);
+	mq_unlink("/killed");
+	mq_close(queue);
+}
+
 static void *thread(void *arg)
 {
 	tell();
@@ -202,7 +245,7 @@ static const struct {
 } kinds[] = {
 	{ "pipes", do_pipes, 120000 }, { "descriptors", do_descriptors, 120000 }, { "children", do_children, 400000 },
 	{ "sockets", do_sockets, 120000 }, { "terminals", do_terminals, 120000 }, { "signals", do_signals, 120000 },
-	{ "memory", do_memory, 120000 }, { "exec", do_exec, 900000 },
+	{ "memory", do_memory, 120000 }, { "exec", do_exec, 900000 }, { "messages", do_messages, 120000 },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -286,6 +329,8 @@ static const char *kill_at(unsigned kind, uint64_t instructions)
 	}
 	while (waitpid(-1, &status, WNOHANG) > 0)
 		;
+	if (!wrong && semctl(sems, 0, GETVAL) != 10)
+		wrong = "SEM_UNDO";
 	return wrong ? wrong : check();
 }
 
@@ -345,6 +390,8 @@ int main(int argc, char **argv)
 	pid_t server = serve();
 	uint32_t before = 0;
 
+	sems = semget(IPC_PRIVATE, 1, 0600);
+	semctl(sems, 0, SETVAL, 10);
 	for (unsigned kind = 0; kind < KINDS; kind++) {
 		const char *wrong = NULL;
 		unsigned deaths = 0;

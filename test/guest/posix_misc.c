@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <mntent.h>
 #include <pwd.h>
+#include <sched.h>
 #include <search.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,12 +40,13 @@ static void limits(void)
 		{ _SC_THREAD_PRIORITY_SCHEDULING, _POSIX_THREAD_PRIORITY_SCHEDULING }, { _SC_SPAWN, _POSIX_SPAWN },
 		{ _SC_THREAD_PROCESS_SHARED, _POSIX_THREAD_PROCESS_SHARED }, { _SC_JOB_CONTROL, _POSIX_JOB_CONTROL },
 		{ _SC_REALTIME_SIGNALS, _POSIX_REALTIME_SIGNALS }, { _SC_MONOTONIC_CLOCK, _POSIX_MONOTONIC_CLOCK },
-		{ _SC_ASYNCHRONOUS_IO, _POSIX_ASYNCHRONOUS_IO }, { _SC_MESSAGE_PASSING, -1 }, { _SC_MEMLOCK, -1 },
+		{ _SC_ASYNCHRONOUS_IO, _POSIX_ASYNCHRONOUS_IO }, { _SC_MESSAGE_PASSING, _POSIX_MESSAGE_PASSING }, { _SC_MEMLOCK, -1 },
 			{ _SC_THREAD_CPUTIME, -1 },
 		{ _SC_IPV6, -1 }, { _SC_PAGESIZE, PAGESIZE }, { _SC_ARG_MAX, ARG_MAX },
 			{ _SC_NGROUPS_MAX, NGROUPS_MAX },
 		{ _SC_THREAD_KEYS_MAX, PTHREAD_KEYS_MAX }, { _SC_THREAD_STACK_MIN, PTHREAD_STACK_MIN },
 		{ _SC_SEM_VALUE_MAX, SEM_VALUE_MAX }, { _SC_RTSIG_MAX, RTSIG_MAX },
+		{ _SC_MQ_PRIO_MAX, MQ_PRIO_MAX }, { _SC_XOPEN_SHM, _XOPEN_SHM },
 	};
 	struct rlimit limit;
 	unsigned good = 0;
@@ -340,9 +342,70 @@ static void mounts(void)
 	ok(!setmntent("/tmp/none", "r") && errno == ENOENT, "a table that is not there");
 }
 
+static void scheduling(void)
+{
+	struct sched_param parameter = { 9 };
+	struct timespec interval = { 0 };
+	cpu_set_t cpus, none;
+
+	ok(sched_getscheduler(0) == SCHED_OTHER && sched_getscheduler(getpid()) == SCHED_OTHER &&
+	   !sched_getparam(getppid(), &parameter) && !parameter.sched_priority, "processes are SCHED_OTHER");
+	ok(sched_getscheduler(29999) < 0 && errno == ESRCH && sched_getparam(29999, &parameter) < 0 && errno == ESRCH &&
+	   sched_rr_get_interval(29999, &interval) < 0 && errno == ESRCH && sched_getscheduler(-1) < 0 && errno == EINVAL,
+	   "nobody's: ESRCH; -1: EINVAL");
+	ok(!sched_rr_get_interval(0, &interval) && interval.tv_nsec == 5000000 && !interval.tv_sec, "a thread's slice");
+	ok(!sched_getaffinity(0, sizeof(cpus), &cpus) && CPU_COUNT(&cpus) == sysconf(_SC_NPROCESSORS_ONLN) &&
+	   CPU_ISSET(0, &cpus) && !CPU_ISSET(1000, &cpus) && !CPU_ISSET(100000, &cpus), "the CPUs");
+	ok(sched_getaffinity(0, 3, &cpus) < 0 && errno == EINVAL && sched_getaffinity(29999, sizeof(cpus), &cpus) < 0 &&
+	   errno == ESRCH, "EINVAL, ESRCH");
+	CPU_ZERO(&none);
+	CPU_SET(70, &none);
+	CPU_SET(2000, &none);
+	ok(CPU_COUNT(&none) == 1 && !CPU_EQUAL(&none, &cpus) && CPU_ISSET(70, &none), "sets");
+	CPU_CLR(70, &none);
+	ok(!CPU_COUNT(&none), "cleared");
+}
+
+static bool zone_is(const struct tm *tm, int hour, long offset, const char *zone)
+{
+	if (tm->tm_hour == hour && tm->tm_gmtoff == offset && !strcmp(tm->tm_zone, zone))
+		return true;
+	printf("# %d h, %ld, %s\n", tm->tm_hour, tm->tm_gmtoff, tm->tm_zone);
+	return false;
+}
+
+static void zones(void)
+{
+	time_t winter = 1700000000, summer = 1720000000, before = -1;	/* 22:13:20 UTC, 09:46:40 UTC */
+	struct tm tm, guard[2];
+	char text[26];
+
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	ok(zone_is(localtime(&winter), 23, 3600, "CET") && zone_is(localtime(&summer), 11, 7200, "CEST") &&
+	   zone_is(gmtime(&summer), 9, 0, "GMT"), "a time knows its zone");
+	memset(guard, 0x55, sizeof(guard));
+	localtime_r(&winter, &guard[0]);
+	gmtime_r(&winter, &guard[0]);
+	ok(((unsigned char *)&guard[1])[0] == 0x55 && !strcmp(ctime_r(&winter, text), "Tue Nov 14 23:13:20 2023\n"),
+	   "and no more");
+	tm = *localtime(&summer);
+	tm.tm_mon += 6;
+	tm.tm_isdst = -1;
+	ok(mktime(&tm) == summer + 184 * 86400L + 3600 && tm.tm_gmtoff == 3600 && !strcmp(tm.tm_zone, "CET"),
+	   "mktime finds it");
+	tm = *gmtime(&summer);
+	ok(timegm(&tm) == summer && !tm.tm_gmtoff && localtime_r(&before, &tm) && tm.tm_gmtoff == 3600 && mktime(&tm) == -1 &&
+	   tm.tm_gmtoff == 3600, "timegm; before 1970");
+	ok(strptime("2023-11-14 -0530", "%Y-%m-%d %z", &tm) && tm.tm_gmtoff == -(5 * 3600 + 1800), "strptime reads it");
+	unsetenv("TZ");
+	tzset();
+}
+
 int main(void)
 {
 	limits();
+	scheduling();
+	zones();
 	times_of_it();
 	users();
 	names();

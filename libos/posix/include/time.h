@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* picolibc's, with XSI's names for two of its variables. */
+/* picolibc's, with XSI's names for two of its variables, and a broken-down time's zone (libos/posix/calendar.c). */
 #ifndef EXO_POSIX_TIME_H
 #define EXO_POSIX_TIME_H
 
+#define __TM_GMTOFF	tm_gmtoff
+#define __TM_ZONE	tm_zone
 #include_next <time.h>
 
 #if __XSI_VISIBLE || __MISC_VISIBLE

@@ -2,7 +2,7 @@
 /*
  * picolibc's, and which options of POSIX.1-2017 the libOS has. sysconf() says the same
  * (libos/posix/sysconf.c, which test/guest/posix_misc.c compares). Not there: prioritized input and output,
- * message queues, typed memory, tracing, STREAMS, sporadic servers, mlockall, inherited priorities, IPv6.
+ * typed memory, tracing, STREAMS, sporadic servers, mlockall, inherited priorities, IPv6.
  */
 #ifndef EXO_POSIX_SYS_FEATURES_H
 #define EXO_POSIX_SYS_FEATURES_H
@@ -22,6 +22,8 @@
 #define _POSIX_MAPPED_FILES		200809L
 #define _POSIX_MEMLOCK_RANGE		200809L
 #define _POSIX_MEMORY_PROTECTION	200809L
+#undef _POSIX_MESSAGE_PASSING
+#define _POSIX_MESSAGE_PASSING		200809L
 #undef _POSIX_MONOTONIC_CLOCK
 #define _POSIX_MONOTONIC_CLOCK		200809L
 #define _POSIX_NO_TRUNC			1
