@@ -3,8 +3,11 @@
  * A process's times and limits. Clocks are libos/uni/clock.c; sleeping and timers are sleep.c and timer.c.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
 #include <string.h>
 #include <time.h>
+#include <ulimit.h>
 #include <unistd.h>
 #include <sys/resource.h>
 #include <sys/time.h>
@@ -15,6 +18,7 @@
 #include "libos/uni/clock.h"
 
 #define TICKS		100		/* a second: sysconf(_SC_CLK_TCK) */
+#define BLOCK		512		/* ulimit's */
 
 uint64_t clock_cpu_ns(void)
 {
@@ -92,4 +96,26 @@ int setrlimit(int resource, const struct rlimit *limit)
 		return (int)posix_result(-EINVAL);
 	return (int)posix_result(posix_ask(REQUEST_LIMIT, (uint64_t)resource | WIRE_LIMIT_SET, limit->rlim_cur,
 					   limit->rlim_max, NULL));
+}
+
+long ulimit(int command, ...)
+{
+	struct rlimit limit = { 0 };
+	va_list list;
+	long blocks;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) < 0)
+		return -1;
+	if (command == UL_SETFSIZE) {
+		va_start(list, command);
+		blocks = va_arg(list, long);
+		va_end(list);
+		limit.rlim_cur = limit.rlim_max = blocks < 0 || blocks > LONG_MAX / BLOCK ? RLIM_INFINITY :
+			(rlim_t)blocks * BLOCK;
+		if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
+			return -1;
+	} else if (command != UL_GETFSIZE) {
+		return posix_result(-EINVAL);
+	}
+	return limit.rlim_cur == RLIM_INFINITY ? LONG_MAX : (long)(limit.rlim_cur / BLOCK);
 }

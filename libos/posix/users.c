@@ -289,20 +289,33 @@ struct group *getgrent(void)
 	return NULL;
 }
 
-/* The group itself, and all that name the user as a member. */
-int initgroups(const char *name, gid_t gid)
+/* The group itself, and all that name the user as a member: how many there are, or -1 if there is no room for them. */
+int getgrouplist(const char *name, gid_t gid, gid_t *list, int *room)
 {
-	gid_t list[NGROUPS_MAX] = { gid };
 	struct group *group;
-	int count = 1;
+	int count = 1, most = *room;
 
+	if (most > 0)
+		list[0] = gid;
 	setgrent();
-	while (count < NGROUPS_MAX && (group = getgrent()))
+	while ((group = getgrent()))
 		for (char **member = group->gr_mem; *member && group->gr_gid != gid; member++)
 			if (!strcmp(*member, name)) {
-				list[count++] = group->gr_gid;
+				if (count < most)
+					list[count] = group->gr_gid;
+				count++;
 				break;
 			}
 	endgrent();
-	return setgroups(count, list);
+	*room = count;
+	return count > most ? -1 : count;
+}
+
+int initgroups(const char *name, gid_t gid)
+{
+	gid_t list[NGROUPS_MAX];
+	int count = NGROUPS_MAX;
+
+	(void)getgrouplist(name, gid, list, &count);
+	return setgroups(count < NGROUPS_MAX ? count : NGROUPS_MAX, list);
 }

@@ -23,8 +23,8 @@
  * Versions: the page names the protocol's major and minor number, a program's note those that it was built for. Requests
  * are never renumbered, fields only appended; what grows in number is as long as the asker says (LIST). So a keeper
  * runs programs of its own major whose minor is not above its own, together; others are refused (exec: EINVAL). What
- * does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1; 1.2 MOUNT, UMOUNT, and
- * those from MQ_OPEN on.
+ * it does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1; 1.2 MOUNT, UMOUNT,
+ * and those from MQ_OPEN on.
  */
 #ifndef LIBOS_POSIX_WIRE_H
 #define LIBOS_POSIX_WIRE_H

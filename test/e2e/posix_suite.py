@@ -90,6 +90,9 @@ def run_batch(batch):
             os.link(os.path.join(work, name), os.path.join(root, "t", name))
         for program, port in (("sh", "dash/bin/dash"), ("sleep", "busybox/bin/busybox"), ("setsid", "busybox/bin/busybox")):
             shutil.copy(os.path.join(PORTS, port + ".posix"), os.path.join(root, "bin", program))
+        os.makedirs(os.path.join(root, "etc"))
+        with open(os.path.join(root, "etc", "passwd"), "w", encoding="ascii") as file:
+            file.write("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
         with open(os.path.join(root, "run"), "w", encoding="ascii") as file:
             file.write(SCRIPT % (" ".join(left), SECONDS))
         done = guest.exo("run", "-q", "-t", SECONDS * len(left) + 30, "-m", "256M", *os.environ.get("EXO_TEST_RUN", "").split(),

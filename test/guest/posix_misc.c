@@ -23,7 +23,9 @@
 #include <sys/wait.h>
 #include <syslog.h>
 #include <time.h>
+#include <ulimit.h>
 #include <unistd.h>
+#include <utmpx.h>
 #include "test/guest/tap.h"
 
 static void limits(void)
@@ -401,8 +403,58 @@ static void zones(void)
 	tzset();
 }
 
+static void accounts(void)
+{
+	struct utmpx root = { .ut_type = USER_PROCESS, .ut_pid = 7, .ut_line = "pts/0", .ut_id = "p0", .ut_user = "root" };
+	struct utmpx boot = { .ut_type = BOOT_TIME }, end = { .ut_type = DEAD_PROCESS, .ut_id = "p0" }, none = { 0 };
+	struct utmpx second = { .ut_type = LOGIN_PROCESS, .ut_line = "pts/1", .ut_id = "p1" };
+	const struct utmpx *is;
+	int count = 0;
+
+	unlink(UTMPX_FILE);
+	setutxent();
+	ok(!getutxent() && !getutxid(&root) && !pututxline(&none) && errno == EINVAL && !getutxid(&none) && errno == EINVAL,
+	   "nobody is logged in");
+	ok(pututxline(&boot) && pututxline(&root) && pututxline(&second), "two are");
+	setutxent();
+	while ((is = getutxent()))
+		count++;
+	setutxent();
+	ok(count == 3 && (is = getutxid(&boot)) && is->ut_type == BOOT_TIME && (is = getutxid(&end)) && is->ut_pid == 7 &&
+	   !getutxid(&end), "found by what they are, from where one is");
+	setutxent();
+	ok((is = getutxline(&second)) && !strcmp(is->ut_id, "p1") && !getutxline(&second), "and by their lines");
+	ok(pututxline(&end) && (is = getutxent()) && !strcmp(is->ut_id, "p1"), "one goes, in its place");
+	setutxent();
+	ok(!getutxline(&root) && (endutxent(), is = getutxent()) && is->ut_type == BOOT_TIME, "it has gone");
+	endutxent();
+	unlink(UTMPX_FILE);
+}
+
+static void small(void)
+{
+	gid_t groups[2] = { 0 };
+	int room = 2, none = 0;
+	pid_t pid;
+
+	ok(getgrouplist("nobody that is", 7, groups, &room) == 1 && room == 1 && groups[0] == 7 &&
+	   getgrouplist("nobody that is", 7, groups, &none) == -1 && none == 1, "a user's groups");
+	setenv("WHAT", "that", 1);
+	pid = fork();
+	if (pid == 0)
+		_exit(strcmp(secure_getenv("WHAT"), "that") || seteuid(500) || secure_getenv("WHAT") != NULL);
+	ok(waitpid(pid, &room, 0) == pid && !room, "with other rights there are no variables");
+	pid = fork();
+	if (pid == 0)
+		_exit(ulimit(UL_GETFSIZE) != LONG_MAX || ulimit(UL_SETFSIZE, 4L) != 4 || ulimit(UL_GETFSIZE) != 4 ||
+		      ulimit(3) != -1 || errno != EINVAL || setuid(500) || ulimit(UL_SETFSIZE, 5L) != -1 || errno != EPERM);
+	ok(waitpid(pid, &room, 0) == pid && !room, "ulimit");
+}
+
 int main(void)
 {
+	small();
+	accounts();
 	limits();
 	scheduling();
 	zones();
