@@ -39,6 +39,7 @@ int64_t cofs_read(struct fs_node *fs_node, uint64_t at, void *memory, size_t byt
 {
 	struct cofs_node *node = cofs_node_of(fs_node);
 	struct cofs *fs = cofs_owner(node);
+	uint64_t wanted = 0;	/* pages before it were told of */
 	size_t done = 0;
 
 	if (node->node.kind == FS_DIRECTORY)
@@ -56,8 +57,12 @@ int64_t cofs_read(struct fs_node *fs_node, uint64_t at, void *memory, size_t byt
 		if (part > bytes - done)
 			part = bytes - done;
 		/* Anew after so many, lest what was read ahead has to go before it is asked for. */
-		if (!done || !skip)
-			cofs_page_wanted(fs, node, index, index + 1);
+		if (index >= wanted) {
+			wanted = (at + bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+			if (wanted - index > cofs_pages_at_once(fs))
+				wanted = index + cofs_pages_at_once(fs);
+			cofs_page_wanted(fs, node, index, wanted);
+		}
 		page = NULL;
 		error = part == BLOCK_BYTES && bytes > BLOCK_BYTES ?
 		    cofs_page_copy(fs, node, index, (char *)memory + done) : cofs_page_get(fs, node, index, false, &page);

@@ -6,7 +6,7 @@
 #include "libos/fs/cofs_private.h"
 
 #define WINDOW_FIRST	16	/* pages */
-#define WINDOW_MAX	256
+#define WINDOW_MAX	384
 
 /* What is not on the disk: the data of a small file. */
 static int inline_in(struct cofs *fs, struct cofs_node *node, struct cofs_page **page)
@@ -50,7 +50,7 @@ static uint32_t read_some(struct cofs *fs, struct cofs_node *node, uint64_t inde
 	if (to - fs->map.first < end)
 		end = (uint32_t)(to - fs->map.first);
 	for (; skip + count < end; count++) {
-		struct cofs_page *page = cofs_pool_find(fs, node->node.number, index + count);
+		struct cofs_page *page = cofs_pool_look(fs, node->node.number, index + count);
 
 		if (page || cofs_pool_new(fs, node->node.number, index + count, node, &page))
 			break;
@@ -84,27 +84,33 @@ void cofs_page_ahead(struct cofs *fs, struct cofs_node *node, uint64_t from, uin
 	block_poll(fs->device);
 }
 
-/* Pages [index, end) are going to be read: begin with what is not there, and keep ahead of what is read in order. */
+/*
+ * Pages [index, end), at most cofs_pages_at_once(), are going to be read: begin with what is not there, and keep ahead of
+ * what is read in order. All that is there and not read yet is a quarter of the pool at most: policies may give new pages
+ * no more (2Q), and what is read ahead must not drive out itself.
+ */
 void cofs_page_wanted(struct cofs *fs, struct cofs_node *node, uint64_t index, uint64_t end)
 {
-	uint64_t from = index, most = fs->page_max / 8;
+	uint64_t from = index;
+	uint32_t most = fs->page_max / 16 * 3 < WINDOW_MAX ? fs->page_max / 16 * 3 : WINDOW_MAX;
 
 	if (index + 1 == node->next_index && end == index + 1)
 		return;
 	if (index != node->next_index && index + 1 != node->next_index) {
 		node->window = 0;
+		node->window_lost = 0;
 		node->ahead_to = 0;
 		if (end - index > 1)
-			cofs_page_ahead(fs, node, index, end - index > most ? index + most : end);
+			cofs_page_ahead(fs, node, index, end);
 	} else if (end > node->ahead_to || node->ahead_to - end <= node->window / 2) {
 		node->window = node->window ? node->window * 2 : WINDOW_FIRST;
-		if (node->window > WINDOW_MAX)
-			node->window = WINDOW_MAX;
+		if (node->window_lost && node->window_lost < most)
+			most = node->window_lost;
 		if (node->window > most)
-			node->window = (uint32_t)most;
+			node->window = most;
 		if (node->ahead_to > index)
 			from = node->ahead_to;
-		node->ahead_to = index + node->window;
+		node->ahead_to = end + node->window;
 		cofs_page_ahead(fs, node, from, node->ahead_to);
 	}
 	node->next_index = end;
@@ -132,6 +138,10 @@ static int from_disk(struct cofs *fs, struct cofs_node *node, uint64_t index, st
 	*page = NULL;
 	if (error || !fs->map.block)
 		return error;
+	if (index < node->ahead_to) {	/* it had to go before it was asked for: less is to be kept ahead */
+		node->window = node->window_lost = node->window / 2 > WINDOW_FIRST ? node->window / 2 : WINDOW_FIRST;
+		node->ahead_to = index;
+	}
 	(void)read_some(fs, node, index, index + 1);
 	*page = cofs_pool_find(fs, node->node.number, index);
 	return *page ? usable(fs, *page) : -ENOMEM;
@@ -169,11 +179,12 @@ int cofs_page_get(struct cofs *fs, struct cofs_node *node, uint64_t index, bool 
 /* A whole page of many that are read: 1. What is seen for the first time is checked while it is copied. */
 int cofs_page_copy(struct cofs *fs, struct cofs_node *node, uint64_t index, void *memory)
 {
-	struct cofs_page *page = cofs_pool_find(fs, node->node.number, index);
+	struct cofs_page *page = cofs_pool_look(fs, node->node.number, index);
 	int error;
 
-	if (page && !page->checked) {
-		cofs_io_wait(fs, page);
+	if (page && !page->checked) {	/* that it came was for this use */
+		if (page->io)
+			cofs_io_wait(fs, page);
 		if (page->buffer.valid && cofs_sum_copy(memory, page->buffer.data) == page->sum) {
 			page->checked = true;
 			fs->counts.hits++;

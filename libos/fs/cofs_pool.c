@@ -9,11 +9,6 @@
 
 #define PIECE	64
 
-static inline uint32_t bucket(const struct cofs *fs, uint64_t owner, uint64_t index)
-{
-	return (uint32_t)((owner * 0xc2b2ae3d27d4eb4full + index) * 0x9e3779b97f4a7c15ull >> fs->hash_shift);
-}
-
 /* What policies know a page by. */
 static inline uint32_t identity(uint64_t owner, uint64_t index)
 {
@@ -85,30 +80,24 @@ static bool grow(struct cofs *fs)
 
 struct cofs_page *cofs_pool_find(struct cofs *fs, uint64_t owner, uint64_t index)
 {
-	struct buffer *buffer = (struct buffer *)fs->hash[bucket(fs, owner, index)];
+	struct cofs_page *page = cofs_pool_look(fs, owner, index);
 
-	for (; buffer; buffer = buffer->hash_next) {
-		struct cofs_page *page = cofs_page_of(buffer);
-
-		if (page->index == index && page->owner == owner) {
-			fs->policy->used(fs->policy_state, buffer);
-			return page;
-		}
-	}
-	return NULL;
+	if (page)
+		fs->policy->used(fs->policy_state, &page->buffer);
+	return page;
 }
 
-static void hash_in(struct cofs *fs, struct cofs_page *page)
+static inline void hash_in(struct cofs *fs, struct cofs_page *page)
 {
-	struct cofs_page **first = &fs->hash[bucket(fs, page->owner, page->index)];
+	struct cofs_page **first = &fs->hash[cofs_bucket(fs, page->owner, page->index)];
 
 	page->buffer.hash_next = (struct buffer *)*first;
 	*first = page;
 }
 
-static void hash_out(struct cofs *fs, struct cofs_page *page)
+static inline void hash_out(struct cofs *fs, struct cofs_page *page)
 {
-	struct cofs_page **link = &fs->hash[bucket(fs, page->owner, page->index)];
+	struct cofs_page **link = &fs->hash[cofs_bucket(fs, page->owner, page->index)];
 
 	if (*link == page) {
 		*link = cofs_page_of(page->buffer.hash_next);

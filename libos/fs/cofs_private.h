@@ -58,7 +58,7 @@ struct cofs_node {
 	uint32_t dirty_count;
 	uint64_t next_index;		/* where reading goes on if it is sequential */
 	uint64_t ahead_to;		/* what was read ahead up to */
-	uint32_t window;
+	uint32_t window, window_lost;	/* lost: one so large, or twice, drove out itself; 0: none has */
 };
 
 struct cofs_chunk {
@@ -166,12 +166,27 @@ static inline bool cofs_key_less(struct cofs_key a, struct cofs_key b)
 /* cofs_sum.c */
 uint64_t cofs_sum(const void *memory, size_t bytes);	/* bytes: a multiple of 8; never 0 */
 uint64_t cofs_sum_copy(void *memory, const void *page);	/* of a whole page, which is copied */
+uint64_t cofs_sum_plain(const void *memory, size_t bytes);	/* the same, as any processor can */
+uint64_t cofs_sum_copy_plain(void *memory, const void *page);
 uint64_t cofs_name_hash(uint64_t seed, const char *name, size_t bytes);	/* 48 bits */
 
 /* cofs_pool.c: pages. find: NULL if it is not there; new: not there yet, *page is zeroed only by the caller */
 int cofs_pool_make(struct cofs *fs, uint32_t pages, const struct cache_policy *policy);
 void cofs_pool_end(struct cofs *fs);
 struct cofs_page *cofs_pool_find(struct cofs *fs, uint64_t owner, uint64_t index);
+static inline uint32_t cofs_bucket(const struct cofs *fs, uint64_t owner, uint64_t index)
+{
+	return (uint32_t)((owner * 0xc2b2ae3d27d4eb4full + index) * 0x9e3779b97f4a7c15ull >> fs->hash_shift);
+}
+/* The same, and the policy does not hear of it. */
+static inline struct cofs_page *cofs_pool_look(const struct cofs *fs, uint64_t owner, uint64_t index)
+{
+	struct cofs_page *page = fs->hash[cofs_bucket(fs, owner, index)];
+
+	while (page && (page->index != index || page->owner != owner))
+		page = cofs_page_of(page->buffer.hash_next);
+	return page;
+}
 int cofs_pool_new(struct cofs *fs, uint64_t owner, uint64_t index, struct cofs_node *node, struct cofs_page **page);
 int cofs_pool_temporary(struct cofs *fs, struct cofs_page **page);
 int cofs_pool_ready(struct cofs *fs, uint32_t count);	/* so many pages can be had without fail */
@@ -269,6 +284,10 @@ int cofs_write_out(struct cofs *fs, struct cofs_node *node);
 int cofs_page_get(struct cofs *fs, struct cofs_node *node, uint64_t index, bool make, struct cofs_page **page);
 int cofs_page_copy(struct cofs *fs, struct cofs_node *node, uint64_t index, void *memory);
 void cofs_page_ahead(struct cofs *fs, struct cofs_node *node, uint64_t from, uint64_t to);
+static inline uint64_t cofs_pages_at_once(const struct cofs *fs)
+{
+	return fs->page_max / 16 < COFS_EXTENT_MAX ? fs->page_max / 16 : COFS_EXTENT_MAX;
+}
 void cofs_page_wanted(struct cofs *fs, struct cofs_node *node, uint64_t index, uint64_t end);
 void cofs_pages_forget(struct cofs *fs, struct cofs_node *node, uint64_t from);
 int64_t cofs_read(struct fs_node *node, uint64_t at, void *memory, size_t bytes);

@@ -102,27 +102,11 @@ static inline void block_memory_free(struct block_device *device, void *memory, 
 	device->ops->memory_free(device, memory, pages);
 }
 
-/* A page's contents, by words: emulators are slow at string instructions and vectors. (`volatile`, or it becomes these.) */
-static inline void block_copy(void *to, const void *from)
-{
-	typedef volatile uint64_t word __attribute__((aligned(1), may_alias));
-	const word *old = from;
-	word *new = to;
-
-	for (unsigned i = 0; i < BLOCK_BYTES / sizeof(word); i += 4) {
-		uint64_t a = old[i], b = old[i + 1], c = old[i + 2], d = old[i + 3];
-
-		new[i] = a;
-		new[i + 1] = b;
-		new[i + 2] = c;
-		new[i + 3] = d;
-	}
-}
-
 /* device.c: one request from beginning to end. -EINVAL beyond the device's end, -EROFS, -EIO. */
 int block_read(struct block_device *device, uint32_t block, uint32_t count, void *memory);
 int block_write(struct block_device *device, uint32_t block, uint32_t count, void *memory, unsigned flags);
 int block_flush(struct block_device *device);
 int block_discard(struct block_device *device, uint32_t block, uint32_t count);
+void block_copy(void *to, const void *from);	/* a page's contents, both aligned to words or not */
 
 #endif

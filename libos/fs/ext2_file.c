@@ -7,13 +7,15 @@
  * becomes zero, and the disk is not read for them. Bytes between the end of a file and the end of its last block are
  * made zero when the file grows over them.
  *
- * Reading ahead: while reads follow each other, a window of twice the size each time is kept in front of them. Writing
- * behind: when a quarter of the cache is changed data, all of it is written, in the disk's order.
+ * Reading ahead: while reads follow each other, a window of twice the size each time is kept in front of them, until
+ * what was read ahead has to go before it is asked for; of a read anywhere all is asked for at once. Writing behind: when
+ * a quarter of the cache is changed data, all of it is written, in the disk's order.
  */
 #include "libos/fs/ext2_impl.h"
 
 #define WINDOW_LEAST	(16 * BLOCK_BYTES)
-#define WINDOW_MOST	(256 * BLOCK_BYTES)
+#define WINDOW_MOST	(384 * BLOCK_BYTES)
+#define READ_MOST	(64 * BLOCK_BYTES)	/* of a read, before it is looked ahead again */
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -42,23 +44,39 @@ void ext2_ahead(struct fs_node *node, uint64_t at, uint64_t bytes)
 	block_poll(e->device);
 }
 
-/* A read is about to be done: does it follow the one before? */
+/*
+ * A read of at most a 16th of the cache is about to be done: does it follow the one before? All that is there and not
+ * read yet is a quarter of the cache at most: policies may give new blocks no more (2Q).
+ */
 static void follow_reads(struct ext2_inode *inode, uint64_t at, uint64_t bytes)
 {
 	struct ext2 *e = ext2_of(&inode->node);
-	uint64_t from, most = (uint64_t)e->pages / 8 * BLOCK_BYTES;
+	uint64_t from = at, most = (uint64_t)e->pages / 16 * 3 * BLOCK_BYTES;
 
-	if (at != inode->read_next)
-		inode->read_window = inode->read_until = 0;
-	else if (at + bytes + inode->read_window / 2 > inode->read_until && inode->read_until < inode->bytes) {
+	if (at != inode->read_next) {
+		inode->read_window = inode->read_until = inode->read_lost = 0;
+		if (bytes > BLOCK_BYTES)
+			ext2_ahead(&inode->node, at, bytes);
+	} else if (at + bytes + inode->read_window / 2 > inode->read_until && inode->read_until < inode->bytes) {
 		inode->read_window = inode->read_window ? inode->read_window * 2 : WINDOW_LEAST;
+		if (inode->read_lost)
+			most = least(most, inode->read_lost);
 		inode->read_window = least(inode->read_window, least(most, WINDOW_MOST));
-		from = inode->read_until > at ? inode->read_until : at;
+		if (inode->read_until > at)
+			from = inode->read_until;
 		inode->read_until = at + bytes + inode->read_window;
 		if (inode->bytes - from > BLOCK_BYTES || bytes > BLOCK_BYTES)
 			ext2_ahead(&inode->node, from, inode->read_until - from);
 	}
 	inode->read_next = at + bytes;
+}
+
+/* What was read ahead up to behind `at` had to go before it was asked for: less is to be kept ahead. */
+static void lost_ahead(struct ext2_inode *inode, uint64_t at)
+{
+	inode->read_window = inode->read_window / 2 > WINDOW_LEAST ? inode->read_window / 2 : WINDOW_LEAST;
+	inode->read_lost = inode->read_window;
+	inode->read_until = at;
 }
 
 /* Copy `bytes` from a place on the device. */
@@ -86,8 +104,9 @@ static int copy_out(struct ext2 *e, uint64_t place, uint8_t *memory, uint64_t by
 static int64_t read_inode(struct ext2_inode *inode, uint64_t at, uint8_t *memory, size_t bytes)
 {
 	struct ext2 *e = ext2_of(&inode->node);
+	const struct cache_counts *counts = cache_counts(e->fs.cache);
 	uint32_t where, run, offset;
-	uint64_t done = 0, n;
+	uint64_t done = 0, n, missed;
 	int r;
 
 	for (; done < bytes; done += n, at += n) {
@@ -96,12 +115,15 @@ static int64_t read_inode(struct ext2_inode *inode, uint64_t at, uint8_t *memory
 		if (r < 0)
 			return done ? (int64_t)done : r;
 		n = least(bytes - done, ((uint64_t)run << e->block_shift) - offset);
+		missed = counts->misses;
 		if (where)
 			r = copy_out(e, ((uint64_t)where << e->block_shift) + offset, memory + done, n);
 		else
 			memset(memory + done, 0, n);
 		if (r < 0)
 			return done ? (int64_t)done : r;
+		if (counts->misses != missed && at < inode->read_until)
+			lost_ahead(inode, at + n);
 	}
 	return (int64_t)done;
 }
@@ -109,14 +131,26 @@ static int64_t read_inode(struct ext2_inode *inode, uint64_t at, uint8_t *memory
 int64_t ext2_read(struct fs_node *node, uint64_t at, void *memory, size_t bytes)
 {
 	struct ext2_inode *inode = (struct ext2_inode *)node;
+	uint64_t most = (uint64_t)ext2_of(node)->pages / 16 * BLOCK_BYTES, done = 0, now;
+	int64_t n;
 
 	if (node->kind != FS_FILE)
 		return node->kind == FS_DIRECTORY ? -EISDIR : -EINVAL;
 	if (at >= inode->bytes)
 		return 0;
 	bytes = least(bytes, inode->bytes - at);
-	follow_reads(inode, at, bytes);
-	return read_inode(inode, at, memory, bytes);
+	most = least(most, READ_MOST);
+	while (done < bytes) {
+		now = least(bytes - done, most);
+		follow_reads(inode, at + done, now);
+		n = read_inode(inode, at + done, (uint8_t *)memory + done, now);
+		if (n < 0)
+			return done ? (int64_t)done : n;
+		done += (uint64_t)n;
+		if ((uint64_t)n < now)
+			break;
+	}
+	return (int64_t)done;
 }
 
 /* Blocks [first, first + count): write `bytes` at `offset` in them. is_new: and zero the rest of them. */

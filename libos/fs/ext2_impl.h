@@ -61,6 +61,7 @@ struct ext2_inode {
 	uint32_t last_logical, last_where;	/* the block it got last; last_where 0: none */
 	uint32_t dirty_from, dirty_to;	/* logical: data written since the last fsync lies in there */
 	uint64_t read_next, read_window, read_until;	/* bytes: reading ahead */
+	uint64_t read_lost;		/* so large a window, or twice that, drove out itself; 0: none has */
 	/* A directory's. */
 	uint64_t cursor, cursor_version, version;
 	uint32_t room_from;		/* no room for a name in blocks before this */

@@ -16,7 +16,7 @@
 
 #define SUPPORTED_INCOMPAT	EXT2_INCOMPAT_FILETYPE
 #define SUPPORTED_RO		(EXT2_RO_SPARSE | EXT2_RO_LARGE_FILE)
-#define CACHE_DEFAULT		1024
+#define CACHE_DEFAULT		2048
 #define CACHE_LEAST		64
 
 const char *ext2_reason = "nothing was refused";

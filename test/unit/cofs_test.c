@@ -11,6 +11,8 @@
 #include "test/lib/hostdisk.h"
 #include "test/unit/tap.h"
 
+#define SUM_OF_ZEROES	0x209a5810d8d2e32cull
+
 static const uint8_t id[16] = "cofs's own tests";
 static struct fs *fs;
 static struct fs_node *root;
@@ -65,6 +67,72 @@ static int64_t fill(struct fs_node *node, uint64_t at, size_t bytes, unsigned va
 	done = fs_cofs.write(node, at, memory, bytes);
 	free(memory);
 	return done;
+}
+
+static uint64_t turn(uint64_t h, unsigned bits)
+{
+	return h << bits | h >> (64 - bits);
+}
+
+static uint64_t finish(uint64_t h)
+{
+	h = (h ^ h >> 32) * 0xc2b2ae3d27d4eb4full;
+	h = (h ^ h >> 29) * 0x9e3779b97f4a7c15ull;
+	return h ^ h >> 32;
+}
+
+/* As the format has it, word by word. */
+static uint64_t sum_slowly(const uint8_t *memory, size_t bytes)
+{
+	const uint64_t odd = 0x9e3779b97f4a7c15ull;
+	uint64_t lane[4] = { bytes, odd, 0xc2b2ae3d27d4eb4full, ~odd }, word;
+	size_t i, count = bytes / 8;
+
+	for (i = 0; i < count; i++) {
+		memcpy(&word, memory + i * 8, 8);
+		if (i >= count / 16 * 16)
+			lane[0] = turn(lane[0] + word, 29) * odd;
+		else if (i % 8 < 4)
+			lane[i % 4] = turn(lane[i % 4] + word, 29);
+		else
+			lane[i % 4] = turn(lane[i % 4] + word, 31) * odd;
+	}
+	for (i = 1; i < 4; i++)
+		lane[0] = finish(lane[0]) + lane[i];
+	return finish(lane[0]);
+}
+
+/* All ways to the same sum, which disks that exist were written with. */
+static void same_sums(void)
+{
+	uint8_t block[BLOCK_BYTES], copy[BLOCK_BYTES + 8];
+	uint64_t state = 1;
+	unsigned good = 0, lengths = 0, copies = 0;
+
+	for (unsigned round = 0; round < 64; round++) {
+		for (unsigned i = 0; i < sizeof(block); i++)
+			block[i] = (uint8_t)((state = state * 6364136223846793005u + 1442695040888963407u) >> 56);
+		uint64_t want = sum_slowly(block, sizeof(block));
+
+		good += cofs_sum(block, sizeof(block)) == want && cofs_sum_plain(block, sizeof(block)) == want;
+		memset(copy, 0x55, sizeof(copy));
+		copies += cofs_sum_copy(copy + round % 8, block) == want && !memcmp(copy + round % 8, block, sizeof(block));
+		memset(copy, 0x55, sizeof(copy));
+		copies += cofs_sum_copy_plain(copy + round % 8, block) == want &&
+		    !memcmp(copy + round % 8, block, sizeof(block));
+		for (size_t bytes = 0; bytes <= 512; bytes += 8)
+			lengths += cofs_sum(block, bytes) == sum_slowly(block, bytes) &&
+			    cofs_sum_plain(block, bytes) == sum_slowly(block, bytes);
+	}
+	is_int(good, 64, "the sums of pages are those of the format, with the processor's best instructions and without");
+	is_int(copies, 128, "while they are copied, too, wherever to");
+	is_int(lengths, 64 * 65, "and of any number of words");
+	memset(block, 0, sizeof(block));
+	ok(cofs_sum(block, sizeof(block)) == SUM_OF_ZEROES, "a page of zeroes has the sum that it always had");
+	memset(copy, 0x55, sizeof(copy));
+	block_copy(copy + 3, block);
+	ok(copy[2] == 0x55 && copy[BLOCK_BYTES + 3] == 0x55 && !memcmp(copy + 3, block, sizeof(block)),
+	    "a block is copied, and nothing beside it");
 }
 
 static void sums(void)
@@ -128,6 +196,77 @@ static void costs(void)
 	fs_put(node);
 	is_int(unmount(), 0, "unmount");
 	ok(check(disk), "the checker agrees");
+	hostdisk_end(disk);
+}
+
+/* How often a page is read, and that what was read is right: streams of one file each, in turns of `step` bytes. */
+static uint64_t streams(struct hostdisk *disk, unsigned count, uint32_t pages, size_t step, bool *right)
+{
+	struct fs_mount how = { .device = &disk->device, .read_only = true, .cache_pages = pages };
+	struct fs_node *node[4];
+	uint8_t *memory = malloc(step);
+	uint64_t reads;
+	size_t bytes = 1000 * BLOCK_BYTES;
+
+	*right = !fs_cofs.mount(&fs, &root, &how);
+	for (unsigned i = 0; *right && i < count; i++)
+		*right = !fs_cofs.lookup(root, (char[]){ (char)('a' + i) }, 1, &node[i]);
+	if (!*right)
+		exit(1);
+	reads = disk->device.reads;
+	for (size_t at = 0; at < bytes; at += step)
+		for (unsigned i = 0; i < count; i++) {
+			size_t want = bytes - at < step ? bytes - at : step;
+
+			*right &= fs_cofs.read(node[i], at, memory, step) == (int64_t)want;
+			for (size_t j = 0; j < want; j += 509)
+				*right &= memory[j] == (uint8_t)((at + j) * 7 + (at + j) / 4096 + i);
+		}
+	reads = disk->device.reads - reads;
+	for (unsigned i = 0; i < count; i++)
+		fs_put(node[i]);
+	free(memory);
+	*right &= !unmount();
+	return reads;
+}
+
+static void ahead(void)
+{
+	static const size_t steps[] = { 4096, 10000, 65536, 1 << 20 };
+	static uint8_t memory[65536];
+	struct hostdisk *disk = made(16384);
+	uint64_t most = 0, worst = 0, reads;
+	bool right = true, now;
+	struct fs_node *node;
+
+	for (unsigned i = 0; i < 4; i++) {
+		node = create(root, (char[]){ (char)('a' + i), 0 }, FS_FILE);
+		fill(node, 0, 1000 * BLOCK_BYTES, i);
+		fs_put(node);
+	}
+	unmount();
+	for (unsigned i = 0; i < 4; i++) {
+		for (uint32_t pages = 256; pages <= 4096; pages *= 4) {
+			reads = streams(disk, 1, pages, steps[i], &now);
+			right &= now;
+			most = reads > most ? reads : most;
+			reads = streams(disk, 4, pages, steps[i], &now);
+			right &= now;
+			worst = reads > worst ? reads : worst;
+		}
+	}
+	ok(right, "what is read in a row, in steps of 4 KiB to 1 MiB, by one or four at a time, is right");
+	printf("# at most %llu of 1000 pages read by one, %llu of 4000 by four\n", (unsigned long long)most, (unsigned long long)worst);
+	ok(most < 1050, "one who reads in a row reads each page once");
+	ok(worst < 6000, "and four do not drive out what they read ahead for long");
+	mount(disk, true);
+	fs_cofs.lookup(root, "a", 1, &node);
+	fs_cofs.read(node, 0, memory, 1);
+	reads = disk->operations;
+	is_int(fs_cofs.read(node, 500 * BLOCK_BYTES + 100, memory, sizeof(memory)), sizeof(memory), "64 KiB from anywhere");
+	ok(disk->operations - reads <= 4, "are few requests: %d", (int)(disk->operations - reads));
+	fs_put(node);
+	is_int(unmount(), 0, "unmount");
 	hostdisk_end(disk);
 }
 
@@ -380,7 +519,9 @@ int main(void)
 	const char *is_long = getenv("EXO_TEST_LONG");
 	bool all = is_long && *is_long;
 
+	same_sums();
 	sums();
+	ahead();
 	costs();
 	clones();
 	many(all ? 100000 : 20000);

@@ -329,6 +329,70 @@ static void test_pages(void)
 	fs_put(b);
 }
 
+/* One or two files of 1000 pages, read in turns of `step` bytes from a cold cache: how many blocks the disk gave. */
+static uint64_t read_in_turns(unsigned files, uint32_t cache_pages, size_t step, bool *right)
+{
+	struct fs_node *node[2];
+	uint64_t reads;
+
+	fs_ext2.unmount(fs);
+	if (mount_it(cache_pages))
+		exit(1);
+	for (unsigned i = 0; i < files; i++)
+		node[i] = file(i ? "row1" : "row0");
+	reads = disk->device.reads;
+	for (uint64_t at = 0; at < 4096000; at += step)
+		for (unsigned i = 0; i < files; i++) {
+			uint64_t want = 4096000 - at < step ? 4096000 - at : step;
+
+			*right &= fs_ext2.read(node[i], at, bytes, step) == (int64_t)want;
+			for (uint64_t j = 0; j < want; j += 509)
+				*right &= bytes[j] == (uint8_t)((at + j) / 4096 * 3 + at + j + i);
+		}
+	reads = disk->device.reads - reads;
+	for (unsigned i = 0; i < files; i++)
+		fs_put(node[i]);
+	return reads;
+}
+
+static void test_rows(void)
+{
+	static const size_t steps[] = { 4096, 10000, 65536, sizeof(bytes) };
+	uint64_t one = 0, two = 0, reads, operations;
+	struct fs_node *node;
+	bool right = true;
+
+	for (unsigned i = 0; i < 2; i++) {
+		node = file(i ? "row1" : "row0");
+		for (uint64_t at = 0; at < 4096000; at += sizeof(bytes)) {
+			for (uint64_t j = 0; j < sizeof(bytes); j++)
+				bytes[j] = (uint8_t)((at + j) / 4096 * 3 + at + j + i);
+			fs_ext2.write(node, at, bytes, 4096000 - at < sizeof(bytes) ? 4096000 - at : sizeof(bytes));
+		}
+		fs_put(node);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		for (uint32_t pages = 256; pages <= 4096; pages *= 4) {
+			reads = read_in_turns(1, pages, steps[i], &right);
+			one = reads > one ? reads : one;
+			reads = read_in_turns(2, pages, steps[i], &right);
+			two = reads > two ? reads : two;
+		}
+	ok(right, "what is read in a row, in steps of 4 KiB to 1 MiB, one file or two in turns, is right");
+	printf("# at most %llu blocks read for 1000 pages, %llu for 2000\n", (unsigned long long)one, (unsigned long long)two);
+	ok(one < 1050, "who reads in a row reads each page once");
+	ok(two < 3000, "and two do not drive out what they read ahead for long");
+	fs_ext2.unmount(fs);
+	if (mount_it(0))
+		exit(1);
+	node = file("row0");
+	fs_ext2.read(node, 0, bytes, 1);
+	operations = disk->operations;
+	is_int(fs_ext2.read(node, 500 * 4096 + 100, bytes, 65536), 65536, "64 KiB from anywhere");
+	ok(disk->operations - operations <= 4, "are few requests: %d", (int)(disk->operations - operations));
+	fs_put(node);
+}
+
 /* The cache gets no more than 64 of the pages that it was to have. */
 static void test_little_memory(void)
 {
@@ -371,6 +435,7 @@ int main(void)
 	test_writes();
 	test_orphan();
 	test_pages();
+	test_rows();
 	test_size((1ull << 41) - 4096 - 4096 * (((1ull << 29) - 1) / 1024 + ((1ull << 29) - 1) / 1024 / 1024 + 4), "2 TiB, nearly");
 	end("4 KiB");
 	ok(begin("-b 1024 -I 128", 1024, 64), "mounts");
