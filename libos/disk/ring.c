@@ -293,8 +293,7 @@ static void send_more(struct disk *disk)
 	}
 }
 
-/* End what is done. Functions that are called may submit more. */
-static void drain(struct disk *disk)
+static void drain_some(struct disk *disk)
 {
 	struct block_request *request;
 
@@ -323,6 +322,16 @@ static void drain(struct disk *disk)
 	disk->draining = false;
 	if (!disk->lost && disk->ring->posted != disk->posted)
 		kick(disk);
+}
+
+/* End what is done. Functions that are called may submit more. Mostly there is nothing: whoever waits looks often. */
+static inline void drain(struct disk *disk)
+{
+	const struct exo_disk_ring *ring = disk->ring;
+
+	if (disk->over || disk->unsent || disk->line || (!disk->lost &&
+	    (disk->done != __atomic_load_n(&ring->done, __ATOMIC_ACQUIRE) || disk->posted != ring->posted)))
+		drain_some(disk);
 }
 
 /* --- the device ------------------------------------------------------------------------------------------ */
