@@ -7,7 +7,8 @@
 micro: figures of `make bench` beside those of apps/bench/linux.c in the guest, both instructions under -icount.
 http, kv: requests per second over a tap device in a namespace of its own (exolib/wire.py), the systems in turn, one
 machine at a time, `--runs` rounds (nine, unless told otherwise); medians, with the least and the greatest; the ratio is that of
-each round. disk: a file of 64 MiB, read from the disk and copied on it, all systems with the same emulated disk and settings.
+each round. disk: a file of 64 MiB, read from the disk and copied on it, all systems with the same emulated disk and settings;
+`host` is this computer writing as much to a file until it is stable, by itself.
 Everything goes into bench-linux.tsv in the build folder too, after each round, so that a run that is interrupted (Ctrl-C shows what
 it has so far) is not lost: figure, system, value, least, greatest, unit.
 """
@@ -47,6 +48,7 @@ PEERS = {"http": "nginx", "kv": "memcached"}
 PORTS = {"http": 80, "kv": 11211}
 DISK_FILE = 64 << 20
 DISK_PASSES = 4
+HOST_STEP = 1 << 20
 
 
 def cpu_seconds(pid):
@@ -323,11 +325,33 @@ def disk_images(folder):
     return images
 
 
+def disk_copy(image, path):
+    """A disk of a machine's own. It is stable before the machine starts, or its first flush would wait for that, too."""
+    subprocess.run(["cp", "--sparse=always", image, path], check=True)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def host_disk(folder):
+    """MB/s at which this computer writes the file's bytes until they are stable: no machine's copy can be faster."""
+    path = os.path.join(folder, "host")
+    with open(os.path.join(folder, "site", "big"), "rb") as file:
+        content = file.read()
+    begin = time.monotonic()
+    with open(path, "wb", buffering=0) as file:
+        for at in range(0, len(content), HOST_STEP):
+            file.write(content[at:at + HOST_STEP])
+        os.fdatasync(file.fileno())
+    taken = time.monotonic() - begin
+    os.unlink(path)
+    return len(content) / taken / 1e6
+
+
 def exo_disk(image, kind, options, program, *words):
     """What a program prints with a disk of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "disk")
-        subprocess.run(["cp", "--sparse=always", image, path], check=True)
+        disk_copy(image, path)
         return exo_words("run", "-q", "--machine", MACHINE, "-m", "%dM" % MEMORY, "--timeout", "60", "--disk", path, "--mount",
                          "/data %s extent:data%s" % (kind, options), program, "--", *words)
 
@@ -335,7 +359,7 @@ def exo_disk(image, kind, options, program, *words):
 def linux_disk(image, folder):
     """{name: [microseconds, ...]} with Linux's own read-ahead, and with one of 2 MiB."""
     path, found = os.path.join(folder, "disk"), {}
-    subprocess.run(["cp", "--sparse=always", image, path], check=True)
+    disk_copy(image, path)
     script = "mkdir -p /mnt; mount -t ext4 /dev/vda /mnt; /bin/disk %d /mnt/big /mnt/copy; echo AHEAD; " \
              "echo 2048 >/sys/block/vda/queue/read_ahead_kb; /bin/disk %d /mnt/big /mnt/copy" % (DISK_PASSES, DISK_PASSES)
     with linux.Guest(None, ["/bin/sh", "-c", script], files={"bin/disk": os.path.join(folder, "bench-linux")},
@@ -360,6 +384,7 @@ def disk_round(table, images, folder):
             text = exo_disk(images[kind], kind, "", program, "-t", "/data/big", "/data/copy")
             taken = float(re.search(r" bytes in ([0-9.]+) s", text).group(1))
             table.add("disk_copy_64m", "%s-%s" % (program, kind), DISK_FILE / taken / 1e6, "MB/s")
+    table.add("disk_copy_64m", "host", host_disk(folder), "MB/s")
     found = linux_disk(images["ext4"], folder)
     for system in ("linux", "linux-ahead"):
         table.add("disk_read_64m", system, DISK_FILE / statistics.median(found["read", system][1:]), "MB/s")
@@ -389,7 +414,7 @@ def show_disks(table):
         peers = [peer for peer in ("linux", "linux-ahead", system.replace("xcp", "cp")) if peer != system]
         print("%-14s %-12s %7.0f MB/s (%.0f to %.0f)%s" % (figure, system, *table.row(figure, system), "".join(
             "  %.1f times %s" % (table.ratio(figure, system, peer)[0], peer) for peer in peers if (figure, peer) in table.rounds
-        ) if not system.startswith("linux") else ""), flush=True)
+        ) if not system.startswith(("linux", "host")) else ""), flush=True)
 
 
 def arguments():

@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include "libos/fs/vfs.h"
 
-#define AHEAD_PAGES	256	/* that are read while others are given away */
+#define AHEAD_PAGES	384	/* that are read while others are given away */
 #define LIST_PAGES	64	/* that are given away together */
 #define PATH_BYTES	4096
 

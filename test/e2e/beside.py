@@ -262,6 +262,7 @@ def test_disk():
                               stdout=subprocess.PIPE, check=False, timeout=90, cwd=folder).stdout.decode()
     same(len(re.findall(r"^disk_read_64m +(?:exo|linux)\S* +\d+ MB/s", done, re.M)), 4, "reads:\n" + done)
     same(len(re.findall(r"^disk_copy_64m +(?:x?cp|linux)\S* +\d+ MB/s", done, re.M)), 6, "copies:\n" + done)
+    same(len(re.findall(r"^disk_copy_64m +host +\d+ MB/s", done, re.M)), 1, "the host's own:\n" + done)
     check(float(re.search(r"^disk_copy_64m +xcp-cofs .* ([0-9.]+) times cp-cofs", done, re.M).group(1)) > 1, "xcp is no faster:\n" + done)
 
 
