@@ -5,16 +5,16 @@
  * Phases, each going over the program once in order of position, one instruction (or state) at a time, so
  * that the check can stop anywhere and go on later:
  *
- *	SCAN	each instruction by itself; local calls mark where functions start
- *	JUMPS	jumps stay in their function; fuel that jumps back and calls take
+ *	SCAN	each instruction by itself, where it leads; local calls mark where functions start
  *	ORDER	functions in an order with callers first (A. B. Kahn's), so there is no recursion; depths. In each, its
- *		instructions in reverse postorder: but for ways back to a loop's head, all ways lead onward
+ *		instructions in reverse postorder, jumps stay in it: but for ways back to a loop's head, all ways lead onward
  *	LOOPS	of each function, after its ORDER: heads, and what each loop writes
  *	VALUES	(after BEGIN) for each function in that order: what registers and stack may hold (bpf_step.c, bpf_state.c)
  *
  * In VALUES the state is carried on from instruction to instruction. A way to one whose turn comes later
  * leaves a copy there, in a pool of states, joined with what others left; when it is its turn, the copy is
- * taken up and free again. At a loop's head the state is made one that can hold each time round, and kept
+ * taken up and free again. Where two states are to meet, what a comparison teaches of a few values is laid over the state that
+ * goes there (bpf_narrow), which is not copied. At a loop's head the state is made one that can hold each time round, and kept
  * until the last way back has proved it (bpf_state.c); if one could not, or an instruction is rejected while
  * a guess is open, the function is gone through again with weaker guesses. What each part costs is counted, and a
  * program that comes to more than COST_INSN for each of its instructions is too tangled, so the time is linear in its
@@ -29,7 +29,7 @@
 
 #define PASSES		8	/* over a function */
 #define COST_ALL	100000	/* bounds of the whole check: for a program, and for each of its instructions */
-#define COST_INSN	3030	/* a chain of comparisons that all lead to one place comes to 2,990 */
+#define COST_INSN	1850	/* a chain of comparisons that all lead to one place comes to 1,853 */
 #define CELLS_A_STATE	5	/* of memory for one state and so many cells: */
 #define UNIT_BYTES	(sizeof(struct bpf_state) + CELLS_A_STATE * sizeof(struct bpf_cell))
 #define UNITS_MIN	12
@@ -109,11 +109,7 @@ int bpf_reject(struct bpf_check *check, unsigned reason, int reg)
 	report->reg = reg < 0 ? 0 : (uint32_t)reg;
 	report->known = (struct exo_known){ 0 };
 	if (reg >= 0 && check->phase == BPF_VALUES) {
-		const struct bpf_value *v = bpf_get(check, &check->now, (unsigned)reg);
-
-		report->known.kind = v->kind;
-		report->known.window = v->window;
-		__builtin_memcpy(&report->known.min, &v->min, BPF_KNOWN_BYTES);
+		bpf_known(bpf_get(check, &check->now, (unsigned)reg), &report->known);
 	}
 	return -1;
 }
@@ -126,55 +122,37 @@ int bpf_refuse(struct bpf_check *check, unsigned reason, uint32_t insn)
 
 /* --- VALUES ------------------------------------------------------------------------------------------- */
 
-struct bpf_state *bpf_way(struct bpf_check *check, uint32_t target)
-{
-	struct bpf_place *place = &check->place[target];
-
-	check->other_used = place->slot;
-	if (!place->slot && place->order <= check->turn + 1) {
-		bpf_reject(check, EXO_REJECT_MIXED, -1);	/* back to where control has not been */
-		return NULL;
-	}
-	if (!check->other_used && !(place->slot = state_take(check)))
-		return NULL;
-	struct bpf_state *way = check->other_used ? &check->other : &check->pool[place->slot - 1];
-
-	*way = check->now;
-	bpf_state_hold(check, way);
-	return way;
-}
-
-void bpf_way_end(struct bpf_check *check, uint32_t target, struct bpf_state *way, bool open)
-{
-	struct bpf_place *place = &check->place[target];
-
-	if (!check->other_used) {
-		if (!open)
-			state_free(check, &place->slot);
-		return;
-	}
-	if (open && place->order > check->turn + 1) {
-		bpf_state_join(check, &check->pool[place->slot - 1], way, target);
-	} else if (open && !bpf_loop_covers(check, target, way)) {
-		check->again = true;
-		check->stuck = check->at;
-	}
-	bpf_state_drop(check, way);
-}
-
 void bpf_way_lost(struct bpf_check *check)
 {
 	bpf_state_drop(check, &check->now);
 	check->live = false;
 }
 
+int bpf_way(struct bpf_check *check, uint32_t target)
+{
+	struct bpf_place *place = &check->place[target];
+	struct bpf_state *state = NULL;
+
+	if (!place->slot && place->order <= check->turn + 1) {
+		bpf_reject(check, EXO_REJECT_MIXED, -1);	/* back to where control has not been */
+	} else if (!place->slot && (place->slot = state_take(check))) {
+		state = &check->pool[place->slot - 1];
+		*state = check->now;
+		bpf_state_hold(check, state);
+	} else if (place->slot && place->order > check->turn + 1) {
+		bpf_state_join(check, &check->pool[place->slot - 1], &check->now, target);
+	} else if (place->slot && !bpf_loop_covers(check, target, &check->now)) {
+		check->again = true;
+		check->stuck = check->at;
+	}
+	bpf_narrowed(check, state);
+	return place->slot ? 0 : -1;
+}
+
 int bpf_go(struct bpf_check *check, uint32_t target)
 {
-	struct bpf_state *way = bpf_way(check, target);
-
-	if (!way)
+	if (bpf_way(check, target) < 0)
 		return -1;
-	bpf_way_end(check, target, way, true);
 	bpf_way_lost(check);
 	return 0;
 }
@@ -182,7 +160,7 @@ int bpf_go(struct bpf_check *check, uint32_t target)
 int bpf_enter(struct bpf_check *check, uint32_t function)
 {
 	struct bpf_place *place = &check->place[function];
-	struct bpf_state *entry = &check->other;
+	struct bpf_state own, *entry = &own;
 
 	bpf_state_clear(entry);
 	entry->packet = check->now.packet;
@@ -360,16 +338,26 @@ static int values(struct bpf_check *check)
 	return 1;
 }
 
-static int phase_values(struct bpf_check *check)
+static int phase_begin(struct bpf_check *check)
 {
 	check->phase = BPF_VALUES;
 	function_first(check, 0);
 	return 1;
 }
 
+static int phase_values(struct bpf_check *check)
+{
+	int more;
+
+	do
+		more = values(check);
+	while (more > 0 && check->spent < check->budget);
+	return more;
+}
+
 /* --- steps -------------------------------------------------------------------------------------------- */
 
-static int phase_begin(struct bpf_check *check)
+static int legal(struct bpf_check *check)
 {
 	struct bpf_program *program = check->program;
 	uint32_t use = program->use;
@@ -383,11 +371,11 @@ static int phase_begin(struct bpf_check *check)
 int bpf_check_step(struct bpf_check *check, unsigned budget, struct exo_code_report *report)
 {
 	static int (*const phase[])(struct bpf_check *) = {
-		[BPF_SCAN] = bpf_phase_scan, [BPF_JUMPS] = bpf_phase_jumps,
-		[BPF_ORDER] = bpf_phase_order, [BPF_LOOPS] = bpf_phase_loops, [BPF_BEGIN] = phase_values, [BPF_VALUES] = values,
+		[BPF_SCAN] = bpf_phase_scan, [BPF_ORDER] = bpf_phase_order, [BPF_LOOPS] = bpf_phase_loops,
+		[BPF_BEGIN] = phase_begin, [BPF_VALUES] = phase_values,
 	};
 	struct bpf_program *program = check->program;
-	int result = check->phase == BPF_SCAN && !check->at ? phase_begin(check) : 1;
+	int result = check->phase == BPF_SCAN && !check->turn ? legal(check) : 1;
 
 	if (!result)
 		result = 1;

@@ -3,7 +3,7 @@
  * What the parts of the verifier share: abstract values (bpf_value.c), states (bpf_state.c), the effect of an
  * instruction on a state (bpf_step.c), and the walk over the program (bpf_check.c).
  *
- * A *value* stands for a set of numbers: those inside both pairs of bounds that agree with the known bits. An
+ * A *value* stands for a set of numbers: those of a run that agree with the known bits (bpf_value.c). An
  * address is such a number, too: its offset, modulo 2^64, from the first byte of its window, or (END) from
  * the end of the packet.
  *
@@ -42,21 +42,19 @@ struct bpf_value {
 	uint32_t id;
 	int32_t delta;
 	int32_t room;
-	int64_t min, max;
-	uint64_t umin, umax;
-	uint64_t value, unknown;
+	uint64_t low, span;	/* a run of numbers: low, and as many behind it, modulo 2^64 */
+	uint64_t value, unknown;	/* bits: those not in `unknown` are as in `value` */
 };
-_Static_assert(sizeof(struct bpf_value) == 64, "one line of the cache");
-#define BPF_KNOWN_BYTES	48	/* bounds and bits, as in struct exo_known */
-_Static_assert(offsetof(struct exo_known, unknown) - offsetof(struct exo_known, min) == BPF_KNOWN_BYTES - 8 &&
-    offsetof(struct bpf_value, unknown) - offsetof(struct bpf_value, min) == BPF_KNOWN_BYTES - 8, "in one piece");
 
 struct bpf_cell {
 	struct bpf_value value;
-	uint32_t uses, next;	/* next: of the free list */
+	uint32_t uses;
+	uint16_t next;		/* free: the next one; else which of check->over[] holds for it, and one more; 0: none */
+	bool twins;		/* more than one variable of a state may be in it */
 	uint32_t join;		/* the last join in which it came together with another cell: `with`; and what it became */
 	uint16_t with, became;
 };
+_Static_assert(sizeof(struct bpf_cell) == 64, "one line of the cache");
 #define BPF_UNSET	0	/* cells that always are the same */
 #define BPF_MIXED	1
 #define BPF_CELLS_FIXED	2
@@ -99,7 +97,7 @@ struct bpf_place {
 	bool needed;		/* its result is looked at */
 };
 
-enum { BPF_SCAN, BPF_JUMPS, BPF_ORDER, BPF_LOOPS, BPF_BEGIN, BPF_VALUES };
+enum { BPF_SCAN, BPF_ORDER, BPF_LOOPS, BPF_BEGIN, BPF_VALUES };
 
 /* What is used most lies where one byte reaches it. */
 struct bpf_check {
@@ -115,14 +113,16 @@ struct bpf_check {
 	bool again;			/* a guess was wrong */
 	bool failed, exhausted;		/* an instruction was rejected; for lack of states or cells */
 	bool loose;			/* the weakest guesses only */
-	bool other_used, second;
 	uint32_t free, used;		/* states: head of the free list; ever taken */
 	uint32_t last;			/* function in the order */
 	uint32_t functions;		/* not in the order so far */
 	uint32_t pass, stuck;
 	uint32_t open;			/* guesses that are not proved so far */
 	struct bpf_state now;		/* of the instruction at `at`, if `live` */
-	struct bpf_state other;
+	struct bpf_value over[BPF_VARS];	/* what is known, too, of cells of `now` on the way that is looked at */
+	uint8_t over_var[BPF_VARS];	/* a variable in the cell; over_cell: which */
+	uint16_t over_cell[BPF_VARS];
+	uint32_t overs;
 	uint32_t states, cells;		/* how many there are */
 	uint32_t total;			/* spent in all */
 	uint32_t accesses, guarded;	/* before this function */
@@ -134,21 +134,28 @@ struct bpf_check {
 };
 
 /* What the parts of a check cost, in instructions of the CPU's, and no less (test/guest/bpf_cost). */
-#define COST_SCAN	150	/* SCAN; its place in each of the other phases before VALUES */
+#define COST_SCAN	132	/* SCAN; its place in each of the other phases before VALUES */
 #define COST_LOOK	20	/* to see that it has a turn */
-#define COST_JUMPS	60
-#define COST_ORDER	66
+#define COST_CLEAR	37
+#define COST_ORDER	79
 #define COST_LOOPS	60
-#define COST_LOOP	300
-#define COST_STEP	520	/* an instruction that makes one number of two */
-#define COST_JUMP	1000	/* more, if it compares; ... of 32 bits that may be cut off */
-#define COST_JUMP32	650
-#define COST_STATE	140	/* to copy a state, or let go of it */
-#define COST_JOIN	320	/* to look at two; and for each cell that differs */
-#define COST_CELL	220
-#define COST_NARROW	180
-#define COST_LEARN	600
-#define COST_GUESS	1500
+#define COST_LOOP	830
+#define COST_STEP	170	/* an instruction that control reaches; and for what it is: */
+#define COST_ALU	265
+#define COST_MEMORY	610
+#define COST_CALL	470
+#define COST_ENTER	1300
+#define COST_JUMP	790	/* it compares; ... two registers; of 32 bits that may be cut off */
+#define COST_PAIR	270
+#define COST_JUMP32	890
+#define COST_STATE	110	/* to copy a state, or let go of it */
+#define COST_JOIN	165	/* to look at two; and for each cell that differs */
+#define COST_CELL	265
+#define COST_GUESSED	300
+#define COST_COVERED	130
+#define COST_NARROW	300
+#define COST_LEARN	400
+#define COST_GUESS	2000
 
 /* A name that nothing else has: `which` is a variable, or for a guess GUESS + it, or RESULT. */
 #define BPF_FRESH_GUESS		32
@@ -160,25 +167,53 @@ struct bpf_check {
 extern const struct bpf_value bpf_any;
 void bpf_number(struct bpf_value *value, uint64_t number);
 void bpf_bounded(struct bpf_value *value, int64_t min, int64_t max);
-/* Bounds and bits tell each other what they know; false: there is no such number. */
+/* Run and bits tell each other what they know; false: there is no such number. */
 bool bpf_sync(struct bpf_value *value);
+/* It is of another run, too; false: it cannot be. */
+bool bpf_clip(struct bpf_value *value, uint64_t low, uint64_t span);
+/* a becomes what is in a or in b. */
+void bpf_hull(struct bpf_value *a, const struct bpf_value *b);
+/* Its ends as signed numbers, the last one as an unsigned; and whether it lies between two signed ones. */
+int64_t bpf_min(const struct bpf_value *value);
+int64_t bpf_max(const struct bpf_value *value);
+uint64_t bpf_umax(const struct bpf_value *value);
+bool bpf_within(const struct bpf_value *value, int64_t min, int64_t max);
+/* Does one run lie in another? */
+static inline bool bpf_in_run(uint64_t low, uint64_t span, uint64_t other_low, uint64_t other_span)
+{
+	return !~other_span || (low - other_low <= other_span && span <= other_span - (low - other_low));
+}
 static inline bool bpf_is_exact(const struct bpf_value *value)
 {
-	return value->umin == value->umax;
+	return !value->span;
 }
+/* As a report says it. */
+void bpf_known(const struct bpf_value *value, struct exo_known *known);
 /* value = value op operand, as RFC 9669 says; the kind is not looked at. */
 void bpf_alu(struct bpf_value *value, uint8_t code, int16_t offset, int32_t imm, const struct bpf_value *operand);
 /* Keep the low `bits`, extended by their sign. */
 void bpf_extend(struct bpf_value *value, unsigned bits);
 /* Narrow both to what they can be if `a op b`; op a conditional jump's, or BPF_JNSET. false: it cannot be. */
 bool bpf_assume(uint8_t op, bool wide, struct bpf_value *a, struct bpf_value *b);
+/* Has a comparison to do with signs? */
+static inline bool bpf_is_signed(uint8_t op)
+{
+	return op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
+}
+/* The comparison of an order with its operands the other way round. */
+static inline uint8_t bpf_mirrored(uint8_t op)
+{
+	return op ^ (bpf_is_signed(op) ? BPF_JSGT ^ BPF_JSLT : BPF_JGT ^ BPF_JLT);
+}
 /* Is a comparison of 32 bits of these one of 64 bits, too? */
 static inline bool bpf_is_narrow(uint8_t op, const struct bpf_value *a, const struct bpf_value *b)
 {
-	bool is_signed = op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
+	int64_t min = bpf_is_signed(op) ? INT32_MIN : 0, max = bpf_is_signed(op) ? INT32_MAX : UINT32_MAX;
 
-	return (a->umax | b->umax) <= (is_signed ? INT32_MAX : UINT32_MAX);
+	return bpf_within(a, min, max) && bpf_within(b, min, max);
 }
+/* The same, of 64 bits, if one is a number. */
+bool bpf_assume_number(uint8_t op, struct bpf_value *a, uint64_t number);
 /* The jump that is taken when another is not, by its op >> 4. */
 extern const uint8_t bpf_negated[16];
 
@@ -190,7 +225,7 @@ static inline bool bpf_is_address(const struct bpf_value *value)
 }
 static inline bool bpf_is_near(const struct bpf_value *value)
 {
-	return value->min >= BPF_NEAR && value->max <= BPF_FAR;
+	return bpf_within(value, BPF_NEAR, BPF_FAR);
 }
 static inline const struct bpf_value *bpf_get(const struct bpf_check *check, const struct bpf_state *state, unsigned var)
 {
@@ -199,8 +234,17 @@ static inline const struct bpf_value *bpf_get(const struct bpf_check *check, con
 /* The variable has that value; is in that cell. If there is no cell any more, check->exhausted, and it is MIXED. */
 void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value);
 void bpf_share(struct bpf_check *check, struct bpf_state *state, unsigned var, uint32_t cell);
-/* All variables in one cell with `var` are known to have that value. */
-void bpf_narrow(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value);
+/* What is known of a cell on the way from check->now that is looked at: what it holds, or what was learned on the way. */
+static inline const struct bpf_value *bpf_seen(const struct bpf_check *check, uint32_t cell)
+{
+	uint32_t over = check->cell[cell].next;
+
+	return over ? &check->over[over - 1] : &check->cell[cell].value;
+}
+/* On that way, all variables in one cell with `var` have this value. Then that becomes so in a copy of check->now, or in
+ * itself; or (NULL) is forgotten. */
+void bpf_narrow(struct bpf_check *check, unsigned var, const struct bpf_value *value);
+void bpf_narrowed(struct bpf_check *check, struct bpf_state *state);
 /* A copy was made of a state; a state is not needed any more. */
 void bpf_state_hold(struct bpf_check *check, const struct bpf_state *state);
 void bpf_state_drop(struct bpf_check *check, const struct bpf_state *state);
@@ -213,9 +257,8 @@ unsigned bpf_spill_find(const struct bpf_state *state, unsigned slot);
 void bpf_spill_forget(struct bpf_check *check, struct bpf_state *state, unsigned slot);
 /* `into` becomes what it and `from` have in common, at instruction `at`. */
 void bpf_state_join(struct bpf_check *check, struct bpf_state *into, const struct bpf_state *from, uint32_t at);
-/* The packet has `bytes` bytes from point `id` on, which lies at offset `least` or behind. false: it
- * cannot. */
-bool bpf_learn(struct bpf_check *check, struct bpf_state *state, uint32_t id, int64_t bytes, int64_t least);
+/* On the way that is looked at, the packet has `bytes` bytes from point `id` on. false: it cannot. */
+bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes);
 /* Make of the state at a loop's head one that may hold each time round; and: does it? Marks what does not. */
 void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t head);
 bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_state *back);
@@ -225,10 +268,9 @@ bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_st
 /* Fill the report; -1. `reg` < 0: it is about none. */
 int bpf_reject(struct bpf_check *check, unsigned reason, int reg);
 int bpf_refuse(struct bpf_check *check, unsigned reason, uint32_t insn);
-/* A copy of check->now for a way to `target`; NULL: there is no room, and the report says so. Then end the
- * way: it is `open` or cannot be gone. Or: check->now goes there, or nowhere. */
-struct bpf_state *bpf_way(struct bpf_check *check, uint32_t target);
-void bpf_way_end(struct bpf_check *check, uint32_t target, struct bpf_state *way, bool open);
+/* What is known on the way that is looked at goes to `target`, too, and what was learned on it is forgotten; or check->now
+ * itself goes there, or nowhere. 0, or -1: it cannot, and the report says so. */
+int bpf_way(struct bpf_check *check, uint32_t target);
 int bpf_go(struct bpf_check *check, uint32_t target);
 void bpf_way_lost(struct bpf_check *check);
 /* What a call passes. 0, or -1. */
@@ -237,7 +279,6 @@ int bpf_enter(struct bpf_check *check, uint32_t function);
 /* --- bpf_structure.c: phases, as far as the budget goes: 1, or -1: rejected --------------------------- */
 
 int bpf_phase_scan(struct bpf_check *check);
-int bpf_phase_jumps(struct bpf_check *check);
 int bpf_phase_order(struct bpf_check *check);
 int bpf_phase_loops(struct bpf_check *check);
 /* --- bpf_step.c: the instruction at check->at changes check->now. 0, or -1: rejected ------------------ */

@@ -33,7 +33,8 @@ static uint32_t cell_new(struct bpf_check *check, const struct bpf_value *value)
 	if (!number)
 		return BPF_MIXED;
 	check->cell[number].value = *value;
-	check->cell[number].uses = check->cell[number].join = 0;
+	check->cell[number].uses = check->cell[number].join = check->cell[number].next = 0;
+	check->cell[number].twins = false;
 	return number;
 }
 
@@ -43,15 +44,22 @@ static void release(struct bpf_check *check, uint32_t number)
 
 	if (--cell->uses)
 		return;
-	cell->next = check->cells_free;
+	cell->next = (uint16_t)check->cells_free;
 	check->cells_free = number;
 }
 
-void bpf_share(struct bpf_check *check, struct bpf_state *state, unsigned var, uint32_t cell)
+/* The variable is in that cell, alone if it is a new one. */
+static void set_cell(struct bpf_check *check, struct bpf_state *state, unsigned var, uint32_t cell)
 {
 	check->cell[cell].uses++;
 	release(check, state->cell[var]);
 	state->cell[var] = (uint16_t)cell;
+}
+
+void bpf_share(struct bpf_check *check, struct bpf_state *state, unsigned var, uint32_t cell)
+{
+	check->cell[cell].twins = true;
+	set_cell(check, state, var, cell);
 }
 
 void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value)
@@ -61,27 +69,45 @@ void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, con
 	if (cell->uses == 1)
 		cell->value = *value;
 	else
-		bpf_share(check, state, var, cell_new(check, value));
+		set_cell(check, state, var, cell_new(check, value));
 }
 
-void bpf_narrow(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value)
+/* All variables of the state in one cell with `var` have this value. */
+static void narrow(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value)
 {
-	uint32_t old = state->cell[var], new, moved = 0;
+	uint32_t old = state->cell[var];
+	bool twins = check->cell[old].twins && check->cell[old].uses > 1;
 
-	if (check->cell[old].uses == 1) {
-		check->cell[old].value = *value;
+	bpf_put(check, state, var, value);
+	if (!twins)
 		return;
-	}
 	check->spent += COST_NARROW;
-	new = cell_new(check, value);
-	for (unsigned i = 0; i < BPF_VARS; i++)
-		if (state->cell[i] == old) {
-			state->cell[i] = (uint16_t)new;
-			moved++;
-		}
-	check->cell[new].uses += moved;
-	check->cell[old].uses -= moved - 1;
-	release(check, old);
+	for (unsigned i = 0; i < (state->spilled ? BPF_VARS : BPF_REGS); i++)
+		if (state->cell[i] == old)
+			bpf_share(check, state, i, state->cell[var]);
+}
+
+void bpf_narrow(struct bpf_check *check, unsigned var, const struct bpf_value *value)
+{
+	struct bpf_cell *cell = &check->cell[check->now.cell[var]];
+
+	if (!cell->next) {
+		check->over_var[check->overs] = (uint8_t)var;
+		check->over_cell[check->overs++] = check->now.cell[var];
+		cell->next = (uint16_t)check->overs;
+	}
+	check->over[cell->next - 1] = *value;
+}
+
+void bpf_narrowed(struct bpf_check *check, struct bpf_state *state)
+{
+	while (check->overs) {
+		uint32_t over = --check->overs;
+
+		check->cell[check->over_cell[over]].next = 0;
+		if (state)
+			narrow(check, state, check->over_var[over], &check->over[over]);
+	}
 }
 
 void bpf_state_hold(struct bpf_check *check, const struct bpf_state *state)
@@ -98,14 +124,8 @@ void bpf_state_drop(struct bpf_check *check, const struct bpf_state *state)
 	unsigned vars = state->spilled ? BPF_VARS : BPF_REGS;
 
 	check->spent += COST_STATE;
-	for (unsigned var = 0; var < vars; var++) {
-		struct bpf_cell *cell = &check->cell[state->cell[var]];
-
-		if (cell->uses > 1)
-			cell->uses--;
-		else
-			release(check, state->cell[var]);
-	}
+	for (unsigned var = 0; var < vars; var++)
+		release(check, state->cell[var]);
 }
 
 /* --- values ------------------------------------------------------------------------------------------- */
@@ -121,9 +141,9 @@ int64_t bpf_room(const struct bpf_state *state, const struct bpf_value *v)
 	int64_t room = BPF_ROOM_NONE;
 
 	if (v->kind == EXO_KIND_END)
-		return bpf_is_near(v) ? -v->max : BPF_ROOM_NONE;
+		return bpf_is_near(v) ? -bpf_max(v) : BPF_ROOM_NONE;
 	if (bpf_is_near(v))
-		room = (int64_t)state->packet - v->max;
+		room = (int64_t)state->packet - bpf_max(v);
 	return room > v->room ? room : v->room;
 }
 
@@ -179,17 +199,6 @@ static bool readable(const struct bpf_value *v)
 	return v->kind != EXO_KIND_UNSET && v->kind != EXO_KIND_MIXED;
 }
 
-/* Bounds and bits that hold for both. */
-static void hull(struct bpf_value *a, const struct bpf_value *b)
-{
-	a->min = a->min < b->min ? a->min : b->min;
-	a->max = a->max > b->max ? a->max : b->max;
-	a->umin = a->umin < b->umin ? a->umin : b->umin;
-	a->umax = a->umax > b->umax ? a->umax : b->umax;
-	a->unknown |= b->unknown | (a->value ^ b->value);
-	a->value &= ~a->unknown;
-}
-
 /* `a` becomes what it has in common with b, or its kind UNSET or MIXED; they come from states x and y. */
 static void join(struct bpf_check *check, struct bpf_value *a, const struct bpf_value *b, const struct bpf_state *x,
     const struct bpf_state *y, uint32_t name)
@@ -206,7 +215,8 @@ static void join(struct bpf_check *check, struct bpf_value *a, const struct bpf_
 		*a = *b;
 		return;
 	}
-	*a = *bpf_result(check, a);
+	if (a->kind == BPF_KIND_RESULT)
+		*a = *bpf_result(check, a);
 	b = bpf_result(check, b);
 	if (a->kind != b->kind || (bpf_is_address(a) && (a->window != b->window || a->foreign != b->foreign))) {
 		a->kind = EXO_KIND_MIXED;
@@ -215,7 +225,7 @@ static void join(struct bpf_check *check, struct bpf_value *a, const struct bpf_
 	room_a = in_packet(a) ? bpf_room(x, a) : BPF_ROOM_NONE;
 	room_b = in_packet(b) ? bpf_room(y, b) : BPF_ROOM_NONE;
 	a->room = (int32_t)(room_a < room_b ? room_a : room_b);
-	hull(a, b);
+	bpf_hull(a, b);
 	if (a->left != b->left || a->id != b->id || a->delta != b->delta) {
 		a->left = false;
 		a->id = in_packet(a) ? name : 0;
@@ -242,7 +252,7 @@ static void join_cells(struct bpf_check *check, struct bpf_state *into, unsigned
 		copy = cell->value;
 		v = &copy;
 	}
-	join(check, v, &check->cell[with].value, into, from, BPF_FRESH(at, var));
+	join(check, v, bpf_seen(check, with), into, from, BPF_FRESH(at, var));
 	if (!readable(v)) {
 		bpf_share(check, into, var, v->kind == EXO_KIND_UNSET ? BPF_UNSET : BPF_MIXED);
 		if (var >= BPF_REGS)
@@ -263,7 +273,7 @@ static void join_slots(struct bpf_check *check, struct bpf_state *into, const st
 		unsigned slot = (unsigned)__builtin_ctzll(either);
 		unsigned a = bpf_spill_find(into, slot), b = bpf_spill_find(from, slot);
 
-		check->spent += COST_CELL / 2;
+		check->spent += COST_COVERED;
 		if (a && b)
 			join_cells(check, into, a, from, from->cell[b], at);
 		else if ((a ? bpf_get(check, into, a) : bpf_get(check, from, b))->kind == EXO_KIND_NUMBER)
@@ -279,12 +289,14 @@ void bpf_state_join(struct bpf_check *check, struct bpf_state *into, const struc
 
 	check->spent += COST_JOIN;
 	check->joins++;
-	for (unsigned var = 0; var < (alike ? BPF_VARS : BPF_REGS); var++) {
-		if (var % 4 == 0 && ((word *)into->cell)[var / 4] == ((const word *)from->cell)[var / 4])
-			var += 3;
-		else if (into->cell[var] != from->cell[var] && into->cell[var] >= BPF_CELLS_FIXED)
-			join_cells(check, into, var, from, from->cell[var], at);
-	}
+	for (unsigned four = 0; four <= BPF_VARS / 4; four++)
+		for (uint64_t differ = ((word *)into->cell)[four] ^ ((const word *)from->cell)[four]; differ; ) {
+			unsigned shift = (unsigned)__builtin_ctzll(differ) & ~15u, var = four * 4 + shift / 16;
+
+			differ &= ~(0xffffull << shift);
+			if (into->cell[var] >= BPF_CELLS_FIXED && (alike || var < BPF_REGS))
+				join_cells(check, into, var, from, from->cell[var], at);
+		}
 	if (!alike)
 		join_slots(check, into, from, at);
 	for (unsigned i = 0; i < BPF_SLOTS / 8; i++)
@@ -294,27 +306,23 @@ void bpf_state_join(struct bpf_check *check, struct bpf_state *into, const struc
 
 /* --- the packet's length ------------------------------------------------------------------------------ */
 
-bool bpf_learn(struct bpf_check *check, struct bpf_state *state, uint32_t id, int64_t bytes, int64_t least)
+bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes)
 {
-	if (least + bytes > BPF_PACKET_MAX)
-		return false;
-	if (least + bytes > (int64_t)state->packet)
-		state->packet = (uint32_t)(least + bytes);
-	if (!id || bytes < -BPF_FAR || bytes > BPF_FAR)
-		return true;
 	check->spent += COST_LEARN;
-	for (unsigned var = 0; var < BPF_VARS; var++) {
-		struct bpf_value v = *bpf_get(check, state, var);
-		int64_t room = bytes - v.delta, most = BPF_PACKET_MAX - room;	/* the offset is the point's, and delta */
+	for (unsigned var = 0; var < (check->now.spilled ? BPF_VARS : BPF_REGS); var++) {
+		const struct bpf_value *seen = bpf_seen(check, check->now.cell[var]);
+		int64_t room = bytes - seen->delta;		/* the offset is the point's, and delta */
+		int64_t most = BPF_PACKET_MAX - room;
+		struct bpf_value v;
 
-		if (!in_packet(&v) || v.id != id || (room <= v.room && v.max <= most))
+		if (seen->id != id || !in_packet(seen) || (room <= seen->room && bpf_max(seen) <= most))
 			continue;
 		check->spent += COST_CELL;
+		v = *seen;
 		v.room = room > v.room ? (int32_t)room : v.room;
-		v.max = v.max < most ? v.max : most;
-		if (!bpf_sync(&v))
+		if (!bpf_clip(&v, (uint64_t)INT64_MIN, (uint64_t)most - (uint64_t)INT64_MIN))
 			return false;
-		bpf_narrow(check, state, var, &v);
+		bpf_narrow(check, var, &v);
 	}
 	return true;
 }
@@ -348,7 +356,7 @@ static bool compared(struct bpf_check *check, const struct bpf_state *state, uin
 		if (other == reg) {
 			other = bpf_dst(insn);
 			if (op != BPF_JEQ && op != BPF_JNE && op != BPF_JSET)	/* the operands the other way round */
-				op ^= op & (BPF_JSGT & BPF_JSLT) ? BPF_JSGT ^ BPF_JSLT : BPF_JGT ^ BPF_JLT;
+				op = bpf_mirrored(op);
 		}
 		with = bpf_get(check, state, other);
 	}
@@ -359,7 +367,7 @@ static bool compared(struct bpf_check *check, const struct bpf_state *state, uin
 	if (target->order < check->place[head].order || target->order > check->place[head].until)
 		op = bpf_negated[op >> 4];
 	course->op = op;
-	course->with = op == BPF_JGE || op == BPF_JGT || op == BPF_JSGE || op == BPF_JSGT ? with->min : with->max;
+	course->with = op == BPF_JGE || op == BPF_JGT || op == BPF_JSGE || op == BPF_JSGT ? bpf_min(with) : bpf_max(with);
 	return true;
 }
 
@@ -415,16 +423,16 @@ static void guess(struct bpf_check *check, const struct bpf_state *state, unsign
 		return;
 	}
 	if (v->kind == EXO_KIND_ADDRESS) {
-		min = v->min;
+		min = bpf_min(v);
 		max = BPF_FAR / 2;
 	}
 	if (op != BPF_JA && with > -BPF_FAR && with < BPF_FAR && bpf_is_near(v) &&
 	    !(op == BPF_JNE && low & (entry.unknown | (entry.value ^ (uint64_t)with)))) {
-		if (step > 0 && (v->max <= with - last || (op >= BPF_JLT && op != BPF_JNSET))) {
-			min = v->min;
+		if (step > 0 && (bpf_max(v) <= with - last || (op >= BPF_JLT && op != BPF_JNSET))) {
+			min = bpf_min(v);
 			max = with - last > min ? with - last : min;
-		} else if (step < 0 && (v->min >= with + last || (op < BPF_CALL && op & BPF_JGT))) {
-			max = v->max;
+		} else if (step < 0 && (bpf_min(v) >= with + last || (op < BPF_CALL && op & BPF_JGT))) {
+			max = bpf_max(v);
 			min = with + last < max ? with + last : max;
 		}
 	}
@@ -436,7 +444,7 @@ static void guess(struct bpf_check *check, const struct bpf_state *state, unsign
 	v->unknown &= ~low;
 	if (low)
 		bpf_sync(v);
-	hull(v, &entry);
+	bpf_hull(v, &entry);
 }
 
 void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t head)
@@ -452,7 +460,7 @@ void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t h
 
 		if (!readable(&v) || !(written >> bit & 1))
 			continue;
-		check->spent += COST_CELL;
+		check->spent += COST_GUESSED;
 		if (var < BPF_REGS && (place->mixed >> bit & 1 ||
 		    (!check->loose && (v.kind == BPF_KIND_RESULT || !(place->live >> bit & 1))))) {
 			bpf_share(check, state, var, BPF_MIXED);
@@ -478,7 +486,7 @@ static bool covers(struct bpf_check *check, uint32_t then_cell, uint32_t now_cel
     uint32_t head)
 {
 	struct bpf_cell *cell = &check->cell[then_cell];
-	const struct bpf_value *then = &cell->value, *now = &check->cell[now_cell].value;
+	const struct bpf_value *then = &cell->value, *now = bpf_seen(check, now_cell);
 
 	if (!readable(then))
 		return true;
@@ -486,9 +494,9 @@ static bool covers(struct bpf_check *check, uint32_t then_cell, uint32_t now_cel
 		return false;
 	cell->join = check->joins;
 	cell->with = (uint16_t)now_cell;
-	if (then == now)
+	if (then_cell == now_cell)
 		return true;
-	check->spent += COST_CELL / 2;
+	check->spent += COST_COVERED;
 	if (then->kind == BPF_KIND_RESULT && now->kind == then->kind && now->id == then->id)
 		return true;
 	now = bpf_result(check, now);
@@ -503,8 +511,7 @@ static bool covers(struct bpf_check *check, uint32_t then_cell, uint32_t now_cel
 	if ((then->left || then->id) && then->id / 128 != head + 1 &&
 	    (now->id != then->id || now->delta != then->delta))
 		return false;
-	return now->min >= then->min && now->max <= then->max &&
-	    now->umin >= then->umin && now->umax <= then->umax &&
+	return bpf_in_run(now->low, now->span, then->low, then->span) &&
 	    !(now->unknown & ~then->unknown) && !((now->value ^ then->value) & ~then->unknown) &&
 	    (!in_packet(then) || bpf_room(back, now) >= then->room);
 }

@@ -104,14 +104,14 @@ static int32_t room_less(int32_t room, int64_t by)
 /* An address and a number. */
 static void move_address(struct bpf_check *check, struct bpf_value *v, const struct bpf_value *by)
 {
-	bool small = by->min >= -BPF_FAR && by->max <= BPF_FAR;
-	int64_t delta = small ? by->min + v->delta : 0;
+	bool small = bpf_within(by, -BPF_FAR, BPF_FAR);
+	int64_t delta = small ? (int64_t)by->low + v->delta : 0;
 	int32_t room = (int32_t)bpf_room(&check->now, v);
 
 	bpf_alu(v, BPF_ALU64 | BPF_ADD, 0, 0, by);
 	if (v->kind != EXO_KIND_ADDRESS || v->window != EXO_WINDOW_PACKET)
 		return;
-	v->room = small ? room_less(room, by->max) : BPF_ROOM_NONE;
+	v->room = small ? room_less(room, bpf_max(by)) : BPF_ROOM_NONE;
 	if (small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR) {
 		v->delta = (int32_t)delta;
 	} else {
@@ -143,11 +143,9 @@ static void distance(struct bpf_check *check, struct bpf_value *a, const struct 
 		return;
 	a->left = true;
 	a->id = b->id;
-	a->delta = (int32_t)from.min - b->delta;
-	if (room > BPF_ROOM_NONE && a->min < room + from.min) {
-		a->min = room + from.min;
-		bpf_sync(a);
-	}
+	a->delta = (int32_t)from.low - b->delta;
+	if (room > BPF_ROOM_NONE && bpf_min(a) < (room += (int64_t)from.low))
+		bpf_clip(a, (uint64_t)room, (uint64_t)INT64_MAX - (uint64_t)room);
 }
 
 /* 64-bit ADD and SUB where one operand, or both, is an address. */
@@ -185,6 +183,7 @@ static int arithmetic(struct bpf_check *check)
 	struct bpf_value operand, d = bpf_any;
 	const struct bpf_value *v;
 
+	check->spent += COST_ALU;
 	if (by_reg) {
 		if (!(v = read(check, src)))
 			return -1;
@@ -193,7 +192,7 @@ static int arithmetic(struct bpf_check *check)
 		bpf_number(&operand, (uint64_t)(int64_t)insn->imm);
 	}
 	if (op == BPF_MOV && !insn->offset &&
-	    (wide || (operand.kind == EXO_KIND_NUMBER && operand.umax <= UINT32_MAX))) {
+	    (wide || (operand.kind == EXO_KIND_NUMBER && bpf_umax(&operand) <= UINT32_MAX))) {
 		if (!by_reg)
 			return set(check, &operand);
 		bpf_share(check, &check->now, dst, check->now.cell[src]);
@@ -214,7 +213,7 @@ static int arithmetic(struct bpf_check *check)
 
 	int64_t delta = d.delta + (op == BPF_ADD ? (int64_t)insn->imm : -(int64_t)insn->imm);
 	bool left = d.left && wide && !by_reg && (op == BPF_ADD || op == BPF_SUB) &&
-	    delta >= -BPF_FAR && delta <= BPF_FAR && d.min >= -BPF_FAR && d.max <= BPF_FAR;
+	    delta >= -BPF_FAR && delta <= BPF_FAR && bpf_within(&d, -BPF_FAR, BPF_FAR);
 
 	bpf_alu(&d, insn->code, insn->offset, insn->imm, &operand);
 	d.left = left;
@@ -239,11 +238,11 @@ static int in_window(struct bpf_check *check, const struct bpf_value *v, const s
 {
 	const int64_t limit = 1ll << 60;
 	struct bpf_note *note = &check->program->note[check->at];
-	int64_t low = (v->min > -limit ? v->min : -limit) + a->offset;
-	int64_t high = (v->max < limit ? v->max : limit) + a->offset;
-	int64_t width = a->width, least, most;
+	int64_t low = bpf_min(v), high = bpf_max(v), width = a->width, least, most;
 	bool inside, never;
 
+	low = (low > -limit ? low : -limit) + a->offset;
+	high = (high < limit ? high : limit) + a->offset;
 	switch (v->window) {
 	case EXO_WINDOW_PACKET: least = check->now.packet; most = BPF_PACKET_MAX; break;
 	case EXO_WINDOW_BLOCK: least = most = BPF_PAGE_BYTES; break;
@@ -281,7 +280,7 @@ static void loaded(struct bpf_value *to, unsigned width, bool sign)
 static int in_context(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
 {
 	unsigned use = check->program->use == BPF_USE_FILTER ? EXO_USE_PACKET : check->program->use;
-	int64_t offset = bpf_is_exact(v) && bpf_is_near(v) ? v->min + a->offset : -1;
+	int64_t offset = bpf_is_exact(v) && bpf_is_near(v) ? (int64_t)v->low + a->offset : -1;
 	const struct field *f;
 
 	for (f = fields; f < fields + sizeof(fields) / sizeof(fields[0]); f++)
@@ -365,8 +364,8 @@ static int stack_load(struct bpf_check *check, const struct access *a, int first
 static int in_stack(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
 {
 	bool exact = bpf_is_exact(v), near = bpf_is_near(v);
-	int64_t first = near ? v->min + a->offset + EXO_CODE_STACK : -1;
-	int64_t last = near ? v->max + a->offset + EXO_CODE_STACK + a->width - 1 : -1;
+	int64_t first = near ? (int64_t)v->low + a->offset + EXO_CODE_STACK : -1;
+	int64_t last = near ? first + (int64_t)v->span + a->width - 1 : -1;
 
 	if (first < 0 || last >= EXO_CODE_STACK)
 		return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK, (uint64_t)-EXO_CODE_STACK,
@@ -383,6 +382,7 @@ static int memory(struct bpf_check *check, const struct access *a)
 	struct bpf_value base;
 	bool own;
 
+	check->spent += COST_MEMORY;
 	if (!v)
 		return -1;
 	if (!bpf_is_address(v))
@@ -508,6 +508,7 @@ static int call(struct bpf_check *check)
 	const struct bpf_call_spec *spec = &bpf_call_spec[number < EXO_CODE_CALL_COUNT ? number : 0];
 	char use = " PWO "[check->program->use];
 
+	check->spent += COST_CALL;
 	if (use == ' ' || (spec->uses[0] != use && spec->uses[1] != use))
 		return bpf_reject(check, EXO_REJECT_CALL, -1);
 	for (unsigned i = 0; spec->args[i]; i++) {
@@ -530,6 +531,7 @@ static int call_local(struct bpf_check *check)
 {
 	uint32_t function = check->at + 1 + (uint32_t)at(check)->imm;
 
+	check->spent += COST_ENTER;
 	if (bpf_enter(check, function) < 0)
 		return -1;
 	called(check, &(struct bpf_value){ .kind = BPF_KIND_RESULT, .id = function });
@@ -546,52 +548,81 @@ static int leave(struct bpf_check *check)
 
 /* --- jumps -------------------------------------------------------------------------------------------- */
 
-/* A register, and what is known to equal it, was compared. */
-static bool settle(struct bpf_check *check, struct bpf_state *state, unsigned reg, const struct bpf_value *v)
+/* What is known of a register on the way that is looked at. */
+static const struct bpf_value *seen(const struct bpf_check *check, unsigned reg)
 {
-	const struct bpf_value *old = bpf_get(check, state, reg);
+	return bpf_seen(check, check->now.cell[reg]);
+}
 
-	if (old->min != v->min || old->max != v->max || old->umin != v->umin || old->umax != v->umax ||
-	    old->unknown != v->unknown)
-		bpf_narrow(check, state, reg, v);
-	return !v->left || v->min <= -BPF_FAR || v->max >= BPF_FAR ||
-	    bpf_learn(check, state, v->id, v->min - v->delta, v->id ? INT32_MIN : 0);
+/* The packet has `bytes` bytes from point `id` on, which lies at offset `least` or behind. false: it cannot. */
+static bool learn(struct bpf_check *check, uint32_t id, int64_t bytes, int64_t least)
+{
+	if (least + bytes > BPF_PACKET_MAX)
+		return false;
+	if (least + bytes > (int64_t)check->now.packet)
+		check->now.packet = (uint32_t)(least + bytes);
+	return !id || bytes < -BPF_FAR || bytes > BPF_FAR || bpf_learn(check, id, bytes);
+}
+
+/* A register, and what is known to equal it, was compared. */
+static bool settle(struct bpf_check *check, unsigned reg, const struct bpf_value *v)
+{
+	const struct bpf_value *old = seen(check, reg);
+
+	if (old->span != v->span || old->low != v->low || old->unknown != v->unknown)
+		bpf_narrow(check, reg, v);
+	return !v->left || !bpf_within(v, 1 - BPF_FAR, BPF_FAR - 1) ||
+	    learn(check, v->id, (int64_t)v->low - v->delta, v->id ? INT32_MIN : 0);
 }
 
 /* low <= high, or <: what follows, for addresses of one window. */
-static bool ordered(struct bpf_check *check, struct bpf_state *state, unsigned low, unsigned high, bool strict)
+static bool ordered(struct bpf_check *check, unsigned low, unsigned high, bool strict)
 {
-	struct bpf_value a = *bpf_get(check, state, low), b = *bpf_get(check, state, high);
+	struct bpf_value a = *seen(check, low), b = *seen(check, high);
 
 	if (a.kind == b.kind)
-		return bpf_assume(strict ? BPF_JSLT : BPF_JSLE, true, &a, &b) && settle(check, state, low, &a) &&
-		    settle(check, state, high, &b);
+		return bpf_assume(strict ? BPF_JSLT : BPF_JSLE, true, &a, &b) && settle(check, low, &a) &&
+		    settle(check, high, &b);
 	if (a.kind == EXO_KIND_END)
-		return bpf_room(state, &b) + a.min + strict <= 0;
-	return !bpf_is_exact(&b) || bpf_learn(check, state, a.id, a.delta + strict - b.min, a.min - a.delta);
+		return bpf_room(&check->now, &b) + bpf_min(&a) + strict <= 0;
+	return !bpf_is_exact(&b) || learn(check, a.id, a.delta + strict - (int64_t)b.low, bpf_min(&a) - a.delta);
 }
 
-/* On this way `a op b` holds. false: there is no such way. */
-static bool assume(struct bpf_check *check, struct bpf_state *state, const struct exo_insn *insn, uint8_t op,
-    const struct bpf_value *imm)
+/* On this way `a op b` holds, two registers. false: there is no such way. */
+static bool assume(struct bpf_check *check, uint8_t op, bool wide, unsigned dst, unsigned src)
 {
-	bool by_reg = insn->code & BPF_SRC_REG;
-	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
-	struct bpf_value a = *bpf_get(check, state, dst), b = by_reg ? *bpf_get(check, state, src) : *imm;
+	struct bpf_value a = *seen(check, dst), b = *seen(check, src);
 
 	if (bpf_is_address(&a) != bpf_is_address(&b))
 		return true;		/* with 0 */
-	if (bpf_is_address(&a) && (dst == src || op != BPF_JNE || a.kind != b.kind)) {
-		if (dst == src)
-			return op != BPF_JNE && op != BPF_JLT && op != BPF_JGT;
+	if (bpf_is_address(&a) && dst == src)
+		return op != BPF_JNE && op != BPF_JLT && op != BPF_JGT;
+	if (bpf_is_address(&a) && (op != BPF_JNE || a.kind != b.kind)) {
 		if (op == BPF_JNE)
 			return true;
-		if ((op == BPF_JEQ || op == BPF_JGT || op == BPF_JGE) && !ordered(check, state, src, dst, op == BPF_JGT))
+		if ((op == BPF_JEQ || op == BPF_JGT || op == BPF_JGE) && !ordered(check, src, dst, op == BPF_JGT))
 			return false;
-		return op == BPF_JGT || op == BPF_JGE || ordered(check, state, dst, src, op == BPF_JLT);
+		return op == BPF_JGT || op == BPF_JGE || ordered(check, dst, src, op == BPF_JLT);
 	}
-	return bpf_assume(op, BPF_CLASS(insn->code) == BPF_JMP, &a, &b) && settle(check, state, dst, &a) &&
-	    (!by_reg || settle(check, state, src, &b));
+	return bpf_assume(op, wide, &a, &b) && settle(check, dst, &a) && settle(check, src, &b);
+}
+
+/* The same for the jump at hand, as `op` says; of 64 bits, or as if. */
+static bool follow(struct bpf_check *check, uint8_t op, bool wide)
+{
+	const struct exo_insn *insn = at(check);
+	unsigned dst = bpf_dst(insn);
+	uint64_t n = (uint64_t)(int64_t)insn->imm;
+	struct bpf_value a, b;
+
+	if (insn->code & BPF_SRC_REG)
+		return assume(check, op, wide, dst, bpf_src(insn));
+	a = *seen(check, dst);
+	if (bpf_is_address(&a))
+		return true;		/* with 0 */
+	if (!wide)
+		bpf_number(&b, n);
+	return (wide ? bpf_assume_number(op, &a, n) : bpf_assume(op, false, &a, &b)) && settle(check, dst, &a);
 }
 
 /* May these be compared? */
@@ -612,7 +643,7 @@ static int comparable(struct bpf_check *check, uint8_t op, int dst, const struct
 		return needs(check, EXO_REJECT_RANGE, src, s->window, (uint64_t)BPF_NEAR, BPF_FAR);
 	if (bpf_is_address(d) && bpf_is_address(s))
 		return d->window == s->window ? 0 : needs(check, EXO_REJECT_WINDOW, src, d->window, 0, 0);
-	if ((op == BPF_JEQ || op == BPF_JNE) && (bpf_is_address(d) ? s : d)->umax == 0)
+	if ((op == BPF_JEQ || op == BPF_JNE) && !bpf_umax(bpf_is_address(d) ? s : d))
 		return 0;
 	return bpf_reject(check, EXO_REJECT_NUMBER, bpf_is_address(d) ? dst : src);
 }
@@ -621,25 +652,34 @@ static int jump(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
 	uint8_t op = BPF_OP(insn->code);
-	bool by_reg = insn->code & BPF_SRC_REG;
-	uint32_t target = check->place[check->at].to[0] - 1u;
+	bool by_reg = insn->code & BPF_SRC_REG, wide;
+	uint32_t target = check->place[check->at].to[0] - 1u, packet = check->now.packet;
 	const struct bpf_value *d, *s;
 	struct bpf_value imm;
-	struct bpf_state *way;
 
 	if (op == BPF_JA)
 		return bpf_go(check, target);
 	check->spent += COST_JUMP;
-	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
 	s = &imm;
+	if (by_reg)
+		check->spent += COST_PAIR;
+	else
+		bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
 	if (!(d = read(check, bpf_dst(insn))) || (by_reg && !(s = read(check, bpf_src(insn)))) ||
-	    comparable(check, op, bpf_dst(insn), d, bpf_src(insn), s) < 0 || !(way = bpf_way(check, target)))
+	    comparable(check, op, bpf_dst(insn), d, bpf_src(insn), s) < 0)
 		return -1;
-	if (BPF_CLASS(insn->code) == BPF_JMP32 && !bpf_is_narrow(op, d, s))
-		check->spent += COST_JUMP32;
-	bpf_way_end(check, target, way, assume(check, way, insn, op, &imm));
-	if (!assume(check, &check->now, insn, bpf_negated[op >> 4], &imm))
+	wide = BPF_CLASS(insn->code) == BPF_JMP || bpf_is_narrow(op, d, s);
+	check->spent += wide ? 0 : COST_JUMP32;
+	if (follow(check, op, wide) && bpf_way(check, target) < 0)
+		return -1;
+	bpf_narrowed(check, NULL);
+	check->now.packet = packet;
+	if (follow(check, bpf_negated[op >> 4], wide)) {
+		bpf_narrowed(check, &check->now);
+	} else {
+		bpf_narrowed(check, NULL);
 		bpf_way_lost(check);
+	}
 	return 0;
 }
 

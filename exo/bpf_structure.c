@@ -18,20 +18,46 @@ static bool is_call(const struct exo_insn *insn)
 	return insn->code == (BPF_JMP | BPF_CALL) && bpf_src(insn) == BPF_CALL_LOCAL;
 }
 
+/* Control does not go on behind this. */
+static bool is_end(const struct exo_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_EXIT) || insn->code == (BPF_JMP | BPF_JA) ||
+	    insn->code == (BPF_JMP32 | BPF_JA);
+}
+
+/* Where a jump or local call leads: as said here, in the program; what is there is looked at in its turn. */
+static int leads(struct bpf_check *check, const struct exo_insn *insn, struct bpf_place *place)
+{
+	uint32_t i = check->at;
+	bool calls = is_call(insn), far = calls || insn->code == (BPF_JMP32 | BPF_JA);
+	int64_t target = (int64_t)i + 1 + (far ? insn->imm : insn->offset);
+
+	if (!calls && (BPF_OP(insn->code) == BPF_CALL || BPF_OP(insn->code) == BPF_EXIT))
+		return 0;
+	if (target < 0 || target >= check->program->insns)
+		return bpf_reject(check, calls ? EXO_REJECT_CALL : EXO_REJECT_JUMP, -1);
+	if (calls) {
+		check->functions += !check->place[target].callers++;
+		check->function[target / 64] |= 1ull << target % 64;
+		return 0;
+	}
+	place->to[0] = (uint16_t)(target + 1);
+	check->program->note[target].flags |= BPF_NOTE_TARGET;
+	if (target <= i)
+		check->program->note[i].charge = (uint16_t)(i - (uint32_t)target + 1);
+	return 0;
+}
+
 static int scan(struct bpf_check *check)
 {
 	struct bpf_program *program = check->program;
 	const struct exo_insn *insn = &program->insn[check->at];
 	struct bpf_place *place = &check->place[check->at];
 	struct bpf_writes writes = { 0 };
-	int64_t target;
+	uint8_t class = BPF_CLASS(insn->code);
 
-	*place = (struct bpf_place){ 0 };
-	program->note[check->at] = (struct bpf_note){ check->second ? BPF_NOTE_SECOND : 0, 0, 0 };
-	if (check->second) {
-		check->second = false;
+	if (program->note[check->at].flags & BPF_NOTE_SECOND)
 		return 0;
-	}
 	if (!bpf_exists(program, check->at))
 		return bpf_reject(check, EXO_REJECT_OPCODE, -1);
 	bpf_writes(insn, &writes);
@@ -40,17 +66,14 @@ static int scan(struct bpf_check *check)
 	place->regs = writes.regs;
 	place->slots = writes.slots;
 	place->live = writes.reads;
-	check->second = BPF_CLASS(insn->code) == BPF_LD;
-	if (!is_call(insn))
-		return 0;
-	target = (int64_t)check->at + 1 + insn->imm;
-	if (target < 0 || target >= program->insns)
-		return bpf_reject(check, EXO_REJECT_CALL, -1);
-	check->function[target / 64] |= 1ull << target % 64;
-	return 0;
+	if (class == BPF_LD)
+		program->note[check->at + 1].flags |= BPF_NOTE_SECOND;
+	if (!is_end(insn))
+		place->to[1] = (uint16_t)(check->at + 2 + (class == BPF_LD));
+	return class == BPF_JMP || class == BPF_JMP32 ? leads(check, insn, place) : 0;
 }
 
-/* --- JUMPS -------------------------------------------------------------------------------------------- */
+/* --- ORDER, LOOPS ------------------------------------------------------------------------------------- */
 
 /* Where a function that starts here ends: at the next one. */
 static uint32_t end_of(const struct bpf_check *check, uint32_t start)
@@ -63,61 +86,6 @@ static uint32_t end_of(const struct bpf_check *check, uint32_t start)
 	return starts ? i * 64 + (uint32_t)__builtin_ctzll(starts) : insns;
 }
 
-/* Control does not go on behind this. */
-static bool is_end(const struct exo_insn *insn)
-{
-	return insn->code == (BPF_JMP | BPF_EXIT) || insn->code == (BPF_JMP | BPF_JA) ||
-	    insn->code == (BPF_JMP32 | BPF_JA);
-}
-
-/* Where control goes from here, and whether it may. */
-static int jumps(struct bpf_check *check)
-{
-	uint32_t i = check->at;
-	struct bpf_place *place = &check->place[i];
-	struct bpf_note *note = check->program->note;
-	const struct exo_insn *insn = &check->program->insn[i];
-	bool second = note[i].flags & BPF_NOTE_SECOND, end = is_end(insn);
-	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
-	int64_t target;
-
-	if (i == check->end) {
-		if (second)
-			return bpf_reject(check, EXO_REJECT_CALL, -1);
-		note[i].flags |= BPF_NOTE_FUNCTION;
-		check->functions++;
-		check->start = i;
-		check->end = end_of(check, i);
-		place->end = (uint16_t)check->end;
-	}
-	if (i + 1 == check->end && (!end || second))
-		return bpf_reject(check, EXO_REJECT_END, -1);
-	if (second)
-		return 0;
-	place->to[1] = (uint16_t)(end ? 0 : i + 2 + (class == BPF_LD));
-	if (class != BPF_JMP && class != BPF_JMP32)
-		return 0;
-	if (is_call(insn)) {
-		uint32_t function = i + 1 + (uint32_t)insn->imm;
-
-		note[i].charge = (uint16_t)(end_of(check, function) - function);
-		check->place[function].callers++;
-	}
-	if (op == BPF_CALL || op == BPF_EXIT)
-		return 0;
-	target = (int64_t)i + 1 + (op == BPF_JA && class == BPF_JMP32 ? insn->imm : insn->offset);
-	if (target < check->start || target >= check->end || note[target].flags & BPF_NOTE_SECOND)
-		return bpf_reject(check, EXO_REJECT_JUMP, -1);
-	place->to[0] = (uint16_t)(target + 1);
-	note[target].flags |= BPF_NOTE_TARGET;
-	if (target <= i) {
-		note[i].charge = (uint16_t)(i - (uint32_t)target + 1);
-	}
-	return 0;
-}
-
-/* --- ORDER, LOOPS ------------------------------------------------------------------------------------- */
-
 /* A local call: its function comes into the order when all who call it are there. */
 static int order_call(struct bpf_check *check)
 {
@@ -125,6 +93,9 @@ static int order_call(struct bpf_check *check)
 	uint8_t depth = check->place[check->start].depth;
 	struct bpf_place *callee = &check->place[function];
 
+	check->program->note[check->at].charge = (uint16_t)(end_of(check, function) - function);
+	if (check->program->note[function].flags & BPF_NOTE_SECOND)
+		return bpf_refuse(check, EXO_REJECT_CALL, function);
 	if (depth == EXO_CODE_DEPTH)
 		return bpf_reject(check, EXO_REJECT_RECURSION, -1);
 	if (callee->depth <= depth)
@@ -140,30 +111,31 @@ static int order_call(struct bpf_check *check)
 static void order_begin(struct bpf_check *check, uint32_t function)
 {
 	check->at = check->start = function;
-	check->end = check->turn = check->place[function].end;
+	check->end = check->turn = end_of(check, function);
+	check->place[function].end = (uint16_t)check->end;
+	check->program->note[function].flags |= BPF_NOTE_FUNCTION;
 	if (check->program->depth < check->place[function].depth)
 		check->program->depth = check->place[function].depth;
 }
 
-/* One step through the function's ways, depth first, the way behind an instruction last, so that it is the
- * next in order. `slot` remembers who led here, `loose` which ways were gone. */
-static int order(struct bpf_check *check)
+/* The first time that a way leads to the instruction at check->at: where does it lead? */
+static int order_first(struct bpf_check *check, const struct bpf_place *place)
 {
-	uint32_t i = check->at;
-	struct bpf_place *place = &check->place[i];
-	uint16_t live = 0;
-	uint32_t to;
+	uint32_t target = place->to[0] - 1u;
 
-	if (!place->loose && is_call(&check->program->insn[i]) && order_call(check) < 0)
-		return -1;
-	for (; place->loose < 2; ) {
-		to = place->to[place->loose++];
-		if (to && !check->place[to - 1].loose && !check->place[to - 1].order) {
-			check->at = to - 1;
-			check->place[check->at].slot = (uint16_t)i;
-			return 1;
-		}
-	}
+	if (place->to[0] && (target < check->start || target >= check->end ||
+	    check->program->note[target].flags & BPF_NOTE_SECOND))
+		return bpf_reject(check, EXO_REJECT_JUMP, -1);
+	if (place->to[1] > check->end)
+		return bpf_reject(check, EXO_REJECT_END, -1);
+	return is_call(&check->program->insn[check->at]) ? order_call(check) : 0;
+}
+
+/* All ways from an instruction have been gone: it comes into the order before what they lead to. */
+static void order_last(struct bpf_check *check, struct bpf_place *place)
+{
+	uint32_t live = 0;
+
 	for (unsigned way = 0; way < 2; way++) {
 		const struct bpf_place *on = &check->place[place->to[way] - 1];
 
@@ -172,12 +144,38 @@ static int order(struct bpf_check *check)
 		place->returns |= on->loose || on->returns;
 		live |= on->live;
 	}
-	place->live |= (uint16_t)(live & ~place->regs);
+	place->live |= (uint16_t)(live & ~(uint32_t)place->regs);
 	place->order = (uint16_t)check->turn--;
-	check->place[check->turn].turn = (uint16_t)i;
+	check->place[check->turn].turn = (uint16_t)check->at;
 	check->at = place->slot;
 	place->slot = place->loose = 0;
-	return i != check->start;
+}
+
+/* Through the function's ways, depth first, the way behind an instruction last, so that it is the next in order.
+ * `slot` remembers who led here, `loose` which ways were gone. 0: all have been. */
+static int order(struct bpf_check *check)
+{
+	struct bpf_place *first = &check->place[check->start];
+
+	for (; !first->order && check->spent < check->budget; check->spent += COST_ORDER) {
+		struct bpf_place *place = &check->place[check->at], *on;
+		uint32_t to = 0;
+
+		if (!place->loose && order_first(check, place) < 0)
+			return -1;
+		while (place->loose < 2 && !to) {
+			to = place->to[place->loose++];
+			on = &check->place[to - 1];
+			to = to && !on->loose && !on->order ? to : 0;
+		}
+		if (!to) {
+			order_last(check, place);
+			continue;
+		}
+		on->slot = (uint16_t)check->at;
+		check->at = to - 1;
+	}
+	return !first->order;
 }
 
 /* No way leads to the first instruction that has no turn, from check->at on. */
@@ -236,7 +234,7 @@ static int functions_end(struct bpf_check *check)
 	if (!check->functions)
 		return 0;
 	while (!check->place[function].callers)
-		function = check->place[function].end;
+		function = end_of(check, function);
 	return bpf_refuse(check, EXO_REJECT_RECURSION, function);
 }
 
@@ -244,46 +242,39 @@ static int functions_end(struct bpf_check *check)
 
 int bpf_phase_scan(struct bpf_check *check)
 {
-	for (; check->at < check->program->insns; check->at++, check->spent += COST_SCAN) {
+	struct bpf_program *program = check->program;
+
+	for (; check->turn < program->insns; check->turn++, check->spent += COST_CLEAR) {
+		if (check->spent >= check->budget)
+			return 1;
+		check->place[check->turn] = (struct bpf_place){ 0 };
+		program->note[check->turn] = (struct bpf_note){ 0 };
+	}
+	for (; check->at < program->insns; check->at++, check->spent += COST_SCAN) {
 		if (check->spent >= check->budget)
 			return 1;
 		if (scan(check) < 0)
 			return -1;
 	}
-	check->at = check->end = 0;
-	check->phase = BPF_JUMPS;
-	return 1;
-}
-
-int bpf_phase_jumps(struct bpf_check *check)
-{
-	for (; check->at < check->program->insns; check->at++, check->spent += COST_JUMPS) {
-		if (check->spent >= check->budget)
-			return 1;
-		if (jumps(check) < 0)
-			return -1;
-	}
-	if (check->place[0].end > check->program->fuel) {
-		check->report.needed_min = check->place[0].end;
-		return bpf_refuse(check, EXO_REJECT_FUEL, 0);
-	}
 	if (check->place[0].callers)
 		return bpf_refuse(check, EXO_REJECT_RECURSION, 0);
-	check->functions--;
 	check->place[0].depth = 1;
 	order_begin(check, 0);
+	if (check->end > program->fuel) {
+		check->report.needed_min = check->end;
+		return bpf_refuse(check, EXO_REJECT_FUEL, 0);
+	}
 	check->phase = BPF_ORDER;
 	return 1;
 }
 
 int bpf_phase_order(struct bpf_check *check)
 {
-	int more = 1;
+	int more;
 
 	if (check->place[check->start].order)
 		return order_end(check);
-	for (; more > 0 && check->spent < check->budget; check->spent += COST_ORDER)
-		more = order(check);
+	more = order(check);
 	if (!more)
 		check->at = check->start;
 	return more < 0 ? more : 1;

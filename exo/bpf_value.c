@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Abstract numbers for the verifier: what eBPF's arithmetic and comparisons make of a set of numbers that is
- * known by signed bounds, unsigned bounds and known bits.
+ * known by a run and by bits.
+ *
+ * A run is `low` and the `span` numbers behind it, modulo 2^64: -3 to 5 is one as 10 to 20 is, so one pair tells what
+ * bounds of signed and of unsigned numbers do (J. Navas and others, "Signedness-Agnostic Program Analysis", APLAS 2012).
+ * Adding runs adds both; each comparison with a constant is a run, and its opposite the rest of the circle. What needs
+ * an order asks for a *view*: the run's ends as unsigned numbers, or (turned by half the circle) as signed ones, if it
+ * does not pass the view's own end; then all numbers.
  *
  * N1 each operation's result contains every result of the operation on members of its operands
- * N2 bits of `value` are 0 where `unknown` is 1
+ * N2 bits of `value` are 0 where `unknown` is 1; the run of all numbers begins at 0
  *
  * Operations of 32 bits are those of 64 bits on operands that were cut to 32 bits (extended by zeros or,
  * where the sign matters, by the sign), with the result cut again: for every operation of the instruction set
@@ -18,27 +24,30 @@
 #define SIGN	(1ull << 63)
 
 const struct bpf_value bpf_any = {
-	.kind = EXO_KIND_NUMBER, .room = BPF_ROOM_NONE,
-	.min = INT64_MIN, .max = INT64_MAX, .umax = UINT64_MAX, .unknown = UINT64_MAX,
+	.kind = EXO_KIND_NUMBER, .room = BPF_ROOM_NONE, .span = UINT64_MAX, .unknown = UINT64_MAX,
 };
+
+/* Only run and bits: what kind of value it is stays. */
+static void copy(struct bpf_value *to, const struct bpf_value *from)
+{
+	to->low = from->low;
+	to->span = from->span;
+	to->value = from->value;
+	to->unknown = from->unknown;
+}
+
+static void run(struct bpf_value *v, uint64_t low, uint64_t span)
+{
+	v->low = low;
+	v->span = span;
+	v->value = 0;
+	v->unknown = UINT64_MAX;
+}
 
 static void set(struct bpf_value *v, uint64_t number)
 {
-	v->min = v->max = (int64_t)number;
-	v->umin = v->umax = v->value = number;
-	v->unknown = 0;
-}
-
-/* The bounds and bits of another. */
-static void copy(struct bpf_value *to, const struct bpf_value *from)
-{
-	__builtin_memcpy(&to->min, &from->min, BPF_KNOWN_BYTES);
-}
-
-/* Only bounds and bits: what kind of value it is stays. */
-static void forget(struct bpf_value *v)
-{
-	copy(v, &bpf_any);
+	v->low = v->value = number;
+	v->span = v->unknown = 0;
 }
 
 void bpf_number(struct bpf_value *v, uint64_t number)
@@ -50,101 +59,191 @@ void bpf_number(struct bpf_value *v, uint64_t number)
 void bpf_bounded(struct bpf_value *v, int64_t min, int64_t max)
 {
 	*v = bpf_any;
-	v->min = min;
-	v->max = max;
+	v->low = (uint64_t)min;
+	v->span = (uint64_t)max - (uint64_t)min;
 	bpf_sync(v);
 }
 
-static bool sync_signs(struct bpf_value *v)
+/* --- views -------------------------------------------------------------------------------------------- */
+
+struct view {
+	uint64_t min, max;
+};
+
+/* The ends, `turn` added: 0, or SIGN for signed ones. */
+static struct view view(const struct bpf_value *v, uint64_t turn)
 {
-	if (!((v->umin ^ v->umax) & SIGN)) {
-		v->min = v->min > (int64_t)v->umin ? v->min : (int64_t)v->umin;
-		v->max = v->max < (int64_t)v->umax ? v->max : (int64_t)v->umax;
-	}
-	if (!(((uint64_t)v->min ^ (uint64_t)v->max) & SIGN)) {
-		v->umin = v->umin > (uint64_t)v->min ? v->umin : (uint64_t)v->min;
-		v->umax = v->umax < (uint64_t)v->max ? v->umax : (uint64_t)v->max;
-	}
-	return v->min <= v->max && v->umin <= v->umax;
+	struct view ends = { v->low + turn, 0 };
+
+	if (__builtin_add_overflow(ends.min, v->span, &ends.max))
+		ends = (struct view){ 0, UINT64_MAX };
+	return ends;
 }
 
-static bool sync_bits(struct bpf_value *v)
+int64_t bpf_min(const struct bpf_value *v)
 {
-	uint64_t differ = v->umin ^ v->umax;
-	uint64_t low = differ ? UINT64_MAX >> __builtin_clzll(differ) : 0;	/* above, all bits are as umin's */
-
-	if ((v->value ^ v->umin) & ~low & ~v->unknown)
-		return false;
-	v->value = (v->value & low) | (v->umin & ~low);
-	v->unknown &= low;
-
-	uint64_t most = v->value | v->unknown;
-	int64_t min = (int64_t)(v->value | (v->unknown & SIGN)), max = (int64_t)(most & ~(v->unknown & SIGN));
-
-	v->umin = v->umin > v->value ? v->umin : v->value;
-	v->umax = v->umax < most ? v->umax : most;
-	v->min = v->min > min ? v->min : min;
-	v->max = v->max < max ? v->max : max;
-	return v->min <= v->max && v->umin <= v->umax;
+	return (int64_t)(view(v, SIGN).min - SIGN);
 }
+
+int64_t bpf_max(const struct bpf_value *v)
+{
+	return (int64_t)(view(v, SIGN).max - SIGN);
+}
+
+uint64_t bpf_umax(const struct bpf_value *v)
+{
+	return view(v, 0).max;
+}
+
+bool bpf_within(const struct bpf_value *v, int64_t min, int64_t max)
+{
+	return bpf_in_run(v->low, v->span, (uint64_t)min, (uint64_t)max - (uint64_t)min);
+}
+
+void bpf_known(const struct bpf_value *v, struct exo_known *known)
+{
+	known->kind = v->kind;
+	known->window = v->window;
+	known->min = bpf_min(v);
+	known->max = bpf_max(v);
+	known->umin = view(v, 0).min;
+	known->umax = bpf_umax(v);
+	known->value = v->value;
+	known->unknown = v->unknown;
+}
+
+/* --- runs and bits ------------------------------------------------------------------------------------ */
 
 bool bpf_sync(struct bpf_value *v)
 {
-	if (!sync_signs(v))
+	uint64_t max, same;
+
+	v->low = v->span == UINT64_MAX ? 0 : v->low;
+	max = v->low + v->span;
+	if (!v->span && !v->unknown)
+		return v->low == v->value;
+	if (max < v->low)
+		return true;		/* bits tell nothing of where such a run ends */
+	same = v->span ? ~(UINT64_MAX >> __builtin_clzll(v->low ^ max)) : UINT64_MAX;	/* bits that all have */
+	if ((v->value ^ v->low) & same & ~v->unknown)
 		return false;
-	if (v->umin == v->umax && !v->unknown)
-		return v->value == v->umin;
-	return sync_bits(v) && sync_signs(v);
+	v->value |= v->low & same;
+	v->unknown &= ~same;
+	v->low = v->low > v->value ? v->low : v->value;
+	max = max < (v->value | v->unknown) ? max : v->value | v->unknown;
+	v->span = max - v->low;
+	return v->low <= max;
+}
+
+bool bpf_clip(struct bpf_value *v, uint64_t low, uint64_t span)
+{
+	uint64_t behind = low - v->low, before = -behind;
+
+	if (behind > v->span) {		/* it begins outside */
+		if (before > span)
+			return false;
+		low = v->low;
+		span -= before;
+		span = span < v->span ? span : v->span;
+	} else if (!behind || before > span) {
+		span = span < v->span - behind ? span : v->span - behind;
+	}
+	if (span < v->span) {		/* what is left is in two pieces: one of both is as near as a run comes */
+		v->low = low;
+		v->span = span;
+	}
+	return bpf_sync(v);
+}
+
+/* The span of a run from a's beginning, with `behind` to b's. */
+static uint64_t around(const struct bpf_value *a, const struct bpf_value *b, uint64_t behind)
+{
+	uint64_t span;
+
+	if (__builtin_add_overflow(behind, b->span, &span))
+		return UINT64_MAX;
+	return span > a->span ? span : a->span;
+}
+
+void bpf_hull(struct bpf_value *a, const struct bpf_value *b)
+{
+	uint64_t behind = b->low - a->low, one = around(a, b, behind), other = around(b, a, -behind);
+
+	if (other < one)
+		a->low = b->low;
+	if (one == UINT64_MAX && other == one)
+		a->low = 0;
+	a->span = other < one ? other : one;
+	a->unknown |= b->unknown | (a->value ^ b->value);
+	a->value &= ~a->unknown;
 }
 
 /* --- widths ------------------------------------------------------------------------------------------- */
 
+static uint64_t mask_of(unsigned bits)
+{
+	return UINT64_MAX >> (64 - bits);
+}
+
 static void cut(struct bpf_value *v, unsigned bits)
 {
-	uint64_t mask = bits == 64 ? UINT64_MAX : (1ull << bits) - 1;
+	uint64_t mask = mask_of(bits);
 
-	if (v->umax <= mask)
+	if (bpf_umax(v) <= mask)
 		return;
-	bool one_run = (v->umin & ~mask) == (v->umax & ~mask);
-
 	v->value &= mask;
 	v->unknown &= mask;
-	v->umin = one_run ? v->umin & mask : v->value;
-	v->umax = one_run ? v->umax & mask : v->value | v->unknown;
-	v->min = (int64_t)v->umin;
-	v->max = (int64_t)v->umax;
-	if (one_run)
-		bpf_sync(v);
+	v->low &= mask;
+	if (v->span > mask - v->low) {
+		v->low = v->value;
+		v->span = v->unknown;
+	}
+	bpf_sync(v);
+}
+
+void bpf_extend(struct bpf_value *v, unsigned bits)
+{
+	uint64_t mask = mask_of(bits), sign = mask ^ mask >> 1;
+
+	if (bpf_in_run(v->low, v->span, -sign, mask))
+		return;
+	cut(v, bits);
+	if (v->low >= sign) {
+		v->low |= ~mask;
+	} else if (v->span >= sign - v->low) {
+		v->low = -sign;
+		v->span = mask;
+	}
+	v->unknown |= v->unknown & sign ? ~mask : 0;
+	v->value |= v->value & sign ? ~mask : 0;
+	bpf_sync(v);
 }
 
 static void swap_bytes(struct bpf_value *v, unsigned bits)
 {
-	uint64_t value = __builtin_bswap64(v->value) >> (64 - bits);
-	uint64_t unknown = __builtin_bswap64(v->unknown) >> (64 - bits);
-
-	forget(v);
-	v->value = value;
-	v->unknown = unknown;
-	bpf_sync(v);
+	v->value = __builtin_bswap64(v->value) >> (64 - bits);
+	v->unknown = __builtin_bswap64(v->unknown) >> (64 - bits);
+	v->low = v->value;
+	v->span = v->unknown;
 }
 
 /* --- arithmetic on 64 bits ---------------------------------------------------------------------------- */
+
+static void spread(struct bpf_value *a, uint64_t more)
+{
+	if (__builtin_add_overflow(a->span, more, &a->span)) {
+		a->low = 0;
+		a->span = UINT64_MAX;
+	}
+}
 
 static void add(struct bpf_value *a, const struct bpf_value *b)
 {
 	uint64_t sum = a->value + b->value, open = a->unknown + b->unknown;
 	uint64_t unknown = ((sum + open) ^ sum) | a->unknown | b->unknown;
-	bool low = __builtin_add_overflow(a->umin, b->umin, &a->umin);
-	bool high = __builtin_add_overflow(a->umax, b->umax, &a->umax);
 
-	if (low != high) {		/* some wrap, some do not */
-		a->umin = 0;
-		a->umax = UINT64_MAX;
-	}
-	if (__builtin_add_overflow(a->min, b->min, &a->min) | __builtin_add_overflow(a->max, b->max, &a->max)) {
-		a->min = INT64_MIN;
-		a->max = INT64_MAX;
-	}
+	a->low += b->low;
+	spread(a, b->span);
 	a->value = sum & ~unknown;
 	a->unknown = unknown;
 }
@@ -152,165 +251,113 @@ static void add(struct bpf_value *a, const struct bpf_value *b)
 static void sub(struct bpf_value *a, const struct bpf_value *b)
 {
 	uint64_t diff = a->value - b->value, most = diff + a->unknown, least = diff - b->unknown;
-	uint64_t unknown = (most ^ least) | a->unknown | b->unknown, umin = a->umin;
-	int64_t min = a->min;
-	bool low = __builtin_sub_overflow(umin, b->umax, &umin);
-	bool high = __builtin_sub_overflow(a->umax, b->umin, &a->umax);
+	uint64_t unknown = (most ^ least) | a->unknown | b->unknown;
 
-	a->umin = umin;
-	if (low != high) {
-		a->umin = 0;
-		a->umax = UINT64_MAX;
-	}
-	if (__builtin_sub_overflow(min, b->max, &a->min) | __builtin_sub_overflow(a->max, b->min, &a->max)) {
-		a->min = INT64_MIN;
-		a->max = INT64_MAX;
-	}
+	a->low -= b->low + b->span;
+	spread(a, b->span);
 	a->value = diff & ~unknown;
 	a->unknown = unknown;
 }
 
+/* By one number, a run becomes a longer one; else it takes that nothing wraps. */
 static void mul(struct bpf_value *a, const struct bpf_value *b)
 {
-	bool exact = bpf_is_exact(a) && bpf_is_exact(b);
-	uint64_t umin = a->umin * b->umin, umax;
+	struct view x = view(a, 0), y = view(b, 0);
+	uint64_t low = x.min * y.min, span;
+	bool wraps;
 
-	if (!exact && __builtin_mul_overflow(a->umax, b->umax, &umax)) {
-		forget(a);
-		return;
+	if (bpf_is_exact(a) || bpf_is_exact(b)) {
+		low = a->low * b->low;
+		wraps = __builtin_mul_overflow(bpf_is_exact(b) ? a->span : b->span, bpf_is_exact(b) ? b->low : a->low, &span);
+	} else {
+		wraps = __builtin_mul_overflow(x.max, y.max, &span);
+		span -= low;
 	}
-	umax = a->umax * b->umax;
-	forget(a);
-	a->umin = umin;
-	a->umax = umax;
+	run(a, wraps ? 0 : low, wraps ? UINT64_MAX : span);
 }
 
-/* Quotient and rest; 0 and the dividend itself where the divisor is 0. */
+/* 0 where the divisor is 0. */
 static void divide(struct bpf_value *a, const struct bpf_value *b)
 {
-	uint64_t umin = b->umin ? a->umin / b->umax : 0, umax = a->umax / (b->umin ? b->umin : 1);
+	struct view x = view(a, 0), y = view(b, 0);
+	uint64_t least = y.min ? x.min / y.max : 0, most = !y.max ? 0 : x.max / (y.min ? y.min : 1);
 
-	if (!b->umax)
-		umin = umax = 0;
-	forget(a);
-	a->umin = umin;
-	a->umax = umax;
+	run(a, least, most - least);
 }
 
+/* The dividend itself where the divisor is 0. */
 static void modulo(struct bpf_value *a, const struct bpf_value *b)
 {
-	uint64_t umax = a->umax;
+	struct view x = view(a, 0), y = view(b, 0);
 
-	if (!b->umax || (b->umin && a->umax < b->umin))
+	if (!y.max || (y.min && x.max < y.min))
 		return;
-	if (bpf_is_exact(a) && bpf_is_exact(b)) {
-		set(a, a->umin % b->umin);
-		return;
-	}
-	if (b->umin && b->umax - 1 < umax)
-		umax = b->umax - 1;
-	forget(a);
-	a->umax = umax;
+	if (bpf_is_exact(a) && bpf_is_exact(b))
+		set(a, x.min % y.min);
+	else
+		run(a, 0, y.min && y.max - 1 < x.max ? y.max - 1 : x.max);
 }
 
 static void bits(struct bpf_value *a, const struct bpf_value *b, uint8_t op)
 {
-	uint64_t a_most = a->value | a->unknown, b_most = b->value | b->unknown, least, most;
-	uint64_t umin = 0, umax = UINT64_MAX;
+	struct view x = view(a, 0), y = view(b, 0);
+	uint64_t a_most = a->value | a->unknown, b_most = b->value | b->unknown, both = a->unknown | b->unknown;
+	uint64_t min = 0, max = UINT64_MAX;
 
-	switch (op) {
-	case BPF_AND:
-		least = a->value & b->value;
-		most = a_most & b_most;
-		umax = a->umax < b->umax ? a->umax : b->umax;
-		break;
-	case BPF_OR:
-		least = a->value | b->value;
-		most = a_most | b_most;
-		umin = a->umin > b->umin ? a->umin : b->umin;
-		break;
-	default:
-		most = a->unknown | b->unknown;
-		least = (a->value ^ b->value) & ~most;
-		most |= least;
-		break;
+	if (op == BPF_AND) {
+		max = x.max < y.max ? x.max : y.max;
+		a->value &= b->value;
+		a->unknown = (a_most & b_most) ^ a->value;
+	} else if (op == BPF_OR) {
+		min = x.min > y.min ? x.min : y.min;
+		a->value |= b->value;
+		a->unknown = (a_most | b_most) ^ a->value;
+	} else {
+		a->value = (a->value ^ b->value) & ~both;
+		a->unknown = both;
 	}
-	forget(a);
-	a->umin = umin;
-	a->umax = umax;
-	a->value = least;
-	a->unknown = most & ~least;
+	a->low = min;
+	a->span = max - min;
 }
 
 /* By a number that is not known, only so much: the result of a shift to the right is no larger. */
 static void shift(struct bpf_value *a, const struct bpf_value *by, uint8_t op)
 {
-	unsigned n = (unsigned)by->umin;
-	struct bpf_value was = *a;
+	unsigned n = (unsigned)by->low;
+	struct view x = view(a, op == BPF_ARSH ? SIGN : 0);
 
-	forget(a);
 	if (!bpf_is_exact(by)) {
-		a->umax = op == BPF_RSH ? was.umax >> n : UINT64_MAX;
-		return;
-	}
-	if (op == BPF_LSH) {
-		a->value = was.value << n;
-		a->unknown = was.unknown << n;
-		if (was.umax << n >> n == was.umax) {
-			a->umin = was.umin << n;
-			a->umax = was.umax << n;
-		}
+		run(a, 0, op == BPF_RSH ? x.max : UINT64_MAX);
+	} else if (op == BPF_LSH) {
+		a->value <<= n;
+		a->unknown <<= n;
+		a->low = a->span << n >> n == a->span ? a->low << n : 0;
+		a->span = a->span << n >> n == a->span ? a->span << n : UINT64_MAX;
 	} else if (op == BPF_RSH) {
-		a->value = was.value >> n;
-		a->unknown = was.unknown >> n;
-		a->umin = was.umin >> n;
-		a->umax = was.umax >> n;
+		a->value >>= n;
+		a->unknown >>= n;
+		a->low = x.min >> n;
+		a->span = (x.max >> n) - a->low;
 	} else {
-		a->unknown = (uint64_t)((int64_t)was.unknown >> n);
-		a->value = (uint64_t)((int64_t)was.value >> n) & ~a->unknown;
-		a->min = was.min >> n;
-		a->max = was.max >> n;
+		a->unknown = (uint64_t)((int64_t)a->unknown >> n);
+		a->value = (uint64_t)((int64_t)a->value >> n) & ~a->unknown;
+		a->low = (uint64_t)((int64_t)(x.min - SIGN) >> n);
+		a->span = (uint64_t)((int64_t)(x.max - SIGN) >> n) - a->low;
 	}
-}
-
-void bpf_extend(struct bpf_value *v, unsigned bits)
-{
-	int64_t sign = bits < 64 ? 1ll << (bits - 1) : INT64_MAX;
-	struct bpf_value by;
-
-	if (bits == 64 || (v->min >= -sign && v->max < sign))
-		return;
-	cut(v, bits);
-	bpf_number(&by, 64 - bits);
-	shift(v, &by, BPF_LSH);
-	bpf_sync(v);
-	shift(v, &by, BPF_ARSH);
-	bpf_sync(v);
-}
-
-static void end(struct bpf_value *v, uint8_t code, unsigned width)
-{
-	if (BPF_CLASS(code) == BPF_ALU64 || (code & BPF_SRC_REG))
-		swap_bytes(v, width);
-	else
-		cut(v, width);
 }
 
 void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, const struct bpf_value *operand)
 {
 	bool wide = BPF_CLASS(code) == BPF_ALU64;
 	uint8_t op = BPF_OP(code);
-	bool shifts = op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH;
 	struct bpf_value b = *operand, mask;
 
 	if (op == BPF_END) {
-		end(a, code, (unsigned)imm);
+		if (wide || code & BPF_SRC_REG)
+			swap_bytes(a, (unsigned)imm);
+		else
+			cut(a, (unsigned)imm);
 		return;
-	}
-	if (shifts) {
-		bpf_number(&mask, wide ? 63 : 31);
-		bits(&b, &mask, BPF_AND);
-		bpf_sync(&b);
 	}
 	if (!wide && (op == BPF_ARSH || ((op == BPF_DIV || op == BPF_MOD) && offset))) {
 		bpf_extend(a, 32);
@@ -324,14 +371,17 @@ void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, con
 	case BPF_SUB:	sub(a, &b); break;
 	case BPF_MUL:	mul(a, &b); break;
 	case BPF_DIV: case BPF_MOD:
-		if (offset && (a->min < 0 || b.min < 0))
-			forget(a);
+		if (offset && (bpf_min(a) < 0 || bpf_min(&b) < 0))
+			copy(a, &bpf_any);
 		else
 			(op == BPF_DIV ? divide : modulo)(a, &b);
 		break;
 	case BPF_OR: case BPF_AND: case BPF_XOR:
 			bits(a, &b, op); break;
 	case BPF_LSH: case BPF_RSH: case BPF_ARSH:
+		set(&mask, wide ? 63 : 31);
+		bits(&b, &mask, BPF_AND);
+		bpf_sync(&b);
 			shift(a, &b, op); break;
 	case BPF_NEG:	b = *a; set(a, 0); sub(a, &b); break;
 	case BPF_MOV:
@@ -353,48 +403,10 @@ static bool assume_equal(struct bpf_value *a, struct bpf_value *b)
 		return false;
 	a->value |= b->value;
 	a->unknown &= b->unknown;
-	a->umin = a->umin > b->umin ? a->umin : b->umin;
-	a->umax = a->umax < b->umax ? a->umax : b->umax;
-	a->min = a->min > b->min ? a->min : b->min;
-	a->max = a->max < b->max ? a->max : b->max;
-	if (!bpf_sync(a))
+	if (!bpf_clip(a, b->low, b->span))
 		return false;
 	copy(b, a);
 	return true;
-}
-
-/* a is not the number `not`. */
-static bool assume_other(struct bpf_value *a, uint64_t not)
-{
-	if (bpf_is_exact(a) && a->umin == not)
-		return false;
-	a->umin += a->umin == not;
-	a->umax -= a->umax == not;
-	a->min += a->min == (int64_t)not;
-	a->max -= a->max == (int64_t)not;
-	return bpf_sync(a);
-}
-
-static bool assume_above(struct bpf_value *a, struct bpf_value *b, bool or_equal)
-{
-	if (!or_equal && (b->umin == UINT64_MAX || a->umax == 0))
-		return false;
-	uint64_t least = b->umin + !or_equal, most = a->umax - !or_equal;
-
-	a->umin = a->umin > least ? a->umin : least;
-	b->umax = b->umax < most ? b->umax : most;
-	return bpf_sync(a) && bpf_sync(b);
-}
-
-static bool assume_greater(struct bpf_value *a, struct bpf_value *b, bool or_equal)
-{
-	if (!or_equal && (b->min == INT64_MAX || a->max == INT64_MIN))
-		return false;
-	int64_t least = b->min + !or_equal, most = a->max - !or_equal;
-
-	a->min = a->min > least ? a->min : least;
-	b->max = b->max < most ? b->max : most;
-	return bpf_sync(a) && bpf_sync(b);
 }
 
 /* Some bit, or none, of `mask` is set in a. */
@@ -402,65 +414,74 @@ static bool assume_bits(struct bpf_value *a, const struct bpf_value *b, bool som
 {
 	uint64_t both = (a->value | a->unknown) & (b->value | b->unknown);
 
-	if (some) {
-		if (!both)
-			return false;
-		if (bpf_is_exact(b) && !(both & (both - 1))) {
-			a->value |= both;
-			a->unknown &= ~both;
-		}
-	} else {
-		if (a->value & b->value)
-			return false;
+	if (some ? !both : (a->value & b->value) != 0)
+		return false;
+	if (!some)
 		a->unknown &= ~b->value;
-	}
+	else if (bpf_is_exact(b) && !(both & (both - 1)))
+		a->value |= both, a->unknown &= ~both;
 	return bpf_sync(a);
+}
+
+bool bpf_assume_number(uint8_t op, struct bpf_value *a, uint64_t n)
+{
+	uint64_t turn = bpf_is_signed(op) ? SIGN : 0;
+	bool strict = !(op & (BPF_JGE ^ BPF_JGT));
+	struct bpf_value b;
+
+	if (op == BPF_JEQ)
+		return bpf_clip(a, n, 0);
+	if (op == BPF_JNE)
+		return bpf_clip(a, n + 1, UINT64_MAX - 1);
+	if (op == BPF_JSET || op == BPF_JNSET) {
+		set(&b, n);
+		return assume_bits(a, &b, op == BPF_JSET);
+	}
+	n += turn;
+	if (op >= BPF_JLT)
+		return !(strict && !n--) && bpf_clip(a, -turn, n);
+	return !(strict && !++n) && bpf_clip(a, n - turn, UINT64_MAX - n);
 }
 
 static bool assume(uint8_t op, struct bpf_value *a, struct bpf_value *b)
 {
-	bool less = op >= BPF_JLT && op <= BPF_JSLE, or_equal = op & (BPF_JGE ^ BPF_JGT);
+	uint64_t turn = bpf_is_signed(op) ? SIGN : 0;
+	struct view x = view(a, turn), y = view(b, turn);
+	bool less = op >= BPF_JLT;
 
 	if (op == BPF_JEQ)
 		return assume_equal(a, b);
 	if (op == BPF_JNE)
-		return (!bpf_is_exact(b) || assume_other(a, b->umin)) && (!bpf_is_exact(a) || assume_other(b, a->umin));
+		return (!bpf_is_exact(b) || bpf_assume_number(op, a, b->low)) &&
+		    (!bpf_is_exact(a) || bpf_assume_number(op, b, a->low));
 	if (op == BPF_JSET || op == BPF_JNSET)
 		return assume_bits(a, b, op == BPF_JSET);
-	return (op & (BPF_JSGT & BPF_JSLT) ? assume_greater : assume_above)(less ? b : a, less ? a : b, or_equal);
+	return bpf_assume_number(op, a, (less ? y.max : y.min) - turn) &&
+	    bpf_assume_number(bpf_mirrored(op), b, (less ? x.min : x.max) - turn);
 }
 
 /* The low half of a is `low`, which is a cut to 32 bits, and narrowed. */
-static bool put_low(struct bpf_value *a, const struct bpf_value *low)
+static bool put_low(struct bpf_value *a, struct bpf_value *low)
 {
+	cut(low, 32);
 	a->value = (a->value & ~LOW32) | low->value;
 	a->unknown = (a->unknown & ~LOW32) | low->unknown;
-	if (a->umax > LOW32)
-		return true;
-	a->umin = a->umin > low->umin ? a->umin : low->umin;
-	a->umax = a->umax < low->umax ? a->umax : low->umax;
-	a->min = (int64_t)a->umin;
-	a->max = (int64_t)a->umax;
-	return a->umin <= a->umax;
+	return bpf_umax(a) <= LOW32 ? bpf_clip(a, low->low, low->span) : bpf_sync(a);
 }
 
 bool bpf_assume(uint8_t op, bool wide, struct bpf_value *a, struct bpf_value *b)
 {
-	struct bpf_value x, y;
-	bool is_signed = op == BPF_JSGT || op == BPF_JSGE || op == BPF_JSLT || op == BPF_JSLE;
+	bool is_signed = bpf_is_signed(op);
 	void (*low)(struct bpf_value *, unsigned) = is_signed ? bpf_extend : cut;
+	struct bpf_value x, y;
 
-	if (wide || bpf_is_narrow(op, a, b))
+	if (wide)
 		return assume(op, a, b);
 	x = *a;
 	y = *b;
 	low(&x, 32);
 	low(&y, 32);
-	if (!assume(op, &x, &y))
-		return false;
-	cut(&x, 32);
-	cut(&y, 32);
-	return put_low(a, &x) && put_low(b, &y);
+	return assume(op, &x, &y) && put_low(a, &x) && put_low(b, &y);
 }
 
 const uint8_t bpf_negated[16] = {

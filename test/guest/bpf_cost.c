@@ -3,7 +3,7 @@
  * What the check of a program costs at worst, counted in instructions, as applications call it: code_step of random
  * programs. The search goes on from the dearest so far: what a program is made of (how many jumps, how far, of how
  * many bits, loops, saved registers, copies, addresses in the packet) are numbers that are changed a few at a time.
- * None may cost more than 3,400 instructions for each of its own, accepted or not; and long chains of comparisons have
+ * None may cost more than 2,000 instructions for each of its own, accepted or not; and long chains of comparisons have
  * to be accepted.
  *
  *	bpf_cost [PROGRAMS [SEED]]
@@ -24,7 +24,7 @@
 
 #define FRAMES	100
 #define INSNS	2000	/* of each program */
-#define MOST	3400	/* instructions of the CPU's for each of them */
+#define MOST	2000	/* instructions of the CPU's for each of them */
 
 enum { LINK_STORE, LINK_ADD, LINK_COPY, LINK_SAY, LINK_GO, LINKS };
 enum { JUMPS, FAR, NEAR, NARROW, BY_REGISTER, STACK, LOOPS, COPIES, CONSTANTS, TIGHT, NAMES, KINDS };

@@ -72,8 +72,7 @@ static void show(const char *what, uint32_t pc, unsigned reg)
 
 static bool has(const struct bpf_value *v, uint64_t number)
 {
-	return number >= v->umin && number <= v->umax && (int64_t)number >= v->min && (int64_t)number <= v->max &&
-	    !((number ^ v->value) & ~v->unknown) && !(v->value & v->unknown);
+	return number - v->low <= v->span && !((number ^ v->value) & ~v->unknown) && !(v->value & v->unknown);
 }
 
 static uint64_t base_of(const struct machine *m, const struct bpf_value *v)

@@ -136,11 +136,11 @@ static void structure(void)
 	REJECT("far jump behind the program", PACKET, JUMP, 0, 0, I(BPF_JMP32 | BPF_JA, 0, 0, 0, 0x7fffffff), RET(0));
 	REJECT("jump into lddw", PACKET, JUMP, 0, 0, J(JEQ, 1, 0, 1), LDDW(0, 1, 0), EXIT);
 	REJECT("jump into another function", PACKET, JUMP, 1, 0, LOCAL(2), J(JEQ, 0, 0, 2), EXIT, MOV(0, 1), EXIT);
-	REJECT("call into lddw", PACKET, END, 3, 0, LOCAL(3), RET(0), LDDW(0, 1, 0), EXIT);
+	REJECT("call into lddw", PACKET, CALL, 4, 0, LOCAL(3), RET(0), LDDW(0, 1, 0), EXIT);
 	REJECT("call behind the program", PACKET, CALL, 0, 0, LOCAL(9), RET(0));
 	REJECT("call far before the program", PACKET, CALL, 0, 0, LOCAL(INT32_MIN), RET(0));
 	REJECT("the end is no end", PACKET, END, 0, 0, MOV(0, 0));
-	REJECT("lddw at the end", PACKET, END, 1, 0, LDDW(0, 0x95, 0x95));
+	REJECT("lddw at the end", PACKET, END, 0, 0, LDDW(0, 0x95, 0x95));
 	REJECT("a function runs into the next", PACKET, END, 1, 0, LOCAL(1), MOV(0, 0), RET(0));
 	REJECT("behind exit", PACKET, UNREACHED, 2, 0, RET(0), RET(1));
 	REJECT("a function that is not called", PACKET, UNREACHED, 3, 0, J(JA, 0, 0, 0), RET(0), RET(1));

@@ -39,11 +39,10 @@ static uint64_t interesting(void)
 
 static bool has(const struct bpf_value *v, uint64_t number)
 {
-	return number >= v->umin && number <= v->umax && (int64_t)number >= v->min && (int64_t)number <= v->max &&
-	    !((number ^ v->value) & ~v->unknown) && !(v->value & v->unknown);
+	return number - v->low <= v->span && !((number ^ v->value) & ~v->unknown) && !(v->value & v->unknown);
 }
 
-/* The least value of the domain with all these members. */
+/* A value with all these members, and no end that is none: the run begins at the first. */
 static struct bpf_value hull(const uint64_t *member, unsigned members)
 {
 	struct bpf_value v;
@@ -52,10 +51,7 @@ static struct bpf_value hull(const uint64_t *member, unsigned members)
 	for (unsigned i = 1; i < members; i++) {
 		uint64_t m = member[i];
 
-		v.umin = m < v.umin ? m : v.umin;
-		v.umax = m > v.umax ? m : v.umax;
-		v.min = (int64_t)m < v.min ? (int64_t)m : v.min;
-		v.max = (int64_t)m > v.max ? (int64_t)m : v.max;
+		v.span = m - v.low > v.span ? m - v.low : v.span;
 		v.unknown |= m ^ v.value;
 		v.value &= ~v.unknown;
 	}
@@ -87,10 +83,10 @@ static void complain(const char *what, struct exo_insn insn, uint64_t a, uint64_
     const struct bpf_value *v)
 {
 	if (bad++ < 10)
-		printf("# %s: code %#x offset %d imm %d: %#llx, %#llx -> %#llx not in [%#llx, %#llx] [%lld, %lld] %#llx/%#llx\n",
+		printf("# %s: code %#x offset %d imm %d: %#llx, %#llx -> %#llx not in %#llx and %#llx behind, %#llx/%#llx\n",
 		    what, insn.code, insn.offset, insn.imm, (unsigned long long)a, (unsigned long long)b,
-		    (unsigned long long)result, (unsigned long long)v->umin, (unsigned long long)v->umax,
-		    (long long)v->min, (long long)v->max, (unsigned long long)v->value, (unsigned long long)v->unknown);
+		    (unsigned long long)result, (unsigned long long)v->low, (unsigned long long)v->span,
+		    (unsigned long long)v->value, (unsigned long long)v->unknown);
 }
 
 /* Every operation there is, on registers 1 and 2. */
@@ -180,7 +176,7 @@ static void try_all(const uint64_t *as, unsigned na, const uint64_t *bs, unsigne
 static void small_ranges(void)
 {
 	static const uint64_t around[] = { 0, 0x7fffffff, 0xffffffff, 0x7fffffffffffffff };
-	uint64_t as[4], bs[4];
+	uint64_t as[4], bs[4], first;
 
 	for (unsigned x = 0; x < 4; x++)
 		for (unsigned y = 0; y < 4; y++)
@@ -194,6 +190,10 @@ static void small_ranges(void)
 							}
 							try_all(as, n, bs, 4);
 							try_all(as, 4, bs, n);
+							first = as[0];		/* and runs that leave out what lies between */
+							as[0] = as[n - 1];
+							as[n - 1] = first;
+							try_all(as, n, bs, 4);
 						}
 }
 
@@ -219,17 +219,20 @@ static void syncs(void)
 		uint64_t m[3] = { interesting(), interesting(), interesting() };
 		struct bpf_value v = hull(m, 3), w;
 
-		v.umin -= any64() % 2 && v.umin ? any64() % v.umin : 0;
-		v.umax |= any64() >> any64() % 64;
-		v.min = any64() % 2 ? INT64_MIN : v.min;
-		v.max = any64() % 2 ? INT64_MAX : v.max;
+		uint64_t rest = UINT64_MAX - v.span, before = any64() % 2 && rest ? any64() % rest >> any64() % 64 : 0;
+
+		v.low -= before;
+		v.span += before;
+		rest -= before;
+		v.span += rest ? any64() % rest >> any64() % 64 : 0;
+		v.low = v.span == UINT64_MAX ? 0 : v.low;
 		v.unknown |= any64() & any64();
 		v.value &= ~v.unknown;
 		w = v;
 		checked += 3;
 		if (!bpf_sync(&w) || !has(&w, m[0]) || !has(&w, m[1]) || !has(&w, m[2]))
 			complain("sync", (struct exo_insn){ 0 }, m[0], m[1], m[2], &w);
-		if (w.umin < v.umin || w.umax > v.umax || w.min < v.min || w.max > v.max || w.unknown & ~v.unknown)
+		if (!bpf_in_run(w.low, w.span, v.low, v.span) || w.unknown & ~v.unknown)
 			complain("sync knows less", (struct exo_insn){ 0 }, m[0], m[1], m[2], &w);
 	}
 }
@@ -244,28 +247,36 @@ static void sharp(void)
 	bpf_alu(&a, BPF_ALU64 | BPF_AND, 0, 0, &b);
 	bpf_number(&b, 2);
 	bpf_alu(&a, BPF_ALU64 | BPF_LSH, 0, 0, &b);
-	ok(a.umin == 0 && a.umax == 60 && a.min == 0 && a.max == 60 && a.unknown == 60, "(x & 15) << 2");
+	ok(a.low == 0 && a.span == 60 && a.unknown == 60, "(x & 15) << 2");
 	bpf_bounded(&a, 0, 255);
 	bpf_number(&b, 32);
 	bpf_alu(&a, BPF_ALU64 | BPF_LSH, 0, 0, &b);
 	bpf_alu(&a, BPF_ALU64 | BPF_ARSH, 0, 0, &b);
-	ok(a.min == 0 && a.max == 255, "sign extension of a byte by shifts");
+	ok(a.low == 0 && a.span == 255, "sign extension of a byte by shifts");
 	bpf_bounded(&a, 0, 65535);
 	bpf_alu(&a, BPF_ALU | BPF_END | BPF_SRC_REG, 0, 16, &b);
-	ok(a.umax == 65535 && a.min == 0, "16 bits swapped are 16 bits");
+	ok(a.low == 0 && a.span == 65535, "16 bits swapped are 16 bits");
 	a = bpf_any;
 	bpf_number(&b, 10);
-	ok(bpf_assume(BPF_JLT, true, &a, &b) && a.umax == 9 && a.min == 0 && a.max == 9, "x < 10, unsigned");
+	ok(bpf_assume(BPF_JLT, true, &a, &b) && a.low == 0 && a.span == 9, "x < 10, unsigned");
 	a = bpf_any;
 	bpf_number(&b, 0xfffffff0);
-	ok(bpf_assume(BPF_JSGT, true, &a, &b) && a.umin == 0xfffffff1, "x > n, signed");
+	ok(bpf_assume(BPF_JSGT, true, &a, &b) && a.low == 0xfffffff1 && bpf_max(&a) == INT64_MAX, "x > n, signed");
 	bpf_bounded(&a, 0, 5);
 	bpf_number(&b, 6);
 	ok(!bpf_assume(BPF_JGE, true, &a, &b) && !bpf_assume(BPF_JEQ, true, &a, &b), "ways that cannot be");
 	bpf_bounded(&a, 8, 100);
 	bpf_number(&b, (uint64_t)-8);
 	bpf_alu(&a, BPF_ALU64 | BPF_ADD, 0, 0, &b);
-	ok(a.min == 0 && a.max == 92 && a.umax == 92, "x - 8");
+	ok(a.low == 0 && a.span == 92, "x - 8");
+	bpf_bounded(&a, -5, 5);
+	bpf_number(&b, (uint64_t)-3);
+	ok(bpf_assume(BPF_JSGE, true, &a, &b) && a.low == b.low && a.span == 8, "x >= -3, of some around 0");
+	bpf_number(&b, 10);
+	bpf_alu(&a, BPF_ALU64 | BPF_MUL, 0, 0, &b);
+	ok(bpf_min(&a) == -30 && bpf_max(&a) == 50, "times 10");
+	bpf_number(&b, 0);
+	ok(bpf_assume(BPF_JSLT, true, &a, &b) && bpf_max(&a) == -1, "less than 0");
 }
 
 int main(void)
