@@ -333,6 +333,10 @@ static void loops(void)
 	    J(JSGE, 3, 0, -5), EXIT);
 	ACCEPT("by 32-bit numbers", PACKET, WINDOW(2, 0, 0), K32(MOV, 3, 0), MOV(0, 0), MOVX(4, 2), X(ADD, 4, 3), LD(B, 5, 4, 0), K32(ADD, 3, 1),
 	    J32(JLT, 3, 4096, -5), EXIT);
+	ACCEPT("an address that moved by up to 7 of 100 bytes", PACKET, LENGTHS, MOV(0, 0), MOVX(5, 2), K(ADD, 5, 100), JX(JGT, 5, 3, 4),
+	    LD(B, 4, 2, 0), K(AND, 4, 7), X(ADD, 2, 4), LD(B, 0, 2, 92), EXIT);
+	GUARDED("and may be behind them", PACKET, 1, LENGTHS, MOV(0, 0), MOVX(5, 2), K(ADD, 5, 100), JX(JGT, 5, 3, 4), LD(B, 4, 2, 0),
+	    K(AND, 4, 7), X(ADD, 2, 4), LD(B, 0, 2, 93), EXIT);
 	ACCEPT("by address", PACKET, WINDOW(2, 0, 0), WINDOW(3, 0, 4096), LD(DW, 0, 2, 0), K(ADD, 2, 8), JX(JNE, 2, 3, -3), EXIT);
 	GUARDED("without a known end", PACKET, 1, WINDOW(2, 0, 0), LD(DW, 3, 1, 24), LD(DW, 0, 2, 0), K(ADD, 2, 8), K(ADD, 3, -1),
 	    J(JNE, 3, 0, -4), EXIT);
