@@ -652,7 +652,7 @@ static int jump(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
 	uint8_t op = BPF_OP(insn->code);
-	bool by_reg = insn->code & BPF_SRC_REG, wide;
+	bool by_reg = insn->code & BPF_SRC_REG, wide, open;
 	uint32_t target = check->place[check->at].to[0] - 1u, packet = check->now.packet;
 	const struct bpf_value *d, *s;
 	struct bpf_value imm;
@@ -674,12 +674,10 @@ static int jump(struct bpf_check *check)
 		return -1;
 	bpf_narrowed(check, NULL);
 	check->now.packet = packet;
-	if (follow(check, bpf_negated[op >> 4], wide)) {
-		bpf_narrowed(check, &check->now);
-	} else {
-		bpf_narrowed(check, NULL);
+	open = follow(check, bpf_negated[op >> 4], wide);
+	bpf_narrowed(check, open ? &check->now : NULL);
+	if (!open)
 		bpf_way_lost(check);
-	}
 	return 0;
 }
 
