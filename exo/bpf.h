@@ -202,9 +202,29 @@ EXO_CODE_CALLS(BPF_CALL_DECLARE)
 #undef BPF_CALL_DECLARE
 #define BPF_REFUSED	UINT64_MAX
 /* Take fuel for work that a run's program asks for; false: there is not so much, and the run is at its end. */
-bool bpf_pay(struct bpf_run *run, uint64_t fuel);
+static inline bool bpf_pay(struct bpf_run *run, uint64_t fuel)
+{
+	if (run->fuel < 0 || fuel > (uint64_t)run->fuel) {
+		run->fuel = -1;
+		return false;
+	}
+	run->fuel -= (int64_t)fuel;
+	return true;
+}
+static inline bool bpf_inside(const struct bpf_window *window, uint64_t at, uint64_t bytes)
+{
+	uint64_t offset = at - (uint64_t)(uintptr_t)window->base;
+
+	return offset <= window->bytes && bytes <= window->bytes - offset;
+}
 /* Does it lie in memory of the application's, which the program may write if it wants to? */
-bool bpf_own(const struct bpf_run *run, uint64_t at, uint64_t bytes, bool write);
+static inline bool bpf_own(const struct bpf_run *run, uint64_t at, uint64_t bytes, bool write)
+{
+	for (unsigned w = 0; w < EXO_WINDOWS_OWN; w++)
+		if (bpf_inside(&run->window[w], at, bytes))
+			return !write || run->program->window_write >> w & 1;
+	return false;
+}
 
 /* `owner` of a run for EXO_USE_OWNER: block, count, type of what it has found. */
 struct bpf_emits {

@@ -12,50 +12,24 @@
  */
 #include "exo/bpf.h"
 
+#define SELDOM	__attribute__((cold))	/* made small, not fast */
+
 /* In fuel, of which one stands for 4 instructions of the machine's at least. */
 #define EMIT_FUEL	4
 #define BYTES_PER_FUEL	4
 #define COPY_FUEL	40
 #define SUM_FUEL	40
 
-bool bpf_pay(struct bpf_run *run, uint64_t fuel)
-{
-	if (run->fuel < 0 || fuel > (uint64_t)run->fuel) {
-		run->fuel = -1;
-		return false;
-	}
-	run->fuel -= (int64_t)fuel;
-	return true;
-}
-
-static bool inside(const struct bpf_window *window, uint64_t at, uint64_t bytes)
-{
-	uint64_t offset = at - (uint64_t)(uintptr_t)window->base;
-
-	return offset <= window->bytes && bytes <= window->bytes - offset;
-}
-
-/* Does it lie in memory of the application's, which the program may write if it wants to? */
-bool bpf_own(const struct bpf_run *run, uint64_t at, uint64_t bytes, bool write)
-{
-	unsigned w;
-
-	for (w = 0; w < EXO_WINDOWS_OWN; w++)
-		if (inside(&run->window[w], at, bytes))
-			return !write || run->program->window_write >> w & 1;
-	return false;
-}
-
 /* In any window that may be read? What it reads of a block is noted. */
-static bool readable(struct bpf_run *run, uint64_t at, uint64_t bytes)
+static SELDOM bool readable(struct bpf_run *run, uint64_t at, uint64_t bytes)
 {
 	const struct bpf_window *block = &run->window[EXO_WINDOW_BLOCK];
 	uint64_t first, last;
 
-	if (bpf_own(run, at, bytes, false) || inside(&run->window[EXO_WINDOW_DATA], at, bytes) ||
-	    inside(&run->window[EXO_WINDOW_PACKET], at, bytes))
+	if (bpf_own(run, at, bytes, false) || bpf_inside(&run->window[EXO_WINDOW_DATA], at, bytes) ||
+	    bpf_inside(&run->window[EXO_WINDOW_PACKET], at, bytes))
 		return true;
-	if (!inside(block, at, bytes))
+	if (!bpf_inside(block, at, bytes))
 		return false;
 	if (bytes) {
 		first = (at - (uint64_t)(uintptr_t)block->base) >> BPF_SEEN_SHIFT;
@@ -76,7 +50,7 @@ static inline uint64_t add_carry(uint64_t sum, uint64_t word)
 }
 
 /* The last bytes, fewer than 8, as a word. */
-static inline uint64_t tail_word(const uint8_t *from, uint64_t bytes)
+static SELDOM uint64_t tail_word(const uint8_t *from, uint64_t bytes)
 {
 	uint64_t word = 0;
 	unsigned shift = 0;
@@ -132,15 +106,15 @@ static inline __attribute__((always_inline)) uint64_t sum_words(uint8_t *to, con
 uint64_t bpf_call_copy(uint64_t to, uint64_t bytes, uint64_t offset, uint64_t sum, uint64_t r5, struct bpf_run *run)
 {
 	const struct bpf_window *packet = &run->window[EXO_WINDOW_PACKET];
+	bool allowed = bpf_own(run, to, bytes, true) && offset <= packet->bytes && bytes <= packet->bytes - offset;
 
 	(void)r5;
-	if (!bpf_pay(run, COPY_FUEL) || !bpf_own(run, to, bytes, true) || offset > packet->bytes ||
-	    bytes > packet->bytes - offset || !bpf_pay(run, bytes / BYTES_PER_FUEL))
+	if (!bpf_pay(run, COPY_FUEL + (allowed ? bytes / BYTES_PER_FUEL : 0)) || !allowed)
 		return BPF_REFUSED;
 	return sum_words((uint8_t *)(uintptr_t)to, packet->base + offset, bytes, sum, true);
 }
 
-uint64_t bpf_call_sum(uint64_t from, uint64_t bytes, uint64_t sum, uint64_t r4, uint64_t r5, struct bpf_run *run)
+SELDOM uint64_t bpf_call_sum(uint64_t from, uint64_t bytes, uint64_t sum, uint64_t r4, uint64_t r5, struct bpf_run *run)
 {
 	(void)r4, (void)r5;
 	if (!bpf_pay(run, SUM_FUEL) || !readable(run, from, bytes) || !bpf_pay(run, bytes / BYTES_PER_FUEL))
@@ -148,7 +122,7 @@ uint64_t bpf_call_sum(uint64_t from, uint64_t bytes, uint64_t sum, uint64_t r4, 
 	return sum_words((uint8_t *)(uintptr_t)from, (const uint8_t *)(uintptr_t)from, bytes, sum, false);
 }
 
-uint64_t bpf_call_emit(uint64_t block, uint64_t count, uint64_t type, uint64_t r4, uint64_t r5, struct bpf_run *run)
+SELDOM uint64_t bpf_call_emit(uint64_t block, uint64_t count, uint64_t type, uint64_t r4, uint64_t r5, struct bpf_run *run)
 {
 	struct bpf_emits *emits = run->owner;
 
@@ -164,7 +138,7 @@ uint64_t bpf_call_emit(uint64_t block, uint64_t count, uint64_t type, uint64_t r
 }
 
 /* Merges runs of `width` places of `from` into runs of twice that. */
-static void merge(const struct bpf_emits *emits, const uint8_t *from, uint8_t *to, uint32_t width)
+static SELDOM void merge(const struct bpf_emits *emits, const uint8_t *from, uint8_t *to, uint32_t width)
 {
 	uint32_t i, out, a, b, a_end, b_end;
 
@@ -178,7 +152,7 @@ static void merge(const struct bpf_emits *emits, const uint8_t *from, uint8_t *t
 	}
 }
 
-bool bpf_emits_sort(const struct bpf_emits *emits, uint8_t order[EXO_EMITS_MAX])
+SELDOM bool bpf_emits_sort(const struct bpf_emits *emits, uint8_t order[EXO_EMITS_MAX])
 {
 	uint8_t other[EXO_EMITS_MAX];
 	bool sorted = true;

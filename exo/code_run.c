@@ -11,39 +11,25 @@
 /* In fuel, of which one stands for 4 instructions of the machine's at least. */
 #define TIME_FUEL	16
 #define WAKE_FUEL	64
-#define SEND_FUEL	224
 
 uint64_t bpf_call_time(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
 {
-	const struct flow_run *on = run->owner;
-
 	(void)r1, (void)r2, (void)r3, (void)r4, (void)r5;
 	if (!bpf_pay(run, TIME_FUEL))
 		return BPF_REFUSED;
-	return run->program->use == EXO_USE_PACKET ? on->now : arch_now();
+	return run->program->use == EXO_USE_PACKET ? flow_packet_time() : arch_now();
 }
 
 uint64_t bpf_call_wake(uint64_t r1, uint64_t r2, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
 {
-	const struct flow_run *on = run->owner;
+	const struct flow *flow = run->owner;
 
 	(void)r1, (void)r2, (void)r3, (void)r4, (void)r5;
 	if (!bpf_pay(run, WAKE_FUEL))
 		return BPF_REFUSED;
-	wake_spend(on->flow->code->fuel * on->flow->code->weight);
-	env_event(on->flow->env, EXO_EVENT_WAKE);
+	wake_spend(flow->code->fuel * flow->code->weight);
+	env_event(flow->env, EXO_EVENT_WAKE);
 	return 0;
-}
-
-uint64_t bpf_call_send(uint64_t from, uint64_t bytes, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
-{
-	struct flow_run *on = run->owner;
-
-	(void)r3, (void)r4, (void)r5;
-	if (!bpf_pay(run, SEND_FUEL) || !bpf_own(run, from, bytes, false))
-		return BPF_REFUSED;
-	wake_spend(on->flow->code->fuel * on->flow->code->weight);
-	return flow_send(on, (uint8_t *)(uintptr_t)from, (uint32_t)bytes);
 }
 
 bpf_call_fn *const bpf_call[EXO_CODE_CALL_COUNT] = {

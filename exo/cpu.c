@@ -307,7 +307,7 @@ _Noreturn void cpu_dispatch(void)
 	dispatch_at(arch_now());
 }
 
-_Noreturn void cpu_secondary(void)
+rarely _Noreturn void cpu_secondary(void)
 {
 	slice_pass(arch_now());
 	__atomic_store_n(&here.info->state, EXO_CPU_RUNS, __ATOMIC_SEQ_CST);
@@ -395,7 +395,16 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 	cpu_dispatch();
 }
 
-_Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t error, uint64_t address)
+/* Who may run is in the ring (P1). While nobody is, nobody's time begins, and who comes finds the slice that it is then. */
+void cpu_idled(void)
+{
+	if (here.ready)
+		cpu_interrupted(NULL);
+	cpu_timer_need(here.due);
+	device_idle();
+}
+
+rarely _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t error, uint64_t address)
 {
 	struct env *env = here.current;
 	struct exo_disp *disp = env->disp;
@@ -449,7 +458,7 @@ rarely void cpu_forget(struct env *env)
 		here.loaded = NULL;
 }
 
-void cpu_depart(struct env *env)
+rarely void cpu_depart(struct env *env)
 {
 	exo_time_t until = env->sleep_until;
 
@@ -463,7 +472,7 @@ void cpu_depart(struct env *env)
 	__atomic_store_n(&env->cpu, env->cpu_next, __ATOMIC_SEQ_CST);
 }
 
-int64_t cpu_take(struct env *env, struct arch_frame *frame)
+rarely int64_t cpu_take(struct env *env, struct arch_frame *frame)
 {
 	if (env->serving || env->called)
 		return ERR(BUSY);
@@ -476,7 +485,7 @@ int64_t cpu_take(struct env *env, struct arch_frame *frame)
 	return 0;
 }
 
-void cpu_arrive(struct env *env)
+rarely void cpu_arrive(struct env *env)
 {
 	uint32_t state = env_state(env);
 

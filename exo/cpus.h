@@ -190,6 +190,15 @@ struct spinlock {
 	uint32_t serving;
 };
 void spin_lock(struct spinlock *lock);
+void spin_wait(struct spinlock *lock, uint32_t ticket);
+/* The same without a call, if nobody else has it. */
+static inline void spin_lock_here(struct spinlock *lock)
+{
+	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_ACQUIRE);
+
+	if (unlikely(__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket))
+		spin_wait(lock, ticket);
+}
 static inline void spin_unlock(struct spinlock *lock)
 {
 	__atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
@@ -294,6 +303,8 @@ static inline void cpu_replace(struct env *out, struct env *in)
 
 /* Entered by the port: an interrupt came while `frame` was running in user mode (NULL: idle). After the handlers. */
 _Noreturn void cpu_interrupted(struct arch_frame *frame);
+/* The same, when the CPU idled: comes back if it is to go on with that. */
+void cpu_idled(void);
 void cpu_timer(void);				/* the timer's handler */
 /* Entered by the port: an exception that the fast path did not deliver (upcalls off, bad entries, NMI ...). */
 _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t error, uint64_t address);

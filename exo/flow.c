@@ -423,8 +423,7 @@ int64_t sys_flow_attach(uint64_t flow_cap, uint64_t code_cap, uint64_t a2, uint6
 	spin_lock(&flow_lock);
 	flow->attach_cap = through;
 	flow->code_cap = program;
-	flow->code = code;
-	code->flow = flow;
+	flow_handle_by(flow, code);
 	spin_unlock(&flow_lock);
 	return 0;
 }

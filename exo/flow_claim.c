@@ -254,22 +254,10 @@ static bool conjunction_holds(const struct flow_terms *terms, const uint8_t *hea
 }
 
 /* What lies behind the frame in the head's room may be anything: a mask is 0 there, if it has `bytes`. */
-static bool words_hold(const struct flow_words *words, const uint8_t *head, uint32_t bytes)
-{
-	typedef uint64_t __attribute__((may_alias, aligned(1))) word_t;
-
-	if (bytes < words->bytes)
-		return false;
-	for (unsigned i = 0; i < words->count; i++)
-		if ((*(const word_t *)(head + words->at[i]) & words->mask[i]) != words->value[i])
-			return false;
-	return true;
-}
-
 bool flow_guard(const struct flow_claim *claim, const uint8_t *head, uint32_t bytes)
 {
 	for (uint32_t i = 0; i < claim->guards; i++) {
-		if (claim->words[i].made ? words_hold(&claim->words[i], head, bytes) :
+		if (claim->words[i].made ? flow_words_hold(&claim->words[i], head, bytes) :
 		    conjunction_holds(&claim->guard[i], head, bytes))
 			return true;
 	}

@@ -29,10 +29,9 @@
 /* [d] Flows that got something in this batch. */
 static struct flow *received;
 
-/* [d] Flows whose programs ran in this batch, when it began, what all of it cost, and whether they sent something. */
+/* [d] Flows whose programs ran in this batch, what all of it cost, and whether they sent something. */
 static struct flow *ran;
 static unsigned batch_cost;
-static exo_time_t batch_start;
 static bool ran_sent;
 
 /* --- whose packet --- */
@@ -46,13 +45,16 @@ static uint64_t find_none(uint64_t r1, uint64_t r2, struct bpf_run *run)
 	return packet.flow;
 }
 
-/* [d] The program of flow_filter.c that runs, and its run. */
+/* [d] The stack of what runs for a packet: first the filter, then the program of the flow that it finds. */
+static uint8_t program_stack[BPF_STACK_BYTES] __attribute__((aligned(16)));
+
+/* [d] The program of flow_filter.c that runs, its run, and what finding a flow costs, with all that is done for it. */
 static const struct bpf_program *finder;
 static bpf_native_fn *finder_native = find_none;
 static int64_t finder_fuel;
 static uint32_t finder_flows;	/* indices are below this */
 static struct bpf_run finder_run;
-static uint8_t finder_stack[BPF_STACK_BYTES] __attribute__((aligned(16)));
+static unsigned finder_cost = COST_PACKET;
 
 __attribute__((cold)) void flow_find_by(const struct bpf_program *program, bpf_native_fn *native)
 {
@@ -61,7 +63,8 @@ __attribute__((cold)) void flow_find_by(const struct bpf_program *program, bpf_n
 	finder_native = native;
 	finder_fuel = program->fuel;
 	finder_flows = info->flows.entries;
-	bpf_begin(&finder_run, program, finder_stack);
+	finder_cost = COST_PACKET + program->insns;
+	bpf_begin(&finder_run, program, program_stack);
 	finder_run.window[0] = (struct bpf_window){ (uint8_t *)flow_values, values_bytes };
 	finder_run.window[EXO_WINDOW_PACKET] = (struct bpf_window){ NULL, UINT64_MAX };	/* it tests nothing at run time */
 	finder_run.window[EXO_WINDOW_CONTEXT] = (struct bpf_window){ (uint8_t *)&packet, sizeof(packet) };
@@ -107,7 +110,7 @@ const struct bpf_program *flow_finder(void)
 /* --- receiving --- */
 
 /* So much is paid by all budgets that it belongs to; true, and counted, if one of them had been spent before. */
-static out_of_line bool spend(struct flow *flow, unsigned cost)
+static rarely out_of_line bool spend(struct flow *flow, unsigned cost)
 {
 	struct flow *meter;
 
@@ -126,7 +129,7 @@ static out_of_line bool spend(struct flow *flow, unsigned cost)
 }
 
 /* What a program has taken is paid by all of them, whatever is left. */
-static out_of_line void spent(const struct flow *flow, unsigned cost)
+static rarely out_of_line void spent(const struct flow *flow, unsigned cost)
 {
 	struct flow *meter;
 
@@ -184,71 +187,9 @@ static void deliver(struct flow *flow)
 	__atomic_store_n(&ring->rx_head, flow->rx_head, __ATOMIC_RELEASE);
 }
 
-/* The flow's program looks at the packet first. Returns the flow to whose ring it goes; NULL: to none. */
-static out_of_line struct flow *handle(struct flow *flow, unsigned *cost)
+/* To a flow and all that have the same claim. Returns what that costs, too. */
+static inline unsigned deliver_all(struct flow *flow, unsigned cost)
 {
-	struct code *code = flow->code;
-	struct flow_run on = { flow, packet.time };
-	uint64_t verdict;
-	uint32_t used;
-
-	if (unlikely(flow->meter != NULL) && spend(flow, COST_RUN))
-		goto drop;
-	packet.flow = flow->index;
-	verdict = code_run(code, &packet, sizeof(packet), (void *)(uintptr_t)packet.data, packet.bytes, &on);
-	used = code_used(code);
-	if (unlikely(flow->meter != NULL))
-		spent(flow, used * code->weight);
-	if (!flow->ran) {
-		batch_start = ran ? batch_start : packet.time;
-		flow->ran_next = ran;
-		ran = flow;
-	}
-	*cost += COST_RUN + used * code->weight;
-	flow->ran += *cost;
-	flow->info->runs++;
-	flow->info->instructions += used;
-	if (unlikely(code->run.stop != BPF_STOP_EXIT)) {
-		flow->info->stopped++;
-		return flow;
-	}
-	switch (verdict) {
-	case EXO_PACKET_DROP:
-		goto drop;
-	case EXO_PACKET_DONE:
-		flow->ring->rx_packets = ++flow->info->rx_packets;
-		flow->info->rx_bytes += packet.bytes;
-		return NULL;
-	}
-	if (verdict - EXO_PACKET_STEER >= EXO_STEER_MAX)
-		return flow;
-	return flow_steered(flow, (unsigned)(verdict - EXO_PACKET_STEER)) ?: flow;
-drop:
-	flow->ring->rx_dropped = ++flow->info->rx_dropped;
-	return NULL;
-}
-
-/* Something below the root wants it, or the root's owner. */
-static out_of_line unsigned receive_for(struct flow *flow)
-{
-	unsigned cost;
-
-	__builtin_memset((void *)(uintptr_t)packet.end, 0, sizeof(uint64_t));	/* what is copied by words is no older frame's end */
-	/* A flow that only stands for those below it leaves the rest to its parent. */
-	while (flow->holds == 0 && flow->parent != FLOW_NONE)
-		flow = flow_table[flow->parent];
-	if (!flow->env && flow->parent == FLOW_NONE)
-		flow->device->info->rx_unclaimed++;
-	cost = COST_PACKET + (finder ? finder->insns : 0);
-	if (flow->code && flow_env(flow)) {
-		struct flow *to = handle(flow, &cost);
-
-		if (!to) {
-			batch_cost += cost;
-			return cost;
-		}
-		flow = to;
-	}
 	for (;;) {
 		deliver(flow);
 		cost += COST_COPY + packet.bytes / 8;
@@ -258,6 +199,104 @@ static out_of_line unsigned receive_for(struct flow *flow)
 	}
 	batch_cost += cost;
 	return cost;
+}
+
+/* The packet goes to no ring, because of a verdict or a budget; that is as good as done. */
+static rarely out_of_line unsigned drop(struct flow *flow, unsigned cost)
+{
+	flow->ring->rx_dropped = ++flow->info->rx_dropped;
+	batch_cost += cost;
+	return cost;
+}
+
+/* No program lets go of it: the packet goes to this flow's ring. What is copied by words is no older frame's end. */
+static out_of_line unsigned keep(struct flow *flow, unsigned cost)
+{
+	__builtin_memset((void *)(uintptr_t)packet.end, 0, sizeof(uint64_t));
+	return deliver_all(flow, cost);
+}
+
+/* A program's verdict is not that all is done. */
+static out_of_line unsigned settle(struct flow *flow, uint64_t verdict, unsigned cost)
+{
+	uint64_t number = verdict - EXO_PACKET_STEER;
+
+	if (flow->code->run.stop != BPF_STOP_EXIT)
+		flow->info->stopped++;
+	else if (verdict == EXO_PACKET_DROP)
+		return drop(flow, cost);
+	else if (number < EXO_STEER_MAX)
+		flow = flow_steered(flow, (unsigned)number) ?: flow;
+	return keep(flow, cost);
+}
+
+rarely void flow_handle_by(struct flow *flow, struct code *code)
+{
+	struct bpf_run *run = &code->run;
+
+	bpf_begin(run, &code->program, program_stack);
+	run->window[EXO_WINDOW_CONTEXT] = (struct bpf_window){ (uint8_t *)&packet, sizeof(packet) };
+	run->owner = flow;
+	code->flow = flow;
+	flow->code = code;
+}
+
+exo_time_t flow_packet_time(void)
+{
+	return packet.time;
+}
+
+/* The flow's program looks at the packet first. What flow_handle_by() has written is as it was. */
+static out_of_line unsigned handle(struct flow *flow)
+{
+	struct code *code = flow->code;
+	struct bpf_run *run = &code->run;
+	struct exo_flow_info *counts;
+	unsigned cost = finder_cost;
+	uint64_t verdict;
+	uint32_t used;
+
+	if (unlikely(!flow_env(flow)))
+		return keep(flow, cost);
+	if (unlikely(flow->meter != NULL) && spend(flow, COST_RUN))
+		return drop(flow, cost);
+	packet.flow = flow->index;
+	run->window[EXO_WINDOW_PACKET] = (struct bpf_window){ (uint8_t *)(uintptr_t)packet.data, packet.bytes };
+	run->fuel = code->program.fuel;
+	run->stop = BPF_STOP_EXIT;
+	verdict = code->native((uint64_t)(uintptr_t)&packet, 0, run);
+	used = code_used(code);
+	if (unlikely(flow->meter != NULL))
+		spent(flow, used * code->weight);
+	if (likely(!flow->ran)) {
+		flow->ran_next = ran;
+		ran = flow;
+	}
+	cost += COST_RUN + used * code->weight;
+	flow->ran += cost;
+	counts = flow->info;
+	counts->runs++;
+	counts->instructions += used;
+	if (likely(verdict == EXO_PACKET_DONE)) {
+		flow->ring->rx_packets = ++counts->rx_packets;
+		counts->rx_bytes += packet.bytes;
+		batch_cost += cost;
+		return cost;
+	}
+	return settle(flow, verdict, cost);
+}
+
+/* Something below the root wants it, or the root's owner. */
+static out_of_line unsigned receive_for(struct flow *flow)
+{
+	/* A flow that only stands for those below it leaves the rest to its parent. */
+	while (flow->holds == 0 && flow->parent != FLOW_NONE)
+		flow = flow_table[flow->parent];
+	if (!flow->env && flow->parent == FLOW_NONE)
+		flow->device->info->rx_unclaimed++;
+	if (flow->code)
+		return handle(flow);
+	return keep(flow, finder_cost);
 }
 
 unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_time_t now)
@@ -273,7 +312,7 @@ unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_tim
 	device = root->device->info;
 	device->rx_packets++;
 	if (flow != root || root->env)
-		return receive_for(flow);
+		return flow->code ? handle(flow) : receive_for(flow);
 	/* Nobody: a flood of such packets should cost little. */
 	device->rx_unclaimed++;
 	root->info->rx_dropped++;
@@ -281,30 +320,27 @@ unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_tim
 }
 
 /* The time that programs took is their environments', and not that of who was interrupted. */
-static rarely void programs_pay(void)
+static out_of_line void programs_pay(void)
 {
 	struct flow *flow = ran;
-	exo_time_t elapsed = arch_now() - batch_start;
+	exo_time_t elapsed = arch_now() - packet.time;	/* of all of the batch's packets */
 	uint64_t ns;
 
 	if (ran_sent)
 		flow->device->notify(flow->device);
 	ran_sent = false;
-	for (; ran; ran = flow->ran_next) {
-		flow = ran;
+	ran = NULL;
+	do {
 		ns = elapsed * flow->ran / batch_cost;
 		flow->ran = 0;
 		flow->info->ns += ns;
-		if (flow_env(flow))
+		if (here.payer && flow_env(flow))
 			slice_interrupted(flow->env, ns);
-	}
+	} while ((flow = flow->ran_next));
 }
 
-void flow_received(void)
+static out_of_line void received_tell(void)
 {
-	if (unlikely(ran))
-		programs_pay();
-	batch_cost = 0;
 	while (received) {
 		struct flow *flow = received;
 		uint32_t longest = flow->received;
@@ -314,6 +350,15 @@ void flow_received(void)
 		if (flow_env(flow) && longest > read_once(flow->ring->rx_quiet))
 			env_event(flow->env, EXO_EVENT_RECEIVE);
 	}
+}
+
+void flow_received(void)
+{
+	if (unlikely(ran))
+		programs_pay();
+	batch_cost = 0;
+	if (received)
+		received_tell();
 }
 
 /* --- sending --- */
@@ -342,7 +387,7 @@ void flow_sent(struct flow *flow, uint32_t start, uint32_t count)
 	}
 }
 
-static void room_await(struct flow *flow)
+static rarely void room_await(struct flow *flow)
 {
 	struct device *device = flow->device;
 
@@ -357,7 +402,7 @@ static void room_await(struct flow *flow)
 	device->waiting_end = &flow->room_next;
 }
 
-void flow_room_forget(struct flow *flow)
+rarely void flow_room_forget(struct flow *flow)
 {
 	if (!flow->room_wait)
 		return;
@@ -370,7 +415,7 @@ void flow_room_forget(struct flow *flow)
 }
 
 /* A frame whose bytes all went with its head is done at once, so who waits for the device may have nothing there. */
-void flow_room(struct device *device)
+rarely void flow_room(struct device *device)
 {
 	struct flow *flow;
 
@@ -423,6 +468,22 @@ static void posted_read(const struct flow *flow, uint32_t available, struct post
 		out->bad = true;
 	if ((flags & EXO_TX_MORE) && (out->descriptors <= EXO_TX_PARTS_MAX && available < EXO_TX_SLOTS))
 		out->descriptors = 0;
+}
+
+/* A frame's first bytes: where no page ends in what is copied, that may as well be all that a head has room for. */
+static inline __attribute__((always_inline)) void head_copy(uint8_t *head, const void *from, uint32_t bytes)
+{
+	if (likely((uintptr_t)from % EXO_PAGE_SIZE <= EXO_PAGE_SIZE - EXO_GUARD_BYTES))
+		__builtin_memcpy(head, from, EXO_GUARD_BYTES);
+	else
+		__builtin_memcpy(head, from, bytes);
+}
+
+/* As flow_guard(); mostly it is the first conjunction, and that is made of words. */
+static out_of_line bool guard_holds(const struct flow_claim *claim, const uint8_t *head, uint32_t bytes)
+{
+	return (likely(claim->guards && claim->words[0].made) && flow_words_hold(&claim->words[0], head, bytes)) ||
+	    flow_guard(claim, head, bytes);
 }
 
 /* Copy the first bytes to `head`; what is left by reference goes to `send`. */
@@ -495,12 +556,15 @@ static bool transmit(struct flow *flow, const struct posted *posted)
 	send.count = posted->descriptors;
 	flow->tx_taken += posted->descriptors;
 	if (posted->bad || (posted->cut && !(send.cut = cut_told(device, posted->bytes, posted->cut, head))) ||
-	    !flow_guard(&flow->claim, head, send.head_bytes)) {
+	    !guard_holds(&flow->claim, head, send.head_bytes)) {
 		flow->info->tx_refused++;
 		flow_sent(flow, send.start, send.count);
 		return true;
 	}
-	device->send(device, &send);
+	if (send.parts == 0 && !send.cut)
+		device->send_head(device, head, send.head_bytes);
+	else
+		device->send(device, &send);
 	if (send.parts == 0)
 		flow_sent(flow, send.start, send.count);
 	flow->info->tx_packets++;
@@ -509,11 +573,26 @@ static bool transmit(struct flow *flow, const struct posted *posted)
 	return true;
 }
 
-uint64_t flow_send(struct flow_run *on, const uint8_t *from, uint32_t bytes)
+/* What is behind the first bytes goes by reference. */
+static out_of_line void send_more(struct flow *flow, const uint8_t *from, uint32_t bytes)
 {
-	struct flow *flow = on->flow;
-	struct device *device = flow->device;
 	struct device_send send;
+
+	send.flow = flow;
+	send.start = send.count = send.cut = 0;
+	send.head_bytes = EXO_GUARD_BYTES;
+	send.parts = 1;
+	send.part[0].address = (paddr_t)((const char *)from - arch_phys_base) + EXO_GUARD_BYTES;
+	send.part[0].bytes = bytes - EXO_GUARD_BYTES;
+	flow->device->send(flow->device, &send);
+}
+
+/* For a program: send bytes of its memory under its flow's guard. 0, 1 refused, 2 no room. */
+static inline uint64_t program_send(struct flow *flow, const uint8_t *from, uint32_t bytes)
+{
+	struct device *device = flow->device;
+	struct exo_flow_info *counts = flow->info;
+	uint32_t head_bytes = bytes < EXO_GUARD_BYTES ? bytes : EXO_GUARD_BYTES;
 	uint8_t *head;
 
 	if (bytes < FRAME_BYTES_MIN || bytes > EXO_FRAME_BYTES_MAX)
@@ -521,27 +600,32 @@ uint64_t flow_send(struct flow_run *on, const uint8_t *from, uint32_t bytes)
 	head = device->head(device, 1);
 	if (!head)
 		return 2;
-	send.flow = flow;
-	send.start = send.count = send.cut = 0;
-	send.parts = bytes > EXO_GUARD_BYTES;
-	send.head_bytes = bytes < EXO_GUARD_BYTES ? bytes : EXO_GUARD_BYTES;
-	send.part[0].address = (paddr_t)((const char *)from - arch_phys_base) + EXO_GUARD_BYTES;
-	send.part[0].bytes = bytes - EXO_GUARD_BYTES;
-	if (bytes >= EXO_GUARD_BYTES)
-		__builtin_memcpy(head, from, EXO_GUARD_BYTES);
-	else
-		__builtin_memcpy(head, from, bytes);
-	if (!flow_guard(&flow->claim, head, send.head_bytes))
+	head_copy(head, from, head_bytes);
+	if (!guard_holds(&flow->claim, head, head_bytes))
 		goto refused;
-	device->send(device, &send);
-	flow->info->tx_packets++;
-	flow->info->tx_bytes += bytes;
+	if (bytes <= EXO_GUARD_BYTES)
+		device->send_head(device, head, bytes);
+	else
+		send_more(flow, from, bytes);
+	counts->tx_packets++;
+	counts->tx_bytes += bytes;
 	device->info->tx_packets++;
 	ran_sent = true;
 	return 0;
 refused:
-	flow->info->tx_refused++;
+	counts->tx_refused++;
 	return 1;
+}
+
+/* In fuel, of which one stands for 4 instructions of the machine's at least. */
+#define SEND_FUEL	224
+
+uint64_t bpf_call_send(uint64_t from, uint64_t bytes, uint64_t r3, uint64_t r4, uint64_t r5, struct bpf_run *run)
+{
+	(void)r3, (void)r4, (void)r5;
+	if (!bpf_pay(run, SEND_FUEL) || !bpf_own(run, from, bytes, false))
+		return BPF_REFUSED;
+	return program_send(run->owner, (const uint8_t *)(uintptr_t)from, (uint32_t)bytes);
 }
 
 static unsigned guard_terms(const struct flow_claim *claim)

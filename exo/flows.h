@@ -123,11 +123,6 @@ struct flow {
 	struct flow *ran_next;	/* ... and that of this one, too */
 };
 
-/* `owner` of a run for EXO_USE_PACKET. */
-struct flow_run {
-	struct flow *flow;
-	exo_time_t now;
-};
 _Static_assert(sizeof(struct flow) <= EXO_PAGE_SIZE, "one frame");
 
 /* Who is told what happens to a flow; NULL: it is not bound, or its environment has ended. */
@@ -156,6 +151,19 @@ bool flow_keys_exclude(const struct flow_key *s, uint32_t count_s, const struct 
 bool flow_guards_within(const struct flow_claim *parent, const struct flow_claim *claim);
 /* Is a frame with these first bytes one that the claim's guard lets pass? */
 bool flow_guard(const struct flow_claim *claim, const uint8_t *head, uint32_t bytes);
+/* The same of one conjunction that is made of words. */
+static inline bool flow_words_hold(const struct flow_words *words, const uint8_t *head,
+    uint32_t bytes)
+{
+	typedef uint64_t __attribute__((may_alias, aligned(1))) word_t;
+
+	if (bytes < words->bytes)
+		return false;
+	for (unsigned i = 0; i < words->count; i++)
+		if ((*(const word_t *)(head + words->at[i]) & words->mask[i]) != words->value[i])
+			return false;
+	return true;
+}
 
 /* --- flow_table.c */
 
@@ -277,8 +285,10 @@ unsigned flow_receive(struct flow *root, uint8_t *frame, uint32_t bytes, exo_tim
 void flow_filled(struct flow *flow, unsigned slot, uint32_t bytes, exo_time_t now);
 /* The batch is over: tell those who received, and have those pay whose programs ran. */
 void flow_received(void);
-/* For a program: send bytes of its memory under its flow's guard. 0, 1 refused, 2 no room. */
-uint64_t flow_send(struct flow_run *on, const uint8_t *from, uint32_t bytes);
+/* A ready program is its flow's from now on: all that is the same at each run. The run's `owner` is the flow. */
+void flow_handle_by(struct flow *flow, struct code *code);
+/* For a program: when the packet that it looks at came. */
+exo_time_t flow_packet_time(void);
 /* Descriptors [start, start + count) of a bound flow are done with. */
 void flow_sent(struct flow *flow, uint32_t start, uint32_t count);
 /* The device has room again: tell some of those whom it had none for, whosever frames have come back. */

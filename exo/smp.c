@@ -74,12 +74,15 @@ bool kernel_trylock(void)
 	    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-void spin_lock(struct spinlock *lock)
+void spin_wait(struct spinlock *lock, uint32_t ticket)
 {
-	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_ACQUIRE);
-
 	while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)
 		arch_pause();
+}
+
+void spin_lock(struct spinlock *lock)
+{
+	spin_wait(lock, __atomic_fetch_add(&lock->next, 1, __ATOMIC_ACQUIRE));
 }
 
 /* --- questions ------------------------------------------------------------------------------------------ */

@@ -48,22 +48,19 @@ static _Noreturn void fail(const char *what, const char *why)
 static void load(const char *start, const char *end, uint32_t address, uint16_t port)
 {
 	int64_t error = code_load_object(&program, &object, start, (size_t)(end - start), NULL);
-	uint32_t *place;
-	uint16_t *number;
+	struct echo_state *state;
 
 	if (error == -EXO_EREJECTED)
 		printf("echo: instruction %u: rejected, reason %u\n", (unsigned)program.report.insn,
 		    (unsigned)program.report.reject);
 	if (error)
 		fail(program.wrong, exo_error_text(error));
-	place = code_variable(&program, &object, "address", sizeof(*place));
-	echoes = code_variable(&program, &object, "echoes", sizeof(*echoes));
-	number = code_variable(&program, &object, "port", sizeof(*number));
-	if (!place || !echoes)
-		fail("the program", "a variable is missing");
-	*place = address;
-	if (number)
-		*number = ECHO_BE(port);
+	state = code_variable(&program, &object, "state", sizeof(*state));
+	if (!state)
+		fail("the program", "its variable is missing");
+	state->address = address;
+	state->port = ECHO_BE(port);
+	echoes = &state->echoes;
 	error = exo_flow_attach(flow, program.cap);
 	if (error)
 		fail("cannot attach the program", exo_error_text(error));

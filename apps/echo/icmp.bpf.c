@@ -6,29 +6,32 @@
 #define ICMP	1
 #define REQUEST	8	/* type; the code is 0 */
 
-uint64_t echoes, octets;	/* read by the application */
-uint32_t address;		/* set by it: its own, network order; 0: any */
-uint32_t next;
-uint8_t answer[ECHO_SLOTS][ECHO_BYTES];
+struct echo_state state;
 
 EXO_PROGRAM(packet) int icmp_echo(struct exo_packet *packet)
 {
-	const uint8_t *in = (const uint8_t *)packet->data;
-	uint8_t *out = answer[next % ECHO_SLOTS];
+	struct echo_state *own = &state;
+	const uint8_t *in = (const uint8_t *)packet->data, *end = (const uint8_t *)packet->end;
+	uint64_t bytes;
 	uint32_t sum;
+	uint8_t *out;
 
-	if (in + ECHO_LEAST > (const uint8_t *)packet->end || !echo_for(in, ICMP, address) ||
+	ECHO_KNOWN(own);
+	if (in + ECHO_LEAST > end || !echo_for(in, ICMP, own->address) ||
 	    ECHO_16(in, ECHO_PORT_FROM) != REQUEST)
 		return EXO_PACKET_KEEP;
-	exo_code_copy(out, packet->bytes, 0, 0);
+	bytes = packet->bytes;
+	out = own->answer[own->echoes % ECHO_SLOTS];
+	ECHO_KNOWN(out);
+	echo_copy(out, in, end, bytes);
 	echo_turn(out, in);
-	ECHO_16(out, ECHO_PORT_FROM) = 0;
 	sum = ECHO_16(in, ECHO_PORT_TO) + REQUEST;
-	ECHO_16(out, ECHO_PORT_TO) = (uint16_t)(sum + (sum >> 16));
-	if (exo_code_send(out, packet->bytes))
+	sum += sum >> 16;
+	ECHO_KNOWN(sum);
+	ECHO_32(out, ECHO_PORT_FROM) = sum << 16;	/* behind a type and a code that are 0 */
+	if (exo_code_send(out, bytes))
 		return EXO_PACKET_DROP;
-	next++;
-	echoes++;
-	octets += packet->bytes;
+	own->echoes++;
+	own->octets += bytes;
 	return EXO_PACKET_DONE;
 }

@@ -5,27 +5,28 @@
 
 #define UDP	17
 
-uint64_t echoes, octets;	/* read by the application */
-uint32_t address;		/* set by it: its own, network order, or 0 ... */
-uint16_t port;			/* ... and the port */
-uint32_t next;
-uint8_t answer[ECHO_SLOTS][ECHO_BYTES];
+struct echo_state state;
 
 EXO_PROGRAM(packet) int udp_echo(struct exo_packet *packet)
 {
-	const uint8_t *in = (const uint8_t *)packet->data;
-	uint8_t *out = answer[next % ECHO_SLOTS];
+	struct echo_state *own = &state;
+	const uint8_t *in = (const uint8_t *)packet->data, *end = (const uint8_t *)packet->end;
+	uint64_t bytes;
+	uint8_t *out;
 
-	if (in + ECHO_LEAST > (const uint8_t *)packet->end || !echo_for(in, UDP, address) ||
-	    ECHO_16(in, ECHO_PORT_TO) != port)
+	ECHO_KNOWN(own);
+	if (in + ECHO_LEAST > end || !echo_for(in, UDP, own->address) ||
+	    ECHO_16(in, ECHO_PORT_TO) != own->port)
 		return EXO_PACKET_KEEP;
-	exo_code_copy(out, packet->bytes, 0, 0);
+	bytes = packet->bytes;
+	out = own->answer[own->echoes % ECHO_SLOTS];
+	ECHO_KNOWN(out);
+	echo_copy(out, in, end, bytes);
 	echo_turn(out, in);
 	echo_turn_ports(out, in);
-	if (exo_code_send(out, packet->bytes))
+	if (exo_code_send(out, bytes))
 		return EXO_PACKET_DROP;
-	next++;
-	echoes++;
-	octets += packet->bytes;
+	own->echoes++;
+	own->octets += bytes;
 	return EXO_PACKET_DONE;
 }

@@ -154,29 +154,28 @@ void apic_stop_others(void)
 
 /* --- devices -------------------------------------------------------------------------------------------------------- */
 
-/* Called by the entry code; returns what cpu_interrupted wants to know. */
-struct arch_frame *interrupt(struct arch_frame *frame)
+/* Called by the entry code. `frame` is what was interrupted; NULL: arch_idle. */
+void interrupt(uint64_t vector, struct arch_frame *frame)
 {
-	struct arch_frame *interrupted = frame->cs & 3 || frame->rflags & RFLAGS_VM ? frame : NULL;
-	struct irq *irq;
+	const struct irq *irq;
 
 	cpu_self()->info->interrupts++;
-	if (frame->vector == VECTOR_TIMER) {
-		timer_interrupt();
-	} else if (frame->vector == VECTOR_ASK) {
+	if (unlikely(vector == VECTOR_ASK)) {
 		lapic_write(LAPIC_EOI, 0);
-		cpu_serve(interrupted);
+		cpu_serve(frame);
 	} else {
-		irq = &irqs[frame->vector - VECTOR_DEVICE];
-		if (irq->handler)
-			irq->handler(irq->arg);
-	}
-	if (frame->vector != VECTOR_ASK)
+		if (likely(vector >= VECTOR_DEVICE)) {
+			irq = &irqs[vector - VECTOR_DEVICE];
+			if (irq->handler)
+				irq->handler(irq->arg);
+		} else {
+			timer_interrupt();
+		}
 		lapic_write(LAPIC_EOI, 0);
+	}
 	/* What user mode cannot be (entry.S). If it has gone away meanwhile, its flags will be masked. */
-	if (unlikely(frame->rflags & (RFLAGS_VM | RFLAGS_IOPL)) && current_env())
+	if (frame && unlikely(frame->rflags & (RFLAGS_VM | RFLAGS_IOPL)) && current_env())
 		cpu_exception(frame, VECTOR_PROTECTION, 0, 0);
-	return interrupted;
 }
 
 /* A vector for a handler; 0: none is left. */

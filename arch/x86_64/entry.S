@@ -220,9 +220,9 @@ arch_frame_resume:
 arch_idle:
 	mov	%gs:CPU_STACK, %rsp
 	xor	%ebp, %ebp
-1:	sti
+idle:	sti
 	hlt
-	jmp	1b
+	jmp	idle
 
 /* --- exceptions ------------------------------------------------------------------------------------------------- */
 
@@ -386,18 +386,26 @@ interrupted:
 	testb	$3, 24(%rsp)
 	jnz	1f
 	testl	$RFLAGS_VM, 32(%rsp)
-	jz	2f
+	jz	idle_interrupted
 1:	swapgs
-2:	push_all
+	push_all
 	enter_c
+	mov	%rdi, %rsi
+	mov	FRAME_VECTOR(%rdi), %edi
 	xor	%ebp, %ebp
 	call	interrupt
-	mov	%rax, %rdi
-	test	%rax, %rax
-	jnz	2f
-	mov	%gs:CPU_STACK, %rsp
-2:	call	cpu_interrupted
+	mov	%rsp, %rdi
+	call	cpu_interrupted
 	ud2
+
+	/* Nothing of arch_idle's is kept. It runs with the flags that C relies on. */
+idle_interrupted:
+	mov	(%rsp), %edi
+	xor	%esi, %esi
+	mov	%gs:CPU_STACK, %rsp
+	call	interrupt
+	call	cpu_idled
+	jmp	idle
 
 	/* Nothing was wanted. For virtual 8086 mode see `nmi`. */
 	.globl	entry_spurious

@@ -39,8 +39,9 @@ struct device {
 	void (*reclaim)(struct device *device);
 	/* Room for a head of EXO_GUARD_BYTES, if a frame with so many parts can be sent now; else NULL. */
 	uint8_t *(*head)(struct device *device, uint32_t parts);
-	/* Queue the frame whose head was written to the room that head() gave last. */
+	/* Queue the frame whose head was written to the room that head() gave last; or one that is no more than so many bytes there. */
 	void (*send)(struct device *device, const struct device_send *frame);
+	void (*send_head)(struct device *device, uint8_t *head, uint32_t bytes);
 	/* Frames were queued: let the device look. */
 	void (*notify)(struct device *device);
 	/* Interrupt when frames come back, until none is on its way. */

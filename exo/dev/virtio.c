@@ -51,8 +51,6 @@
 #define MM_QUEUE_SIZE		0x038
 #define MM_QUEUE_READY		0x044
 #define MM_QUEUE_NOTIFY		0x050
-#define MM_INTERRUPT		0x060
-#define MM_ACKNOWLEDGE		0x064
 #define MM_STATUS		0x070
 #define MM_QUEUE_DESC		0x080
 #define MM_QUEUE_AVAIL		0x090
@@ -275,7 +273,7 @@ bool virtio_queue_open(struct virtio *virtio, struct virtqueue *queue, uint16_t 
 	paddr_t address[3] = { base, base + avail_offset(size), base + used_offset(size) };
 
 	*queue = (struct virtqueue){
-		.number = number, .size = size, .desc = memory,
+		.number = number, .size = size, .mask = size - 1u, .desc = memory,
 		.avail = (void *)((char *)memory + avail_offset(size)),
 		.used = (void *)((char *)memory + used_offset(size)),
 	};
@@ -284,14 +282,4 @@ bool virtio_queue_open(struct virtio *virtio, struct virtqueue *queue, uint16_t 
 	if (virtio_queue_max(virtio, number) < size)
 		return false;
 	return virtio->mmio ? queue_open_mmio(virtio, queue, address) : queue_open_pci(virtio, queue, address, message);
-}
-
-uint32_t virtio_interrupt(struct virtio *virtio)
-{
-	return get32(virtio->common, MM_INTERRUPT);
-}
-
-void virtio_acknowledge(struct virtio *virtio, uint32_t reasons)
-{
-	put32(virtio->common, MM_ACKNOWLEDGE, reasons);
 }

@@ -39,7 +39,8 @@ struct virtq_used {
 };
 
 struct virtqueue {
-	uint16_t number, size;		/* size: a power of two */
+	uint16_t number, size;		/* size: a power of two; */
+	uint32_t mask;			/* ... less one */
 	uint16_t posted, seen;		/* our own copies of avail->index and of what we took from used */
 	struct virtq_desc *desc;
 	struct virtq_avail *avail;
@@ -74,18 +75,28 @@ bool virtio_queue_open(struct virtio *virtio, struct virtqueue *queue, uint16_t 
     uint16_t message);
 void virtio_ready(struct virtio *virtio);
 
+/* The registers of a memory-mapped window that an interrupt takes (4.2.2). */
+#define VIRTIO_MM_INTERRUPT	0x60
+#define VIRTIO_MM_ACKNOWLEDGE	0x64
+
 /* mmio: why it interrupts / it has been dealt with. */
-uint32_t virtio_interrupt(struct virtio *virtio);
-void virtio_acknowledge(struct virtio *virtio, uint32_t reasons);
+static inline uint32_t virtio_interrupt(const struct virtio *virtio)
+{
+	return *(const volatile uint32_t *)(virtio->common + VIRTIO_MM_INTERRUPT);
+}
+static inline void virtio_acknowledge(const struct virtio *virtio, uint32_t reasons)
+{
+	*(volatile uint32_t *)(virtio->common + VIRTIO_MM_ACKNOWLEDGE) = reasons;
+}
 
 /* Make a chain available to the device; it sees it at virtqueue_publish. */
 static inline __attribute__((always_inline)) void virtqueue_post(struct virtqueue *queue, uint16_t first)
 {
-	queue->avail->ring[queue->posted++ & (queue->size - 1)] = first;
+	queue->avail->ring[queue->posted++ & queue->mask] = first;
 }
 
 /* Publish what was posted and tell the device, unless it asked not to be told. */
-static inline void virtqueue_publish(const struct virtio *virtio, struct virtqueue *queue)
+static inline __attribute__((always_inline)) void virtqueue_publish(const struct virtio *virtio, struct virtqueue *queue)
 {
 	__atomic_store_n(&queue->avail->index, queue->posted, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -103,10 +114,18 @@ static inline __attribute__((always_inline)) bool virtqueue_pending(const struct
 	return __atomic_load_n(&queue->used->index, __ATOMIC_ACQUIRE) != queue->seen;
 }
 
+/* How many it says it has, but no more than so many. */
+static inline unsigned virtqueue_back(const struct virtqueue *queue, unsigned most)
+{
+	unsigned count = (uint16_t)(__atomic_load_n(&queue->used->index, __ATOMIC_ACQUIRE) - queue->seen);
+
+	return count < most ? count : most;
+}
+
 /* What it gave back next. Call only when pending. *id may be anything below the queue's size; false: not even that. */
 static inline __attribute__((always_inline)) bool virtqueue_next(struct virtqueue *queue, uint32_t *id, uint32_t *bytes)
 {
-	unsigned at = queue->seen++ & (queue->size - 1);
+	unsigned at = queue->seen++ & queue->mask;
 
 	*id = read_once(queue->used->ring[at].id);
 	*bytes = read_once(queue->used->ring[at].bytes);

@@ -8,14 +8,16 @@
  * the slot before. From one to the other the device is reset, the only way to have back what it was given. Sending has a
  * fixed number of slots: slot i is descriptor i and a head (the device's header and a frame's first bytes); descriptors
  * above the slots refer to the rest in application frames. Sent frames are collected when somebody sends again or a frame
- * comes in; the interrupt for it is on only while somebody waits.
+ * comes in, those that nobody is told of in heaps; the interrupt for it is on only while somebody waits.
  *
  * V1 slot[i].busy iff descriptor i is the device's. What it returns beside that is counted in info->errors and ignored;
  *    a buffer that it returns twice is posted twice, which harms it alone
  * V2 free_slots and free_parts are stacks of the others
- * V3 a busy slot with a flow is counted in the flow's descriptors; one marked orphan holds pins of its own
+ * V3 a busy slot with a flow is counted in the flow's descriptors and in `told`; one marked orphan holds pins of its own
  * V4 rx_out has bit i iff the device has the owner's slot i, of which there are rx_has. While `resetting`, nothing that it
  *    returns of the receive queue is looked at, and lent_count frames of the last owner's hold pins of the driver's
+ *
+ * V5 while a flow waits for room or an orphan's frames are pinned, `watching` is set
  *
  * One stay in the kernel handles packets worth about BUDGET instructions; what is left waits a little, or until the CPU
  * idles.
@@ -50,6 +52,7 @@
 
 #define BUDGET			4000	/* instructions */
 #define RECLAIM_MAX		32	/* sent frames that one stay collects */
+#define RECLAIM_HEAP		16	/* ... and how many there may be that nobody is told of, before it does */
 #define ORPHANS_MAX		2	/* ... whose pages it lets go: some 50 each, if they are large */
 #define COST_BUFFER		50
 #define COST_OWN		100
@@ -60,7 +63,7 @@ struct tx_slot {
 	bool busy, orphan;
 	bool back;		/* orphan: the device is done with it, its frames are still pinned */
 	uint16_t part;		/* first further descriptor */
-	uint16_t parts;
+	uint16_t parts;		/* 0: the rest does not matter */
 	uint32_t start, count;	/* the flow's descriptors */
 	struct flow *flow;	/* NULL: nobody is told */
 };
@@ -72,6 +75,7 @@ struct net {
 	bool used;
 	bool watching;
 	bool resetting;
+	unsigned told;
 	unsigned orphans_back;
 	uint64_t features;
 	uint16_t buffer_count;	/* of the kernel's */
@@ -100,7 +104,7 @@ static struct net *net_of(struct device *device)
 
 /* --- sending --- */
 
-static void part_pins(const struct device_part *part, bool pin)
+static rarely void part_pins(const struct device_part *part, bool pin)
 {
 	exo_pfn_t last = (exo_pfn_t)((part->address + part->bytes - 1) >> EXO_PAGE_SHIFT);
 
@@ -112,22 +116,31 @@ static void part_pins(const struct device_part *part, bool pin)
 	}
 }
 
-static void slot_done(struct net *net, uint16_t id)
+/* Its parts; false: it is an orphan, whose frames must be let go first. */
+static out_of_line bool parts_done(struct net *net, struct tx_slot *slot)
 {
-	struct tx_slot *slot = &net->slot[id];
-
 	if (slot->orphan) {
 		slot->back = true;
 		net->orphans_back++;
-		return;
+		return false;
 	}
-	for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at]) {
+	for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at])
 		net->free_part[net->free_parts++] = at;
-	}
-	slot->busy = false;
-	net->free_slot[net->free_slots++] = id;
-	if (slot->flow)
+	if (slot->flow) {
+		net->told--;
 		flow_sent(slot->flow, slot->start, slot->count);
+	}
+	return true;
+}
+
+static inline __attribute__((always_inline)) void slot_done(struct net *net, uint32_t id)
+{
+	struct tx_slot *slot = &net->slot[id];
+
+	if (slot->parts && !parts_done(net, slot))
+		return;
+	slot->busy = false;
+	net->free_slot[net->free_slots++] = (uint16_t)id;
 }
 
 /* Frames are let go under the kernel lock only, which may not be waited for here: if it is not free, another time. */
@@ -158,36 +171,47 @@ static out_of_line void net_later(struct device *device)
 	cpu_timer_need(device->due);
 }
 
-static out_of_line void reclaim(struct device *device)
+/* Somebody waits. */
+static rarely out_of_line void watched(struct device *device)
 {
 	struct net *net = net_of(device);
-	uint32_t id, bytes;
 
-	for (unsigned i = 0; i < RECLAIM_MAX && virtqueue_pending(&net->tx); i++) {
-		if (virtqueue_next(&net->tx, &id, &bytes) && id < TX_SLOTS && net->slot[id].busy && !net->slot[id].back)
-			slot_done(net, (uint16_t)id);
-		else
-			device->info->errors++;
-	}
-	if (unlikely(net->orphans_back))
+	if (net->orphans_back)
 		orphans_free(net);
-	if (unlikely(device->waiting) && net->free_slots && !net->resetting) {
+	if (device->waiting && net->free_slots && !net->resetting) {
 		flow_room(device);
 		if (device->waiting)
 			net_later(device);
 	}
-	if (net->watching && net->free_slots == TX_SLOTS) {
+	if (net->free_slots == TX_SLOTS && !device->waiting) {
 		net->watching = false;
 		virtqueue_interrupts(&net->tx, false);
 	}
 }
 
-/* Mostly nothing has come back. */
+static out_of_line void reclaim(struct device *device)
+{
+	struct net *net = net_of(device);
+	uint32_t id, bytes;
+
+	for (unsigned left = virtqueue_back(&net->tx, RECLAIM_MAX); left; left--) {
+		virtqueue_next(&net->tx, &id, &bytes);
+		if (likely(id < TX_SLOTS && net->slot[id].busy && !net->slot[id].back))
+			slot_done(net, id);
+		else
+			device->info->errors++;
+	}
+	if (unlikely(net->watching))
+		watched(device);
+}
+
+/* Mostly nothing has come back that matters to anybody. */
 static void net_reclaim(struct device *device)
 {
 	const struct net *net = net_of(device);
 
-	if (virtqueue_pending(&net->tx) || net->orphans_back || device->waiting || net->watching)
+	if (unlikely(net->watching) ||
+	    ((net->told || net->free_slots < TX_SLOTS - RECLAIM_HEAP) && virtqueue_pending(&net->tx)))
 		reclaim(device);
 }
 
@@ -195,7 +219,7 @@ static uint8_t *net_head(struct device *device, uint32_t parts)
 {
 	struct net *net = net_of(device);
 
-	if (net->free_slots == 0 || net->free_parts < parts || unlikely(net->resetting))
+	if (unlikely(net->free_slots == 0 || net->free_parts < parts || net->resetting))
 		return NULL;
 	return net->heads + net->free_slot[net->free_slots - 1] * HEAD_BYTES + HEADER_BYTES;
 }
@@ -205,28 +229,49 @@ static void net_send(struct device *device, const struct device_send *frame)
 	struct net *net = net_of(device);
 	uint16_t id = net->free_slot[--net->free_slots], at = id;
 	struct tx_slot *slot = &net->slot[id];
+	struct virtq_desc *desc = &net->tx.desc[id];
 	uint64_t header = 0;
 
 	if (unlikely(frame->cut))
 		header = HEADER_SUM | (frame->cut >> 16 ? HEADER_CUT : 0) | (uint64_t)frame->cut << HEADER_CUT_SHIFT | HEADER_SUM_FROM;
 	*(uint64_t *)(net->heads + id * HEAD_BYTES) = header;
-	net->tx.desc[id].bytes = HEADER_BYTES + frame->head_bytes;
+	desc->bytes = HEADER_BYTES + frame->head_bytes;
 	for (uint32_t i = 0; i < frame->parts; i++) {
 		uint16_t part = net->free_part[--net->free_parts];
 
-		net->tx.desc[at].flags = VIRTQ_DESC_NEXT;
-		net->tx.desc[at].next = part;
+		desc->flags = VIRTQ_DESC_NEXT;
+		desc->next = part;
 		net->next_part[at] = part;
-		net->tx.desc[part].address = frame->part[i].address;
-		net->tx.desc[part].bytes = frame->part[i].bytes;
+		desc = &net->tx.desc[part];
+		desc->address = frame->part[i].address;
+		desc->bytes = frame->part[i].bytes;
 		net->part[part] = frame->part[i];
 		at = part;
 	}
-	net->tx.desc[at].flags = 0;
-	*slot = (struct tx_slot){
-		.busy = true, .part = net->next_part[id], .parts = (uint16_t)frame->parts,
-		.start = frame->start, .count = frame->count, .flow = frame->parts ? frame->flow : NULL,
-	};
+	desc->flags = 0;
+	slot->busy = true;
+	slot->parts = (uint16_t)frame->parts;
+	if (frame->parts) {
+		slot->part = net->next_part[id];
+		slot->start = frame->start;
+		slot->count = frame->count;
+		slot->flow = frame->flow;
+		net->told++;
+	}
+	virtqueue_post(&net->tx, id);
+}
+
+static void net_send_head(struct device *device, uint8_t *head, uint32_t bytes)
+{
+	struct net *net = net_of(device);
+	uint16_t id = net->free_slot[--net->free_slots];
+	struct virtq_desc *desc = &net->tx.desc[id];
+
+	*(uint64_t *)(head - HEADER_BYTES) = 0;
+	desc->bytes = HEADER_BYTES + bytes;
+	desc->flags = 0;
+	net->slot[id].busy = true;
+	net->slot[id].parts = 0;
 	virtqueue_post(&net->tx, id);
 }
 
@@ -237,7 +282,7 @@ static void net_notify(struct device *device)
 	virtqueue_publish(&net->virtio, &net->tx);
 }
 
-static void net_watch(struct device *device)
+static rarely void net_watch(struct device *device)
 {
 	struct net *net = net_of(device);
 
@@ -248,7 +293,7 @@ static void net_watch(struct device *device)
 		net_later(device);
 }
 
-static void net_orphan(struct device *device, struct flow *flow, bool programs)
+static rarely void net_orphan(struct device *device, struct flow *flow, bool programs)
 {
 	struct net *net = net_of(device);
 	bool any = false;
@@ -257,11 +302,12 @@ static void net_orphan(struct device *device, struct flow *flow, bool programs)
 	for (unsigned id = 0; id < TX_SLOTS; id++) {
 		struct tx_slot *slot = &net->slot[id];
 
-		if (!slot->busy || slot->flow != flow || (programs && slot->count))
+		if (!slot->busy || !slot->parts || slot->flow != flow || (programs && slot->count))
 			continue;
 		for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at])
 			part_pins(&net->part[at], true);
 		slot->flow = NULL;
+		net->told--;
 		slot->orphan = true;
 		any = true;
 	}
@@ -299,6 +345,11 @@ static bool net_receive(struct net *net, exo_time_t now)
 	return virtqueue_pending(&net->rx);
 }
 
+static out_of_line void rx_publish(struct net *net)
+{
+	virtqueue_publish(&net->virtio, &net->rx);
+}
+
 /* Give the device what its owner has posted. A slot that it has already is not given twice. */
 static out_of_line void own_post(struct net *net)
 {
@@ -317,7 +368,7 @@ static out_of_line void own_post(struct net *net)
 		virtqueue_post(&net->rx, (uint16_t)slot);
 	}
 	if (net->rx.posted != net->rx.avail->index)
-		virtqueue_publish(&net->virtio, &net->rx);
+		rx_publish(net);
 }
 
 /* It has few: so that slots are given in heaps. */
@@ -326,7 +377,7 @@ static inline bool own_low(const struct net *net)
 	return net->rx_has < net->rx_count / 2u;
 }
 
-static bool own_receive(struct net *net, exo_time_t now)
+static out_of_line bool own_receive(struct net *net, exo_time_t now)
 {
 	struct device *device = &net->device;
 	unsigned cost = 0;
@@ -342,7 +393,7 @@ static bool own_receive(struct net *net, exo_time_t now)
 		if (bytes < HEADER_BYTES + FRAME_BYTES_MIN || bytes > HEADER_BYTES + EXO_FRAME_BYTES_MAX) {
 			device->info->errors++;
 			virtqueue_post(&net->rx, (uint16_t)id);
-			virtqueue_publish(&net->virtio, &net->rx);
+			rx_publish(net);
 			continue;
 		}
 		net->rx_out[id / 64] &= ~(1ULL << id % 64);
@@ -358,7 +409,7 @@ static bool own_receive(struct net *net, exo_time_t now)
 /* --- changing hands --- */
 
 /* Lay both queues out and fill the one that receives, with what is whoever's turn it is. */
-static bool queues_open(struct net *net)
+static rarely bool queues_open(struct net *net)
 {
 	const struct flow *owner = net->device.owner;
 	paddr_t first = owner ? ((paddr_t)(owner->ring_pfn + 1) << EXO_PAGE_SHIFT) - HEADER_BYTES :
@@ -386,11 +437,11 @@ static bool queues_open(struct net *net)
 static void net_run(struct net *net)
 {
 	virtio_ready(&net->virtio);
-	virtqueue_publish(&net->virtio, &net->rx);
+	rx_publish(net);
 }
 
 /* It is reset: all that was in it has come back. Now it runs again, if it says what it said at boot. */
-static void restart(struct net *net)
+static rarely out_of_line void restart(struct net *net)
 {
 	for (uint16_t id = 0; id < TX_SLOTS; id++) {
 		if (net->slot[id].busy && !net->slot[id].back)
@@ -468,8 +519,9 @@ static void net_batch(struct device *device)
 		return;
 	}
 	net_reclaim(device);
-	behind = (unlikely(device->owner != NULL) ? own_receive(net, start) : net_receive(net, start)) ||
-	    (net->watching && virtqueue_pending(&net->tx)) || net->orphans_back || (device->waiting && net->free_slots);
+	behind = unlikely(device->owner != NULL) ? own_receive(net, start) : net_receive(net, start);
+	if (unlikely(net->watching))
+		behind |= virtqueue_pending(&net->tx) || net->orphans_back || (device->waiting && net->free_slots);
 	if (!behind && device->due != EXO_NEVER) {
 		device->due = EXO_NEVER;
 		virtqueue_interrupts(&net->rx, true);
@@ -488,7 +540,7 @@ static void net_interrupt(void *arg)
 {
 	struct net *net = arg;
 
-	spin_lock(&flow_lock);
+	spin_lock_here(&flow_lock);
 	net->device.info->interrupts++;
 	net_batch(&net->device);
 	spin_unlock(&flow_lock);
@@ -582,6 +634,7 @@ static __attribute__((cold)) const char *net_start(struct net *net, uint64_t fea
 	net->device.reclaim = net_reclaim;
 	net->device.head = net_head;
 	net->device.send = net_send;
+	net->device.send_head = net_send_head;
 	net->device.notify = net_notify;
 	net->device.watch = net_watch;
 	net->device.orphan = net_orphan;
@@ -608,7 +661,7 @@ static struct net *net_new(void)
 	return NULL;
 }
 
-const char *virtio_net_pci(struct pci *pci)
+rarely const char *virtio_net_pci(struct pci *pci)
 {
 	struct net *net = net_new();
 	uint64_t features;
@@ -627,7 +680,7 @@ const char *virtio_net_pci(struct pci *pci)
 	return missing;
 }
 
-const char *virtio_net_mmio(const struct virtio *virtio, const struct arch_mmio_device *window)
+rarely const char *virtio_net_mmio(const struct virtio *virtio, const struct arch_mmio_device *window)
 {
 	struct net *net = net_new();
 	uint64_t features, address;

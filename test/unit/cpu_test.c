@@ -161,6 +161,8 @@ static void test_wake(void)
 	ok(null.left == NULL_IDLE, "idle");
 	ok(until_timer() == NULL_IDLE && null.timer == EXO_NEVER,
 	    "without a timer, after the last early one");
+	null.now += 3 * SLICE;
+	ok(interrupt_at(0) == NULL_IDLE && !here.current, "it goes on so when an interrupt wakes nobody");
 	env_event(first, EXO_EVENT_CHILD);
 	ok(interrupt_at(0) == NULL_UPCALL && here.current == first, "an event ends the idling");
 	sound("wake");

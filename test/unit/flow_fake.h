@@ -52,6 +52,13 @@ static inline void fake_send(struct device *device, const struct device_send *fr
 	memcpy(fake.sent[fake.count++].head, fake.head, sizeof(fake.head));
 }
 
+static inline void fake_send_head(struct device *device, uint8_t *head, uint32_t bytes)
+{
+	struct device_send frame = { .head_bytes = head == fake.head ? bytes : 0 };
+
+	fake_send(device, &frame);
+}
+
 static inline void fake_notify(struct device *device)
 {
 	(void)device;
@@ -182,6 +189,7 @@ static inline void flow_world(uint32_t frames)
 	fake.device.reclaim = fake_reclaim;
 	fake.device.head = fake_head;
 	fake.device.send = fake_send;
+	fake.device.send_head = fake_send_head;
 	fake.device.notify = fake_notify;
 	fake.device.watch = fake_watch;
 	fake.device.orphan = fake_orphan;

@@ -185,7 +185,10 @@ static inline int64_t do_interrupt(void *arg)
 		null.timer = EXO_NEVER;
 		cpu_timer();
 	}
-	cpu_interrupted(arg);
+	if (arg)
+		cpu_interrupted(arg);
+	cpu_idled();
+	arch_idle();
 }
 
 /* An interrupt while the current environment runs at `rip`, or the CPU idles. */
