@@ -14,7 +14,8 @@
  * R3 a block that is being written does not change; a block with flights is not gained
  * R4 metadata goes to the disk with pending == 0 and `after` stable: what it points to is there, and was written
  * R5 a LEFT block is gained when its last parent, or one above that which was lost too, is on the disk without it
- * R6 `unwalked` counts metadata without WALKED; none is gained before it is 0, since who owns what is not known
+ * R6 the `left` of a share and its blocks that are not FREE are together what was said, as gained, found and lost blocks keep it
+ * R7 `unwalked` counts metadata without WALKED; none is gained before it is 0, since who owns what is not known
  *
  * The idea is XN's (Kaashoek et al., SOSP 1997), with its rules of order (Ganger, Patt 1994) by numbers and not by lists.
  */
@@ -260,7 +261,8 @@ static int64_t metadata_moves(const struct exo_volume *v, const block_t *b, bool
 	if (b->buffer == EXO_VOLUME_NONE || b->flights || !(b->flags & EXO_BLOCK_LOADED) == writes)
 		return ERR(BUSY);
 	buffer = &v->buffer[b->buffer];
-	return !writes || (b->flags & EXO_BLOCK_WALKED && !buffer->pending && stable(v, buffer->after)) ? 0 : ERR(BUSY);
+	return !writes || (b->flags & EXO_BLOCK_WALKED && b->changed != b->written && !buffer->pending && stable(v, buffer->after)) ?
+	    0 : ERR(BUSY);
 }
 
 int64_t registry_part(const struct disk_flight *flight, uint32_t block, uint32_t count, exo_pfn_t *pfn)
@@ -360,6 +362,7 @@ static bool buffer_empty(struct exo_volume *v, struct exo_volume_buffer *buffer)
 
 int64_t sys_node_load(uint64_t node_cap, uint64_t block, uint64_t number, uint64_t a3, uint64_t a4, uint64_t a5)
 {
+	const struct exo_volume_share *share;
 	struct exo_volume_buffer *buffer;
 	struct exo_volume *v;
 	struct exo_cap *cap;
@@ -379,6 +382,9 @@ int64_t sys_node_load(uint64_t node_cap, uint64_t block, uint64_t number, uint64
 			return 1;
 		return b->flags & EXO_BLOCK_WALKED ? 0 : registry_walk(v, (uint32_t)block);
 	}
+	share = &work_of(v)->share[share_of(b)];
+	if (share->end && (number < share->buffer || number >= share->end))
+		return ERR(QUOTA);
 	buffer = &v->buffer[number];
 	if (!buffer_empty(v, buffer))
 		return ERR(BUSY);
@@ -415,4 +421,26 @@ int64_t sys_node_open(uint64_t slot, uint64_t node_cap, uint64_t block, uint64_t
 
 	return (int64_t)cap_fill(free, EXO_TYPE_NODE, (unsigned)rights, (uint64_t)v->id << 32 | block, b->birth, cap->object,
 	    cap, (uint32_t)slot);
+}
+
+int64_t sys_node_share(uint64_t node_cap, uint64_t block, uint64_t number, uint64_t left, uint64_t buffer, uint64_t end)
+{
+	struct exo_volume *v;
+	struct exo_cap *cap;
+	block_t *b;
+	int64_t error = registry_node(current_env(), node_cap, EXO_RIGHT_WRITE, &cap, &v, &b);
+
+	if (error)
+		return error;
+	if (block >= v->blocks || number >= EXO_VOLUME_SHARES || left > EXO_VOLUME_LEFT_MAX || buffer >= end || end > v->buffers)
+		return ERR(RANGE);
+	b = block_of(v, (uint32_t)block);
+	if ((uint32_t)cap->first || !is_owned(b) || !b->type || b->parent)
+		return ERR(TYPE);
+	if (share_of(b) != number && b->owned)
+		return ERR(BUSY);
+
+	b->flags = (uint8_t)((b->flags & (EXO_BLOCK_WALKED | EXO_BLOCK_LOADED)) | number << EXO_BLOCK_SHARE);
+	work_of(v)->share[number] = (struct exo_volume_share){ (int32_t)left, (uint16_t)buffer, (uint16_t)end };
+	return 0;
 }

@@ -4,7 +4,7 @@
  *
  * The work memory, frame 1 of the volume, keeps what the function said last, so that a change costs one run where two stays
  * would be needed; each run is a stay of its own (AGAIN). What a run did not read (`seen`) cannot matter, so a change of other
- * bytes needs none. R1 to R6 are in registry.c.
+ * bytes needs none. R1 to R7 are in registry.c.
  */
 #include "exo/registry_parts.h"
 
@@ -77,7 +77,8 @@ int64_t registry_walk(struct exo_volume *v, uint32_t block)
 			if (!budget--)
 				return ERR(AGAIN);
 			*owned = (block_t){ .state = EXO_BLOCK_OWNED, .type = (uint8_t)work->range[i].type, .parent = block,
-				.stamp = b->stamp, .buffer = EXO_VOLUME_NONE };
+				.flags = share_flags(b), .stamp = b->stamp, .buffer = EXO_VOLUME_NONE };
+			work_of(v)->share[share_of(b)].left--;
 			v->unwalked += owned->type != 0;
 			b->owned++;
 			buffer->marked++;
@@ -175,20 +176,34 @@ static void lose(struct exo_volume *v, struct exo_volume_buffer *buffer, block_t
 	b->changed = v->clock;
 }
 
+/* Is there enough left of a block's share? What it has lost, and gains again, it has already. */
+static bool affords(const struct exo_volume *v, const block_t *b, const struct work *work)
+{
+	unsigned share = share_of(b);
+	int32_t more = 0;
+
+	for (uint32_t i = 0; i < work->change.gains; i++)
+		more += share_of(block_of(v, work->change.gain[i].block)) != share;
+	return !share || !more || more <= work->share[share].left;
+}
+
 /* Checked: the declared blocks change hands, by the change that makes `clock` what it is. */
 static void hand_over(struct exo_volume *v, uint32_t block, const struct exo_node_change *change)
 {
 	block_t *b = block_of(v, block);
 	struct exo_volume_buffer *buffer = &v->buffer[b->buffer];
+	struct exo_volume_share *share = work_of(v)->share;
 	uint32_t i, type;
 
 	for (i = 0; i < change->losses; i++)
 		lose(v, buffer, block_of(v, change->loss[i].block));
 	for (i = 0; i < change->gains; i++) {
 		type = change->gain[i].type;
+		share[share_of(block_of(v, change->gain[i].block))].left++;
+		share[share_of(b)].left--;
 		*block_of(v, change->gain[i].block) = (block_t){ .state = EXO_BLOCK_FRESH, .type = (uint8_t)type, .parent = block,
 			.birth = v->clock, .changed = v->clock, .written = v->clock, .stamp = disk_state(v)->flush_done - 1,
-			.flags = type ? EXO_BLOCK_WALKED : 0, .buffer = EXO_VOLUME_NONE };
+			.flags = (uint8_t)(share_flags(b) | !!type), .buffer = EXO_VOLUME_NONE };
 	}
 	buffer->pending += change->gains;
 	b->owned += change->gains - change->losses;
@@ -231,6 +246,8 @@ static int64_t change_some(struct exo_volume *v, uint32_t block)
 			return result;
 		if (compare(v, block, work, (uint32_t)result))
 			return ERR(RIGHTS);
+		if (!affords(v, b, work))
+			return ERR(QUOTA);
 		work->ranges = (uint32_t)result;
 		__builtin_memcpy(work->range, work->next, work->ranges * sizeof(work->range[0]));
 		buffer->seen = seen;

@@ -16,8 +16,9 @@ struct range {
 	uint32_t block, count, type;
 };
 
-/* Frame 1: what the owner function said last, of which block as it was when. */
+/* Frame 1: shares, and what the owner function said last, of which block as it was when. */
 struct work {
+	struct exo_volume_share share[EXO_VOLUME_SHARES];
 	uint32_t block, changed;
 	uint64_t seen;
 	uint32_t ranges, spare;
@@ -51,6 +52,17 @@ static inline void *bytes_of(const struct exo_volume *v, uint32_t buffer)
 static inline bool is_owned(const block_t *b)
 {
 	return b->state == EXO_BLOCK_FRESH || b->state == EXO_BLOCK_OWNED;
+}
+
+static inline unsigned share_of(const block_t *b)
+{
+	return b->flags >> EXO_BLOCK_SHARE;
+}
+
+/* Flags of a block that another of a share owns. */
+static inline uint8_t share_flags(const block_t *owner)
+{
+	return owner->flags & (uint8_t)(EXO_VOLUME_SHARES - 1) << EXO_BLOCK_SHARE;
 }
 
 static inline const struct disk_state *disk_state(const struct exo_volume *v)

@@ -16,7 +16,8 @@
  * Metadata lies in the volume's buffers. exo_node_load reserves one; then a request of the disk's ring with a NODE
  * capability in `blocks` reads or writes it, to or from its buffer whatever `frames` says. Data goes between disk and the
  * caller's frames, as always, with `blocks` the NODE capability of its owner; `block` is counted from the volume's first.
- * Whoever holds any NODE capability with WRITE may write any metadata back; the kernel itself never does.
+ * Whoever holds any NODE capability with WRITE may write any metadata back that was changed since it was last written, once;
+ * the kernel itself never does.
  *
  * After a power cut the tree on the disk is sound, if a block is written as a whole or not at all: metadata is written
  * only when all that it has gained is on the disk itself (what is neither is refused with BUSY: write it, flush); a block
@@ -51,6 +52,9 @@
 
 #define EXO_BLOCK_WALKED	1	/* metadata: what it owns is known */
 #define EXO_BLOCK_LOADED	2	/* its buffer holds it */
+#define EXO_BLOCK_SHARE		2	/* from this bit on: the number of its share */
+#define EXO_VOLUME_SHARES	64
+#define EXO_VOLUME_LEFT_MAX	0x3fffffff
 
 struct exo_volume_block {
 	uint8_t state, type, flags;	/* EXO_BLOCK_* */
@@ -74,7 +78,17 @@ struct exo_volume_buffer {
 	uint32_t spare;
 };
 
-/* Frame 0. Frame 1 is the kernel's work memory; then come the blocks, then the buffers. */
+/*
+ * A share bounds what is below a block that the root owns (exo_node_share). A block is counted from when it is gained, or
+ * found, until somebody gains it again: so what was lost is not free for nothing while it cannot be had. Metadata of a share
+ * gets none but its buffers. Share 0, which all are of that nothing was said of, gains as it likes.
+ */
+struct exo_volume_share {
+	int32_t left;		/* blocks that it can still gain */
+	uint16_t buffer, end;	/* its buffers; end 0: all */
+};
+
+/* Frame 0. Frame 1 begins with the shares, and is the kernel's work memory; then come the blocks, then the buffers. */
 struct exo_volume {
 	uint32_t version, size;	/* EXO_VOLUME_VERSION, sizeof */
 	uint32_t id;		/* never used again */

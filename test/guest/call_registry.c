@@ -143,8 +143,14 @@ static void new_volume(void)
 	directory = (exo_cap_t)exo_node_open(caps_slot(), root, 150, RW);
 	ok((int64_t)directory > 0, "open");
 	is(exo_node_open(caps_slot(), directory, 150, RW), -EXO_ETYPE, "open TYPE");
+	is(exo_node_share(directory, 150, 1, 1, 1, BUFFERS), -EXO_ETYPE, "share TYPE");
+	is(exo_node_share(root, 150, 1, 1, 1, BUFFERS + 1), -EXO_ERANGE, "share RANGE");
+	is(exo_node_share(root, 150, 1, 1, 1, BUFFERS), 0, "share: a block and more buffers than one");
+	is(load(directory, 150, 0), -EXO_EQUOTA, "load QUOTA");
 	is(load(directory, 150, 1), 0, "load: it is new");
 	is(change(directory, 150, 3, 42, 0, true), 0, "it gets data");
+	is(change(directory, 150, 4, 43, 0, true), -EXO_EQUOTA, "change QUOTA");
+	is(exo_node_share(root, 150, 2, 1, 1, BUFFERS), -EXO_EBUSY, "share BUSY");
 	is(ring_do(&ring, directory, EXO_DISK_READ, 42, 0), -EXO_ESTATE, "nothing to read there yet");
 	is(ring_do(&ring, root, EXO_DISK_READ, 42, 0), -EXO_ERIGHTS, "and not for the root's holder");
 	*page(0) = 0x7e57;

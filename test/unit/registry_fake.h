@@ -427,6 +427,34 @@ static inline const void *live_bytes(uint32_t block)
 	return entry(block)->state == EXO_BLOCK_FRESH ? NULL : newest(block);
 }
 
+/* What each share was given; check_volume() finds that it is what is left and what its blocks are. */
+static int32_t share_given[EXO_VOLUME_SHARES];
+
+static inline const struct exo_volume_share *share_at(unsigned share)
+{
+	return (const struct exo_volume_share *)((char *)volume + EXO_PAGE_SIZE) + share;
+}
+
+static inline const char *check_shares(void)
+{
+	int32_t sum[EXO_VOLUME_SHARES];
+
+	for (unsigned i = 0; i < EXO_VOLUME_SHARES; i++)
+		sum[i] = share_at(i)->left;
+	for (uint32_t i = 0; i < BLOCKS; i++) {
+		unsigned share = entry(i)->flags >> EXO_BLOCK_SHARE;
+		const struct exo_volume_block *owner = entry(entry(i)->parent);
+
+		sum[share] += entry(i)->state != EXO_BLOCK_FREE;
+		if (model[i].owned && i && entry(i)->parent && share != (unsigned)(owner->flags >> EXO_BLOCK_SHARE))
+			return "R6: a block is of another share than its owner";
+	}
+	for (unsigned i = 1; i < EXO_VOLUME_SHARES; i++)
+		if (sum[i] != share_given[i])
+			return "R6: left";
+	return NULL;
+}
+
 /* What the kernel says is what the bytes say. */
 static inline const char *check_volume(void)
 {
@@ -454,7 +482,7 @@ static inline const char *check_volume(void)
 			if (entry(i)->buffer == EXO_VOLUME_NONE ? pending[i] : volume->buffer[entry(i)->buffer].pending != pending[i])
 				return "R2: pending";
 		}
-	return NULL;
+	return check_shares();
 }
 
 /* --- power cuts ------------------------------------------------------------------------------------------------- */

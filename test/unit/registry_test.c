@@ -243,8 +243,130 @@ static void test_make_steps(void)
 	is_int(frames_in(pfn, EXO_FRAME_OWNED), MANY, "all are frames again");
 }
 
+static int64_t give_share(exo_cap_t root, uint32_t block, unsigned share, unsigned left, unsigned buffer, unsigned end)
+{
+	int64_t result = CALL(0, node_share, root, block, share, left, buffer, end);
+
+	if (!result)
+		share_given[share] = (int32_t)left + 1;		/* the block itself */
+	return result;
+}
+
+/* The root, and all that it has, are written: what was lost is free. */
+static void settle_all(exo_cap_t node, uint32_t directory)
+{
+	(void)one(0, EXO_DISK_FLUSH, node, 0, 0, 0);
+	(void)one(0, EXO_DISK_WRITE, node, directory, 0, 1);
+	(void)one(0, EXO_DISK_FLUSH, node, 0, 0, 0);
+	(void)one(0, EXO_DISK_WRITE, node, 0, 0, 1);
+	(void)one(0, EXO_DISK_FLUSH, node, 0, 0, 0);
+}
+
+static exo_cap_t two_directories(exo_cap_t root)
+{
+	is_int(load_whole(0, root, 0, 0), 0, "the root");
+	is_int(set_slot(0, root, 0, 0, 10, 1), 0, "a directory");
+	is_int(set_slot(0, root, 0, 1, 11, 1), 0, "another");
+	is_int(set_slot(0, root, 0, 2, 12, 0), 0, "data");
+	return (exo_cap_t)CALL(0, node_open, 20, root, 10, RW);
+}
+
+static void share_errors(exo_cap_t root, exo_cap_t dir)
+{
+	exo_cap_t reading = (exo_cap_t)CALL(0, cap_derive, root, 0, 25, EXO_RIGHT_READ, 0, 0);
+
+	is_int(CALL(0, node_share, 0x7000001, 10, 1, 5, 0, 2), ERR(CAP), "share CAP");
+	is_int(CALL(0, node_share, world_handle(0, SLOT_BLOCKS), 10, 1, 5, 0, 2), ERR(TYPE), "share TYPE");
+	is_int(CALL(0, node_share, reading, 10, 1, 5, 0, 2), ERR(RIGHTS), "share RIGHTS");
+	is_int(CALL(0, node_share, root, BLOCKS, 1, 5, 0, 2), ERR(RANGE), "share RANGE: block");
+	is_int(CALL(0, node_share, root, 10, EXO_VOLUME_SHARES, 5, 0, 2), ERR(RANGE), "share RANGE: number");
+	is_int(CALL(0, node_share, root, 10, 1, EXO_VOLUME_LEFT_MAX + 1, 0, 2), ERR(RANGE), "share RANGE: left");
+	is_int(CALL(0, node_share, root, 10, 1, ~0ULL, 0, 2), ERR(RANGE), "share RANGE: less than nothing");
+	is_int(CALL(0, node_share, root, 10, 1, 5, 2, 2), ERR(RANGE), "share RANGE: no buffer");
+	is_int(CALL(0, node_share, root, 10, 1, 5, 0, BUFFERS + 1), ERR(RANGE), "share RANGE: buffers");
+	is_int(CALL(0, node_share, root, 12, 1, 5, 0, 2), ERR(TYPE), "share TYPE: data");
+	is_int(CALL(0, node_share, root, 13, 1, 5, 0, 2), ERR(TYPE), "share TYPE: nobody's");
+	is_int(CALL(0, node_share, dir, 10, 1, 5, 0, 2), ERR(TYPE), "share TYPE: not by its own node");
+}
+
+/* What is below a block of the root's is bounded. */
+static void test_share(void)
+{
+	exo_cap_t root, dir, other;
+
+	memset(fake.stable, 0, sizeof(fake.stable));
+	for (unsigned i = 0; i < BLOCKS; i++)
+		forget(i, fake.versions[i]);
+	memset(share_given, 0, sizeof(share_given));
+	machine();
+	root = (exo_cap_t)make(8);
+	dir = two_directories(root);
+	share_errors(root, dir);
+	is_int(give_share(root, 10, 1, 3, 4, 6), 0, "share");
+	is_int(load(0, root, 10, 1), ERR(QUOTA), "load QUOTA: a buffer of others");
+	is_int(load(0, root, 10, 6), ERR(QUOTA), "the next one, too");
+	is_int(load(0, root, 10, 4), 0, "its own");
+	is_int(load(0, root, 11, 1), 0, "others go where they like");
+	is_int(set_slot(0, dir, 10, 0, 20, 0), 0, "one");
+	is_int(set_slot(0, dir, 10, 1, 21, 1), 0, "two");
+	is_int(set_slot(0, dir, 10, 2, 22, 0), 0, "three");
+	is_int(set_slot(0, dir, 10, 3, 23, 0), ERR(QUOTA), "change QUOTA");
+	ok(entry(23)->state == EXO_BLOCK_FREE && !check_volume(), "nothing has changed");
+	is_int(CALL(0, node_share, root, 10, 2, 5, 0, 2), ERR(BUSY), "share BUSY: it owns something");
+	other = (exo_cap_t)CALL(0, node_open, 21, dir, 21, RW);
+	is_int(load(0, root, 21, 1), ERR(QUOTA), "what is below is of the share");
+	is_int(load(0, root, 21, 5), 0, "");
+	is_int(set_slot(0, other, 21, 0, 24, 0), ERR(QUOTA), "and gains from it");
+	is_int(set_slot(0, dir, 10, 2, 0, 0), 0, "lose one");
+	is_int(set_slot(0, dir, 10, 3, 23, 0), ERR(QUOTA), "it counts, since nobody can have it");
+	(void)one(0, EXO_DISK_WRITE, dir, 20, 1, 1);
+	(void)one(0, EXO_DISK_WRITE, dir, 21, 1, 1);
+	settle_all(root, 10);
+	is_int(set_slot(0, dir, 10, 3, 23, 0), ERR(QUOTA), "nor has anybody");
+	is_int(set_slot(0, dir, 10, 3, 22, 0), 0, "it can be had again");
+	is_int(set_slot(0, dir, 10, 3, 0, 0), 0, "");
+	settle_all(root, 10);
+	is_int(set_slot(0, root, 0, 3, 22, 0), 0, "another takes it");
+	is_int(set_slot(0, dir, 10, 3, 23, 0), 0, "now there is one left");
+	is_int(give_share(root, 10, 1, 1, 4, 6), 0, "the same share gets more");
+	share_given[1] += 3;
+	is_int(set_slot(0, other, 21, 0, 24, 0), 0, "");
+	ok(!check_volume(), "R6");
+	is_int(one(0, EXO_DISK_WRITE, root, 11, 0, 1), 0, "metadata is written");
+	is_int(one(0, EXO_DISK_WRITE, root, 11, 0, 1), (int)ERR(BUSY), "once: nobody holds it up by writing it for ever");
+}
+
+/* Shares that are given before what there is of them is known. */
+static void test_share_found(void)
+{
+	struct directory *d = (void *)fake.stable[0];
+	exo_cap_t root;
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		forget(i, fake.versions[i]);
+	memset(fake.stable, 0, sizeof(fake.stable));
+	d->slot[0].block = 4;
+	d->slot[0].type = 1;
+	d = (void *)fake.stable[4];
+	for (unsigned i = 0; i < 3; i++)
+		d->slot[i].block = 30 + i;
+	machine();
+	root = (exo_cap_t)make(8);
+	is_int(load_whole(0, root, 0, 0), 0, "the root");
+	memset(share_given, 0, sizeof(share_given));
+	is_int(give_share(root, 4, 7, 2, 1, 3), 0, "share");
+	is_int(load_whole(0, root, 4, 2), 0, "it is found");
+	is_int(share_at(7)->left, -1, "and has more than it may");
+	is_int(set_slot(0, (exo_cap_t)CALL(0, node_open, 21, root, 4, RW), 4, 5, 40, 0), ERR(QUOTA), "change QUOTA");
+	is_int(set_slot(0, world_handle(0, 21), 4, 0, 0, 0), 0, "it may lose");
+	ok(!check_volume(), "R6");
+}
+
 int main(void)
 {
+	test_share();
+	test_share_found();
+	memset(share_given, 0, sizeof(share_given));
 	test_make();
 	test_make_steps();
 	test_change();

@@ -5,6 +5,8 @@
  */
 #include "test/unit/registry_fake.h"
 
+#define HOSTILE_SHARE	9	/* blocks that the hostile one can have below its directory */
+
 /* --- two libFSes ------------------------------------------------------------------------------------------------ */
 
 static struct {
@@ -289,9 +291,12 @@ static void populate(void)
 	root = (exo_cap_t)make(SLOT_NODE + NODES);
 	(void)load_whole(0, root, 0, 0);
 	(void)set_name(0, root, 0);
+	memset(share_given, 0, sizeof(share_given));
 	for (unsigned i = 0; i < WORLD_ENVS; i++) {
 		if (set_slot(0, root, 0, i, 10 + i, 1) || load(0, root, 10 + i, 1 + i))
 			printf("# no directory %u\n", i);
+		else if (i == 2 && !CALL(0, node_share, root, 10 + i, 5, HOSTILE_SHARE, 0, BUFFERS))
+			share_given[5] = HOSTILE_SHARE + 1;
 		(void)CALL(0, node_open, SLOT_NODE + NODES + 1 + i, root, 10 + i, RW);
 		node[i][0].block = 10 + i;
 		node[i][0].cap = give(i, SLOT_NODE, SLOT_NODE + NODES + 1 + i, RW);
@@ -322,6 +327,7 @@ static const char *remount(void)
 	}
 	if (volume->unwalked)
 		return "not all is walked";
+	memset(share_given, 0, sizeof(share_given));
 	return check_volume();
 }
 
