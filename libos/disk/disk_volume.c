@@ -10,14 +10,12 @@
 #include "libos/core/code.h"
 #include "libos/core/frame.h"
 #include "libos/core/insn.h"
-#include "libos/core/space.h"
 #include "libos/core/spawn.h"
 #include "libos/core/thread.h"
 #include "libos/disk/disk.h"
 #include "libos/disk/disk_volume.h"
 #include "libos/disk/disk_volume_parts.h"
 #include "libos/fs/common.h"
-#include "libos/vm/vm.h"
 
 #define BUFFERS_MIN	24
 #define PAUSE_NS	200000
@@ -66,20 +64,40 @@ static int64_t machine_change(struct volume *volume, uint64_t node, const struct
 	return result;
 }
 
+static int64_t machine_share(struct volume *volume, uint32_t block, unsigned share, uint32_t left, uint32_t buffer, uint32_t end)
+{
+	return exo_node_share(volume->own, block, share, left, buffer, end);
+}
+
 static void machine_pause(struct volume *volume)
 {
 	block_poll(volume->device);
 	thread_sleep(core_now() + PAUSE_NS);
 }
 
+void (*volume_machine_ends)(struct volume_machine *own);
+
+/* All that others have of it goes, nodes first: then the volume, and its frames are free again when this has deleted them. */
+static void take_back(struct volume_machine *own)
+{
+	if (volume_machine_ends)
+		volume_machine_ends(own);
+	while (exo_cap_revoke(own->volume.see) == -EXO_EAGAIN)
+		;
+	while (exo_cap_revoke(own->frames) == -EXO_EAGAIN)
+		;
+}
+
 static void machine_close(struct volume *volume)
 {
 	struct volume_machine *own = (struct volume_machine *)volume;
 
+	if (volume->made)
+		take_back(own);
 	if (volume->own != volume->see)
 		(void)caps_delete(volume->own);
 	(void)caps_delete(volume->see);
-	(void)space_map((exo_vaddr_t)volume->page, 0, EXO_CAP_NONE, 0, own->pages);
+	share_unmap(&own->share);
 	(void)caps_delete(own->frames);
 	if (volume->made)
 		code_unload(&((struct made *)own)->program);
@@ -89,7 +107,7 @@ static void machine_close(struct volume *volume)
 }
 
 const struct volume_ops volume_machine_ops = { .load = machine_load, .open = machine_open, .drop = machine_drop,
-	.change = machine_change, .pause = machine_pause, .close = machine_close };
+	.change = machine_change, .share = machine_share, .pause = machine_pause, .close = machine_close };
 
 /* --- making one ------------------------------------------------------------------------------------------- */
 
@@ -139,13 +157,11 @@ static bool owner_load(struct code_program *program)
 
 bool volume_machine_map(struct volume_machine *own, uint32_t pages)
 {
-	exo_vaddr_t va = vm_addresses((uint64_t)pages * EXO_PAGE_SIZE);
-
 	own->pages = pages;
-	if (!va || space_map(va, EXO_MAP_READ, own->frames, 0, pages))
-		return false;
-	own->volume.page = (const struct exo_volume *)va;
-	return true;
+	own->volume.page = (const struct exo_volume *)share_map(&own->share, own->frames, 0, pages, EXO_MAP_READ);
+	if (own->volume.page)
+		volume_sizes(&own->volume);
+	return own->volume.page != NULL;
 }
 
 int disk_volume_make(struct block_device *device, bool read_only, struct volume **volume)

@@ -2,7 +2,8 @@
 /*
  * Volumes of the block registry in a program: made of an extent, or had from the program that made it.
  *
- * The maker keeps the volume alive: when it ends, the volume is dead for all. It serves the domains that it shares by rpc
+ * The maker keeps the volume alive: when it ends, or unmounts, the volume is dead for all, and its frames are taken back: who
+ * still has it finds nothing there that counts, and gets errors. It serves the domains that it shares by rpc
  * (libos/core/rpc.h; one server a program), under the labels that its configuration says: `serve = NAME` for each, in the
  * order of disk_volume_offer(). Each is given to the first environment that asks, on the same CPU, as long as that lives: a
  * node to see the whole volume by, one to change the domain, and the volume's frames to read.
@@ -20,7 +21,8 @@ int disk_volume_make(struct block_device *device, bool read_only, struct volume 
  * VOLUME_SHARES. */
 struct fs;
 int disk_volume_offer(struct fs *fs, const char *domain);
-/* The volume whose maker serves `label`, as its share. -ENOENT: nobody does; -EBUSY: another has it; -EACCES; -ENOMEM. */
+/* The volume whose maker serves `label`, as its share. -ENOENT: nobody does; -EBUSY: another has it; -EACCES;
+ * -EPROTO: what he gives is no volume of the kernel's, not all of it, or not its nodes; -ENOMEM. */
 int disk_volume_take(const char *label, struct volume **volume);
 
 #endif

@@ -22,7 +22,7 @@
 #define ASK_TRIES	50	/* the maker may not have mounted yet */
 
 static struct share_of {
-	struct volume_machine *volume;
+	struct volume_machine *volume;	/* NULL: it has ended */
 	exo_cap_t see, own;
 	uint32_t block;
 	exo_env_id_t taker;	/* 0: nobody yet */
@@ -43,7 +43,7 @@ static int64_t take(struct rpc_request *request)
 	struct share_of *share = &shares[badge - 1];
 	int64_t result;
 
-	if (!badge || badge > share_count)
+	if (!badge || badge > share_count || !share->volume)
 		return -EXO_ERANGE;
 	if (share->taker && share->taker != request->session->caller && is_alive(share->taker))
 		return -EXO_EBUSY;
@@ -60,20 +60,36 @@ static int64_t take(struct rpc_request *request)
 	return 0;
 }
 
+static void end_shares(struct volume_machine *volume)
+{
+	for (unsigned i = 0; i < share_count; i++)
+		if (shares[i].volume == volume) {
+			(void)caps_delete(shares[i].own);
+			shares[i].volume = NULL;
+		}
+}
+
+/* A number that a volume had which has ended is used again. */
 static int share(struct volume *volume, uint64_t node, uint32_t block)
 {
 	static const rpc_handler handlers[] = { [TAKE] = take };
 	static struct rpc_session sessions[VOLUME_SHARES];
 	static struct rpc_server server = { .handler = handlers, .handlers = 2, .session = sessions, .sessions = VOLUME_SHARES };
 
-	if (share_count == VOLUME_SHARES)
+	unsigned i = 0;
+
+	while (i < share_count && shares[i].volume)
+		i++;
+	if (i == VOLUME_SHARES)
 		return -ENOSPC;
 	int64_t own = caps_derive(node, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0);
 	if (own < 0)
 		return -ENOMEM;
-	shares[share_count] = (struct share_of){ (struct volume_machine *)volume, volume->see, (exo_cap_t)own, block, 0 };
-	if (!share_count++)
+	shares[i] = (struct share_of){ (struct volume_machine *)volume, volume->see, (exo_cap_t)own, block, 0 };
+	volume_machine_ends = end_shares;
+	if (!share_count)
 		rpc_serve(&server);
+	share_count += i == share_count;
 	return 0;
 }
 
@@ -117,6 +133,48 @@ static int64_t ask(const char *label, exo_cap_t cap[CAPS], uint64_t word[RPC_WOR
 	return result;
 }
 
+/* Does the kernel take it for a node of a volume that lives? No block has that number: then RANGE. */
+static bool is_good(exo_cap_t node)
+{
+	int64_t result;
+
+	do
+		result = exo_node_load(node, EXO_VOLUME_NONE, 0);
+	while (result == -EXO_EAGAIN);
+	return result == -EXO_ERANGE;
+}
+
+static const struct exo_cap *slot_of(exo_cap_t cap, unsigned type, unsigned rights)
+{
+	const struct exo_cap *slot = cap ? caps_at((uint32_t)cap) : NULL;
+
+	return slot && slot->type == type && (slot->rights & rights) == rights ? slot : NULL;
+}
+
+/*
+ * Are these a volume and its nodes? The maker's words prove nothing, nor do frames that he could write. But a node's slot is
+ * the kernel's: while it is good for anything, the volume's first frame is its `object`, and that says how many there are.
+ */
+static bool is_volume(const exo_cap_t cap[CAPS], const uint64_t word[RPC_WORDS])
+{
+	const struct exo_cap *frames = slot_of(cap[0], EXO_TYPE_FRAME, EXO_RIGHT_READ);
+	const struct exo_cap *see = slot_of(cap[1], EXO_TYPE_NODE, EXO_RIGHT_READ);
+	const struct exo_cap *own = slot_of(cap[2], EXO_TYPE_NODE, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
+
+	return frames && see && own && word[1] && word[1] <= EXO_VOLUME_FRAMES_MAX && frames->count == word[1] &&
+	    frames->first == see->object && see->object == own->object && see->first >> 32 == own->first >> 32 &&
+	    (uint32_t)see->first == 0 && (uint32_t)own->first == word[0] && is_good(cap[1]) && is_good(cap[2]);
+}
+
+/* Its frames, mapped, are those of the nodes' volume, all of them. */
+static bool is_whole(const struct volume_machine *own, exo_cap_t see)
+{
+	const volatile struct exo_volume *page = own->volume.page;
+
+	return page->version == EXO_VOLUME_VERSION && page->id == slot_of(see, EXO_TYPE_NODE, 0)->first >> 32 && is_good(see) &&
+	    page->frames == own->pages && own->volume.buffers && own->pages == own->volume.buffer_first + own->volume.buffers;
+}
+
 int disk_volume_take(const char *label, struct volume **volume)
 {
 	struct volume_machine *own = calloc(1, sizeof(*own));
@@ -127,11 +185,17 @@ int disk_volume_take(const char *label, struct volume **volume)
 
 	if (own)
 		own->frames = cap[0];
-	if (!error && (!cap[0] || !cap[1] || !cap[2] || word[1] > EXO_VOLUME_FRAMES_MAX || !volume_machine_map(own, (uint32_t)word[1])))
+	if (!error && !is_volume(cap, word))
+		error = -EPROTO;
+	if (!error && !volume_machine_map(own, (uint32_t)word[1]))
 		error = -ENOMEM;
+	if (!error && !is_whole(own, cap[1]))
+		error = -EPROTO;
 	if (!error)
-		error = disk_volume_device(own->volume.page->disk, own->volume.page->blocks, &own->volume.device);
+		error = disk_volume_device(own->volume.page->disk, own->volume.blocks, &own->volume.device);
 	if (error) {
+		if (own && own->volume.page)
+			share_unmap(&own->share);
 		for (unsigned i = 0; i < CAPS; i++)
 			if (cap[i])
 				(void)caps_delete(cap[i]);

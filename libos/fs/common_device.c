@@ -212,6 +212,6 @@ static const struct block_device_ops device_ops = {
 
 void common_device_begin(struct common *fs)
 {
-	fs->data = (struct block_device){ .ops = &device_ops, .blocks = fs->volume->page->blocks,
+	fs->data = (struct block_device){ .ops = &device_ops, .blocks = fs->volume->blocks,
 		.flags = fs->volume->device->flags & BLOCK_READ_ONLY };
 }

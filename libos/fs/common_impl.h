@@ -2,7 +2,7 @@
 /*
  * The file system on a volume, between its files: common_meta.c reaches metadata and writes it back, common_space.c finds
  * blocks and keeps slots, common_device.c is the device that the cache of data has, common_name.c names, common_node.c nodes,
- * common_file.c contents, common_recover.c what a power cut left, common_mount.c the rest.
+ * common_file.c contents, common_share.c what domains may have, common_recover.c what a power cut left, common_mount.c the rest.
  *
  * Other environments change all that is read here at any time, and take clean buffers for other blocks. So a view is read,
  * and then looked at again (common_still); a change names the old bytes, and is tried again when they are others.
@@ -18,6 +18,7 @@
 #define COMMON_HASH		256
 #define COMMON_EXTENTS		(COMMON_MAP_FIRST + (COMMON_SLOTS - COMMON_MAP_FIRST) * COMMON_SLOTS)
 #define COMMON_TRIES		2000
+#define COMMON_SHARES		(EXO_VOLUME_SHARES - 1)
 
 struct common_node {
 	struct fs_node node;	/* first */
@@ -56,8 +57,11 @@ struct common {
 	struct split *splits;
 	struct fs_time (*now)(void);
 	bool no_slot;		/* there was no place for a capability */
+	bool filling;		/* fill_fresh() is at it */
 	bool telling;		/* tell_written() is at it: it may have to write, to make room */
 	struct common_report report;
+	struct { char name[COMMON_DOMAIN_NAME]; uint32_t blocks; } share[COMMON_SHARES];	/* blocks 0: an equal part */
+	uint32_t shares;
 	bool changed;		/* since the last sync, by this one */
 	bool loss_told;		/* an unmount has said that not all can be written */
 };
@@ -95,8 +99,20 @@ int common_commit(struct common *fs, uint32_t block);
 int common_sync(struct common *fs);
 bool common_unsaved(struct common *fs);
 
+/* --- common_share.c --- */
+int common_shares_parse(struct common *fs, const char *options);
+/* Before anything of them is loaded. */
+int common_shares_give(struct common *fs);
+/* A new domain's. */
+int common_share_give(struct common *fs, const char *name, uint32_t table);
+unsigned common_share_of(const struct common *fs, uint32_t block);
+/* Blocks that one can still gain. */
+int32_t common_share_left(const struct common *fs, unsigned share);
+void common_share_buffers(const struct common *fs, unsigned share, uint32_t *first, uint32_t *end);
+
 /* --- common_space.c --- */
-int common_free_block(struct common *fs, uint32_t near, uint32_t most, uint32_t *block, uint32_t *count);
+/* Up to `most` free blocks in a row for `owner`: of its share, if that is bounded. */
+int common_free_block(struct common *fs, uint32_t owner, uint32_t near, uint32_t most, uint32_t *block, uint32_t *count);
 int common_extents(struct common *fs, uint32_t node);
 /* What a page is: *block 0: a hole; *run pages from it on are next to each other, or holes. */
 int common_find(struct common *fs, uint32_t node, uint32_t page, uint32_t *block, uint32_t *run);
@@ -108,6 +124,7 @@ int common_slot_set(struct common *fs, uint32_t meta, unsigned type, unsigned sl
     uint32_t gain, uint32_t gains, uint32_t lose, uint32_t losses, unsigned what);
 /* A new node owned by the domain that `beside` is of. */
 int common_table_add(struct common *fs, uint32_t beside, uint32_t *block);
+int common_domain_find(struct common *fs, const char *name, uint32_t *table);
 int common_table_drop(struct common *fs, uint32_t block);
 uint32_t common_domain_of(struct common *fs, uint32_t block);
 
@@ -154,13 +171,15 @@ int common_name_void(struct common *fs, const struct common_found *found);
 int common_name_next(struct common *fs, uint32_t directory, uint64_t *cursor, struct common_found *found, struct fs_entry *entry);
 /* A node says another name from now on. */
 int common_name_again(struct common *fs, uint32_t block, const struct common_node *directory, const char *name, size_t bytes);
-bool common_is_live(struct common *fs, uint32_t block, uint32_t generation);
+/* 1, 0, or an error: it cannot be read now. */
+int common_is_live(struct common *fs, uint32_t block, uint32_t generation);
 /*
  * Does a name that stands in a directory count? What anybody can write into his own is no reason to follow it: a directory
  * counts where it says itself that it is, so that they are a tree whatever stands in them; anything else counts in its own
  * domain, so that nobody is led to change what is his by a name that is another's. The kind is the node's then.
+ * 1, 0, or an error: that cannot be said now.
  */
-bool common_is_named(struct common *fs, uint32_t directory, const char *name, size_t bytes, struct common_found *found);
+int common_is_named(struct common *fs, uint32_t directory, const char *name, size_t bytes, struct common_found *found);
 int common_lookup(struct fs_node *directory, const char *name, size_t bytes, struct fs_node **node);
 int common_create(struct fs_node *directory, const char *name, size_t bytes, const struct fs_attributes *how,
     const char *target, struct fs_node **node);

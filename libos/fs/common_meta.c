@@ -7,11 +7,13 @@
  *
  * Writing back goes by what the volume's page says, not by a list of one's own: whatever has changed and owns nothing that was
  * never written, round after round with a flush between, until nothing is left. So a block that another program waits for is
- * written by whoever comes first. What waits for another's data is left to him.
+ * written by whoever comes first. What waits for another's data is left to him. But what is this program's own domain's has to
+ * be written, or sync fails: where it waits for blocks that were gained and have no contents, since what was to fill them
+ * failed, they become what they are read as, zeroes.
  */
 #include "libos/fs/common_impl.h"
 
-#define ROUNDS	24
+#define ROUNDS	64	/* a chain of owners takes some 10; others may go on changing theirs meanwhile */
 
 static int error_of(int64_t result)
 {
@@ -44,7 +46,7 @@ static uint64_t cap_below(struct common *fs, uint32_t block, uint32_t top, uint6
 
 	if (block == top)
 		return cap;
-	if (!block || block >= fs->volume->page->blocks || depth > 12)
+	if (!block || block >= fs->volume->blocks || depth > 12)
 		return 0;
 	entry = common_entry_of(fs, block);
 	if (fs->cap[i].cap && fs->cap[i].block == (block | (uint32_t)write << 31) && fs->cap[i].birth == entry->birth)
@@ -95,11 +97,12 @@ static int meta_request(struct common *fs, unsigned operation, uint32_t block)
 	return block_wait(fs->volume->device, &request);
 }
 
-static uint32_t least_used(const struct common *fs, const uint64_t tried[2])
+/* Of the buffers that a block's share has. */
+static uint32_t least_used(const struct common *fs, uint32_t block, const uint64_t tried[2])
 {
-	uint32_t best = EXO_VOLUME_NONE;
+	uint32_t best = EXO_VOLUME_NONE, i, end;
 
-	for (uint32_t i = 0; i < fs->volume->page->buffers && i < EXO_VOLUME_BUFFERS_MAX; i++)
+	for (common_share_buffers(fs, common_share_of(fs, block), &i, &end); i < end; i++)
 		if (!(tried[i / 64] >> i % 64 & 1) && (best == EXO_VOLUME_NONE || fs->used[i] < fs->used[best]))
 			best = i;
 	return best;
@@ -113,11 +116,11 @@ static int load(struct common *fs, uint32_t block)
 	int error;
 
 	for (unsigned tries = 0; tries < COMMON_TRIES; tries++) {
-		uint32_t buffer = entry->buffer != EXO_VOLUME_NONE ? 0 : least_used(fs, tried);
+		uint32_t buffer = entry->buffer != EXO_VOLUME_NONE ? 0 : least_used(fs, block, tried);
 		int64_t result;
 
 		if (buffer == EXO_VOLUME_NONE) {	/* all of them wait to be written */
-			error = written ? -ENOMEM : common_sync(fs);
+			error = written || fs->filling ? -ENOMEM : common_sync(fs);
 			if (error)
 				return error;
 			written = true;
@@ -133,7 +136,7 @@ static int load(struct common *fs, uint32_t block)
 				fs->volume->ops->pause(fs->volume);	/* somebody else reads it */
 			else if (error)
 				return error;
-		} else if (result == -EXO_EBUSY) {
+		} else if (result == -EXO_EBUSY || result == -EXO_EQUOTA) {
 			tried[buffer / 64] |= 1ULL << buffer % 64;
 		} else {
 			return error_of(result);
@@ -146,7 +149,7 @@ int common_view(struct common *fs, uint32_t block, unsigned type, struct common_
 {
 	const volatile struct exo_volume_block *entry;
 
-	if (block >= fs->volume->page->blocks)
+	if (block >= fs->volume->blocks)
 		return -FS_EDAMAGED;
 	entry = common_entry_of(fs, block);
 	for (unsigned tries = 0; tries < COMMON_TRIES; tries++) {
@@ -156,7 +159,7 @@ int common_view(struct common *fs, uint32_t block, unsigned type, struct common_
 		view->birth = entry->birth;
 		view->changed = entry->changed;
 		view->buffer = entry->buffer;
-		if (view->buffer < fs->volume->page->buffers && entry->flags == (EXO_BLOCK_LOADED | EXO_BLOCK_WALKED)) {
+		if (view->buffer < fs->volume->buffers && volume_is_there(entry)) {
 			fs->used[view->buffer] = ++fs->tick;
 			view->bytes = (const struct common_block *)(const void *)volume_buffer(fs->volume, view->buffer);
 			return 0;
@@ -234,6 +237,8 @@ int common_commit(struct common *fs, uint32_t block)
 			fs->volume->ops->pause(fs->volume);	/* it is just being written */
 		}
 	}
+	if (result == -EXO_EQUOTA)
+		return -EBUSY;
 	if (result == -EXO_ERIGHTS && (fs->change.gains || fs->change.losses))
 		return fs->change.gains ? -EBUSY : -EACCES;
 	if (result)
@@ -281,6 +286,12 @@ static void tell_written(struct common *fs)
 	fs->telling = false;
 }
 
+/* Of what this program changes, or who had its domain before? */
+static bool is_own(struct common *fs, uint32_t block)
+{
+	return common_share_of(fs, block) == common_share_of(fs, fs->volume->own_block) && common_cap(fs, block);
+}
+
 /* Metadata is written. Another program may be writing it just now: that is waited for. */
 static int write_meta(struct common *fs, uint32_t block)
 {
@@ -288,44 +299,68 @@ static int write_meta(struct common *fs, uint32_t block)
 
 	for (unsigned tries = 0; error == -EBUSY && common_entry_of(fs, block)->flights && tries < COMMON_TRIES; tries++) {
 		fs->volume->ops->pause(fs->volume);
-		if (!common_entry_of(fs, block)->flights)
-			error = common_entry_of(fs, block)->changed == common_entry_of(fs, block)->written ? 0 :
-			    meta_request(fs, BLOCK_WRITE, block);
+		if (!common_entry_of(fs, block)->flights && common_entry_of(fs, block)->changed != common_entry_of(fs, block)->written)
+			error = meta_request(fs, BLOCK_WRITE, block);
 	}
-	return error;
+	return error == -EBUSY && common_entry_of(fs, block)->changed == common_entry_of(fs, block)->written ? 0 : error;
 }
 
-/* One round. *left: what could not be written now; *wrote: what was. */
+/* One round. *left: what is to be written, and could not be now; *wrote: what was. */
 static int write_some(struct common *fs, bool *left, bool *wrote)
 {
 	const struct exo_volume *page = fs->volume->page;
 
 	*left = *wrote = false;
-	for (uint32_t i = 0; i < page->buffers && i < EXO_VOLUME_BUFFERS_MAX; i++) {
+	for (uint32_t i = 0; i < fs->volume->buffers; i++) {
 		uint32_t block = ((const volatile struct exo_volume *)page)->buffer[i].block;
 		const volatile struct exo_volume_block *entry;
 		int error;
 
-		if (block >= page->blocks)
+		if (block >= fs->volume->blocks)
 			continue;
 		entry = common_entry_of(fs, block);
 		if (entry->changed == entry->written || entry->buffer != i || !(entry->flags & EXO_BLOCK_LOADED))
 			continue;
-		if (((const volatile struct exo_volume *)page)->buffer[i].pending) {
-			*left = true;
-			continue;
-		}
-		error = write_meta(fs, block);
+		error = ((const volatile struct exo_volume *)page)->buffer[i].pending ? -EBUSY : write_meta(fs, block);
 		if (error && error != -EBUSY)
 			return error;
-		*(error ? left : wrote) = true;
+		if (error)
+			*left |= is_own(fs, block);
+		else
+			*wrote = true;
 	}
 	return 0;
 }
 
+/* Own blocks that were gained and never filled get contents: zeroes. */
+static int fill_fresh(struct common *fs)
+{
+	struct common_view view;
+	struct buffer *buffer;
+	int error = 0;
+
+	for (uint32_t block = 1; block < fs->volume->blocks && !error; block++) {
+		const volatile struct exo_volume_block *entry = common_entry_of(fs, block);
+
+		if (entry->state != EXO_BLOCK_FRESH || !is_own(fs, entry->parent))
+			continue;
+		if (entry->type) {
+			error = common_view(fs, block, entry->type, &view);
+			continue;
+		}
+		buffer = cache_peek(fs->fs.cache, block);
+		error = buffer ? 0 : cache_get_new(fs->fs.cache, block, &buffer);
+		if (!error) {
+			cache_dirty(fs->fs.cache, buffer);
+			cache_put(fs->fs.cache, buffer);
+		}
+	}
+	return error ? error : cache_write_all(fs->fs.cache);
+}
+
 int common_sync(struct common *fs)
 {
-	bool left = true, wrote = false, moved = true;
+	bool left = true, wrote = true, filled = false;
 	int error = 0;
 
 	if (fs->fs.read_only || !common_unsaved(fs))
@@ -334,15 +369,23 @@ int common_sync(struct common *fs)
 	if (error)
 		return error;
 	tell_written(fs);
-	for (unsigned round = 0; round < ROUNDS && (left || wrote) && (moved || wrote); round++) {
-		moved = wrote || !round;
+	for (unsigned round = 0; round < ROUNDS && (wrote || left); round++) {
 		error = flush(fs);
 		if (!error)
 			error = write_some(fs, &left, &wrote);
+		if (!error && left && !wrote) {
+			if (filled || fs->filling)
+				return -EIO;
+			fs->filling = filled = true;
+			error = fill_fresh(fs);
+			fs->filling = false;
+		}
 		if (error)
 			return error;
 	}
 	error = wrote ? flush(fs) : 0;
+	if (!error && left)
+		error = -EIO;
 	if (!error)
 		fs->changed = false;
 	return error;

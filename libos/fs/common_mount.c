@@ -85,6 +85,13 @@ static int domain_slot(struct common *fs, const char *name, uint32_t *block, uns
 	return error ? error : -ENOENT;
 }
 
+int common_domain_find(struct common *fs, const char *name, uint32_t *table)
+{
+	unsigned slot;
+
+	return domain_slot(fs, name, table, &slot);
+}
+
 int64_t common_domain(struct fs *base, const char *name, uint32_t *block)
 {
 	struct common *fs = (struct common *)base;
@@ -125,10 +132,12 @@ int common_domain_make(struct fs *base, const char *name)
 		return error ? error : -EEXIST;
 	if (common_name_find(fs, fs->home, name, bytes, &found) != -ENOENT)
 		return -EEXIST;
-	error = slot == COMMON_SLOTS ? -ENOSPC : common_free_block(fs, 0, 1, &table, &count);
+	error = slot == COMMON_SLOTS ? -ENOSPC : common_free_block(fs, 0, 0, 1, &table, &count);
 	value = domain_value(name, table);
 	if (!error)
 		error = common_slot_set(fs, 0, COMMON_ROOT, slot, &value, table, 1, 0, 0, 1);
+	if (!error)
+		error = common_share_give(fs, name, table);
 	if (error)
 		return error;
 	memcpy(top.name, name, bytes);
@@ -182,12 +191,14 @@ static int find_home(struct common *fs)
 
 static int common_mount(struct fs **out, struct fs_node **root, const struct fs_mount *how)
 {
-	struct common *fs = *how->options || !how->volume ? NULL : calloc(1, sizeof(*fs));
+	struct common *fs = how->volume ? calloc(1, sizeof(*fs)) : NULL;
 	int error;
 
 	if (!fs)
-		return *how->options || !how->volume ? -EINVAL : -ENOMEM;
-	error = how->volume(how->device, how->read_only, &fs->volume);
+		return how->volume ? -ENOMEM : -EINVAL;
+	error = common_shares_parse(fs, how->options);
+	if (!error)
+		error = how->volume(how->device, how->read_only, &fs->volume);
 	if (error) {
 		free(fs);
 		return error;
@@ -202,6 +213,8 @@ static int common_mount(struct fs **out, struct fs_node **root, const struct fs_
 	fs->fs.cache = fs->page ? cache_make(&fs->data, how->cache_pages ? how->cache_pages : CACHE_PAGES,
 	    how->policy ? how->policy : &cache_2q) : NULL;
 	error = fs->fs.cache ? find_home(fs) : -ENOMEM;
+	if (!error && fs->shares)
+		error = fs->volume->made ? common_shares_give(fs) : -EINVAL;
 	if (!error && fs->volume->made)
 		error = common_recover(fs);
 	if (!error)
@@ -258,13 +271,19 @@ static int common_fsync(struct fs_node *node, bool data_only)
 static int common_space(struct fs *base, struct fs_space *space)
 {
 	struct common *fs = (struct common *)base;
-	uint32_t blocks = fs->volume->page->blocks, free = 0;
+	uint32_t blocks = fs->volume->blocks, free = 0, own = 0, left;
+	unsigned share = common_share_of(fs, fs->volume->own_block);
 	struct common_view view;
 
-	for (uint32_t i = 0; i < blocks; i++)
-		free += !volume_is_owned(common_entry_of(fs, i));
-	*space = (struct fs_space){ .block_bytes = BLOCK_BYTES, .blocks = blocks, .blocks_free = free, .blocks_available = free,
-		.files = blocks, .files_free = free, .name_max = FS_NAME_MAX };
+	for (uint32_t i = 0; i < blocks; i++) {
+		bool is_free = !volume_is_owned(common_entry_of(fs, i));
+
+		free += is_free;
+		own += is_free && common_share_of(fs, i) == share;
+	}
+	left = common_share_left(fs, share) > 0 ? (uint32_t)common_share_left(fs, share) + own : own;
+	*space = (struct fs_space){ .block_bytes = BLOCK_BYTES, .blocks = blocks, .blocks_free = free, .blocks_available = left < free ? left : free,
+		.files = blocks, .files_free = left < free ? left : free, .name_max = FS_NAME_MAX };
 	if (!common_view(fs, 0, COMMON_ROOT, &view))
 		memcpy(space->label, view.bytes->top.name, sizeof(space->label) - 1);
 	return 0;

@@ -170,9 +170,12 @@ static int name_find(struct common *fs, uint32_t directory, const char *name, si
 	for (uint32_t page = 0; page < count && error >= 0; page++) {
 		unsigned from = 0;
 
-		while ((error = page_find(fs, directory, page, &from, name, bytes, block, found, &run)) == 1)
-			if (block || common_is_named(fs, directory, name, bytes, found))
-				return 0;
+		while ((error = page_find(fs, directory, page, &from, name, bytes, block, found, &run)) == 1) {
+			int named = block ? 1 : common_is_named(fs, directory, name, bytes, found);
+
+			if (named)
+				return named < 0 ? named : 0;
+		}
 		if (error == -ENOENT) {
 			page += run - 1;
 			error = 0;
@@ -333,14 +336,16 @@ int common_readdir(struct fs_node *directory, uint64_t *cursor, struct fs_entry 
 	int error = directory->kind == FS_DIRECTORY ? common_head(fs, common_node(directory), &head) : -ENOTDIR;
 
 	while (!error) {
+		uint64_t before = *cursor;
+
 		error = common_name_next(fs, common_node(directory)->block, cursor, &found, entry);
 		if (error <= 0)
 			return error;
-		if (common_is_named(fs, common_node(directory)->block, entry->name, entry->bytes, &found)) {
+		error = common_is_named(fs, common_node(directory)->block, entry->name, entry->bytes, &found);
+		if (error < 0)
+			*cursor = before;	/* it comes again */
+		if (error > 0)
 			entry->kind = found.kind;
-			return 1;
-		}
-		error = 0;
 	}
 	return error;
 }
@@ -480,15 +485,17 @@ static int check_gone(struct common *fs, const struct common_found *found, bool 
 	struct common_found first;
 	struct fs_entry entry;
 	uint64_t cursor = 0;
-	int more;
+	int more, named;
 
 	if (found->kind != FS_DIRECTORY)
 		return directory_too ? -ENOTDIR : 0;
 	if (!directory_too)
 		return -EISDIR;
-	while ((more = common_name_next(fs, found->block, &cursor, &first, &entry)) == 1)
-		if (common_is_named(fs, found->block, entry.name, entry.bytes, &first))
-			return -ENOTEMPTY;
+	while ((more = common_name_next(fs, found->block, &cursor, &first, &entry)) == 1) {
+		named = common_is_named(fs, found->block, entry.name, entry.bytes, &first);
+		if (named)
+			return named < 0 ? named : -ENOTEMPTY;
+	}
 	return more;
 }
 

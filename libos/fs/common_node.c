@@ -42,11 +42,21 @@ int common_head(struct common *fs, const struct common_node *node, struct common
 	return error == -FS_EDAMAGED || (!error && head->generation != node->generation) ? -ESTALE : error;
 }
 
-bool common_is_live(struct common *fs, uint32_t block, uint32_t generation)
+/* head_of() of what a name leads to. 1: it is so; 0: nothing like that is there; else why that cannot be said. */
+static int head_named(struct common *fs, uint32_t block, uint32_t generation, struct common_head *head)
+{
+	int error = generation ? head_of(fs, block, head) : -FS_EDAMAGED;
+
+	if (error)
+		return error == -FS_EDAMAGED ? 0 : error;
+	return head->generation == generation && head->links;
+}
+
+int common_is_live(struct common *fs, uint32_t block, uint32_t generation)
 {
 	struct common_head head;
 
-	return generation && !head_of(fs, block, &head) && head.generation == generation && head.links;
+	return head_named(fs, block, generation, &head);
 }
 
 static bool is_name(const char *name, size_t bytes)
@@ -55,14 +65,14 @@ static bool is_name(const char *name, size_t bytes)
 	    !(bytes == 2 && name[0] == '.' && name[1] == '.');
 }
 
-bool common_is_named(struct common *fs, uint32_t directory, const char *name, size_t bytes, struct common_found *found)
+int common_is_named(struct common *fs, uint32_t directory, const char *name, size_t bytes, struct common_found *found)
 {
 	uint32_t domain = common_domain_of(fs, directory);
 	struct common_head head;
+	int live = is_name(name, bytes) ? head_named(fs, found->block, found->generation, &head) : 0;
 
-	if (!is_name(name, bytes) || !found->generation || head_of(fs, found->block, &head) ||
-	    head.generation != found->generation || !head.links)
-		return false;
+	if (live <= 0)
+		return live;
 	found->kind = head.kind;
 	if (head.kind != FS_DIRECTORY)
 		return domain && domain == common_domain_of(fs, found->block);

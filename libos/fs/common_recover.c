@@ -45,7 +45,7 @@ static int head_of(struct common *fs, uint32_t block, struct common_head *head)
 /* The metadata that a block owns joins those to be loaded. A block has one owner, so none comes twice. */
 static void push_owned(const struct common *fs, const struct common_view *view, uint32_t *waits, uint32_t *count)
 {
-	uint32_t blocks = fs->volume->page->blocks;
+	uint32_t blocks = fs->volume->blocks;
 
 	for (unsigned i = 0; i < COMMON_SLOTS; i++) {
 		const struct common_slot *slot = &view->bytes->slots[i / COMMON_SECTOR_SLOTS].slot[i % COMMON_SECTOR_SLOTS];
@@ -61,7 +61,7 @@ static void push_owned(const struct common *fs, const struct common_view *view, 
 /* Whatever the kernel has not seen yet, of whatever shape: what is free is not known before. */
 static int load_all(struct common *fs)
 {
-	uint32_t *waits = calloc(fs->volume->page->blocks, sizeof(*waits)), count = 0;
+	uint32_t *waits = calloc(fs->volume->blocks, sizeof(*waits)), count = 0;
 	const volatile struct exo_volume_block *entry;
 	struct common_view view;
 	int error = waits ? 0 : -ENOMEM;
@@ -141,9 +141,9 @@ static int count_names(struct recovery *r, uint32_t directory)
 	if (error || own.kind != FS_DIRECTORY || !own.links)
 		return error;
 	while (!error && (error = common_name_next(r->fs, directory, &cursor, &found, &entry)) == 1) {
-		bool live = common_is_named(r->fs, directory, entry.name, entry.bytes, &found);
+		int live = common_is_named(r->fs, directory, entry.name, entry.bytes, &found);
 
-		error = live ? head_of(r->fs, found.block, &head) : 0;
+		error = live > 0 ? head_of(r->fs, found.block, &head) : live;
 		if (live && !error && head.kind == FS_DIRECTORY)
 			live = says(&head, directory, own.generation, &entry) && !r->state[found.block].names;
 		if (error)
@@ -163,7 +163,7 @@ static int count_names(struct recovery *r, uint32_t directory)
 static int lost_home(struct recovery *r, uint32_t block, const struct common_head *head, struct common_node *to)
 {
 	uint32_t domain = common_domain_of(r->fs, block);
-	struct common_head home;
+	struct common_head home = { 0 };
 	struct common_view view;
 	int error;
 
@@ -178,31 +178,47 @@ static int lost_home(struct recovery *r, uint32_t block, const struct common_hea
 		return 0;
 	to->block = view.bytes->top.home;
 	to->generation = view.bytes->top.home_generation;
-	if (common_is_live(r->fs, to->block, to->generation) && common_domain_of(r->fs, to->block) == domain &&
-	    !head_of(r->fs, to->block, &home) && home.kind == FS_DIRECTORY)
+	error = common_is_live(r->fs, to->block, to->generation);
+	if (error > 0)
+		error = head_of(r->fs, to->block, &home) ?: 1;
+	if (error < 0 && error != -FS_EDAMAGED)
+		return error;
+	if (error > 0 && common_domain_of(r->fs, to->block) == domain && home.kind == FS_DIRECTORY)
 		return 0;
 	to->block = r->fs->home;
 	to->generation = r->fs->home_generation;
 	return head->kind == FS_DIRECTORY ? 0 : -FS_EDAMAGED;
 }
 
+/* Can a node have the name that it says? 1, 0, or an error: it cannot be said now, and nothing is to be done. */
+static int is_to_be_had(struct recovery *r, uint32_t block, const struct common_head *head)
+{
+	struct common_head parent = { 0 };
+	struct common_found found;
+	int error = common_is_live(r->fs, head->parent, head->parent_generation);
+
+	if (error > 0)
+		error = head_of(r->fs, head->parent, &parent) ?: 1;
+	if (error <= 0)
+		return error == -FS_EDAMAGED ? 0 : error;
+	if (parent.kind != FS_DIRECTORY || !head->name_bytes || head->parent == block ||
+	    common_domain_of(r->fs, head->parent) != common_domain_of(r->fs, block))
+		return 0;
+	error = common_name_find(r->fs, head->parent, head->name, head->name_bytes, &found);
+	return error == -ENOENT ? 1 : error == -EIO || error == -ENOMEM ? error : 0;
+}
+
 /* N3 */
 static int name_again(struct recovery *r, uint32_t block, const struct common_head *head)
 {
-	struct common_head parent;
 	struct common_node named = { .block = head->parent, .generation = head->parent_generation };
-	struct common_found found;
+	int error, can = is_to_be_had(r, block, head);
 	char name[FS_NAME_MAX + 1];
 	size_t bytes = head->name_bytes;
-	int error = common_is_live(r->fs, named.block, named.generation) ? head_of(r->fs, named.block, &parent) : -ENOENT;
 
+	error = can < 0 ? can : 0;
 	memcpy(name, head->name, bytes);
-	if (!error && (parent.kind != FS_DIRECTORY || !bytes || named.block == block ||
-	    common_domain_of(r->fs, named.block) != common_domain_of(r->fs, block)))
-		error = -ENOENT;
-	if (!error)
-		error = common_name_find(r->fs, named.block, name, bytes, &found) == -ENOENT ? 0 : -EEXIST;
-	if (error) {
+	if (!can) {
 		bytes = (size_t)snprintf(name, sizeof(name), "lost-%u", block);
 		error = lost_home(r, block, head, &named);
 		if (!error)
@@ -257,7 +273,7 @@ int common_recover(struct common *fs)
 	struct recovery r = { .fs = fs };
 	int error;
 
-	r.state = calloc(fs->volume->page->blocks, sizeof(*r.state));
+	r.state = calloc(fs->volume->blocks, sizeof(*r.state));
 	error = r.state ? load_all(fs) : -ENOMEM;
 	if (!error)
 		error = visit_table(&r, 0, COMMON_ROOT, 0);

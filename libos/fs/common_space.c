@@ -33,17 +33,29 @@ static bool may_be_free(const struct common *fs, uint32_t block)
 	return false;
 }
 
-int common_free_block(struct common *fs, uint32_t near, uint32_t most, uint32_t *block, uint32_t *count)
+/* One of the share's own that was lost counts already, and costs nothing. */
+static bool may_gain(const struct common *fs, uint32_t block, unsigned share, int32_t *left)
 {
-	uint32_t blocks = fs->volume->page->blocks, at = near && near < blocks ? near : fs->hint;
+	if (!may_be_free(fs, block))
+		return false;
+	return !share || common_share_of(fs, block) == share || (*left)-- > 0;
+}
+
+int common_free_block(struct common *fs, uint32_t owner, uint32_t near, uint32_t most, uint32_t *block, uint32_t *count)
+{
+	uint32_t blocks = fs->volume->blocks, at = near && near < blocks ? near : fs->hint;
+	unsigned share = common_share_of(fs, owner);
+	int32_t left = common_share_left(fs, share) > 0 ? common_share_left(fs, share) : 0;
 
 	for (uint32_t i = 0; i < blocks; i++, at++) {
 		if (at >= blocks)
 			at = 1;
-		if (!may_be_free(fs, at))
+		if (!may_gain(fs, at, share, &left)) {
+			left = left > 0 ? left : 0;
 			continue;
+		}
 		*block = at;
-		for (*count = 1; *count < most && at + *count < blocks && may_be_free(fs, at + *count); ++*count)
+		for (*count = 1; *count < most && at + *count < blocks && may_gain(fs, at + *count, share, &left); ++*count)
 			;
 		fs->hint = at + *count;
 		return 0;
@@ -154,7 +166,7 @@ int common_find(struct common *fs, uint32_t node, uint32_t page, uint32_t *block
 	extent = extent_of(fs, page, &next);
 	*block = extent ? extent->value.block + (page - extent->value.at) : 0;
 	*run = extent ? common_count(&extent->value) - (page - extent->value.at) : next - page;
-	return extent && *block >= fs->volume->page->blocks ? -FS_EDAMAGED : 0;
+	return extent && *block >= fs->volume->blocks ? -FS_EDAMAGED : 0;
 }
 
 /* An empty slot for a run: *meta, *slot; a map is made if there is none. */
@@ -191,7 +203,7 @@ static int empty_slot(struct common *fs, uint32_t node, uint32_t *meta, unsigned
 		;
 	if (*slot == COMMON_SLOTS)
 		return -EFBIG;
-	int error = common_free_block(fs, 0, 1, &block, &count);
+	int error = common_free_block(fs, node, 0, 1, &block, &count);
 	if (!error)
 		error = common_slot_set(fs, node, COMMON_NODE, *slot, &(struct common_slot){ block, COMMON_MAP << 24 | 1, 0, 0 }, block,
 		    1, 0, 0, 1);
@@ -216,7 +228,7 @@ static int add_once(struct common *fs, uint32_t node, uint32_t page, uint32_t co
 	before = page ? extent_of(fs, page - 1, &next) : NULL;
 	if (before && behind)
 		near = before->value.block + common_count(&before->value);
-	error = common_free_block(fs, near, count, block, got);
+	error = common_free_block(fs, node, near, count, block, got);
 	if (error)
 		return error;
 	if (before && near && *block == near && common_count(&before->value) + *got <= COMMON_COUNT_MAX) {
@@ -305,7 +317,7 @@ int common_cut(struct common *fs, uint32_t node, uint32_t page)
 
 uint32_t common_domain_of(struct common *fs, uint32_t block)
 {
-	for (unsigned i = 0; i < 12 && block && block < fs->volume->page->blocks; i++) {
+	for (unsigned i = 0; i < 12 && block && block < fs->volume->blocks; i++) {
 		uint32_t owner = common_entry_of(fs, block)->parent;
 
 		if (!owner)
@@ -348,7 +360,7 @@ static int table_add(struct common *fs, uint32_t table, uint32_t *block, unsigne
 		if (slot[i].block)
 			continue;
 		unsigned type = i < COMMON_TABLE_FIRST ? COMMON_NODE : COMMON_TABLE;
-		error = common_free_block(fs, 0, 1, block, &count);
+		error = common_free_block(fs, table, 0, 1, block, &count);
 		if (!error)
 			error = common_slot_set(fs, table, COMMON_TABLE, i, &(struct common_slot){ *block, type << 24 | 1, 0, 0 }, *block,
 			    1, 0, 0, 1);

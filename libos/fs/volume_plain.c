@@ -127,6 +127,13 @@ static int64_t plain_change(struct volume *volume, uint64_t node, const struct e
 	return 0;
 }
 
+/* One program has it all. */
+static int64_t plain_share(struct volume *volume, uint32_t block, unsigned share, uint32_t left, uint32_t buffer, uint32_t end)
+{
+	(void)volume, (void)block, (void)share, (void)left, (void)buffer, (void)end;
+	return 0;
+}
+
 static void plain_pause(struct volume *volume)
 {
 	(void)volume;
@@ -140,7 +147,7 @@ static void plain_close(struct volume *volume)
 	free(plain);
 }
 
-static const struct volume_ops plain_ops = { .load = plain_load, .open = plain_open, .drop = plain_drop, .change = plain_change,
+static const struct volume_ops plain_ops = { .load = plain_load, .open = plain_open, .drop = plain_drop, .change = plain_change, .share = plain_share,
 	.pause = plain_pause, .close = plain_close };
 
 /* --- its device ------------------------------------------------------------------------------------------- */
@@ -223,6 +230,7 @@ int volume_plain(struct block_device *below, bool read_only, struct volume **vol
 		.flags = below->flags & BLOCK_READ_ONLY };
 	plain->volume = (struct volume){ .ops = &plain_ops, .page = plain->page, .device = &plain->device, .see = 1,
 		.own = read_only ? 0 : 1, .made = true };
+	volume_sizes(&plain->volume);
 	*volume = &plain->volume;
 	return 0;
 }

@@ -219,13 +219,13 @@ static void take_options(char *options, struct fs_mount *how, char *domain[VOLUM
 			how->cache_pages = (uint32_t)strtoul(option + 6, NULL, 10);
 		} else if (!strcmp(option, "write=asked")) {
 			how->by_hand = true;
-		} else if (!strncmp(option, "share=", 6) && option[6] && domain && domains < VOLUME_SHARES) {
-			domain[domains++] = strdup(option + 6);
 		} else if (!strcmp(option, "policy=lru")) {
 			how->policy = &cache_lru;
 		} else if (!strcmp(option, "policy=2q")) {
 			how->policy = &cache_2q;
 		} else {
+			if (domain && !strncmp(option, "share=", 6) && option[6] && domains < VOLUME_SHARES) /* for the file system, too */
+				domain[domains++] = strndup(option + 6, strcspn(option + 6, ":"));
 			if (to != options)
 				*to++ = ',';
 			to = (char *)memmove(to, option, strlen(option)) + strlen(option);

@@ -34,15 +34,15 @@ def exo(*words, status=0):
     return (done.stdout + done.stderr).replace("\r", "")
 
 
-def run(*sections):
+def run(*sections, image=IMAGE, status=0):
     """sections: (name, program, args, lines)."""
-    text = "[machine]\ndisk = %s\nmemory = 128M\n" % IMAGE
-    for name, image, args, *lines in sections:
-        text += "[program %s]\nimage = %s\nargs = %s\ncpu = 0\n%s\n" % (name, program(image), args, "\n".join(lines))
+    text = "[machine]\ndisk = %s\nmemory = 128M\n" % image
+    for name, what, args, *lines in sections:
+        text += "[program %s]\nimage = %s\nargs = %s\ncpu = 0\n%s\n" % (name, program(what), args, "\n".join(lines))
     path = os.path.join(SCRATCH.name, "common.conf")
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
-    return exo("run", "--timeout", "140", "--config", path)
+    return exo("run", "--timeout", "140", "--config", path, status=status)
 
 
 def test_image():
@@ -91,6 +91,48 @@ def test_name():
     exo("disk", "export", IMAGE, "data", out, "--files")
     check(os.path.exists(os.path.join(out, "carol", "list")), "carol has a directory of her own")
     check(not os.path.exists(os.path.join(out, "mallory", "list")), "and not mallory's")
+
+
+def test_maker():
+    """who is given something else than a volume does not take it; a maker who unmounts has his frames back"""
+    exo("disk", "create", "--force", IMAGE + "2", "16M", "--label", "data:8M")
+    site = os.path.join(SCRATCH.name, "nothing")
+    os.makedirs(site, exist_ok=True)
+    exo("disk", "import", IMAGE + "2", "data", "--common", site)
+    said = run(("maker", "in_common_maker.uni", "make bob", "extent = data", "serve = bob"),
+               ("bob", "in_common_maker.uni", "take bob", "mount = /data common share:data/bob", "use = bob"), image=IMAGE + "2")
+    for words in ("7 of 7 refused, 0 slots kept", "unmounted, 0 frames", "gone: an error, then an error, and an error"):
+        check(words in said, "\"%s\" is missing:\n%s" % (words, said))
+
+
+def hogged(share):
+    """Two work while a third has taken what it got of a fresh volume, under that share: what it got, and what was said."""
+    image = IMAGE + "3"
+    site = os.path.join(SCRATCH.name, "nothing")
+    os.makedirs(site, exist_ok=True)
+    exo("disk", "create", "--force", image, "16M", "--label", "data:8M")
+    exo("disk", "import", image, "data", "--common", site)
+    said = run(("alice", "in_common.uni", "work /data %d 1 /data/bob" % STEPS,
+                "mount = /data common extent:data share=bob,share=mallory" + share, "serve = bob", "serve = mallory"),
+               ("bob", "in_common.posix", "work /data %d 2" % STEPS, "mount = /data common share:data/bob", "use = bob"),
+               ("mallory", "in_common_hog.uni", "mallory 4", "mount = /data common share:data/mallory", "use = mallory"),
+               image=image, status=None)
+    found = re.search(r"(\d+) of (\d+) blocks, (\d+) of (\d+) buffers, refused (\d+) times", said)
+    check(found, "the hog says nothing:\n" + said)
+    return [int(n) for n in found.groups()], said
+
+
+def test_hog():
+    """a program that takes all blocks and buffers of its domain, and writes all back for ever, gets its share, and holds up nobody"""
+    (blocks, all_blocks, buffers, all_buffers, refused), said = hogged("")
+    tap.say("%d of %d blocks, %d of %d buffers" % (blocks, all_blocks, buffers, all_buffers))
+    check(blocks <= all_blocks / 3 and buffers <= all_buffers / 3 and refused, said)
+    check(blocks >= all_blocks / 4 and buffers >= all_buffers / 4, "it does not get its share:\n" + said)
+    for words in ("in_common: /data: %d steps" % STEPS, "in_common: /data/bob: "):
+        check(words in said, "\"%s\" is missing:\n%s" % (words, said))
+    (less, _, _, _, _), said = hogged(":1M")
+    check(less <= 256, "it has more than it was given:\n" + said)
+    check("in_common: /data: %d steps" % STEPS in said, said)
 
 
 def test_host():

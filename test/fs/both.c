@@ -120,6 +120,14 @@ int both_do(struct real *real, struct model *model, const struct op *op, char *w
 	return numbers(model, real->kind->renumbers, &got, &want, why, bytes);
 }
 
+/* A read that ended early: does whoever goes on learn that the disk fails? */
+static bool is_told(struct real *real, struct fs_node *node, uint64_t at, int64_t got)
+{
+	static uint8_t more[BLOCK_BYTES];
+
+	return real->reads_fail && (got == -EIO || (got > 0 && real->kind->ops->read(node, at + (uint64_t)got, more, sizeof(more)) == -EIO));
+}
+
 /* Contents of a file: all that there is, and some of the holes. */
 static int compare_bytes(struct real *real, const struct model_node *want, struct fs_node *node, char *why, size_t bytes)
 {
@@ -134,7 +142,9 @@ static int compare_bytes(struct real *real, const struct model_node *want, struc
 		at -= at >= 100 ? 100 : at;
 		count = at >= want->size ? 0 : want->size - at < sizeof(is) ? want->size - at : sizeof(is);
 		got = real->kind->ops->read(node, at, is, sizeof(is));
-		if (got != (int64_t)count) {
+		if (got < (int64_t)count && is_told(real, node, at, got)) {
+			count = got < 0 ? 0 : (uint64_t)got;
+		} else if (got != (int64_t)count) {
 			snprintf(why, bytes, "read at %llu gives %lld, ought to give %llu", (unsigned long long)at, (long long)got,
 			    (unsigned long long)count);
 			return -1;

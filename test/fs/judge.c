@@ -63,7 +63,7 @@ int history_begin(struct history *history, const struct kind *kind, uint32_t blo
 static bool promises(const struct history *history, const struct op *op)
 {
 	return op->kind == OP_SYNC || op->kind == OP_REMOUNT || ((op->kind == OP_FSYNC || op->kind == OP_FDATASYNC) &&
-	    history->kind->oracle != ORACLE_SYNCED);
+	    (history->kind->oracle != ORACLE_SYNCED || history->kind->stable_all));
 }
 
 int history_replay(struct history *history, const struct kind *kind, struct hostdisk *base)

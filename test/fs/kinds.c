@@ -223,7 +223,7 @@ const struct kind kinds[] = {
 		.fifo = true, .clone = true, .times = true, .far = true, .atomic_bytes = COFS_ATOMIC, .make = make_cofs,
 		.check = check_cofs },
 	{ .name = "common", .ops = &fs_common, .options = "", .oracle = ORACLE_SYNCED, .blocks = 4096, .blocks_least = 300,
-		.fifo = true, .times = true, .link_max = 2047, .variant = true, .keeps_names = true,
+		.fifo = true, .times = true, .link_max = 2047, .slow = true, .keeps_names = true, .stable_all = true,
 		.make = make_common, .volume = volume_host },
 	EXT2("ext2", make_4k, true, 0),
 	EXT2("ext2-2k", make_2k, true, 2047),

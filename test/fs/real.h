@@ -30,7 +30,9 @@ struct kind {
 	bool clone;
 	bool renumbers;		/* nodes get other numbers when it is mounted again */
 	bool times;		/* times of modification are exact, by seconds */
+	bool slow;		/* fewer random operations are done with it */
 	bool variant;		/* of the kind before: less is done with it */
+	bool stable_all;	/* fsync of one node makes all of it stable */
 	bool keeps_names;	/* moves never leave a file without a name */
 	bool toy;		/* there to try the rigs with */
 	bool planted;		/* it does not keep what it promises: power cuts must show that */
@@ -61,6 +63,7 @@ struct real {
 	unsigned policy;	/* 0: the file system's choice, 1: LRU, 2: 2Q */
 	bool read_only;
 	bool faults;		/* reads and writes may be short */
+	bool reads_fail;	/* ... and what both_compare() cannot read of a file may be told so */
 };
 
 extern int64_t real_now;	/* the file system's time of day, seconds */

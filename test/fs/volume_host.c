@@ -239,6 +239,11 @@ static int64_t host_change(struct volume *volume, uint64_t node, const struct ex
 	return result;
 }
 
+static int64_t host_share(struct volume *volume, uint32_t block, unsigned share, uint32_t left, uint32_t buffer, uint32_t end)
+{
+	return CALL(0, node_share, volume->own, block, share, left, buffer, end);
+}
+
 static void host_pause(struct volume *volume)
 {
 	(void)volume;
@@ -250,7 +255,7 @@ static void host_close(struct volume *volume)
 	host.open = false;
 }
 
-static const struct volume_ops volume_ops = { .load = host_load, .open = host_open, .drop = host_drop, .change = host_change,
+static const struct volume_ops volume_ops = { .load = host_load, .open = host_open, .drop = host_drop, .change = host_change, .share = host_share,
 	.pause = host_pause, .close = host_close };
 
 /* --- making it -------------------------------------------------------------------------------------------- */
@@ -331,6 +336,7 @@ int volume_host(struct block_device *device, bool read_only, struct volume **vol
 	host.device = (struct block_device){ .ops = &device_ops, .blocks = device->blocks };
 	host.volume = (struct volume){ .ops = &volume_ops, .device = &host.device, .see = (uint64_t)root, .own = (uint64_t)root, .made = true,
 		.page = pfn_to_virt((exo_pfn_t)cap_slot(world.env[0], SLOT_POOL)->first) };
+	volume_sizes(&host.volume);
 	host.open = true;
 	*volume = &host.volume;
 	return 0;

@@ -252,7 +252,7 @@ int main(int argc, char **argv)
 	for (unsigned k = 0; k < kind_count; k++)
 		for (unsigned m = 0; m < MODES; m++) {
 			struct run run = { .kind = &kinds[k], .mode = &modes[m], .seed = seed + m, .save = save,
-				.ops = ops ? ops : scale(SCALE_fs_operations) * modes[m].share / (kinds[k].variant ? 5000 : 100) };
+				.ops = ops ? ops : scale(SCALE_fs_operations) * modes[m].share / (kinds[k].variant ? 5000 : kinds[k].slow ? 1000 : 100) };
 
 			if (mode || script)
 				run.seed = seed;
