@@ -25,6 +25,8 @@
 #define CLEAR_FRAMES	8
 #define END_FRAMES	4	/* for one unit of budget */
 
+_Static_assert(EXO_VOLUME_LEFT_MAX >> 24 == EXO_VOLUME_SHARES - 1, "sys_node_share checks both at once");
+
 static uint32_t volumes_made;
 
 static struct exo_volume *volume_of(const struct exo_cap *node)
@@ -395,6 +397,15 @@ int64_t sys_node_load(uint64_t node_cap, uint64_t block, uint64_t number, uint64
 	return b->state == EXO_BLOCK_FRESH ? registry_load_fresh(v, (uint32_t)block) : 1;
 }
 
+/* Metadata that a node's block owns. */
+static int64_t owned_metadata(const struct exo_volume *v, const struct exo_cap *node, uint64_t block, block_t **b)
+{
+	if (block >= v->blocks)
+		return ERR(RANGE);
+	*b = block_of(v, (uint32_t)block);
+	return is_owned(*b) && (*b)->type && (*b)->parent == (uint32_t)node->first && block ? 0 : ERR(TYPE);
+}
+
 int64_t sys_node_open(uint64_t slot, uint64_t node_cap, uint64_t block, uint64_t rights, uint64_t a4, uint64_t a5)
 {
 	struct env *env = current_env();
@@ -410,12 +421,9 @@ int64_t sys_node_open(uint64_t slot, uint64_t node_cap, uint64_t block, uint64_t
 		return ERR(RIGHTS);
 	if (!free)
 		return ERR(SLOT);
-	if (block >= v->blocks)
-		return ERR(RANGE);
-	b = block_of(v, (uint32_t)block);
-	if (!is_owned(b) || !b->type || b->parent != (uint32_t)cap->first || !block)
-		return ERR(TYPE);
-	error = cap_derivable(cap);
+	error = owned_metadata(v, cap, block, &b);
+	if (!error)
+		error = cap_derivable(cap);
 	if (error)
 		return error;
 
@@ -432,11 +440,12 @@ int64_t sys_node_share(uint64_t node_cap, uint64_t block, uint64_t number, uint6
 
 	if (error)
 		return error;
-	if (block >= v->blocks || number >= EXO_VOLUME_SHARES || left > EXO_VOLUME_LEFT_MAX || buffer >= end || end > v->buffers)
+	/* Both bounds are powers of two: 64, and 64 times 2^24. */
+	if ((number | left >> 24) >= EXO_VOLUME_SHARES || buffer >= end || end > v->buffers)
 		return ERR(RANGE);
-	b = block_of(v, (uint32_t)block);
-	if ((uint32_t)cap->first || !is_owned(b) || !b->type || b->parent)
-		return ERR(TYPE);
+	error = (uint32_t)cap->first ? ERR(TYPE) : owned_metadata(v, cap, block, &b);
+	if (error)
+		return error;
 	if (share_of(b) != number && b->owned)
 		return ERR(BUSY);
 

@@ -109,10 +109,10 @@ int64_t registry_load_fresh(struct exo_volume *v, uint32_t block)
 
 /* --- changes ---------------------------------------------------------------------------------------------------- */
 
-/* Does nothing on the disk point to it any more, nor will? */
-static bool is_gainable(const struct exo_volume *v, const block_t *b)
+/* Does nothing on the disk point to it any more, nor will? Then it is free, and nobody's share has it. */
+static bool is_gainable(struct exo_volume *v, block_t *block)
 {
-	const block_t *owner;
+	const block_t *owner, *b = block;
 
 	if (b->state == EXO_BLOCK_FREE)
 		return true;
@@ -120,8 +120,12 @@ static bool is_gainable(const struct exo_volume *v, const block_t *b)
 		return false;
 	for (unsigned i = 0; i < DEPTH; i++, b = owner) {
 		owner = block_of(v, b->parent);
-		if (owner->written >= b->changed && stable(v, owner->stamp))
+		if (owner->state == EXO_BLOCK_FREE || (owner->written >= b->changed && stable(v, owner->stamp))) {
+			work_of(v)->share[share_of(block)].left++;
+			block->state = EXO_BLOCK_FREE;
+			block->flags = 0;
 			return true;
+		}
 		if (owner->state != EXO_BLOCK_LEFT)
 			return false;
 	}
@@ -134,7 +138,7 @@ static bool is_losable(const block_t *b, uint32_t owner, uint32_t type)
 }
 
 /* What the new ranges own and the old do not is what was declared as gained, and can be; and so what was lost. */
-static int64_t compare(const struct exo_volume *v, uint32_t block, const struct work *work, uint32_t next_count)
+static int64_t compare(struct exo_volume *v, uint32_t block, const struct work *work, uint32_t next_count)
 {
 	const struct exo_node_change *change = &work->change;
 	const struct range *old = work->range, *old_end = old + work->ranges, *new = work->next, *new_end = new + next_count;
@@ -176,35 +180,22 @@ static void lose(struct exo_volume *v, struct exo_volume_buffer *buffer, block_t
 	b->changed = v->clock;
 }
 
-/* Is there enough left of a block's share? What it has lost, and gains again, it has already. */
-static bool affords(const struct exo_volume *v, const block_t *b, const struct work *work)
-{
-	unsigned share = share_of(b);
-	int32_t more = 0;
-
-	for (uint32_t i = 0; i < work->change.gains; i++)
-		more += share_of(block_of(v, work->change.gain[i].block)) != share;
-	return !share || !more || more <= work->share[share].left;
-}
-
 /* Checked: the declared blocks change hands, by the change that makes `clock` what it is. */
 static void hand_over(struct exo_volume *v, uint32_t block, const struct exo_node_change *change)
 {
 	block_t *b = block_of(v, block);
 	struct exo_volume_buffer *buffer = &v->buffer[b->buffer];
-	struct exo_volume_share *share = work_of(v)->share;
 	uint32_t i, type;
 
 	for (i = 0; i < change->losses; i++)
 		lose(v, buffer, block_of(v, change->loss[i].block));
 	for (i = 0; i < change->gains; i++) {
 		type = change->gain[i].type;
-		share[share_of(block_of(v, change->gain[i].block))].left++;
-		share[share_of(b)].left--;
 		*block_of(v, change->gain[i].block) = (block_t){ .state = EXO_BLOCK_FRESH, .type = (uint8_t)type, .parent = block,
 			.birth = v->clock, .changed = v->clock, .written = v->clock, .stamp = disk_state(v)->flush_done - 1,
 			.flags = (uint8_t)(share_flags(b) | !!type), .buffer = EXO_VOLUME_NONE };
 	}
+	work_of(v)->share[share_of(b)].left -= (int32_t)change->gains;
 	buffer->pending += change->gains;
 	b->owned += change->gains - change->losses;
 }
@@ -246,7 +237,7 @@ static int64_t change_some(struct exo_volume *v, uint32_t block)
 			return result;
 		if (compare(v, block, work, (uint32_t)result))
 			return ERR(RIGHTS);
-		if (!affords(v, b, work))
+		if (share_of(b) && change->gains && (int32_t)change->gains > work->share[share_of(b)].left)
 			return ERR(QUOTA);
 		work->ranges = (uint32_t)result;
 		__builtin_memcpy(work->range, work->next, work->ranges * sizeof(work->range[0]));

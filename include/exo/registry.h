@@ -48,7 +48,7 @@
 #define EXO_BLOCK_FREE		0	/* nothing owns it, here or on the disk */
 #define EXO_BLOCK_FRESH		1	/* owned, and not written since */
 #define EXO_BLOCK_OWNED		2
-#define EXO_BLOCK_LEFT		3	/* lost; free when its last owner, as it is without it, is on the disk */
+#define EXO_BLOCK_LEFT		3	/* lost; to be had when its last owner, as it is without it, is on the disk */
 
 #define EXO_BLOCK_WALKED	1	/* metadata: what it owns is known */
 #define EXO_BLOCK_LOADED	2	/* its buffer holds it */
@@ -80,8 +80,9 @@ struct exo_volume_buffer {
 
 /*
  * A share bounds what is below a block that the root owns (exo_node_share). A block is counted from when it is gained, or
- * found, until somebody gains it again: so what was lost is not free for nothing while it cannot be had. Metadata of a share
- * gets none but its buffers. Share 0, which all are of that nothing was said of, gains as it likes.
+ * found, until it is FREE again, which it becomes when somebody asks for it and it can be had: who gains and loses in turn
+ * does not get more. Metadata of a share gets none but its buffers. Share 0, which all are of that nothing was said of, gains
+ * as it likes.
  */
 struct exo_volume_share {
 	int32_t left;		/* blocks that it can still gain */

@@ -25,7 +25,7 @@ static bool may_be_free(const struct common *fs, uint32_t block)
 		return false;
 	for (unsigned i = 0; i < 8; i++, entry = owner) {
 		owner = common_entry_of(fs, entry->parent);
-		if ((int32_t)(owner->written - entry->changed) >= 0)
+		if (owner->state == EXO_BLOCK_FREE || (int32_t)(owner->written - entry->changed) >= 0)
 			return true;
 		if (owner->state != EXO_BLOCK_LEFT)
 			return false;
