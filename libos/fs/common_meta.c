@@ -13,6 +13,7 @@
  */
 #include "libos/fs/common_impl.h"
 
+#define STUCK_MAX	16
 #define ROUNDS	64	/* a chain of owners takes some 10; others may go on changing theirs meanwhile */
 
 static int error_of(int64_t result)
@@ -360,7 +361,8 @@ static int fill_fresh(struct common *fs)
 
 int common_sync(struct common *fs)
 {
-	bool left = true, wrote = true, filled = false;
+	bool left = true, wrote = true;
+	unsigned stuck = 0;	/* rounds without anything written: others may just have written what an own block waits for */
 	int error = 0;
 
 	if (fs->fs.read_only || !common_unsaved(fs))
@@ -373,10 +375,11 @@ int common_sync(struct common *fs)
 		error = flush(fs);
 		if (!error)
 			error = write_some(fs, &left, &wrote);
-		if (!error && left && !wrote) {
-			if (filled || fs->filling)
-				return -EIO;
-			fs->filling = filled = true;
+		stuck = left && !wrote ? stuck + 1 : 0;
+		if (!error && stuck > STUCK_MAX) {
+			error = -EIO;
+		} else if (!error && stuck && !fs->filling) {
+			fs->filling = true;
 			error = fill_fresh(fs);
 			fs->filling = false;
 		}
