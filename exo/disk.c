@@ -205,7 +205,7 @@ bool disk_blocks_drop(struct exo_cap *cap, unsigned *budget)
 
 /* --- calls --- */
 
-int64_t sys_disk_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_disk_bind(CALL_ARGS)
 {
 	struct env *env = current_env();
 	int64_t error = 0;
@@ -216,7 +216,6 @@ int64_t sys_disk_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	exo_pfn_t pfn;
 	unsigned i;
 
-	(void)a3, (void)a4, (void)a5;
 	if (!through)
 		return error;
 	frames = cap_need_frames(env, a1, EXO_RIGHT_WRITE, a2, 1, &pfn, &error);
@@ -256,7 +255,7 @@ int64_t sys_disk_bind(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	return 0;
 }
 
-int64_t sys_disk_kick(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+int64_t sys_disk_kick(CALL_ARGS)
 {
 	int64_t error = 0;
 	const struct exo_cap *through = cap_need(current_env(), a0, EXO_TYPE_DISK, EXO_RIGHT_BIND, &error);
@@ -265,15 +264,36 @@ int64_t sys_disk_kick(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64
 	unsigned count;
 	bool all;
 
-	(void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
 	if (!through)
 		return error;
 	disk = disk_of(through, &ring);
 	if (ring->through != through)
 		return ERR(STATE);
+	if (unlikely(disk->phase == DISK_GIVEN_UP))
+		return ERR(DEVICE);
 	if (read_once(ring->page->posted) - ring->taken > EXO_DISK_SLOTS)
 		return ERR(INVAL);
 	disk_wanted(disk->state, ring, arch_now());
 	all = disk_take(disk, ring, EXO_DISK_KICK_MAX, &count);
 	return !all && !count && !disk->state->under_way ? ERR(AGAIN) : count;
+}
+
+int64_t sys_disk_reset(CALL_ARGS)
+{
+	int64_t error = 0;
+	const struct exo_cap *through = cap_need(current_env(), a0, EXO_TYPE_DISK, EXO_RIGHT_CONTROL, &error);
+	struct disk_ring *none;
+	struct disk *disk;
+
+	if (!through)
+		return error;
+	if (through->count != EXO_DISK_SHARES)
+		return ERR(RANGE);
+	if (a1 > EXO_DISK_GIVE_UP)
+		return ERR(INVAL);
+	disk = disk_of(through, &none);
+	if (a1 == EXO_DISK_STEP)
+		return disk_reset_step(disk);
+	disk_give_up(disk);
+	return 0;
 }

@@ -159,7 +159,7 @@ static void pins(const struct disk_transfer *transfer, bool pin)
 }
 
 /* Does one in limbo touch its blocks? Two that read do not mind. */
-static out_of_line bool in_limbo(const struct disk_state *state, const struct disk_transfer *transfer)
+static rarely out_of_line bool in_limbo(const struct disk_state *state, const struct disk_transfer *transfer)
 {
 	const struct disk_flight *other;
 
@@ -287,7 +287,8 @@ bool disk_take(struct disk *disk, struct disk_ring *one, unsigned most, unsigned
 	*count = 0;
 	if (!flights)
 		state->since = now;
-	while ((ring = next_ring(state, &cost)) != NULL && has_room(state, ring, now) && cost < budget) {
+	while (disk->phase < DISK_STOPS && (ring = next_ring(state, &cost)) != NULL && has_room(state, ring, now) &&
+	    cost < budget) {
 		disk_wanted(state, ring, now);
 		taken = take(disk, ring, &cost);
 		if (taken == FULL)
@@ -326,7 +327,7 @@ static unsigned class_of(const struct disk_transfer *transfer)
 	    (2 * DISK_SIZES + transfer->operation - EXO_DISK_FLUSH);
 }
 
-void disk_gone(struct disk_state *state, struct disk_ring *ring)
+rarely void disk_gone(struct disk_state *state, struct disk_ring *ring)
 {
 	struct disk_flight *flight;
 
@@ -416,4 +417,61 @@ bool disk_settled(struct disk *disk)
 
 	charge(disk, arch_now());
 	return !disk_take(disk, NULL, 0, &none);
+}
+
+/* --- starting anew --- */
+
+static rarely void phase_set(struct disk *disk, enum disk_phase phase)
+{
+	disk->phase = (uint8_t)phase;
+	disk->info->flags = disk->flags | (phase == DISK_GIVEN_UP ? EXO_DISK_DEAD : phase >= DISK_STOPS ? EXO_DISK_STOPPED : 0);
+}
+
+/* All that the device had ends, it says so itself or not. */
+static rarely bool ends(struct disk *disk)
+{
+	struct disk_state *state = disk->state;
+
+	for (unsigned cost = 0; state->under_way && cost < BUDGET;)
+		cost += disk_done(disk, (unsigned)__builtin_ctzll(state->under_way), true);
+	(void)disk_settled(disk);
+	return !state->under_way;
+}
+
+rarely int64_t disk_reset_step(struct disk *disk)
+{
+	int64_t error = 0;
+
+	switch (disk->phase) {
+	case DISK_RUNS:
+	case DISK_GIVEN_UP:
+		phase_set(disk, DISK_STOPS);
+		/* fall through */
+	case DISK_STOPS:
+		if (disk->stop(disk))
+			phase_set(disk, DISK_ENDS);
+		break;
+	case DISK_ENDS:
+		if (ends(disk))
+			phase_set(disk, DISK_STARTS);
+		break;
+	case DISK_STARTS:
+		error = disk->start(disk);
+		if (error != ERR(AGAIN))
+			phase_set(disk, error ? DISK_STOPS : DISK_TAKES);
+		return error ? error : ERR(AGAIN);
+	case DISK_TAKES:
+		if (disk_settled(disk))
+			break;
+		phase_set(disk, DISK_RUNS);
+		return 0;
+	}
+	return ERR(AGAIN);
+}
+
+rarely void disk_give_up(struct disk *disk)
+{
+	phase_set(disk, DISK_GIVEN_UP);
+	disk->state->told = disk->state->rings;
+	(void)disk_settled(disk);
 }

@@ -13,7 +13,9 @@
  *    reads beside one that reads
  * K4 state->bound has a bit for each share that is part of a ring; rings' shares are disjoint
  * K5 a ring that has posted, and kicked, and does not go on, waits for a flight that is under way, or for an interrupt
- *    that is to come again (disk_again)
+ *    that is to come again (disk_again), or for the next step of a reset
+ * K6 in disk->phase STARTS nothing is under way; what a driver is told of its device's ends between stop() and start() is of no
+ *    interest
  */
 #ifndef EXO_DISKS_H
 #define EXO_DISKS_H
@@ -85,6 +87,9 @@ struct disk_state {
 	struct disk_flight flight[DISK_FLIGHTS];
 };
 
+/* Where a reset is. Requests are taken in those before STOPS. */
+enum disk_phase { DISK_RUNS, DISK_TAKES, DISK_STOPS, DISK_ENDS, DISK_STARTS, DISK_GIVEN_UP };
+
 struct disk {
 	/* The driver's, before disk_add(). */
 	uint64_t blocks;
@@ -93,7 +98,12 @@ struct disk {
 	bool (*submit)(struct disk *disk, unsigned flight, const struct disk_transfer *transfer);
 	/* Some were queued: let the device look. */
 	void (*notify)(struct disk *disk);
+	/* Is the device done with all that it was given, for good? Tells it to, each time. */
+	bool (*stop)(struct disk *disk);
+	/* Then: set up the device and what the driver has, empty. AGAIN: call again; DEVICE: it cannot. Each call is short. */
+	int64_t (*start)(struct disk *disk);
 	/* Filled in by disk_add(). */
+	uint8_t phase;			/* enum disk_phase */
 	unsigned number;		/* of disks */
 	struct exo_device_info *info;	/* kind 2; the driver counts its interrupts and errors there */
 	struct disk_state *state;
@@ -119,6 +129,9 @@ void disks_unlock(void);
 /* disk_flight.c: take requests from the rings by turns, until `most` are of one ring, if that is given; *count: of those.
  * false: more may be left, but enough has been done in this stay. Tells all who have completions. */
 bool disk_take(struct disk *disk, struct disk_ring *one, unsigned most, unsigned *count);
+/* A step of a reset, as exo_disk_reset's. */
+int64_t disk_reset_step(struct disk *disk);
+void disk_give_up(struct disk *disk);
 /* A ring goes: nobody is told of what it has under way, which is charged now. */
 void disk_gone(struct disk_state *state, struct disk_ring *ring);
 /* A ring's owner has requests: others may not have the whole disk from now on. */

@@ -319,47 +319,45 @@ static uint64_t in_page(uint64_t va, uint64_t bytes)
 	return bytes < left ? bytes : left;
 }
 
-int64_t sys_env_read(CALL_ARGS)
+/* Between the argument frame and another's memory: to it, by CONTROL, if it could write there itself; or from it, by READ. */
+static int64_t copy(uint64_t handle, uint64_t va, uint64_t offset, uint64_t bytes, unsigned right)
 {
-	uint64_t split = in_page(a1, a3);
+	uint64_t split = in_page(va, bytes), last = va + bytes - 1;
 	char *own, *at[2];
 	struct env *env;
 	int64_t error;
 
-	env = env_need(current_env(), a0, EXO_RIGHT_READ, &error);
+	env = env_need(current_env(), handle, right, &error);
 	if (!env)
 		return error;
-	error = env_memory(env, a1, a2, a3, at, &own);
-	if (error || !a3)
+	error = env_memory(env, va, offset, bytes, at, &own);
+	if (error || !bytes)
 		return error;
-	__builtin_memmove(own, at[0], split);
-	__builtin_memmove(own + split, at[1], a3 - split);
-	return (int64_t)a3;
-}
-
-int64_t sys_env_write(CALL_ARGS)
-{
-	uint64_t split = in_page(a1, a3), last = a1 + a3 - 1;
-	char *own, *at[2];
-	struct env *env;
-	int64_t error;
-
-	env = env_need(current_env(), a0, EXO_RIGHT_CONTROL, &error);
-	if (!env)
-		return error;
-	error = env_memory(env, a1, a2, a3, at, &own);
-	if (error || !a3)
-		return error;
-	error = space_writable(env->root, a1);
+	if (right == EXO_RIGHT_READ) {
+		__builtin_memmove(own, at[0], split);
+		__builtin_memmove(own + split, at[1], bytes - split);
+		return (int64_t)bytes;
+	}
+	error = space_writable(env->root, va);
 	if (!error)
 		error = space_writable(env->root, last);
 	if (error)
 		return error;
 	__builtin_memmove(at[0], own, split);
-	__builtin_memmove(at[1], own + split, a3 - split);
-	space_written(env->root, a1);
+	__builtin_memmove(at[1], own + split, bytes - split);
+	space_written(env->root, va);
 	space_written(env->root, last);
-	return (int64_t)a3;
+	return (int64_t)bytes;
+}
+
+int64_t sys_env_read(CALL_ARGS)
+{
+	return copy(a0, a1, a2, a3, EXO_RIGHT_READ);
+}
+
+int64_t sys_env_write(CALL_ARGS)
+{
+	return copy(a0, a1, a2, a3, EXO_RIGHT_CONTROL);
 }
 
 int64_t sys_env_exit(CALL_ARGS)

@@ -615,7 +615,7 @@ int64_t sys_frame_take(CALL_ARGS)
  * object, or covered by another capability while this one has derived ones, or it is just losing frames by
  * force. Nothing has changed then. Cost: about 40 a frame.
  */
-int64_t sys_frame_give(CALL_ARGS)
+rarely int64_t sys_frame_give(CALL_ARGS)
 {
 	struct exo_cap *cap;
 	exo_pfn_t first, i;

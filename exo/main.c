@@ -182,11 +182,22 @@ static void first_disks(struct first *first)
 	for (i = 0; (disk = disk_numbered(i)) != NULL; i++) {
 		shares[sizeof(shares) - 2] = blocks[sizeof(blocks) - 2] = (char)('0' + i);
 		rights = disk->flags & EXO_DISK_READ_ONLY ? EXO_RIGHT_READ : EXO_RIGHT_READ | EXO_RIGHT_WRITE;
-		first_cap(first, shares, EXO_TYPE_DISK, EXO_RIGHT_READ | EXO_RIGHT_BIND, exo_disk_first(i, 0),
-		    EXO_DISK_SHARES, 0);
+		first_cap(first, shares, EXO_TYPE_DISK, EXO_RIGHT_READ | EXO_RIGHT_BIND | EXO_RIGHT_CONTROL,
+		    exo_disk_first(i, 0), EXO_DISK_SHARES, 0);
 		first_cap(first, blocks, EXO_TYPE_BLOCKS, rights, exo_disk_first(i, 0), (uint32_t)disk->blocks, 0);
 	}
 }
+
+/* What there is one of. */
+static const struct {
+	char name[EXO_START_NAME];
+	uint32_t type, rights, count;
+} whole[] = {
+	{ EXO_NAME_CONSOLE, EXO_TYPE_CONSOLE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0 },
+	{ EXO_NAME_MACHINE, EXO_TYPE_MACHINE, EXO_RIGHT_CONTROL, 0 },
+	{ EXO_NAME_PORTS, EXO_TYPE_PORTS, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0x10000 },
+	{ EXO_NAME_INTERRUPTS, EXO_TYPE_INTERRUPTS, EXO_RIGHT_BIND, EXO_LINES },
+};
 
 static void first_caps(struct first *first)
 {
@@ -202,12 +213,10 @@ static void first_caps(struct first *first)
 	    EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_CONTROL, 0, 0, env->account);
 	first->self = first_cap(first, EXO_NAME_SELF, EXO_TYPE_FRAME, rwx, first->run, first->frames, 0);
 	first_cap(first, EXO_NAME_INFO, EXO_TYPE_FRAME, EXO_RIGHT_READ, info_first, info_count, 0);
-	first_cap(first, EXO_NAME_CONSOLE, EXO_TYPE_CONSOLE, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0, 0);
-	first_cap(first, EXO_NAME_MACHINE, EXO_TYPE_MACHINE, EXO_RIGHT_CONTROL, 0, 0, 0);
+	for (unsigned i = 0; i < COUNT_OF(whole); i++)
+		first_cap(first, whole[i].name, whole[i].type, whole[i].rights, 0, whole[i].count, 0);
 	adopt(module, count, env);
 	first_cap(first, EXO_NAME_MODULE, EXO_TYPE_FRAME, rwx, module, count, 0);
-	first_cap(first, EXO_NAME_PORTS, EXO_TYPE_PORTS, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0x10000, 0);
-	first_cap(first, EXO_NAME_INTERRUPTS, EXO_TYPE_INTERRUPTS, EXO_RIGHT_BIND, 0, EXO_LINES, 0);
 	if (arch_video_memory(&video, &count) && frame_device(video, count))
 		first_cap(first, EXO_NAME_VIDEO, EXO_TYPE_FRAME, EXO_RIGHT_READ | EXO_RIGHT_WRITE, video, count, 0);
 	if (flow)
@@ -227,12 +236,18 @@ static void first_map(const struct first *first, uint64_t va, struct exo_cap *ca
 
 static void first_fixed_pages(const struct first *first)
 {
+	static const struct {
+		uint32_t va, frame, flags;
+	} page[] = {
+		{ EXO_VA_DISP, RUN_DISP, EXO_MAP_READ | EXO_MAP_WRITE },
+		{ EXO_VA_ARG, RUN_ARG, EXO_MAP_READ | EXO_MAP_WRITE },
+		{ EXO_VA_START, RUN_START, EXO_MAP_READ | EXO_MAP_WRITE },
+		{ EXO_VA_CAPS, RUN_CAPS, EXO_MAP_READ },
+	};
 	struct exo_cap *info_cap = first->self + 1;
 
-	first_map(first, EXO_VA_DISP, first->self, first->run + RUN_DISP, EXO_MAP_READ | EXO_MAP_WRITE);
-	first_map(first, EXO_VA_ARG, first->self, first->run + RUN_ARG, EXO_MAP_READ | EXO_MAP_WRITE);
-	first_map(first, EXO_VA_START, first->self, first->run + RUN_START, EXO_MAP_READ | EXO_MAP_WRITE);
-	first_map(first, EXO_VA_CAPS, first->self, first->run + RUN_CAPS, EXO_MAP_READ);
+	for (unsigned i = 0; i < COUNT_OF(page); i++)
+		first_map(first, page[i].va, first->self, first->run + page[i].frame, page[i].flags);
 	first_map(first, EXO_VA_INFO, info_cap, info_first, EXO_MAP_READ);
 }
 

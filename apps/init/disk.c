@@ -210,7 +210,8 @@ void disks_grant(struct child *child, unsigned number)
 		unsigned count = program->disk_shares ? program->disk_shares : disks[i].part;
 		if (!has_part(program, number, i))
 			continue;
-		program_grant(child, disks[i].name[0], disks[i].shares, EXO_RIGHT_BIND, next_share[i], count);
+		program_grant(child, disks[i].name[0], disks[i].shares,
+			      count == EXO_DISK_SHARES ? EXO_RIGHT_BIND | EXO_RIGHT_CONTROL : EXO_RIGHT_BIND, next_share[i], count);
 		next_share[i] += count;
 		if (program->disk != CONF_DISK_NONE)
 			program_grant(child, disks[i].name[1], disks[i].blocks, program->disk == CONF_DISK_WHOLE ?

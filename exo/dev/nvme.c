@@ -67,6 +67,9 @@
 #define BUDGET			8000	/* instructions that one interrupt's ends may cost, roughly */
 #define COST_ERROR		100
 
+/* Of starting anew. */
+enum { STEP_ON, STEP_READY, STEP_COUNT, STEP_PAIRS };
+
 struct command {
 	uint8_t operation, flags;
 	uint16_t id;
@@ -105,7 +108,9 @@ struct nvme {
 	unsigned shift;			/* a block is 1 << shift sectors */
 	unsigned pairs;
 	struct pair pair[PAIRS_MAX], admin;
-	uint64_t lists;
+	uint64_t lists, all_lists;
+	unsigned step;			/* of starting anew: what comes next (nvme_again) */
+	bool asked;			/* ... the step's command is under way */
 	uint8_t *list;
 	uint8_t list_of[DISK_FLIGHTS];
 };
@@ -278,13 +283,10 @@ static void pair_lay(struct nvme *nvme, struct pair *pair, unsigned number, unsi
 	};
 }
 
-/* An admin command; waits for its end. */
-static bool admin(struct nvme *nvme, uint8_t operation, uint32_t namespace, const void *page, uint32_t word0, uint32_t word1,
-    uint32_t *result)
+static void admin_post(struct nvme *nvme, uint8_t operation, uint32_t namespace, const void *page, uint32_t word0,
+    uint32_t word1)
 {
 	struct pair *pair = &nvme->admin;
-	exo_time_t end = patience(nvme);
-	uint16_t id, status;
 
 	pair->command[pair->tail] = (struct command){
 		.operation = operation, .namespace = namespace, .page = { page ? virt_to_phys(page) : 0 },
@@ -293,24 +295,44 @@ static bool admin(struct nvme *nvme, uint8_t operation, uint32_t namespace, cons
 	pair->tail ^= 1;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	*pair->submit_bell = pair->tail;
-	while (!pair_next(pair, &id, &status, result)) {
-		if (register_get(nvme, R_STATUS) & STATUS_FATAL || arch_now() >= end)
-			return false;
-		arch_pause();
-	}
-	*pair->done_bell = pair->head;
-	return status == 0;
 }
 
-static bool pair_make(struct nvme *nvme, struct pci *pci, unsigned i, unsigned entries, uint8_t *memory)
+/* 0; AGAIN: it is not done yet; DEVICE: it failed. */
+static int64_t admin_end(struct nvme *nvme, uint32_t *result)
 {
-	struct pair *pair = &nvme->pair[i];
-	uint32_t number = i + 1, sizes = (entries - 1) << 16 | number, result;
+	struct pair *pair = &nvme->admin;
+	uint16_t id, status;
 
-	pair_lay(nvme, pair, number, entries, memory);
-	return pci_message_interrupt(pci, i, pair_interrupt, pair, &pair->again) &&
-	    admin(nvme, A_DONE_MAKE, 0, pair->done, sizes, i << 16 | INTERRUPTS | CONTIGUOUS, &result) &&
-	    admin(nvme, A_SUBMIT_MAKE, 0, pair->command, sizes, number << 16 | CONTIGUOUS, &result);
+	if (!pair_next(pair, &id, &status, result))
+		return register_get(nvme, R_STATUS) & STATUS_FATAL ? ERR(DEVICE) : ERR(AGAIN);
+	*pair->done_bell = pair->head;
+	return status ? ERR(DEVICE) : 0;
+}
+
+/* One at boot, which is waited for. */
+static bool admin(struct nvme *nvme, uint8_t operation, uint32_t namespace, const void *page, uint32_t word0, uint32_t word1,
+    uint32_t *result)
+{
+	exo_time_t end = patience(nvme);
+	int64_t error;
+
+	admin_post(nvme, operation, namespace, page, word0, word1);
+	while ((error = admin_end(nvme, result)) == ERR(AGAIN) && arch_now() < end)
+		arch_pause();
+	return !error;
+}
+
+/* The commands that make a pair's queues: an even number for the ends', then the odd one for the commands'. */
+static void make_post(struct nvme *nvme, unsigned number)
+{
+	unsigned i = number / 2;
+	const struct pair *pair = &nvme->pair[i];
+	uint32_t sizes = (pair->entries - 1u) << 16 | (i + 1);
+
+	if (number % 2)
+		admin_post(nvme, A_SUBMIT_MAKE, 0, pair->command, sizes, (i + 1) << 16 | CONTIGUOUS);
+	else
+		admin_post(nvme, A_DONE_MAKE, 0, pair->done, sizes, i << 16 | INTERRUPTS | CONTIGUOUS);
 }
 
 /* What the controller and the namespace are. NULL: of use; else why not. */
@@ -358,17 +380,77 @@ static unsigned pairs_wanted(struct nvme *nvme)
 	return most;
 }
 
+/* The controller is off: let it have its admin queues, and go. */
+static void switch_on(struct nvme *nvme)
+{
+	register_put(nvme, R_ADMIN_SIZES, 1 << 16 | 1, 1);
+	register_put(nvme, R_ADMIN_SUBMIT, virt_to_phys(nvme->admin.command), 2);
+	register_put(nvme, R_ADMIN_DONE, virt_to_phys(nvme->admin.done), 2);
+	register_put(nvme, R_CONFIGURATION, CONFIGURATION_ON, 1);
+}
+
+static bool nvme_stop(struct disk *disk)
+{
+	struct nvme *nvme = (struct nvme *)disk;
+
+	register_put(nvme, R_CONFIGURATION, 0, 1);
+	nvme->step = STEP_ON;
+	return !(register_get(nvme, R_STATUS) & STATUS_READY);
+}
+
+static void pair_empty(struct pair *pair)
+{
+	pair->busy = 0;
+	pair->tail = pair->head = pair->flights = pair->phase = 0;
+	__builtin_memset(pair->done, 0, pair->entries * sizeof(struct done));
+}
+
+/* One thing a call: on; is it ready; then each admin command, and its end. At boot from STEP_PAIRS on. */
+static int64_t nvme_again(struct disk *disk)
+{
+	struct nvme *nvme = (struct nvme *)disk;
+	uint32_t status = register_get(nvme, R_STATUS), most = nvme->pairs - 1, result;
+	int64_t error;
+
+	if (nvme->step == STEP_ON) {
+		pair_empty(&nvme->admin);
+		for (unsigned i = 0; i < nvme->pairs; i++)
+			pair_empty(&nvme->pair[i]);
+		nvme->lists = nvme->all_lists;
+		nvme->asked = false;
+		switch_on(nvme);
+	} else if (nvme->step == STEP_READY) {
+		if (!(status & (STATUS_READY | STATUS_FATAL)))
+			return ERR(AGAIN);
+		if (status & STATUS_FATAL)
+			return ERR(DEVICE);
+	} else if (!nvme->asked) {
+		if (nvme->step == STEP_COUNT)
+			admin_post(nvme, A_FEATURE_SET, 0, NULL, FEATURE_QUEUES, most << 16 | most);
+		else
+			make_post(nvme, nvme->step - STEP_PAIRS);
+		nvme->asked = true;
+		return ERR(AGAIN);
+	} else {
+		error = admin_end(nvme, &result);
+		if (error && (nvme->step != STEP_COUNT || error == ERR(AGAIN)))
+			return error;
+		nvme->asked = false;
+	}
+	return nvme->step++ == STEP_PAIRS - 1 + 2 * nvme->pairs ? 0 : ERR(AGAIN);
+}
+
 /* The controller is off. NULL: it runs; else what is missing. */
 static const char *nvme_start(struct nvme *nvme, struct pci *pci)
 {
 	unsigned entries = (register_get(nvme, R_CAPABILITIES) & 0xffff) + 1, wanted;
 	uint8_t *memory = frame_boot_memory(2 * EXO_PAGE_SIZE);
 	const char *missing;
+	struct pair *pair;
+	exo_time_t end;
+	int64_t error = ERR(DEVICE);
 
-	register_put(nvme, R_ADMIN_SIZES, 1 << 16 | 1, 1);
-	register_put(nvme, R_ADMIN_SUBMIT, virt_to_phys(nvme->admin.command), 2);
-	register_put(nvme, R_ADMIN_DONE, virt_to_phys(nvme->admin.done), 2);
-	register_put(nvme, R_CONFIGURATION, CONFIGURATION_ON, 1);
+	switch_on(nvme);
 	if (!status_wait(nvme, STATUS_READY))
 		return "it does not start";
 	missing = identify(nvme, memory);
@@ -376,12 +458,19 @@ static const char *nvme_start(struct nvme *nvme, struct pci *pci)
 		return missing;
 	nvme->disk.submit = nvme_submit;
 	nvme->disk.notify = nvme_notify;
+	nvme->disk.stop = nvme_stop;
+	nvme->disk.start = nvme_again;
+	entries = entries < ENTRIES ? entries : ENTRIES;
 	for (wanted = pairs_wanted(nvme); nvme->pairs < wanted; nvme->pairs++) {
-		if (!pair_make(nvme, pci, nvme->pairs, entries < ENTRIES ? entries : ENTRIES,
-		    nvme->pairs ? frame_boot_memory(2 * EXO_PAGE_SIZE) : memory))
+		pair = &nvme->pair[nvme->pairs];
+		pair_lay(nvme, pair, nvme->pairs + 1, entries, nvme->pairs ? frame_boot_memory(2 * EXO_PAGE_SIZE) : memory);
+		if (!pci_message_interrupt(pci, nvme->pairs, pair_interrupt, pair, &pair->again))
 			break;
 	}
-	if (nvme->pairs == 0)
+	nvme->step = STEP_PAIRS;
+	for (end = patience(nvme); nvme->pairs && (error = nvme_again(&nvme->disk)) == ERR(AGAIN) && arch_now() < end;)
+		arch_pause();
+	if (error)
 		return "it has no usable queue or message interrupt";
 	return disk_add(&nvme->disk, "nvme") ? NULL : "there are too many devices, or it has no blocks";
 }
@@ -407,7 +496,7 @@ const char *nvme_pci(struct pci *pci)
 	nvme->registers = registers;
 	nvme->bell_bytes = bell_bytes;
 	nvme->list = memory + EXO_PAGE_SIZE + LIST_BYTES;
-	nvme->lists = (1ULL << (LISTS_FEW + 8 * list_frames)) - 1;
+	nvme->lists = nvme->all_lists = (1ULL << (LISTS_FEW + 8 * list_frames)) - 1;
 	pair_lay(nvme, &nvme->admin, 0, 2, memory);
 	register_put(nvme, R_CONFIGURATION, 0, 1);
 	missing = status_wait(nvme, 0) ? nvme_start(nvme, pci) : "it does not stop";

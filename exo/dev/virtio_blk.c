@@ -70,6 +70,7 @@ struct queue {
 struct blk {
 	struct disk disk;		/* first */
 	struct virtio virtio;
+	uint64_t features;
 	unsigned queues;
 	struct queue *queue[QUEUES_MAX];
 };
@@ -185,6 +186,28 @@ static uint32_t conf32(const struct blk *blk, unsigned offset)
 	return *(const volatile uint32_t *)(blk->virtio.device + offset);
 }
 
+/* Hand a queue to the device, empty. */
+static bool queue_open(struct blk *blk, struct queue *queue, unsigned number, uint16_t size, void *memory)
+{
+	if (!virtio_queue_open(&blk->virtio, &queue->ring, (uint16_t)number, size, memory, (uint16_t)number))
+		return false;
+	queue->slots = size / 4 < SLOTS_MAX ? size / 4 : SLOTS_MAX;
+	queue->free_slots = queue->free_parts = 0;
+	for (unsigned i = 0; i < queue->slots; i++) {
+		queue->ring.desc[i] = (struct virtq_desc){
+			.address = virt_to_phys(&queue->head[i]), .bytes = sizeof(struct head), .flags = VIRTQ_DESC_NEXT,
+		};
+		queue->ring.desc[queue->slots + i] = (struct virtq_desc){
+			.address = virt_to_phys(&queue->status[i]), .bytes = 1, .flags = VIRTQ_DESC_WRITE,
+		};
+		queue->flight[i] = FREE;
+		queue->free_slot[queue->free_slots++] = (uint8_t)(queue->slots - 1 - i);
+	}
+	for (unsigned i = 2 * queue->slots; i < size; i++)
+		queue->free_part[queue->free_parts++] = (uint8_t)i;
+	return true;
+}
+
 /* A queue and its interrupt; pci NULL: the line's. NULL: the device has no such queue, or a very small one. */
 static struct queue *queue_make(struct blk *blk, struct pci *pci, unsigned number)
 {
@@ -202,22 +225,9 @@ static struct queue *queue_make(struct blk *blk, struct pci *pci, unsigned numbe
 	queue = (struct queue *)(memory + virtqueue_bytes(size));
 	if (!(pci ? pci_message_interrupt(pci, number, queue_interrupt, queue, &queue->again)
 		  : arch_irq_msi(queue_interrupt, queue, 0, &address, &queue->again)) ||
-	    !virtio_queue_open(&blk->virtio, &queue->ring, (uint16_t)number, size, memory, (uint16_t)number))
+	    !queue_open(blk, queue, number, size, memory))
 		return NULL;
 	queue->blk = blk;
-	queue->slots = size / 4 < SLOTS_MAX ? size / 4 : SLOTS_MAX;
-	for (unsigned i = 0; i < queue->slots; i++) {
-		queue->ring.desc[i] = (struct virtq_desc){
-			.address = virt_to_phys(&queue->head[i]), .bytes = sizeof(struct head), .flags = VIRTQ_DESC_NEXT,
-		};
-		queue->ring.desc[queue->slots + i] = (struct virtq_desc){
-			.address = virt_to_phys(&queue->status[i]), .bytes = 1, .flags = VIRTQ_DESC_WRITE,
-		};
-		queue->flight[i] = FREE;
-		queue->free_slot[queue->free_slots++] = (uint8_t)(queue->slots - 1 - i);
-	}
-	for (unsigned i = 2 * queue->slots; i < size; i++)
-		queue->free_part[queue->free_parts++] = (uint8_t)i;
 	return queue;
 }
 
@@ -231,6 +241,27 @@ static unsigned queues_wanted(const struct blk *blk, bool several)
 	if (most > info->cpus)
 		most = info->cpus;
 	return most < offered ? most : offered;
+}
+
+static bool blk_stop(struct disk *disk)
+{
+	return virtio_reset(&((struct blk *)disk)->virtio, 1);
+}
+
+static int64_t blk_again(struct disk *disk)
+{
+	struct blk *blk = (struct blk *)disk;
+	struct virtqueue *ring;
+
+	if (!virtio_agree(&blk->virtio, blk->features, 0))
+		return ERR(DEVICE);
+	for (unsigned i = 0; i < blk->queues; i++) {
+		ring = &blk->queue[i]->ring;
+		if (!queue_open(blk, blk->queue[i], i, ring->size, ring->desc))
+			return ERR(DEVICE);
+	}
+	virtio_ready(&blk->virtio);
+	return 0;
 }
 
 /* NULL: it runs; else what is missing. */
@@ -254,6 +285,9 @@ static const char *blk_start(struct blk *blk, struct pci *pci)
 		disk->flags |= EXO_DISK_HAS_ZEROES;
 	disk->submit = blk_submit;
 	disk->notify = blk_notify;
+	disk->stop = blk_stop;
+	disk->start = blk_again;
+	blk->features = features;
 	for (wanted = queues_wanted(blk, features >> F_QUEUES & 1); blk->queues < wanted; blk->queues++) {
 		blk->queue[blk->queues] = queue_make(blk, pci, blk->queues);
 		if (!blk->queue[blk->queues])

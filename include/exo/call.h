@@ -76,7 +76,8 @@
 	X(57, node_load,     "cnn",     "node, block, buffer",                     "NODE:READ",      "reserve a buffer for metadata of the volume; 1: read it, then call again; 0: it is there") \
 	X(58, node_change,   "co",      "node, offset",                            "NODE:WRITE",     "change a block of metadata as struct exo_node_change in the argument frame says") \
 	X(59, env_reclaim,   "cn",      "account, id",                             "ACCOUNT:WRITE",  "end an environment that is charged to an account, or below it, whoever names it") \
-	X(60, node_share,    "cnnnnn",  "root, block, share, left, buffer, end",   "NODE:WRITE",     "bound what is below a block of the root's: blocks that it gains, buffers that it lies in")
+	X(60, node_share,    "cnnnnn",  "root, block, share, left, buffer, end",   "NODE:WRITE",     "bound what is below a block of the root's: blocks that it gains, buffers that it lies in") \
+	X(61, disk_reset,    "cn",      "disk, how",                               "DISK:CONTROL",   "have a disk that does not answer start anew, a step at a time; or give it up")
 
 #ifndef __ASSEMBLER__
 enum exo_call {

@@ -18,6 +18,12 @@
  *
  * When a BLOCKS capability goes while a request that was made through it is under way, the request ends by itself; no
  * other on the same blocks begins before. When a ring goes, what it has under way ends likewise, and nobody is told.
+ *
+ * How long a disk may take the kernel does not say. Who holds all shares with CONTROL may have it start anew at any time,
+ * by exo_disk_reset until that is 0: requests are taken no more; when the device has let go of what it was given, all of that
+ * ends with DEVICE, and its frames are free; then it is set up again and goes on. Nothing waits in the kernel: between two
+ * steps the caller sleeps, and goes on, as long as it likes. EXO_DISK_GIVE_UP instead: the disk is dead. Everybody's next exo_disk_kick
+ * says DEVICE, and nothing ends: the frames stay pinned until a later reset gets an answer.
  */
 #ifndef EXO_DISK_H
 #define EXO_DISK_H
@@ -49,6 +55,12 @@
 #define EXO_DISK_HAS_FUA	0x04
 #define EXO_DISK_HAS_DISCARD	0x08
 #define EXO_DISK_HAS_ZEROES	0x10
+#define EXO_DISK_STOPPED	0x20	/* it is being reset: requests are not taken */
+#define EXO_DISK_DEAD		0x40	/* it was given up */
+
+/* exo_disk_reset: how. */
+#define EXO_DISK_STEP		0
+#define EXO_DISK_GIVE_UP	1
 
 struct exo_disk_request {
 	uint64_t blocks;	/* BLOCKS capability */

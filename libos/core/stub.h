@@ -135,6 +135,7 @@ EXO_STUB3(node_load, exo_cap_t, node, uint64_t, block, uint64_t, buffer)
 EXO_STUB2(node_change, exo_cap_t, node, uint64_t, offset)
 EXO_STUB6(node_share, exo_cap_t, root, uint64_t, block, uint64_t, share, uint64_t, left, uint64_t, buffer, uint64_t, end)
 EXO_STUB2(env_reclaim, exo_cap_t, account, uint64_t, id)
+EXO_STUB2(disk_reset, exo_cap_t, disk, uint64_t, how)
 EXO_STUB5(account_make, uint64_t, slot, exo_cap_t, parent, exo_cap_t, frames, uint64_t, first, uint64_t,
 	  limit)
 EXO_STUB3(account_share, exo_cap_t, parent, exo_cap_t, account, uint64_t, offset)

@@ -12,6 +12,12 @@
  * neighbours in memory become one part of a request if they are frames of one capability in a row.
  *
  * When the shares are taken away, all requests end with -ENXIO; the disk may still write to their memory for a while.
+ *
+ * A disk that has requests and ends none for disk_patience() is reset by who waits for it, if the program has all its
+ * shares: what it had then ends with -EIO, and the next request finds a disk that works, or one that is tried again. If the
+ * disk does not even say within as much time that it has stopped, it is given up: all ends with -EIO from then on, and the
+ * memory of what it had must not be used again; the kernel keeps its frames. A program that opens it later tries once more.
+ * One with a part of the shares waits until somebody who has them all does something.
  */
 #ifndef LIBOS_DISK_DISK_H
 #define LIBOS_DISK_DISK_H
@@ -39,6 +45,16 @@ int disk_extent_open(const char *name, struct block_device **device);
 int disk_open(exo_cap_t shares, struct disk **disk);
 int disk_extent(struct disk *disk, exo_cap_t blocks, struct block_device **device);
 void disk_close(struct disk *disk);
+
+/* How long the disk of an extent may end nothing; looked at about once a second. EXO_NEVER: for ever. */
+#define DISK_PATIENCE	(30 * CORE_SECOND)
+void disk_patience(struct block_device *device, exo_time_t patience);
+
+/*
+ * silent.c: have a disk start anew, by a capability for all its shares. 0; -EACCES: the capability does not allow it; -EIO:
+ * it did not come back in that time, and was given up.
+ */
+int disk_restart(exo_cap_t shares, exo_time_t patience);
 
 /* The BLOCKS capability of an extent. */
 exo_cap_t disk_blocks_of(const struct block_device *device);

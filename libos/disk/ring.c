@@ -46,7 +46,10 @@ struct disk {
 	unsigned open;				/* extents */
 	bool own;				/* opened by disk_extent_open: closed with its last extent */
 	exo_time_t look;		/* who waits longer than this looks whether the ring is still there */
-	bool draining, lost, polled;
+	exo_time_t patience, quiet;	/* how long it may end nothing; since when it has not */
+	uint32_t heard;			/* `done` then */
+	int lost;			/* not 0: the ring is of no use any more, and why */
+	bool draining, polled, restarting;
 	struct block_request *line, **line_end;
 	struct block_request *over, **over_end;	/* ended at once; not told yet */
 	struct waiter *waiters;
@@ -217,19 +220,19 @@ static void later(struct disk *disk, struct block_request *request, int result)
 	disk->over_end = &request->next;
 }
 
-/* The ring is gone: the shares were taken away. Nothing that was under way will be told by the kernel. */
-static void ring_lost(struct disk *disk)
+/* The shares were taken away, or the disk was given up. Nothing that was under way will be told by the kernel. */
+static void ring_lost(struct disk *disk, int why)
 {
-	disk->lost = true;
+	disk->lost = why;
 	for (unsigned i = 0; i < JOBS; i++)
 		if (disk->job[i].request) {
-			later(disk, disk->job[i].request, -ENXIO);
+			later(disk, disk->job[i].request, why);
 			disk->job[i].request = NULL;
 		}
 	while (disk->line) {
 		struct block_request *request = disk->line;
 		disk->line = request->next;
-		later(disk, request, -ENXIO);
+		later(disk, request, why);
 	}
 	disk->line_end = &disk->line;
 	disk->free = UINT64_MAX;
@@ -248,7 +251,7 @@ static void kick(struct disk *disk)
 	while (taken == -EXO_EAGAIN ||
 	       (taken > 0 && __atomic_load_n(&disk->ring->taken, __ATOMIC_ACQUIRE) != disk->posted));
 	if (taken < 0 && !disk->lost)
-		ring_lost(disk);
+		ring_lost(disk, taken == -EXO_EDEVICE ? -EIO : -ENXIO);
 }
 
 /* A request gets a free job. */
@@ -342,7 +345,7 @@ static int judge(const struct extent *extent, const struct block_request *reques
 	uint32_t sum = 0;
 
 	if (extent->disk->lost)
-		return -ENXIO;
+		return extent->disk->lost;
 	if (request->operation == BLOCK_FLUSH)
 		return extent->device.flags & BLOCK_READ_ONLY || !(extent->disk->flags & EXO_DISK_CACHE) ? 0 : 1;
 	if (request->block > extent->device.blocks || request->count > extent->device.blocks - request->block)
@@ -385,6 +388,24 @@ static void ring_submit(struct block_device *device, struct block_request *reque
 	disk->line_end = &request->next;
 }
 
+/* Has it had requests, and ended none for as long as one is ready to wait? Then it starts anew, if that is ours to say. */
+static void listen(struct disk *disk)
+{
+	exo_time_t now = core_now();
+
+	if (disk->heard != disk->done || !disk->out) {
+		disk->heard = disk->done;
+		disk->quiet = now;
+	}
+	if (now - disk->quiet < disk->patience || disk->restarting)
+		return;
+	disk->restarting = true;
+	disk_restart(disk->cap, disk->patience);
+	disk->restarting = false;
+	disk->quiet = core_now();
+	drain(disk);
+}
+
 static void ring_wait(struct block_device *device, struct block_request *request)
 {
 	struct disk *disk = ((struct extent *)device)->disk;
@@ -402,6 +423,7 @@ static void ring_wait(struct block_device *device, struct block_request *request
 		if (woken)
 			continue;
 		disk->look = core_now() + CORE_SECOND;
+		listen(disk);
 		if (request->pending && !disk->lost)
 			kick(disk);	/* is the ring still there? */
 	}
@@ -531,7 +553,7 @@ int disk_open(exo_cap_t shares, struct disk **opened)
 		disk_info((unsigned)(cap->first >> EXO_DISK_SHIFT)) : NULL;
 	if (!info)
 		return -ENODEV;
-	int64_t own = caps_derive(shares, EXO_RIGHT_BIND, 0, 0);
+	int64_t own = caps_derive(shares, cap->rights & (EXO_RIGHT_BIND | EXO_RIGHT_CONTROL), 0, 0);
 	if (own < 0)
 		return -EACCES;
 	bool polled = disk->polled;
@@ -544,6 +566,9 @@ int disk_open(exo_cap_t shares, struct disk **opened)
 	disk->line_end = &disk->line;
 	disk->over_end = &disk->over;
 	disk->polled = true;
+	disk->patience = DISK_PATIENCE;
+	if (info->flags & (EXO_DISK_STOPPED | EXO_DISK_DEAD))
+		disk_restart(disk->cap, DISK_PATIENCE);	/* whoever began it is gone, or gave it up */
 	error = bind(disk);
 	if (error) {
 		caps_delete(disk->cap);
@@ -626,6 +651,11 @@ int disk_extent_open(const char *name, struct block_device **device)
 	if (error && !disk->open)
 		disk_close(disk);
 	return error;
+}
+
+void disk_patience(struct block_device *device, exo_time_t patience)
+{
+	((struct extent *)device)->disk->patience = patience;
 }
 
 exo_cap_t disk_blocks_of(const struct block_device *device)

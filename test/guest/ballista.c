@@ -99,7 +99,7 @@ static bool build(void)
 	exo_cap_derive(core_named(EXO_NAME_PORTS), agent.env, WEAK + EXO_TYPE_PORTS, 0, 0x70, 8);
 	give(core_named(EXO_NAME_INTERRUPTS), EXO_TYPE_INTERRUPTS, EXO_RIGHT_BIND);
 	give(core_named(EXO_NAME_BLOCKS), EXO_TYPE_BLOCKS, EXO_RIGHT_READ | EXO_RIGHT_WRITE);
-	give(core_named(EXO_NAME_DISK), EXO_TYPE_DISK, EXO_RIGHT_BIND);
+	give(core_named(EXO_NAME_DISK), EXO_TYPE_DISK, EXO_RIGHT_BIND | EXO_RIGHT_CONTROL);
 	tiny_grant(&agent, core_named(EXO_NAME_MACHINE), WEAK + EXO_TYPE_MACHINE, 0);
 	tiny_grant(&agent, sibling.env, DELETED, 0);
 	agent_do(&agent, EXO_CALL_cap_delete, exo_cap_make(DELETED, 1), 0, 0, 0, 0, 0);

@@ -202,6 +202,7 @@ int main(void)
 		page[0]->request[(page[0]->taken + i) % EXO_DISK_SLOTS].blocks = whole;
 	page[0]->posted = page[0]->taken + 64;
 	MEASURE("kick: reads beside 48 in limbo", exo_disk_kick(part[0]));
+	REPEAT("reset: a disk with as many as it can have", exo_disk_reset(disk, EXO_DISK_STEP));
 	REPEAT("delete: a ring with requests under way", exo_cap_delete(ring_frames));
 	ok(longest <= LIMIT, "the longest stay has %lu instructions", (unsigned long)longest);
 	return call_done();

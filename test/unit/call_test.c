@@ -245,7 +245,7 @@ static void help(unsigned nr, uint64_t a[6])
 		break;
 	case EXO_CALL_env_reclaim:
 		a[0] = some_handle(EXO_TYPE_ACCOUNT);
-		a[1] = below(200) || !survivor() ? edge() : survivor()->id;
+		a[1] = below(12) || !survivor() ? edge() : survivor()->id;
 		break;
 	case EXO_CALL_slice_take:
 		a[1] = 0;
@@ -270,6 +270,9 @@ static void help(unsigned nr, uint64_t a[6])
 		break;
 	case EXO_CALL_disk_bind:
 		a[2] = below(3);
+		break;
+	case EXO_CALL_disk_reset:
+		a[1] = below(4) ? EXO_DISK_STEP : EXO_DISK_GIVE_UP;
 		break;
 	case EXO_CALL_kick:
 		a[1] = below(3);
@@ -334,10 +337,26 @@ static void notify(struct disk *of)
 	(void)of;
 }
 
+static bool stop(struct disk *of)
+{
+	(void)of;
+	if (below(3) == 0)
+		return false;
+	under_way = 0;
+	return true;
+}
+
+static int64_t begin(struct disk *of)
+{
+	(void)of;
+	return below(3) ? 0 : below(3) ? ERR(AGAIN) : ERR(DEVICE);
+}
+
 static void find_disk(void)
 {
 	under_way = 0;
-	disk = (struct disk){ .blocks = 100, .flags = EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, .submit = submit, .notify = notify };
+	disk = (struct disk){ .blocks = 100, .flags = EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, .submit = submit, .notify = notify,
+		.stop = stop, .start = begin };
 	(void)disk_add(&disk, "fake");
 }
 

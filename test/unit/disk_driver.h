@@ -229,6 +229,34 @@ static void requests_random(unsigned steps, unsigned operations, const char *wha
 	ok(full, "many were under way at once");
 }
 
+/* The device has forgotten what it had, and did nothing of it: the kernel ends it all. */
+static void forgotten(void)
+{
+	for (; under_way; under_way &= under_way - 1) {
+		unsigned flight = (unsigned)__builtin_ctzll(under_way);
+		const struct disk_transfer *t = &transfers[flight];
+
+		fails[flight] = true;
+		transfer_end(flight);
+		for (uint64_t b = t->block; b < t->block + t->blocks; b++)
+			memcpy(expected[b], image[b], EXO_PAGE_SIZE);
+	}
+}
+
+/* Have it in the middle of its work, some ends not taken yet. */
+static void in_the_middle(void)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		for (unsigned n = below(6); n; n--)
+			transfer_random(EXO_DISK_ZEROES + 1, false);
+		disk->notify(disk);
+		for (unsigned n = below(4); n && device_step(); n--)
+			;
+		if (i < 30 && below(2))
+			null.irq(null.irq_arg);
+	}
+}
+
 /* Take as many as it can; then all come back. The driver has lost nothing by what was before. */
 static void room_is(unsigned wanted, const char *what)
 {

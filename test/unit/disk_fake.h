@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * For tests of disks: a disk that is an array. What the kernel submits waits until the test has it done, in any order;
- * only then bytes move between the array and the frames, as they lie by then.
+ * only then bytes move between the array and the frames, as they lie by then. Told to stop, it forgets what it has, when
+ * `deaf` is counted down.
  */
 #ifndef TEST_UNIT_DISK_FAKE_H
 #define TEST_UNIT_DISK_FAKE_H
@@ -23,6 +24,9 @@ static struct fake {
 	unsigned order[DISK_FLIGHTS];	/* those that are under way, the oldest first */
 	unsigned count, most;		/* how many, and how many it has room for */
 	unsigned submitted, notified, unnotified;
+	unsigned deaf, slow;		/* so often it is told to stop, or to start, before it does */
+	bool broken;			/* it does not start */
+	unsigned stops, starts;
 } fake;
 
 static inline bool fake_submit(struct disk *disk, unsigned flight, const struct disk_transfer *transfer)
@@ -47,6 +51,32 @@ static inline void fake_notify(struct disk *disk)
 	(void)disk;
 	fake.notified++;
 	fake.unnotified = 0;
+}
+
+static inline bool fake_stop(struct disk *disk)
+{
+	(void)disk;
+	fake.stops++;
+	if (fake.deaf) {
+		fake.deaf--;
+		return false;
+	}
+	memset(fake.busy, 0, sizeof(fake.busy));
+	fake.count = 0;
+	return true;
+}
+
+static inline int64_t fake_restart(struct disk *disk)
+{
+	(void)disk;
+	fake.starts++;
+	if (fake.broken)
+		return ERR(DEVICE);
+	if (fake.slow) {
+		fake.slow--;
+		return ERR(AGAIN);
+	}
+	return 0;
 }
 
 /* What the device does for a flight. */
@@ -113,12 +143,15 @@ static inline void fake_boot(uint32_t frames, uint32_t flags)
 	fake.disk.flags = flags;
 	fake.disk.submit = fake_submit;
 	fake.disk.notify = fake_notify;
+	fake.disk.stop = fake_stop;
+	fake.disk.start = fake_restart;
 	fake.most = DISK_FLIGHTS;
 	if (null_enter(fake_add, NULL) != NULL_RETURNED || !null.result) {
 		printf("Bail out! no disk\n");
 		exit(1);
 	}
-	fake_fill(0, SLOT_SHARES, EXO_TYPE_DISK, EXO_RIGHT_READ | EXO_RIGHT_BIND, exo_disk_first(0, 0), EXO_DISK_SHARES);
+	fake_fill(0, SLOT_SHARES, EXO_TYPE_DISK, EXO_RIGHT_READ | EXO_RIGHT_BIND | EXO_RIGHT_CONTROL,
+	    exo_disk_first(0, 0), EXO_DISK_SHARES);
 	fake_fill(0, SLOT_BLOCKS, EXO_TYPE_BLOCKS, EXO_RIGHT_READ | EXO_RIGHT_WRITE, exo_disk_first(0, 0), FAKE_BLOCKS);
 }
 

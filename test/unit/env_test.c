@@ -27,7 +27,7 @@ static uint64_t bits_at(uint64_t va)
 static void test_start(void)
 {
 	static const char *const names[] = { "env", "space", "account", "self", "info", "console", "machine",
-	    "module", "ports", "interrupts" };
+	    "ports", "interrupts", "module" };
 	const uint8_t *module = (const uint8_t *)module_elf();
 	const struct exo_start *start;
 	unsigned i;

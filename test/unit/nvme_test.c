@@ -300,6 +300,77 @@ static void test_hostile(void)
 	requests_random(200, EXO_DISK_WRITE + 1, "after that");
 }
 
+/* Steps until it runs, or does not. */
+static int64_t starts(unsigned most)
+{
+	int64_t result;
+
+	while ((result = disk->start(disk)) == ERR(AGAIN) && most--)
+		controller();
+	null.on_pause = NULL;
+	return result;
+}
+
+static bool stops(void)
+{
+	(void)disk->stop(disk);
+	controller();
+	null.on_pause = NULL;
+	return disk->stop(disk);
+}
+
+/* It starts anew, in the middle of its work; or it does not stop, or not start. */
+static void test_again(unsigned entries, unsigned room)
+{
+	unsigned before;
+
+	if (start(8192, 9, entries))
+		ok(false, "it starts");
+	for (unsigned i = 0; i < 5; i++) {
+		in_the_middle();
+		mood = DEAF;
+		ok(under_way && !stops(), "it does not stop");
+		mood = HONEST;
+		ok(stops(), "but then it does");
+		forgotten();
+		had_count = 0;
+		memset(side, 0, sizeof(side));
+		put(R_DOORBELLS, 0);
+		put(R_DOORBELLS + 8, 0);
+		put(R_DOORBELLS + 12, 0);
+		is_int((long long)starts(100), 0, "and starts");
+		before = ends;
+		null.irq(null.irq_arg);
+		ok(ends == before, "with nothing that was");
+		room_is(room, "all entries are there");
+	}
+	ends = 0;
+	requests_random(200, EXO_DISK_ZEROES + 1, "after that");
+	is_int(malformed, 0, "all was well-formed");
+	is_int((long long)disk_info.errors, 0, "no errors of the device");
+	ok(stops(), "it stops");
+	mood = DEAF;
+	is_int((long long)starts(100), ERR(AGAIN), "one that is deaf has not started yet");
+	mood = HONEST;
+	ok(stops(), "it stops");
+	mood = FATAL;
+	is_int((long long)starts(100), ERR(DEVICE), "one that fails");
+	mood = HONEST;
+	ok(stops(), "it stops");
+	mood = NO_QUEUE;
+	memset(side, 0, sizeof(side));
+	put(R_DOORBELLS, 0);
+	is_int((long long)starts(100), ERR(DEVICE), "one without queues");
+	mood = HONEST;
+	ok(stops(), "it stops");
+	memset(side, 0, sizeof(side));
+	put(R_DOORBELLS, 0);
+	put(R_DOORBELLS + 8, 0);
+	put(R_DOORBELLS + 12, 0);
+	is_int((long long)starts(100), 0, "and starts");
+	room_is(room, "it works");
+}
+
 int main(void)
 {
 	test_start();
@@ -308,5 +379,7 @@ int main(void)
 	test_requests(8192, 11, 17, 16);
 	test_requests(4096, 9, 64, 63);
 	test_hostile();
+	test_again(64, 63);
+	test_again(17, 16);
 	return done();
 }

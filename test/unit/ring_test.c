@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * libos/disk/ring.c against a kernel that is played here: it takes as many requests as it likes, ends them in any order,
- * fails some, and loses the ring. Random requests, of all shapes and many at once; what each block holds and what is stable
+ * fails some, loses the ring, and falls silent until it is reset, or for good. Random requests, of all shapes and many at once; what each block holds and what is stable
  * is known from a model; memory is such that runs of frames have any length.
  */
 #include <stdlib.h>
@@ -13,12 +13,15 @@
 #include "test/unit/tap.h"
 
 static int64_t fake_kick(exo_cap_t disk), fake_bind(exo_cap_t disk, exo_cap_t frames, uint64_t first);
+static int64_t fake_reset(exo_cap_t disk, uint64_t how);
 static struct exo_info fake_info;
 #define exo_disk_kick	fake_kick
 #define exo_disk_bind	fake_bind
+#define exo_disk_reset	fake_reset
 #undef core_info
 #define core_info	(&fake_info)
 #include "libos/disk/ring.c"
+#include "libos/disk/silent.c"
 
 #define BLOCKS	2048
 #define PAGES	512
@@ -32,6 +35,11 @@ static uint32_t on_disk[BLOCKS], stable[BLOCKS];
 static struct thread_poller *poller;
 static unsigned fail_chance, wrong, lose_at, kicks;
 static bool lost_now;
+static exo_time_t now;
+static enum { OBEYS, DEAF, BROKEN, FORBIDDEN } mood;	/* what a reset does */
+static unsigned silence;		/* it falls silent in one of so many steps */
+static bool silent, given_up;
+static unsigned silences, resets, steps;
 
 static unsigned below(unsigned n)
 {
@@ -58,7 +66,8 @@ size_t core_format(char *buffer, size_t size, const char *format, ...)
 	(void)format;
 	return (size_t)snprintf(buffer, size, "disk0");
 }
-exo_time_t core_now(void) { return 0; }
+exo_time_t core_now(void) { return now; }
+void thread_sleep(exo_time_t until) { now = until; }
 exo_vaddr_t vm_addresses(uint64_t bytes)
 {
 	static _Alignas(4096) char pool[16 * 4096];
@@ -141,6 +150,8 @@ static int64_t fake_kick(exo_cap_t cap)
 
 	wrong += cap != 1 || page.posted - page.taken > EXO_DISK_SLOTS;
 	lost_now |= lose_at && ++kicks >= lose_at;
+	if (given_up)
+		return -EXO_EDEVICE;
 	if (lost_now)
 		return -EXO_ESTATE;
 	while (page.taken != page.posted && flights < EXO_DISK_SLOTS && taken < most && taken < EXO_DISK_KICK_MAX) {
@@ -182,6 +193,35 @@ static void perform(const struct flight *f)
 			stable[i] = on_disk[i];
 }
 
+static void complete(unsigned n, int32_t result)
+{
+	page.completion[page.done % EXO_DISK_SLOTS] = (struct exo_disk_done){ flight[n].part[0].tag, result };
+	page.done++;
+	wrong += page.done - disks[0].done > EXO_DISK_SLOTS;
+	flight[n] = flight[--flights];
+}
+
+/* A step of it: in the end all that it had has failed, or is told to have. */
+static int64_t fake_reset(exo_cap_t cap, uint64_t how)
+{
+	wrong += cap != 1 || (!silent && !resets);
+	if (mood == FORBIDDEN)
+		return -EXO_ERANGE;
+	if (how == EXO_DISK_GIVE_UP) {
+		given_up = lost_now = true;
+		return 0;
+	}
+	if (++steps % 100 || mood == DEAF)
+		return -EXO_EAGAIN;
+	while (flights)
+		complete(below(flights), -EXO_EDEVICE);
+	if (mood == BROKEN)
+		return -EXO_EDEVICE;
+	silent = false;
+	resets++;
+	return 0;
+}
+
 /* One request ends, whichever; then others may be taken, without a call. */
 static void end_one(void)
 {
@@ -190,10 +230,7 @@ static void end_one(void)
 
 	if (!failed)
 		perform(&flight[n]);
-	page.completion[page.done % EXO_DISK_SLOTS] = (struct exo_disk_done){ flight[n].part[0].tag, failed ? -EXO_EDEVICE : 0 };
-	page.done++;
-	wrong += page.done - disks[0].done > EXO_DISK_SLOTS;
-	flight[n] = flight[--flights];
+	complete(n, failed ? -EXO_EDEVICE : 0);
 	while (page.taken != page.posted && flights < EXO_DISK_SLOTS && below(2))
 		take();
 }
@@ -201,9 +238,16 @@ static void end_one(void)
 /* Waiting: something happens meanwhile, or nothing, and the deadline passes. */
 bool thread_wait(struct thread_queue *queue, exo_time_t deadline)
 {
-	(void)deadline;
-	for (unsigned i = below(4); i && flights && !lost_now; i--)
+	/* A disk that nobody here can reset is heard of again one day. */
+	if (mood == FORBIDDEN && now > 1000 * CORE_SECOND && below(50) == 0)
+		silent = false;
+	for (unsigned i = below(4); i && flights && !lost_now && !silent; i--)
 		end_one();
+	if (silent && deadline > now && !below(3)) {
+		now = deadline;
+		queue->head = NULL;
+		return false;
+	}
 	poller->poll(poller->arg);
 	queue->head = NULL;
 	return below(2);
@@ -302,8 +346,9 @@ static void run(uint32_t flags, unsigned failing, unsigned lose, const char *nam
 {
 	bool used[CLIENTS] = { false };
 
-	wrong = callbacks = kicks = 0;
-	lost_now = false;
+	wrong = callbacks = kicks = silences = resets = steps = 0;
+	lost_now = silent = given_up = false;
+	now = 0;
 	memset(results, 0, sizeof(results));
 	for (unsigned i = 0; i < BLOCKS; i++)
 		on_disk[i] = expected[i] = stable[i] = 0;
@@ -320,7 +365,11 @@ static void run(uint32_t flags, unsigned failing, unsigned lose, const char *nam
 			used[i] = begin(&client[i]);
 		else if (below(3) == 0)
 			finish(&client[i]), used[i] = false;
-		if (flights && !lost_now && below(3) == 0)
+		if (silence && !silent && flights && below(silence) == 0) {
+			silent = true;
+			silences++;
+		}
+		if (flights && !lost_now && !silent && below(3) == 0)
 			end_one();
 		if (below(5) == 0)
 			device->ops->poll(device);
@@ -346,5 +395,27 @@ int main(void)
 	run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES | EXO_DISK_HAS_DISCARD, 20, 0, "failures");
 	for (unsigned lose = 1; lose < 2000; lose = lose * 3 + 1)
 		run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, 50, lose, "a lost ring");
+	silence = 50;
+	run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, 1 << 30, 0, "a disk that falls silent");
+	ok(silences > 20 && resets + silent == silences && now >= (silences - 1) * DISK_PATIENCE && now < silences * 2 * DISK_PATIENCE,
+	   "it was reset each time, and not too early: %u silences, %u resets", silences, resets);
+	mood = FORBIDDEN;
+	run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, 0, 0, "one that somebody else must reset");
+	ok(silences > 1 && !resets, "waited for");
+	mood = DEAF;
+	run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, 1 << 30, 0, "one that does not stop");
+	ok(given_up && !resets && now > DISK_PATIENCE * 2 && now < DISK_PATIENCE * 3, "is given up");
+	mood = BROKEN;
+	run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, 1 << 30, 0, "one that does not start again");
+	ok(given_up && !resets, "is given up");
+	/* Whoever opens it later tries once more. */
+	mood = OBEYS;
+	given_up = lost_now = false;
+	silent = true;
+	fake_info.device[0].flags = EXO_DISK_DEAD;
+	ok(!disk_extent_open("all", &device) && resets == 1, "opened, it is tried again");
+	disk_patience(device, CORE_SECOND);
+	is_int((long long)disks[0].patience, CORE_SECOND, "with another patience");
+	device->ops->close(device);
 	return done();
 }

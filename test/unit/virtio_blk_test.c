@@ -219,6 +219,40 @@ static void test_hostile(void)
 	room_is(64, "all slots are there");
 }
 
+/* It starts anew, in the middle of its work; and one that is another then. */
+static void test_again(uint32_t queue_size, unsigned room)
+{
+	unsigned before;
+
+	if (start(8192, ALL, queue_size, BLOCKS * 8, 254))
+		ok(false, "it starts");
+	for (unsigned i = 0; i < 5; i++) {
+		in_the_middle();
+		ok(under_way && disk->stop(disk), "it stops");
+		forgotten();
+		had_count = seen = 0;
+		is_int((long long)disk->start(disk), 0, "and starts");
+		before = ends;
+		null.irq(null.irq_arg);
+		ok(ends == before && used->index == 0, "with nothing that was");
+		room_is(room, "all slots are there");
+	}
+	ends = 0;
+	requests_random(200, EXO_DISK_ZEROES + 1, "after that");
+	is_int(malformed, 0, "all was well-formed");
+	is_int((long long)disk_info.errors, 0, "no errors of the device");
+	ok(disk->stop(disk), "it stops");
+	reg(0x010, 1);
+	is_int((long long)disk->start(disk), ERR(DEVICE), "but has lost what it could");
+	reg(0x010, ALL | 1);
+	reg(0x034, 8);
+	is_int((long long)disk->start(disk), ERR(DEVICE), "or a queue");
+	reg(0x034, queue_size);
+	had_count = seen = 0;
+	ok(disk->stop(disk) && disk->start(disk) == 0, "and then it has them again");
+	room_is(room, "it works");
+}
+
 /* The interrupt line. */
 static void test_line(void)
 {
@@ -243,6 +277,8 @@ int main(void)
 	test_requests(128, 32);
 	test_requests(64, 16);
 	test_hostile();
+	test_again(256, 64);
+	test_again(64, 16);
 	test_line();
 	return done();
 }
