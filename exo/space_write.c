@@ -507,7 +507,7 @@ static inline struct exo_map *group_write(const struct env *env, exo_pfn_t root,
 }
 
 /* One page through a split capability. False: it is none, or something is wrong. */
-static out_of_line bool split_page(const struct env *env, exo_pfn_t root, struct exo_map *map,
+static rarely out_of_line bool split_page(const struct env *env, exo_pfn_t root, struct exo_map *map,
     struct stale *stale)
 {
 	uint64_t va = read_once(map->va), index = read_range(map) - ONE_PAGE;

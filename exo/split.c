@@ -238,7 +238,7 @@ static uint32_t share_run(exo_pfn_t first, uint32_t count)
 }
 
 /* The sibling covers up to EXO_RANGE_MAX frames more, up to one that cannot be shared; how many, or an error. */
-static int64_t split_extend(struct exo_cap *source, struct exo_cap *sibling)
+static rarely int64_t split_extend(struct exo_cap *source, struct exo_cap *sibling)
 {
 	uint32_t count = source->count - sibling->count, i = sibling->count, end, run, shared;
 	exo_pfn_t first = (exo_pfn_t)source->first;

@@ -244,7 +244,7 @@ static __attribute__((cold)) void leave(struct env *self)
  * There is a deadline to forget, a timer to set, somebody else to pay, or an error; a level to come back to, or
  * one of the caller's to keep the answer in; or nobody to answer, and only a level to come back to.
  */
-static out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
+static rarely out_of_line int64_t reply_slowly(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)
 {
 	struct env *self = current_env(), *caller = self->caller;
 	unsigned waits;
