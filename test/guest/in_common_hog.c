@@ -151,7 +151,12 @@ int main(int argc, char **argv)
 		printf("in_common_hog: no volume: %d\n", error);
 		return 1;
 	}
-	take_buffers();
+	/* What others write at the moment cannot be changed: again, until there is no more to get. */
+	for (unsigned tries = 0; tries < 1000 && !refused; tries++) {
+		take_buffers();
+		if (!refused)
+			usleep(1000);
+	}
 	take_blocks();
 	printf("in_common_hog: %u of %u blocks, %u of %u buffers, refused %u times\n", gained, volume->blocks, pinned, volume->buffers, refused);
 	while (core_now() < until)
