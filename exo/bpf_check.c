@@ -216,10 +216,11 @@ static void function_begin(struct bpf_check *check)
 	bpf_number(&v, 0);
 	v.kind = EXO_KIND_ADDRESS;
 	v.window = EXO_WINDOW_CONTEXT;
-	if (!check->start)
+	if (!check->start) {
 		bpf_put(check, &check->now, 1, &v);
-	if (program->use == BPF_USE_FILTER)
-		bpf_put(check, &check->now, 2, &bpf_any);
+		if (program->use == BPF_USE_FILTER)
+			bpf_put(check, &check->now, 2, &bpf_any);
+	}
 	v.window = EXO_WINDOW_STACK;
 	bpf_put(check, &check->now, BPF_FRAME, &v);
 }

@@ -397,6 +397,15 @@ static void calls(void)
 	GUARDED("what is known of one argument is not of another", PACKET, 3, LENGTHS, MOVX(9, 3), LD(B, 4, 2, 0), LD(B, 5, 2, 1),
 	    MOVX(1, 2), X(ADD, 1, 4), MOVX(6, 2), X(ADD, 6, 5), MOVX(2, 6), MOVX(3, 9), LOCAL(1), EXIT, MOVX(4, 1), K(ADD, 4, 8),
 	    MOV(0, 0), JX(JGT, 4, 3, 1), LD(B, 0, 2, 7), EXIT);
+	ACCEPT("r2 of a filter is a number", FILTER, MOVX(0, 2), EXIT);
+	ACCEPT("and may be an argument", FILTER, LOCAL(1), EXIT, MOVX(0, 2), EXIT);
+	REJECT("in its functions it is what was passed: a packet's address", FILTER, NUMBER, 6, 2, LD(DW, 2, 1, 0), LOCAL(2), RET(0),
+	    WINDOW(3, 0, 0), ATOMIC(DW, 3, 2, 0, BPF_XCHG), RET(0));
+	REJECT("one of the caller's stack", FILTER, WINDOW, 6, 2, MOVX(2, 10), LOCAL(2), RET(0), WINDOW(3, 0, 0),
+	    ATOMIC(DW, 3, 2, 0, BPF_XCHG), RET(0));
+	REJECT("what another function left there", FILTER, UNSET, 9, 2, LOCAL(3), LOCAL(5), RET(0), MOVX(2, 10), RET(0),
+	    WINDOW(3, 0, 0), ATOMIC(DW, 3, 2, 0, BPF_XCHG), RET(0));
+	REJECT("r2 of a packet's", PACKET, UNSET, 0, 2, MOVX(0, 2), EXIT);
 	ACCEPT("r6 to r9 stay", PACKET, MOVX(6, 1), LOCAL(2), LD(W, 0, 6, 16), EXIT, MOV(6, 1), EXIT);
 	ok(note[1].charge == 2, "fuel of a call");
 }
