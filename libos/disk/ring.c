@@ -47,7 +47,7 @@ struct disk {
 	bool own;				/* opened by disk_extent_open: closed with its last extent */
 	exo_time_t look;		/* who waits longer than this looks whether the ring is still there */
 	exo_time_t patience, quiet;	/* how long it may end nothing; since when it has not */
-	uint32_t heard;			/* `done` then */
+	uint32_t heard;			/* `done` then; another number while it had no requests */
 	int lost;			/* not 0: the ring is of no use any more, and why */
 	bool draining, polled, restarting;
 	struct block_request *line, **line_end;
@@ -394,7 +394,7 @@ static void listen(struct disk *disk)
 	exo_time_t now = core_now();
 
 	if (disk->heard != disk->done || !disk->out) {
-		disk->heard = disk->done;
+		disk->heard = disk->done - !disk->out;
 		disk->quiet = now;
 	}
 	if (now - disk->quiet < disk->patience || disk->restarting)
@@ -567,6 +567,7 @@ int disk_open(exo_cap_t shares, struct disk **opened)
 	disk->over_end = &disk->over;
 	disk->polled = true;
 	disk->patience = DISK_PATIENCE;
+	disk->heard = UINT32_MAX;
 	if (info->flags & (EXO_DISK_STOPPED | EXO_DISK_DEAD))
 		disk_restart(disk->cap, DISK_PATIENCE);	/* whoever began it is gone, or gave it up */
 	error = bind(disk);

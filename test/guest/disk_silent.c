@@ -36,6 +36,8 @@ int main(void)
 	disk_patience(device, 2 * CORE_SECOND);
 	char *memory = block_memory(device, RUN);
 	ok(memory && thread_create("other", other, NULL), "memory, and another thread");
+	thread_sleep(core_now() + 3 * CORE_SECOND);
+	ok(block_read(device, 0, 1, memory) == 0, "that nobody asked for anything for longer than that is no silence");
 	begun = core_now();
 	for (unsigned i = 0; i < MANY; i++) {
 		request[i] = (struct block_request){ .operation = BLOCK_READ, .block = i * RUN, .count = RUN, .parts = 1,

@@ -39,6 +39,7 @@ static exo_time_t now;
 static enum { OBEYS, DEAF, BROKEN, FORBIDDEN } mood;	/* what a reset does */
 static unsigned silence;		/* it falls silent in one of so many steps */
 static bool silent, given_up;
+static unsigned late;			/* so often the deadline passes before anything ends */
 static unsigned silences, resets, steps;
 
 static unsigned below(unsigned n)
@@ -204,7 +205,7 @@ static void complete(unsigned n, int32_t result)
 /* A step of it: in the end all that it had has failed, or is told to have. */
 static int64_t fake_reset(exo_cap_t cap, uint64_t how)
 {
-	wrong += cap != 1 || (!silent && !resets);
+	wrong += cap != 1 || (!silent && mood != FORBIDDEN);
 	if (mood == FORBIDDEN)
 		return -EXO_ERANGE;
 	if (how == EXO_DISK_GIVE_UP) {
@@ -241,6 +242,10 @@ bool thread_wait(struct thread_queue *queue, exo_time_t deadline)
 	/* A disk that nobody here can reset is heard of again one day. */
 	if (mood == FORBIDDEN && now > 1000 * CORE_SECOND && below(50) == 0)
 		silent = false;
+	if (late && late--) {
+		queue->head = NULL;
+		return false;
+	}
 	for (unsigned i = below(4); i && flights && !lost_now && !silent; i--)
 		end_one();
 	if (silent && deadline > now && !below(3)) {
@@ -386,6 +391,28 @@ static void run(uint32_t flags, unsigned failing, unsigned lose, const char *nam
 	ok(!disks[0].ring, "%s: closed", name);
 }
 
+/* One that is opened late, or not used for long, has not been silent: who waits then looks at once. */
+static void test_idle(void)
+{
+	struct block_request one;
+	unsigned failed = 0;
+
+	steps = wrong = 0;
+	now = 1000 * CORE_SECOND;
+	if (!ok(!disk_extent_open("all", &device), "opened late"))
+		return;
+	for (unsigned i = 0; i < 500; i++, now += below(3) * DISK_PATIENCE) {
+		late = i ? below(4) : 1;
+		one = (struct block_request){ .operation = BLOCK_READ, .block = i, .count = 1, .parts = 1,
+			.part = { { .memory = memory[0], .blocks = 1 } } };
+		device->ops->submit(device, &one);
+		device->ops->wait(device, &one);
+		failed += one.result != 0;
+	}
+	ok(!failed && !wrong && !steps, "and used now and then, it is not reset: %u failed, %u steps", failed, steps);
+	device->ops->close(device);
+}
+
 int main(void)
 {
 	srand(7);
@@ -395,6 +422,9 @@ int main(void)
 	run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES | EXO_DISK_HAS_DISCARD, 20, 0, "failures");
 	for (unsigned lose = 1; lose < 2000; lose = lose * 3 + 1)
 		run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, 50, lose, "a lost ring");
+	fail_chance = lose_at = 0;
+	lost_now = false;
+	test_idle();
 	silence = 50;
 	run(EXO_DISK_CACHE | EXO_DISK_HAS_ZEROES, 1 << 30, 0, "a disk that falls silent");
 	ok(silences > 20 && resets + silent == silences && now >= (silences - 1) * DISK_PATIENCE && now < silences * 2 * DISK_PATIENCE,
