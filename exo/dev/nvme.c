@@ -4,7 +4,8 @@
  *
  * At boot the controller is made ready by admin commands, one at a time, which are waited for. Then there is a pair of
  * queues for each CPU, up to four, as controller and memory allow: a flight goes into that of the CPU that submits it,
- * which then is interrupted by its end. A command's identifier is its flight. Its data is told in pages: two stand in the
+ * which then is interrupted by its end. A command's identifier is its flight, and how often the controller was started
+ * anew: an end from before that is none. Its data is told in pages: two stand in the
  * command, more in a list, of which there are a few or one for each flight, by the machine's memory; the range of a
  * discard lies in a list, too.
  *
@@ -66,6 +67,7 @@
 #define BOOT_NS_MAX		20000000000ULL
 #define BUDGET			8000	/* instructions that one interrupt's ends may cost, roughly */
 #define COST_ERROR		100
+#define AGAIN			256	/* DISK_FLIGHTS at least; no identifier may be 65535 */
 
 /* Of starting anew. */
 enum { STEP_ON, STEP_READY, STEP_COUNT, STEP_PAIRS };
@@ -111,6 +113,7 @@ struct nvme {
 	uint64_t lists, all_lists;
 	unsigned step;			/* of starting anew: what comes next (nvme_again) */
 	bool asked;			/* ... the step's command is under way */
+	uint16_t again;			/* of a command's identifier: a multiple of AGAIN */
 	uint8_t *list;
 	uint8_t list_of[DISK_FLIGHTS];
 };
@@ -162,7 +165,8 @@ static bool nvme_submit(struct disk *disk, unsigned flight, const struct disk_tr
 		nvme->lists &= nvme->lists - 1;
 		list = nvme->list + nvme->list_of[flight] * LIST_BYTES;
 	}
-	*command = (struct command){ .operation = operations[transfer->operation], .id = (uint16_t)flight, .namespace = 1 };
+	*command = (struct command){ .operation = operations[transfer->operation],
+		.id = (uint16_t)(nvme->again | flight), .namespace = 1 };
 	if (transfer->operation == EXO_DISK_DISCARD) {
 		*(struct range *)list = (struct range){ 0, sectors, sector };
 		command->page[0] = virt_to_phys(list);
@@ -220,6 +224,7 @@ static void pair_interrupt(void *arg)
 	nvme->disk.info->interrupts++;
 	while (cost < BUDGET && pair_next(pair, &id, &status, &result)) {
 		any = true;
+		id ^= nvme->again;
 		if (id >= DISK_FLIGHTS || !(pair->busy >> id & 1)) {
 			nvme->disk.info->errors++;
 			cost += COST_ERROR;
@@ -418,6 +423,7 @@ static int64_t nvme_again(struct disk *disk)
 			pair_empty(&nvme->pair[i]);
 		nvme->lists = nvme->all_lists;
 		nvme->asked = false;
+		nvme->again += AGAIN;
 		switch_on(nvme);
 	} else if (nvme->step == STEP_READY) {
 		if (!(status & (STATUS_READY | STATUS_FATAL)))
