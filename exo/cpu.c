@@ -296,9 +296,7 @@ static _Noreturn void dispatch_at(exo_time_t now)
 	if (here.current)
 		here.loaded = here.current;
 	here.current = here.payer = NULL;
-	cpu_timer_need(here.due);
-	device_idle();
-	__atomic_store_n(&here.idle, true, __ATOMIC_RELEASE);
+	cpu_idled();
 	arch_idle();
 }
 
@@ -395,13 +393,17 @@ _Noreturn void cpu_interrupted(struct arch_frame *frame)
 	cpu_dispatch();
 }
 
-/* Who may run is in the ring (P1). While nobody is, nobody's time begins, and who comes finds the slice that it is then. */
-void cpu_idled(void)
+/*
+ * Who may run is in the ring (P1). While nobody is, nobody's time begins, and who comes finds the slice that it is then. That
+ * it idles is said each time: who looked for wakeups has taken it back (smp_take_wakes).
+ */
+out_of_line void cpu_idled(void)
 {
 	if (here.ready)
 		cpu_interrupted(NULL);
 	cpu_timer_need(here.due);
 	device_idle();
+	__atomic_store_n(&here.idle, true, __ATOMIC_RELEASE);
 }
 
 rarely _Noreturn void cpu_exception(struct arch_frame *frame, uint64_t vector, uint64_t error, uint64_t address)

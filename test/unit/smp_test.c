@@ -81,6 +81,10 @@ static void test_wake(void)
 	(void)there_goes_on(0);
 	(void)call_there(EXO_CALL_sleep, EXO_NEVER, a.env->disp->events);
 	ok(env_state(a.env) == EXO_ENV_ASLEEP && !cpus[1]->current, "it sleeps, CPU 1 idles");
+	kernel_lock();
+	(void)cpu_ask(cpus[1], ASK_QUIET, NULL, NULL);
+	kernel_unlock();
+	ok(there_goes_on(0) == NULL_IDLE && cpus[1]->idle, "asked something that wakes nobody it idles on, and says so");
 	sent = null.interrupts[1];
 	is_int(CALL(wake, a.cap), 0, "woken from here");
 	is_int((long long)(null.interrupts[1] - sent), 1, "by one interrupt");
