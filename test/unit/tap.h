@@ -23,6 +23,8 @@ static inline bool ok(bool passed, const char *name, ...)
 	vprintf(name, args);
 	va_end(args);
 	putchar('\n');
+	if (!passed)
+		fflush(stdout);		/* a sanitizer may end what goes on */
 	tap_failed += !passed;
 	return passed;
 }
