@@ -151,6 +151,7 @@ struct bpf_check {
 #define COST_STATE	110	/* to copy a state, or let go of it */
 #define COST_JOIN	165	/* to look at two; and for each cell that differs */
 #define COST_CELL	265
+#define COST_AGAIN	100	/* ... of two that differ, and did before */
 #define COST_GUESSED	300
 #define COST_COVERED	130
 #define COST_NARROW	300

@@ -243,11 +243,12 @@ static void join_cells(struct bpf_check *check, struct bpf_state *into, unsigned
 
 	if (into->cell[var] == with)
 		return;
-	check->spent += COST_CELL;
+	check->spent += COST_AGAIN;
 	if (cell->join == check->joins && cell->with == with) {
 		bpf_share(check, into, var, cell->became);
 		return;
 	}
+	check->spent += COST_CELL - COST_AGAIN;
 	if (shared) {
 		copy = cell->value;
 		v = &copy;
