@@ -89,8 +89,8 @@ static inline struct vfs_file *keep_vfs(const struct keep_file *file)
  * left out. */
 #define KEEP_MOUNTS	16384
 size_t keep_mounts(char *text, size_t size);
-/* loop.c: a regular file as a device, from where a walk begins. -ENOTBLK: it is none; -EBUSY: it is mounted; or what open
- * says. */
+/* loop.c: a regular file as a device, from where a walk begins. -ENOTBLK: it is none; -EBUSY: it is mounted;
+ * -ELOOP: it lies too deep in other images; or what open says. */
 int keep_loop(const struct keep_from *from, const char *path, bool read_only, struct block_device **device);
 void keep_mount_start(void);
 /* image.c: programs of a mount that is gone: now, or with their last process. */

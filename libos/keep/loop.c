@@ -6,16 +6,22 @@
  * mounted from it; that of the one in which the file lies is taken below it, and never the other way round. What has
  * ended is told by whoever waits or polls, as the contract of a device has it. The file is held open, so it keeps its own
  * file system from going. Its size counts as it was when it was mounted: what is cut off then is an error of the device.
+ *
+ * An image may lie in a file system that is one itself, but not deeper than DEEPEST: each level that is flushed flushes
+ * the one below more than once, so what a flush costs grows by a factor with each; and all of it is on one stack.
  */
 #include <stdlib.h>
 #include <string.h>
 #include "libos/disk/disk.h"
 #include "libos/keep/files.h"
 
+#define DEEPEST		4		/* images in each other */
+
 struct loop {
 	struct block_device device;	/* first */
 	struct loop *next;
 	struct vfs_file *file;
+	unsigned depth;			/* 1: the file lies in no image */
 	struct block_request *over, **over_end;	/* done, and not told */
 };
 
@@ -138,6 +144,13 @@ static bool is_used(const struct vfs_file *file)
 	return loop != NULL;
 }
 
+static unsigned depth_of(const struct vfs_file *file)
+{
+	const struct block_device *below = file->place.mount->device;
+
+	return below && below->ops == &loop_ops ? ((const struct loop *)below)->depth + 1 : 1;
+}
+
 int keep_loop(const struct keep_from *from, const char *path, bool read_only, struct block_device **device)
 {
 	struct fs_attributes attributes;
@@ -150,6 +163,8 @@ int keep_loop(const struct keep_from *from, const char *path, bool read_only, st
 	result = file->place.node->kind != FS_FILE ? -ENOTBLK : vfs_attributes(&file->place, &attributes);
 	if (!result && is_used(file))
 		result = -EBUSY;
+	if (!result && depth_of(file) > DEEPEST)
+		result = -ELOOP;
 	loop = result ? NULL : calloc(1, sizeof(*loop));
 	if (!loop) {
 		vfs_file_put(file);
@@ -158,6 +173,7 @@ int keep_loop(const struct keep_from *from, const char *path, bool read_only, st
 	loop->device = (struct block_device){ .ops = &loop_ops, .flags = read_only ? BLOCK_READ_ONLY : 0,
 		.blocks = attributes.bytes / BLOCK_BYTES < UINT32_MAX ? (uint32_t)(attributes.bytes / BLOCK_BYTES) : UINT32_MAX };
 	loop->file = file;
+	loop->depth = depth_of(file);
 	loop->over_end = &loop->over;
 	loop->next = loops;
 	loops = loop;

@@ -52,6 +52,17 @@ def uuid(label):
         return gpt.read(file, label).find(label).uuid
 
 
+def nest():
+    """An image "deep" with an image "deep" in it, and so on: six."""
+    os.mkdir(path("nest"))
+    write(path("nest", "hello"), b"hello\n")
+    for level in range(6):
+        same(tool("mke2fs", "-q", "-t", "ext2", "-O", "none,filetype,sparse_super", "-b", "1024", "-N", "16", "-m", "0", "-d",
+                  path("nest"), path("image"), "%dk" % (160 + 60 * level))[0], 0, "mke2fs")
+        os.replace(path("image"), path("nest", "deep"))
+    shutil.copy(path("nest", "deep"), path("v", "deep"))
+
+
 def prepare():
     os.mkdir(path("tree"))
     write(path("tree", "hello"), b"hello\n")
@@ -68,6 +79,7 @@ def prepare():
         shutil.copy(os.path.join(guest.build_dir(), "apps", name, name + ".posix"), path("v", name))
     same(tool("mke2fs", "-q", "-t", "ext2", "-O", "none,filetype,sparse_super", "-b", "1024", "-d",
               path("tree"), path("v", "image"), "512k")[0], 0, "mke2fs")
+    nest()
     exo("disk", "import", path("disk.img"), "small", "--cofs", path("tree"))
     exo("disk", "export", path("disk.img"), "small", path("v", "cofs"))
 

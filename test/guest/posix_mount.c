@@ -3,7 +3,7 @@
  * mount and umount while processes run. The configuration gives the keeper extents: "two" (ext2) and "three" (cofs), each
  * with a file "hello" (test/e2e/posix_mount.py makes them), "read", an ext2 to be read only, "bad" with nothing in it,
  * and "again", which is "read" by another name. In /v are the tools mount and umount, and images: "image", an ext2, and
- * "cofs". Argument 1 is where chance begins.
+ * "cofs", and "deep", an ext2 with another such "deep" in it, six of them. Argument 1 is where chance begins.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -25,6 +25,7 @@
 
 #define ROUNDS		60
 #define IMAGES		160
+#define CHANGING	40
 #define ENTRIES_MAX	200	/* that are looked at in a hostile directory */
 
 static bool fails(int result, int error)
@@ -244,6 +245,30 @@ static void image_file(void)
 	ok(fails(umount("/tmp/m"), EINVAL), "once");
 }
 
+/* Each flush is many in what is below: images lie in each other only so deep. */
+static void deep(void)
+{
+	char from[48] = "/tmp/m/deep", at[32], file[48];
+	int i, depth = 0;
+
+	ok(!mount("none", "/tmp/m", "tmpfs", 0, NULL) && copy("/v/deep", from, 0600), "images in each other");
+	for (i = 0; i < 5; i++) {
+		sprintf(at, "/tmp/deep%d", i);
+		if (mkdir(at, 0755) || mount(from, at, "ext2", 0, NULL))
+			break;
+		sprintf(file, "%s/new", at);
+		depth += put(file, "new") && holds(file, "new");
+		sprintf(from, "%s/deep", at);
+	}
+	ok(i == 4 && errno == ELOOP && depth == 4, "four are mounted, and written: %d, %d", i, depth);
+	sync();
+	for (depth = 0; i-- > 0;) {
+		sprintf(at, "/tmp/deep%d", i);
+		depth += !umount(at) && !rmdir(at);
+	}
+	ok(depth == 4 && !rmdir("/tmp/deep4") && !umount("/tmp/m"), "and unmounted");
+}
+
 /* What the tools say of it: their status, or -1. */
 static int tool(const char *name, const char *const *words)
 {
@@ -416,6 +441,37 @@ static void hostile(void)
 	unlink("/tmp/hostile");
 }
 
+/* Images that others change while they are mounted: what was read once is not what is read again. */
+static void changing(void)
+{
+	int mounted = 0, stuck = 0;
+
+	for (int i = 0; i < CHANGING; i++) {
+		int entries = 0;
+		pid_t pid;
+
+		if (!copy(i % 2 ? "/v/cofs" : "/v/image", "/tmp/hostile", 0600) ||
+		    mount("/tmp/hostile", "/tmp/m", i % 2 ? "cofs" : "ext2", 0, "cache=16"))
+			continue;
+		mounted++;
+		pid = fork();
+		if (!pid)
+			for (srandom((unsigned)random() + (unsigned)i);; usleep(200))
+				damage("/tmp/hostile");
+		for (int turn = 0; turn < 3; turn++) {
+			put("/tmp/m/written", "written");
+			visit("/tmp/m", 3, &entries);
+			sync();
+		}
+		stuck += umount("/tmp/m") && umount("/tmp/m");
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	ok(mounted == CHANGING && !stuck, "%d images that change, of which %d do not go", mounted, stuck);
+	ok(in_order(), "the keeper is in order");
+	unlink("/tmp/hostile");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "user"))
@@ -431,12 +487,14 @@ int main(int argc, char **argv)
 	disk("extent:three", "cofs");
 	limits(argv[0]);
 	image_file();
+	deep();
 	tools();
 	others("extent:two", "ext2");
 	others("extent:three", "cofs");
 	killed("extent:two", "ext2");
 	killed("extent:three", "cofs");
 	hostile();
+	changing();
 	ok(!mount("extent:read", "/tmp/m", "ext2", MS_RDONLY, NULL) && holds("/tmp/m/hello", "hello\n"),
 	   "one that stays mounted at the end");
 	ok(fails(mount("extent:again", "/tmp/other", "ext2", MS_RDONLY, NULL), EBUSY), "and is not mounted by another name");

@@ -21,7 +21,7 @@ extern "C" {
  * EBUSY: something is mounted there, or about to be, or the extent or file is mounted already; ENODEV: no such kind;
  * ENOTBLK: no such source; ENOENT: no such extent, file or directory; EINVAL: no file system of this kind is there, an option
  * or a flag is unknown; EROFS: it may only be read; EIO: it is damaged, or the disk fails; ENOMEM; EMFILE: too many extents
- * are open; ENOSPC: too much is mounted.
+ * are open; ENOSPC: too much is mounted; ELOOP: too many symbolic links, or an image in five others.
  */
 int mount(const char *source, const char *target, const char *kind, unsigned long flags, const void *data);
 /*
