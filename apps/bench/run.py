@@ -440,7 +440,7 @@ port = udp/7
 %s"""
 ECHO_SPINNERS = """\
 [program bench]
-args = spin 63
+args = spin %d
 """
 
 
@@ -509,7 +509,8 @@ def echo_part(figures, operations, name, config, words="", more=""):
 def echo(figures, operations):
     """Answered at arrival, and by the application: its TCP/IP, and for UDP a loop over its ring that does nothing else."""
     echo_part(figures, operations, "handler_echo", ECHO_PING)
-    echo_part(figures, operations, "handler_echo_64", ECHO_PING, more=ECHO_SPINNERS)
+    for spinners in (1, 63):
+        echo_part(figures, operations, "handler_echo_%d" % (spinners + 1), ECHO_PING, more=ECHO_SPINNERS % spinners)
     echo_part(figures, operations, "app_echo", ECHO_PING, "-a")
     echo_part(figures, operations, "handler_echo_udp", ECHO_UDP)
     echo_part(figures, operations, "app_echo_ring", ECHO_UDP, "-a")
