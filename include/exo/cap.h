@@ -9,8 +9,10 @@
  * calls. Nobody else can, nor he before or after. EXO_PEER as the target of exo_cap_derive is that window (`slot`:
  * index in it), EXO_PEER + i as the source what lies in slot i of the offer.
  *
- * `first` and `count` by type: frame: first frame, frames. slice: cpu << 32 | first slice, slices. ports and interrupts: the first, how many. blocks and disk: disk << EXO_DISK_SHIFT | the first, how many (exo/disk.h). entry: badge, and the
- * high half of the environment's id. env: 0, and the same. Others: 0, 0.
+ * `first` and `count` by type: frame: first frame, frames. slice: cpu << 32 | first slice, slices. ports and interrupts: the
+ * first, how many. blocks and disk: disk << EXO_DISK_SHIFT | the first, how many (exo/disk.h). node: the volume's id << 32 |
+ * block, and when the block was gained (exo/registry.h). entry: badge, and the high half of the environment's id. env: 0, and
+ * the same. Others: 0, 0.
  */
 #ifndef EXO_CAP_H
 #define EXO_CAP_H

@@ -70,7 +70,8 @@ static inline exo_cap_t exo_cap_make(uint32_t slot, uint32_t generation)
 #define EXO_RIGHT_EXEC		0x0004	/* frame: map executable; entry: call; code: attach, sleep on, run */
 #define EXO_RIGHT_GRANT		0x0008	/* env: derive capabilities into its table */
 #define EXO_RIGHT_RESTORE	0x0008	/* frame: split; had WRITE, and may write what no sibling holds (exo/space.h) */
-#define EXO_RIGHT_CONTROL	0x0010	/* env: start, destroy, make entries, bind slices; account: subdivide, charge environments to it; machine: halt; disk: reset it, with all its shares */
+#define EXO_RIGHT_CONTROL	0x0010	/* env: start, destroy, make entries, bind slices; account: subdivide, charge
+					   environments to it; machine: halt; disk: reset it, with all its shares */
 #define EXO_RIGHT_CLAIM		0x0020	/* flow: make narrower flows below it */
 #define EXO_RIGHT_BIND		0x0040	/* flow: bind a ring to it, kick it; slice: bind to an environment; code: give it its memory; interrupts: have them; disk: bind a ring, kick it */
 #define EXO_RIGHT_WAKE		0x0080	/* env: post it a wake event, yield to it */

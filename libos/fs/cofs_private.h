@@ -101,7 +101,7 @@ struct cofs {
 	unsigned levels;		/* of the tree */
 	uint64_t files;
 	bool wrecked;			/* memory is half-changed: nothing is written any more */
-	bool loss_told;		/* unmount has said so; the next one ends it */
+	bool loss_told;			/* unmount has said so; the next one ends it */
 	bool replaying;
 	bool log_over;			/* what changed is more than the log holds: the next fsync is a commit */
 	bool space_there;

@@ -4,7 +4,7 @@
  *
  * A *node* is a file, directory or symbolic link in memory, found by its number; at most one struct fs_node for each. A
  * file system embeds it in a larger one of its own. Names are bytes, 1 to FS_NAME_MAX of them, without slash and NUL,
- * never "." or ".."; paths are the caller's business (libos/fs/path.h), and so are permissions, open modes, descriptors
+ * never "." or ".."; paths are the caller's business (libos/fs/path.c), and so are permissions, open modes, descriptors
  * and locks. The caller runs one function of a mounted file system at a time; functions that wait for a device block
  * the thread. Functions return a non-negative result or a negative errno, and an error has changed nothing but what
  * its page says. No number from a disk is believed: what cannot be is -EUCLEAN where there is such an error, else -EIO.
