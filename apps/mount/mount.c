@@ -73,7 +73,7 @@ static const char *why(int error)
 	case EINVAL:
 		return "no file system of this kind is there, or an option is unknown";
 	case ENODEV:
-		return "no such kind of file system: ext2, cofs, common and tmpfs there are";
+		return "there is no such kind of file system; there are ext2, cofs, common and tmpfs";
 	case ENOTBLK:
 		return "the source is neither extent:NAME nor a regular file";
 	case EROFS:

@@ -158,8 +158,9 @@ def test_exo_bpf():
     gives("2a", ["plugin", "", "--jit"], hexa(ANSWER), tool)
     done = run(["--help"], "", tool)
     check(done.returncode == 0 and b"exo bpf plugin" in done.stdout, "exo bpf --help")
-    done = run(["plugged"], "", tool)
-    check(done.returncode == 1 and b"no such verb" in done.stderr, "an unknown verb")
+    for words, part in ((["plugged"], b"the nearest known one is plugin"), ([], b"see exo help bpf")):
+        done = run(words, "", tool)
+        check(done.returncode == 125 and part in done.stderr, "exo bpf %s" % words)
 
 
 def test_machine():

@@ -543,10 +543,17 @@ def verb_version(words):
     return 0
 
 
+BPF_VERBS = "check", "dump", "run", "plugin"
+
+
 def verb_bpf(words):
     """Programs for the kernel: the tool is a program of this computer's."""
     if words[:1] in (["-h"], ["--help"]):
         return show_help("bpf")
+    if not words:
+        raise ExoError("exo bpf", "does one of: %s" % ", ".join(BPF_VERBS), "see exo help bpf")
+    if words[0] not in BPF_VERBS:
+        raise ExoError("exo bpf %s" % words[0], "there is no such thing to do", util.nearest_mend(words[0], BPF_VERBS))
     path = tree.find().bpf_tool()
     os.environ["EXO_TOOL"] = os.path.join(tree.TOOLS, "exo") if os.path.isfile(os.path.join(tree.TOOLS, "exo")) \
         else os.path.realpath(sys.argv[0])
@@ -630,7 +637,7 @@ TABLES.update({"run": RUN, "image": IMAGE, "compare": compare.OPTIONS, "disk": d
 
 
 def unknown_verb(verb):
-    return ExoError("exo %s" % verb, "there is no such verb", util.nearest_mend(verb, VERBS))
+    return ExoError("exo %s" % verb, "there is no such verb", util.nearest_mend(verb, VERBS) + "; see exo help")
 
 
 def show_help(verb=None):
