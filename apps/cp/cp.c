@@ -8,19 +8,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/stat.h>
+#include "apps/cp/words.h"
 
 #define BUFFER_BYTES	(64 * 1024)
-#define PATH_BYTES	4096
 
-static bool recursive, timed;
+static struct cp_words words;
 static uint64_t total;
 static char buffer[BUFFER_BYTES];
 
@@ -114,55 +112,29 @@ static int copy(const char *source, const char *target)
 
 	if (lstat(source, &st))
 		return complain(source);
-	if (S_ISLNK(st.st_mode) && recursive)
+	if (S_ISLNK(st.st_mode) && words.recursive)
 		return copy_link(source, target);
 	if (stat(source, &st))
 		return complain(source);
 	if (!S_ISDIR(st.st_mode))
 		return copy_file(source, target, st.st_mode);
-	if (recursive)
+	if (words.recursive)
 		return copy_directory(source, target, st.st_mode);
 	errno = EISDIR;
 	return complain(source);
 }
 
-static double seconds(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
-	const char *source, *target, *name;
-	char inside[PATH_BYTES];
-	struct stat st;
-	double begin = seconds(CLOCK_MONOTONIC);
-	int option, status;
+	double begin = cp_seconds(CLOCK_MONOTONIC);
+	int status;
 
-	while ((option = getopt(argc, argv, "rt")) >= 0) {
-		if (option == '?')
-			return 2;
-		recursive |= option == 'r';
-		timed |= option == 't';
-	}
-	if (argc - optind != 2) {
-		fprintf(stderr, "usage: cp [-r] [-t] SOURCE TARGET\n");
+	if (!cp_words(&words, argc, argv))
 		return 2;
-	}
-	source = argv[optind];
-	target = argv[optind + 1];
-	if (!stat(target, &st) && S_ISDIR(st.st_mode)) {
-		name = strrchr(source, '/');
-		snprintf(inside, sizeof(inside), "%s/%s", target, name ? name + 1 : source);
-		target = inside;
-	}
-	status = copy(source, target);
+	status = copy(words.source, words.target);
 	sync();
-	if (timed)
-		printf("cp: %llu bytes in %.3f s, %.3f s of the processor's\n", (unsigned long long)total, seconds(CLOCK_MONOTONIC) - begin,
-		    seconds(CLOCK_PROCESS_CPUTIME_ID));
+	if (words.timed)
+		printf("cp: %llu bytes in %.3f s, %.3f s of the processor's\n", (unsigned long long)total,
+		    cp_seconds(CLOCK_MONOTONIC) - begin, cp_seconds(CLOCK_PROCESS_CPUTIME_ID));
 	return status;
 }

@@ -14,14 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/stat.h>
+#include "apps/cp/words.h"
 #include "libos/fs/vfs.h"
 
 #define AHEAD_PAGES	384	/* that are read while others are given away */
 #define LIST_PAGES	64	/* that are given away together */
-#define PATH_BYTES	4096
 
 /* A run of pages of one file that lie one after another. */
 struct run {
@@ -31,7 +30,7 @@ struct run {
 	uint32_t block, count;
 };
 
-static bool recursive, timed;
+static struct cp_words words;
 static struct vfs_mount *mount;	/* of all runs */
 static struct run *runs;
 static uint32_t run_count, run_max;
@@ -200,7 +199,7 @@ static int copy(const char *source, const char *target)
 {
 	struct fs_attributes attributes;
 	uint32_t number;
-	int result = vfs_stat(NULL, source, !recursive, &attributes, &number);
+	int result = vfs_stat(NULL, source, !words.recursive, &attributes, &number);
 
 	if (result)
 		return complain(source, result);
@@ -208,7 +207,7 @@ static int copy(const char *source, const char *target)
 		return copy_link(source, target);
 	if (attributes.kind != FS_DIRECTORY)
 		return copy_file(source, target, attributes.mode);
-	return recursive ? copy_directory(source, target, attributes.mode) : complain(source, -EISDIR);
+	return words.recursive ? copy_directory(source, target, attributes.mode) : complain(source, -EISDIR);
 }
 
 /* --- moving the blocks ---------------------------------------------------------------------------------- */
@@ -311,53 +310,26 @@ static int move_all(void)
 	return result < 0 ? result : 0;
 }
 
-static double seconds(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv)
 {
-	const char *source, *target, *name;
-	char inside[PATH_BYTES];
-	struct stat st;
-	double begin = seconds(CLOCK_MONOTONIC);
-	int option, status, result;
+	double begin = cp_seconds(CLOCK_MONOTONIC);
+	int status, result;
 
-	while ((option = getopt(argc, argv, "rt")) >= 0) {
-		if (option == '?')
-			return 2;
-		recursive |= option == 'r';
-		timed |= option == 't';
-	}
-	if (argc - optind != 2) {
-		fprintf(stderr, "usage: xcp [-r] [-t] SOURCE TARGET\n");
+	if (!cp_words(&words, argc, argv))
 		return 2;
-	}
-	source = argv[optind];
-	target = argv[optind + 1];
-	if (!stat(target, &st) && S_ISDIR(st.st_mode)) {
-		name = strrchr(source, '/');
-		snprintf(inside, sizeof(inside), "%s/%s", target, name ? name + 1 : source);
-		target = inside;
-	}
-	status = copy(source, target);
+	status = copy(words.source, words.target);
 	if (mount) {
 		vfs_enter(mount);
 		result = move_all();
 		vfs_leave(mount);
 		if (result)
-			status = complain(target, result);
+			status = complain(words.target, result);
 	}
 	result = vfs_sync();
 	if (result)
-		status = complain(target, result);
-	if (timed)
-		printf("xcp: %llu bytes in %.3f s, %.3f s of the processor's, %llu of them touched\n", (unsigned long long)total, seconds(CLOCK_MONOTONIC) - begin,
-		    seconds(CLOCK_PROCESS_CPUTIME_ID),
-		    (unsigned long long)touched);
+		status = complain(words.target, result);
+	if (words.timed)
+		printf("xcp: %llu bytes in %.3f s, %.3f s of the processor's, %llu of them touched\n", (unsigned long long)total,
+		    cp_seconds(CLOCK_MONOTONIC) - begin, cp_seconds(CLOCK_PROCESS_CPUTIME_ID), (unsigned long long)touched);
 	return status;
 }
