@@ -15,17 +15,16 @@ import base64
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import guest
+import ported
 import tap
-from tap import check, same
+from tap import check
 
-PORTS = os.path.join(guest.build_dir(), "ports")
 CATEGORIES = {"shell:legacy-no", "int:32", "shell:textmode-no", "shell:binmode-yes", "shell:ebcdic-no", "stdout-ed",
               "no-stderr-ed", "os:exo"}
 TOOLS = ("sleep cat ls rm mkdir rmdir chmod ln mv cp env grep sed sort tr head tail wc base64 touch kill expr ed od hexdump "
@@ -33,14 +32,6 @@ TOOLS = ("sleep cat ls rm mkdir rmdir chmod ln mv cp env grep sed sort tr head t
 SECONDS = 20            # for one test
 BATCH = 120
 work = tempfile.mkdtemp(prefix="exo-mksh-")
-
-
-def ports(*names):
-    done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), *names], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, timeout=1200)
-    if done.returncode == 2:
-        raise tap.Skip("the sources cannot be fetched")
-    same(done.returncode, 0, "status of ports/build (%s)" % done.stdout.decode("utf-8", "replace")[-1000:])
 
 
 def value_of(first, rest):
@@ -53,7 +44,7 @@ def value_of(first, rest):
 
 def cases():
     """Each test as {tag: value}; file-setup is a list of (first line, contents)."""
-    with open(os.path.join(PORTS, "mksh", "lib", "check.t"), encoding="latin-1", newline="\n") as file:
+    with open(os.path.join(ported.PORTS, "mksh", "lib", "check.t"), encoding="latin-1", newline="\n") as file:
         lines = file.read().split("\n")
     case, at = {"file-setup": []}, 0
     while at < len(lines):
@@ -169,7 +160,7 @@ def run_batch(batch):
     for name in ("bin", "t", "etc"):
         os.makedirs(os.path.join(root, name))
     for program, port in (("sh", "dash/bin/dash"), ("mksh", "mksh/bin/mksh"), ("busybox", "busybox/bin/busybox")):
-        shutil.copy(os.path.join(PORTS, port + ".posix"), os.path.join(root, "bin", program))
+        shutil.copy(os.path.join(ported.PORTS, port + ".posix"), os.path.join(root, "bin", program))
     for name in TOOLS:
         os.link(os.path.join(root, "bin", "busybox"), os.path.join(root, "bin", name))
     write(os.path.join(root, "etc", "passwd"), "root:x:0:0:root:/root:/bin/sh\n")
@@ -179,7 +170,7 @@ def run_batch(batch):
         os.mkdir(folder)
         script += script_of(case, folder, number)
     write(os.path.join(root, "run"), script)
-    done = guest.exo("run", "-q", "-t", 300, "-m", "256M", "-v", root + ":/", os.path.join(PORTS, "dash/bin/dash.posix"), "--",
+    done = guest.exo("run", "-q", "-t", 300, "-m", "256M", "-v", root + ":/", os.path.join(ported.PORTS, "dash/bin/dash.posix"), "--",
                      "/run", timeout=330)
     results = {}
     for number, status, out, err in re.findall(r"^= (\d+) (\d+)\r?\n(.*?)^-\r?\n(.*?)^=\r?\n", done.stdout, re.MULTILINE | re.DOTALL):
@@ -209,14 +200,14 @@ def suite(wanted=()):
 
 def test_suite():
     """at least 98 of 100 of mksh's tests pass"""
-    ports("dash", "busybox", "mksh")
+    ported.build("dash", "busybox", "mksh")
     passed, counted = suite()
     check(passed >= counted * 0.98 and counted > 400, "only %d of %d pass" % (passed, counted))
 
 
 if __name__ == "__main__":
     if sys.argv[1:] and not sys.argv[1].startswith("test_"):
-        ports("dash", "busybox", "mksh")
+        ported.build("dash", "busybox", "mksh")
         suite(() if sys.argv[1:] == ["all"] else sys.argv[1:])
         shutil.rmtree(work, ignore_errors=True)
     else:

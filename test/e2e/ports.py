@@ -9,35 +9,17 @@ Time limit: 600 s
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import guest
+import ported
 import tap
-from tap import check, same
+from tap import same
 
-PORTS = os.path.join(guest.build_dir(), "ports")
 work = tempfile.mkdtemp(prefix="exo-ports-")
-missing = None          # why there are no sources
-
-
-def built(port, program):
-    """The path of a port's program; it is built if it is not there yet."""
-    global missing
-    if missing is None:
-        done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), port], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, check=False, timeout=500)
-        said = done.stdout.decode("utf-8", "replace")
-        if done.returncode == 2:
-            missing = "its source cannot be fetched"
-        else:
-            same(done.returncode, 0, "status of ports/build (%s)" % said)
-    if missing:
-        raise tap.Skip(missing)
-    return os.path.join(PORTS, port, "bin", program + ".uni")
 
 
 def run(*words, status=0, timeout=120):
@@ -67,7 +49,7 @@ os.exit(3)
 
 def test_lua():
     """Lua: tables, strings, coroutines, errors, files, modules, the exit status"""
-    lua = built("lua", "lua")
+    lua = ported.program("lua", "lua", "uni")
     os.mkdir(os.path.join(work, "lua"))
     for name, text in (("all.lua", LUA), ("part.lua", "return { answer = 42 }\n"),
                        ("numbers", "".join("%d\n" % n for n in range(1, 101)))):

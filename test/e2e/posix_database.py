@@ -13,13 +13,13 @@ import os
 import random
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import guest
+import ported
 import tap
 import writelog
 from tap import check, has, same
@@ -72,22 +72,12 @@ def path(name):
     return os.path.join(scratch.name, name)
 
 
-def built(port, program):
-    done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), port], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, timeout=800)
-    said = done.stdout.decode("utf-8", "replace")
-    if done.returncode == 2:
-        raise tap.Skip("its source cannot be fetched")
-    same(done.returncode, 0, "status of ports/build (%s)" % said[-1000:])
-    return os.path.join(guest.build_dir(), "ports", port, "bin", program + ".posix")
-
-
 def prepare():
     if programs:
         return
     for port, program, name in (("sqlite", "sqlite3", "sqlite3"), ("busybox", "busybox", "sleep"), ("busybox", "busybox", "sync"),
                                 ("dash", "dash", "sh")):
-        programs[name] = built(port, program)
+        programs[name] = ported.program(port, program)
         os.makedirs(path("root/bin"), exist_ok=True)
         shutil.copy(programs[name], path("root/bin/" + name))
     os.makedirs(path("root/sql"))
@@ -186,7 +176,7 @@ def power(mode):
 
 def measured(program, *words, folder=None):
     """A program of SQLite's own, alone on a machine."""
-    done = guest.exo("run", "-t", 300, "-m", "512M", *(("-v", folder + ":/lib") if folder else ()), built("sqlite", program), "--",
+    done = guest.exo("run", "-t", 300, "-m", "512M", *(("-v", folder + ":/lib") if folder else ()), ported.program("sqlite", program), "--",
                      *words, timeout=320)
     same(done.returncode, 0, "status of %s (%s%s)" % (program, done.stdout[-1000:], done.stderr))
     return done.stdout

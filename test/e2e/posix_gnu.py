@@ -18,10 +18,10 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import guest
+import ported
 import tap
-from tap import check, has, same
+from tap import check, same
 
-PORTS = os.path.join(guest.build_dir(), "ports")
 MAKEFILE = """\
 parts := $(foreach n,1 2 3 4 5 6,part$(n))
 all: $(parts)
@@ -77,21 +77,17 @@ def folder():
     global root
     if root:
         return root
-    done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), "bash", "make", "coreutils", "busybox"],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=1500)
-    if done.returncode == 2:
-        raise tap.Skip("a source cannot be fetched")
-    same(done.returncode, 0, "status of ports/build (%s)" % done.stdout.decode("utf-8", "replace")[-1000:])
+    ported.build("bash", "make", "coreutils", "busybox")
     root = tempfile.mkdtemp(prefix="exo-gnu-")
     for name in ("bin", "etc", "tmp", "root", "usr", "dev", "home"):
         os.mkdir(os.path.join(root, name))
     for port in ("busybox", "bash", "make", "coreutils"):
-        place = os.path.join(PORTS, port, "bin")
+        place = os.path.join(ported.PORTS, port, "bin")
         for name in os.listdir(place):
             subprocess.run(["strip", "-o", os.path.join(root, "bin", name.removesuffix(".posix")),
                             os.path.join(place, name)], check=True)
     os.link(os.path.join(root, "bin", "bash"), os.path.join(root, "bin", "sh"))
-    with open(os.path.join(PORTS, "busybox", "lib", "busybox.links"), encoding="ascii") as names:
+    with open(os.path.join(ported.PORTS, "busybox", "lib", "busybox.links"), encoding="ascii") as names:
         for name in names.read().split():
             to = os.path.join(root, "bin", os.path.basename(name))
             if not os.path.exists(to):
@@ -99,7 +95,7 @@ def folder():
     for name, text in (("passwd", "root:x:0:0:root:/root:/bin/sh\n"), ("group", "root:x:0:\n")):
         with open(os.path.join(root, "etc", name), "w", encoding="ascii") as file:
             file.write(text)
-    shutil.copytree(os.path.join(PORTS, "bash", "lib", "tests"), os.path.join(root, "tests"))
+    shutil.copytree(os.path.join(ported.PORTS, "bash", "lib", "tests"), os.path.join(root, "tests"))
     return root
 
 

@@ -9,13 +9,12 @@ Time limit: 900 s
 
 import os
 import socket
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-import guest
+import ported
 import tap
 from guest import Guest
 from tap import check, same
@@ -29,12 +28,7 @@ def start():
     global server
     if server:
         return server
-    done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), "memcached"], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, timeout=800)
-    if done.returncode == 2:
-        raise tap.Skip("a source cannot be fetched")
-    same(done.returncode, 0, "status of ports/build (%s)" % done.stdout.decode("utf-8", "replace")[-1000:])
-    program = os.path.join(guest.build_dir(), "ports", "memcached", "bin", "memcached.posix")
+    program = ported.program("memcached", "memcached")
     server = Guest("-m", "256M", "-p", "0:11211", program, "--", "-u", "root", "-U", "0", "-t", "4", "-m", "32",
                    name="memcached", timeout=300)
     return server

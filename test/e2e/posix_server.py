@@ -17,7 +17,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-import guest
+import ported
 import tap
 from guest import Guest
 from tap import check, has, same
@@ -43,18 +43,6 @@ server = None
 root = tempfile.mkdtemp(prefix="exo-lighttpd-")
 
 
-def built(port, program):
-    done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), port], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, timeout=500)
-    said = done.stdout.decode("utf-8", "replace")
-    if done.returncode == 2:
-        raise tap.Skip("its source cannot be fetched")
-    if "libtool is not there" in said:
-        raise tap.Skip("its configure script cannot be made without GNU libtool (libtool)")
-    same(done.returncode, 0, "status of ports/build (%s)" % said[-1000:])
-    return os.path.join(guest.build_dir(), "ports", port, "bin", program + ".posix")
-
-
 def put(path, data, mode=0o644):
     path = os.path.join(root, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -68,7 +56,7 @@ def start():
     global server
     if server:
         return server
-    program, shell = built("lighttpd", "lighttpd"), built("dash", "dash")
+    program, shell = ported.program("lighttpd", "lighttpd"), ported.program("dash", "dash")
     put("etc/lighttpd.conf", CONFIG.encode())
     put("www/index.html", b"<h1>here</h1>\n")
     put("www/files/big", bytes(range(256)) * 20000)

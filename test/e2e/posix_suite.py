@@ -24,11 +24,11 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
 import guest
+import ported
 import tap
 from tap import check, same
 
-PORTS = os.path.join(guest.build_dir(), "ports")
-SUITE = os.path.join(PORTS, "posixtestsuite", "lib")
+SUITE = os.path.join(ported.PORTS, "posixtestsuite", "lib")
 CC = os.path.join(guest.SOURCE, "tools", "exo-cc")
 WORDS = {0: "PASS", 1: "FAIL", 2: "UNRESOLVED", 4: "UNSUPPORTED", 5: "UNTESTED", 124: "hangs", 143: "hangs", 137: "hangs"}
 SAMPLE = ("sigaction sigprocmask sigsuspend fork kill pthread_create pthread_join pthread_mutex_lock pthread_cond_wait "
@@ -36,15 +36,6 @@ SAMPLE = ("sigaction sigprocmask sigsuspend fork kill pthread_create pthread_joi
 SECONDS = 15            # for one case
 BATCH = 60              # cases of one start
 work = tempfile.mkdtemp(prefix="exo-suite-")
-
-
-def ports(*names):
-    done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), *names], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, timeout=1200)
-    said = done.stdout.decode("utf-8", "replace")
-    if done.returncode == 2:
-        raise tap.Skip("the sources cannot be fetched")
-    same(done.returncode, 0, "status of ports/build (%s)" % said[-1000:])
 
 
 def cases(interface):
@@ -89,14 +80,14 @@ def run_batch(batch):
         for name in left:
             os.link(os.path.join(work, name), os.path.join(root, "t", name))
         for program, port in (("sh", "dash/bin/dash"), ("sleep", "busybox/bin/busybox"), ("setsid", "busybox/bin/busybox")):
-            shutil.copy(os.path.join(PORTS, port + ".posix"), os.path.join(root, "bin", program))
+            shutil.copy(os.path.join(ported.PORTS, port + ".posix"), os.path.join(root, "bin", program))
         os.makedirs(os.path.join(root, "etc"))
         with open(os.path.join(root, "etc", "passwd"), "w", encoding="ascii") as file:
             file.write("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
         with open(os.path.join(root, "run"), "w", encoding="ascii") as file:
             file.write(SCRIPT % (" ".join(left), SECONDS))
         done = guest.exo("run", "-q", "-t", SECONDS * len(left) + 30, "-m", "256M", *os.environ.get("EXO_TEST_RUN", "").split(),
-                         "-v", root + ":/", os.path.join(PORTS, "dash/bin/dash.posix"), "--", "/run", timeout=SECONDS * len(left) + 60)
+                         "-v", root + ":/", os.path.join(ported.PORTS, "dash/bin/dash.posix"), "--", "/run", timeout=SECONDS * len(left) + 60)
         begun = re.findall(r"^= (\S+)", done.stdout, re.MULTILINE)
         for name, status in re.findall(r"^# (\S+) (\d+)", done.stdout, re.MULTILINE):
             results[name] = int(status)
@@ -161,14 +152,14 @@ def test_table():
 
 def test_suite():
     """at least 95 of 100 cases of functions that the libOS has pass"""
-    ports("dash", "busybox", "posixtestsuite")
+    ported.build("dash", "busybox", "posixtestsuite")
     passed, counted = report(suite(everything() if os.environ.get("EXO_TEST_LONG") else SAMPLE))
     check(passed >= counted * 0.95, "only %d of %d pass" % (passed, counted))
 
 
 if __name__ == "__main__":
     if sys.argv[1:] and not sys.argv[1].startswith("test_"):
-        ports("dash", "busybox", "posixtestsuite")
+        ported.build("dash", "busybox", "posixtestsuite")
         report(suite(everything() if sys.argv[1:] == ["all"] else sys.argv[1:]))
         shutil.rmtree(work, ignore_errors=True)
     else:

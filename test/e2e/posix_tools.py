@@ -11,7 +11,6 @@ import http.server
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,7 +19,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 
-import guest
+import ported
 import tap
 from guest import Guest
 from tap import check, has, same
@@ -29,16 +28,6 @@ BIG = bytes(range(256)) * 8000
 CGI = "#!/bin/sh\necho 'Content-Type: text/plain'\necho\necho \"query $QUERY_STRING\"\nread line && echo \"body $line\"\n"
 scratch = tempfile.TemporaryDirectory()
 root = os.path.join(scratch.name, "root")
-
-
-def built(port, program):
-    done = subprocess.run([os.path.join(guest.SOURCE, "ports", "build"), port], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, check=False, timeout=500)
-    said = done.stdout.decode("utf-8", "replace")
-    if done.returncode == 2:
-        raise tap.Skip("its source cannot be fetched")
-    same(done.returncode, 0, "status of ports/build (%s)" % said[-1000:])
-    return os.path.join(guest.build_dir(), "ports", port, "bin", program + ".posix")
 
 
 def put(path, data, mode=0o644):
@@ -51,14 +40,14 @@ def put(path, data, mode=0o644):
 
 def start(script, name):
     """A machine whose first process is a shell with this script."""
-    shell = built("dash", "dash")
+    shell = ported.program("dash", "dash")
     if not os.path.exists(root):
         put("www/index.html", b"<h1>here</h1>\n")
         put("www/big", BIG)
         put("www/cgi-bin/say", CGI.encode(), 0o755)
         os.makedirs(os.path.join(root, "bin"))
         shutil.copy(shell, os.path.join(root, "bin/sh"))
-        shutil.copy(built("busybox", "busybox"), os.path.join(root, "bin/busybox"))
+        shutil.copy(ported.program("busybox", "busybox"), os.path.join(root, "bin/busybox"))
         for tool in ("httpd", "nc", "wget", "cat", "sleep", "cmp", "ps"):
             os.link(os.path.join(root, "bin/busybox"), os.path.join(root, "bin", tool))
     put(name, script.encode())
