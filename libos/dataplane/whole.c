@@ -9,6 +9,7 @@
 #pragma GCC diagnostic ignored "-Waddress"
 #include "libos/net/memory.c"
 #include "libos/net/flownet.c"
+#include "libos/net/flownet_bind.c"
 #include "lwip/../../core/mem.c"
 #include "lwip/../../core/memp.c"
 #include "lwip/../../core/pbuf.c"

@@ -23,15 +23,11 @@
 #include "libos/core/thread.h"
 #include "libos/net/claim.h"
 #include "libos/net/filter.h"
-#include "libos/net/flownet.h"
+#include "libos/net/flownet_parts.h"
 #include "libos/net/net.h"
 #include "libos/net/train.h"
-#include <exo/flow.h>
 
 #define FLOWS_MAX	16
-#define ARP_RX_FRAMES	2
-#define FRAGMENT_RX_FRAMES 8	/* at least; ... */
-#define FRAGMENT_RX_MOST 32	/* ... so many hold the largest packet */
 #define COPY_RESERVE	4	/* of the memory, one part in so many is not for received packets */
 #define KICK_AT		16	/* packets in a ring that are worth a kick at once */
 #define BACKLOG		2048	/* packets that wait for room in a ring; a power of two */
@@ -48,34 +44,6 @@
 #define ICMP_UNREACHABLE 3
 #define ICMP_QUOTED	8	/* the quoted packet in an ICMP error */
 
-enum kind { KIND_ALL, KIND_ARP, KIND_FRAGMENTS, KIND_PORT };
-
-struct flow;
-
-struct rx_buffer {
-	struct pbuf_custom custom;	/* first */
-	struct flow *flow;
-	uint16_t slot;
-};
-
-struct flow {
-	exo_cap_t cap;
-	enum kind kind;
-	uint8_t protocol;		/* of KIND_PORT */
-	uint16_t port;
-	uint32_t ports;
-	struct exo_ring *ring;
-	uint32_t slots, seen, posted, held;
-	bool own;			/* the device fills the slots, and must be given them: ... */
-	uint32_t given;			/* `posted` when the kernel was last told */
-	struct rx_buffer *buffers;
-	uint32_t tx_head, tx_freed;
-	uint32_t posted_frames;		/* posted and not kicked */
-	struct pbuf *tx_pbuf[EXO_TX_SLOTS];
-	struct pbuf **backlog;		/* BACKLOG of them, made when first needed */
-	uint32_t backlog_head, backlog_tail;
-};
-
 struct flownet_counts flownet_counts;
 bool (*flownet_direct)(const struct flownet_slot *slot, const uint8_t *frame, unsigned bytes);
 static struct flow flows[FLOWS_MAX];
@@ -87,25 +55,6 @@ static uint32_t quiet_bytes;	/* nobody is told of frames so short */
 static uint32_t long_bytes = UINT32_MAX;	/* packets that may be joined (train.h), if the device cuts */
 
 /* --- receiving --- */
-
-static char *slot_address(const struct flow *flow, unsigned slot)
-{
-	return (char *)flow->ring + EXO_PAGE_SIZE + slot * EXO_RX_SLOT_BYTES;
-}
-
-static void slot_post(struct flow *flow, uint16_t slot)
-{
-	flow->ring->rx_free[flow->posted++ & (flow->slots - 1)] = slot;
-	__atomic_store_n(&flow->ring->rx_posted, flow->posted, __ATOMIC_RELEASE);
-}
-
-static void buffer_freed(struct pbuf *pbuf)
-{
-	struct rx_buffer *buffer = (struct rx_buffer *)pbuf;
-
-	buffer->flow->held--;
-	slot_post(buffer->flow, buffer->slot);
-}
 
 /* Half of the slots are held: a copy, if there is memory. */
 static __attribute__((noinline)) struct pbuf *slot_copy(struct flow *flow, uint16_t slot, uint16_t bytes)
@@ -533,73 +482,6 @@ static err_t link_output(struct netif *netif, struct pbuf *packet)
 
 /* --- starting --- */
 
-/* Post all slots of so many frames, and bind. */
-static int64_t ring_bind(struct flow *flow, const struct net_run *run, const struct net_run *memory, uint32_t rx_frames)
-{
-	int64_t error;
-
-	flow->ring->rx_frames = rx_frames;
-	flow->slots = 2 * rx_frames;
-	flow->posted = 0;
-	for (unsigned i = 0; i < flow->slots; i++)
-		slot_post(flow, (uint16_t)i);
-	error = exo_flow_bind(flow->cap, run->cap, 0, memory->cap, 0, memory->frames);
-	flow->own = flow->ring->own;
-	flow->given = flow->posted;
-	return error;
-}
-
-static const char *flow_bind(struct flow *flow, const struct net_run *memory, uint32_t rx_frames)
-{
-	struct net_run run;
-	int64_t error;
-
-	/* Programs that start at the same time may leave each other no long runs; a shorter ring does as well. */
-	while (!net_run_take(&run, 1 + rx_frames, 1 + rx_frames)) {
-		rx_frames /= 2;
-		if (rx_frames < ARP_RX_FRAMES)
-			return "no memory for a receive ring";
-	}
-	flow->buffers = calloc(2 * rx_frames, sizeof(*flow->buffers));
-	if (!flow->buffers)
-		return "no memory for receive buffers";
-	flow->ring = (struct exo_ring *)run.base;
-	for (unsigned i = 0; i < 2 * rx_frames; i++) {
-		flow->buffers[i].custom.custom_free_function = buffer_freed;
-		flow->buffers[i].flow = flow;
-		flow->buffers[i].slot = (uint16_t)i;
-	}
-	/* A device that is to be owned may have a queue that holds fewer. */
-	while ((error = ring_bind(flow, &run, memory, rx_frames)) == -EXO_EINVAL && rx_frames > ARP_RX_FRAMES)
-		rx_frames /= 2;
-	if (error < 0)
-		return "the kernel does not bind a flow: is another program using it?";
-	return NULL;
-}
-
-/* A capability of the start record, if it is a flow that we know. */
-static bool flow_named(struct flow *flow, const char *name)
-{
-	if (!strcmp(name, CLAIM_NAME_ALL))
-		flow->kind = KIND_ALL;
-	else if (!strcmp(name, CLAIM_NAME_ARP))
-		flow->kind = KIND_ARP;
-	else if (!strcmp(name, CLAIM_NAME_FRAGMENTS))
-		flow->kind = KIND_FRAGMENTS;
-	else if (claim_name_parse(name, &flow->protocol, &flow->port, &flow->ports))
-		flow->kind = KIND_PORT;
-	else
-		return false;
-	return true;
-}
-
-static uint32_t fragment_frames(uint32_t rx_frames)
-{
-	if (rx_frames < FRAGMENT_RX_FRAMES)
-		return FRAGMENT_RX_FRAMES;
-	return rx_frames < FRAGMENT_RX_MOST ? rx_frames : FRAGMENT_RX_MOST;
-}
-
 const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
 {
 	for (uint32_t i = 0; i < core_begin->slots && i < EXO_START_SLOTS_MAX && flow_count < FLOWS_MAX; i++) {
@@ -607,7 +489,7 @@ const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
 		struct flow *flow = &flows[flow_count], first;
 
 		memset(flow, 0, sizeof(*flow));
-		if (!flow_named(flow, slot->name))
+		if (!flownet_named(flow, slot->name))
 			continue;
 		flow->cap = slot->cap;
 		if (flow->kind == KIND_ALL && flow_count > 0) {		/* flows[0] is the holder's */
@@ -618,9 +500,7 @@ const char *flownet_bind(const struct net_run *memory, uint32_t rx_frames)
 		flow_count++;
 	}
 	for (unsigned i = 0; i < flow_count; i++) {
-		uint32_t frames = flows[i].kind == KIND_ARP ? ARP_RX_FRAMES :
-		    flows[i].kind == KIND_FRAGMENTS ? fragment_frames(rx_frames) : rx_frames;
-		const char *wrong = flow_bind(&flows[i], memory, frames);
+		const char *wrong = flownet_bind_one(&flows[i], memory, rx_frames);
 
 		if (wrong)
 			return wrong;
