@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who gets which packets: the program with net = own holds the machine's address and all that nobody else
- * has (with net = device all, into its own frames), those with net = share have their ports. When there are any, one page tells all of them the address
- * that the holder gets.
+ * Who gets which packets: the program with net = own holds the machine's address and all that nobody else has (with net
+ * = device all, into its own frames), those with net = share have their ports. When there are any, one page tells all
+ * of them the address that the holder gets.
  */
 #include <string.h>
 #include "apps/init/init.h"

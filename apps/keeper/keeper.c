@@ -2,10 +2,10 @@
 /*
  * keeper: the environment that holds what the processes of libos/posix share.
  *
- * Its arguments are those of process 1; the variable KEEPER_FIRST is the path of its program (else argument 1
- * is). `--input=plain` before them says that nobody types at the console. What is mounted where, EXO_MOUNTS says, as for every program of uni; in the boot archive, which cannot
- * be written, the usual directories for what changes are mounted as memory. It ends with process 1: with its
- * exit status, or 128 and the number of the signal that ended it.
+ * Its arguments are those of process 1; the variable KEEPER_FIRST is the path of its program (else argument 1 is).
+ * `--input=plain` before them says that nobody types at the console. What is mounted where, EXO_MOUNTS says, as for
+ * every program of uni; in the boot archive, which cannot be written, the usual directories for what changes are
+ * mounted as memory. It ends with process 1: with its exit status, or 128 and the number of the signal that ended it.
  */
 #include <errno.h>
 #include <stdio.h>

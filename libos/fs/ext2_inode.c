@@ -2,10 +2,10 @@
 /*
  * ext2: inodes in memory.
  *
- * An inode is in memory while somebody holds it, and beyond that while its link count on the disk has to stay higher than
- * it is (ext2_order.c), or it is on no disk yet: then it is *kept*, until a commit. It is changed in memory and written to its place in the inode
- * table's buffer when it is put, at an fsync, and at a commit; of that place only the fields known here are changed, so
- * that attributes behind them stay.
+ * An inode is in memory while somebody holds it, and beyond that while its link count on the disk has to stay higher
+ * than it is (ext2_order.c), or it is on no disk yet: then it is *kept*, until a commit. It is changed in memory and
+ * written to its place in the inode table's buffer when it is put, at an fsync, and at a commit; of that place only the
+ * fields known here are changed, so that attributes behind them stay.
  */
 #include <stdlib.h>
 

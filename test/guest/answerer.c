@@ -5,7 +5,8 @@
  *
  *	/big	 a megabyte, from memory of the program's that is copied;  /kept  the same of conn_memory
  *	/pause	 reads on after 300 ms only, then answers;  /abort  a reset;  /close  answers and closes
- *	/counts	 conn_counts, bytes that the kernel received and copied, and the network's memory, one line each;  /stop  ends the program;  else: 110 bytes
+ *	/counts	 conn_counts, bytes that the kernel received and copied, and the network's memory, one line each
+ *	/stop	 ends the program;  else: 110 bytes
  *
  * What is not whole yet is left unused. Answers wait until the last one is sent.
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A maker of a volume who gives something else than it: frames that he writes himself, a part of it, nodes of other blocks.
- * Then what is right, as at first when it is mounted; and while the other uses it he unmounts. For test/e2e/in_common.py; not a test by itself.
+ * A maker of a volume who gives something else than it: frames that he writes himself, a part of it, nodes of other
+ * blocks. Then what is right, as at first when it is mounted; and while the other uses it he unmounts. For
+ * test/e2e/in_common.py; not a test by itself.
  *
  * Usage: in_common_maker make DOMAIN	serve the extent "data" so; says how many frames did not come back
  *        in_common_maker take LABEL	take it, again and again; says what was refused, and what is read when it is gone

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every call with hostile arguments: environments that hold a bit of everything make random calls, with
- * handles, slots and numbers that are right, nearly right and wrong, over argument frames full of anything,
- * while time passes and interrupts come, and a disk takes requests from rings full of anything. Whatever they do, the kernel neither stops nor loses an invariant
- * (running.h, world.h). The table of calls itself is the source of what is called.
+ * Every call with hostile arguments: environments that hold a bit of everything make random calls, with handles, slots
+ * and numbers that are right, nearly right and wrong, over argument frames full of anything, while time passes and
+ * interrupts come, and a disk takes requests from rings full of anything. Whatever they do, the kernel neither stops
+ * nor loses an invariant (running.h, world.h). The table of calls itself is the source of what is called.
  */
 #include "exo/disks.h"
 #include "test/unit/running.h"

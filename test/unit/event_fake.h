@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The libOS event's TCP/IP without a machine, for scripted and random frames: the clock, the device and the rings. The device reads a packet when fake_device is called; `fake.sent`
- * are the frames that it has sent, the last FAKE_FRAMES of them, each judged by fake_judge. Time is fake.ms.
+ * The libOS event's TCP/IP without a machine, for scripted and random frames: the clock, the device and the rings. The
+ * device reads a packet when fake_device is called; `fake.sent` are the frames that it has sent, the last FAKE_FRAMES
+ * of them, each judged by fake_judge. Time is fake.ms.
  */
 #ifndef TEST_UNIT_EVENT_FAKE_H
 #define TEST_UNIT_EVENT_FAKE_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libos/disk/ring.c against a kernel that is played here: it takes as many requests as it likes, ends them in any order,
- * fails some, loses the ring, and falls silent until it is reset, or for good. Random requests, of all shapes and many at once; what each block holds and what is stable
- * is known from a model; memory is such that runs of frames have any length.
+ * libos/disk/ring.c against a kernel that is played here: it takes as many requests as it likes, ends them in any
+ * order, fails some, loses the ring, and falls silent until it is reset, or for good. Random requests, of all shapes
+ * and many at once; what each block holds and what is stable is known from a model; memory is such that runs of frames
+ * have any length.
  */
 #include <stdlib.h>
 #include "libos/core/space.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instruction-set mode: rows of instructions (exo/bpf_insn.c), without asking what they reach. A loop costs one unit of fuel each time round. Which functions have
- * numbers is a platform's choice; here each number has one that gives back its first argument.
+ * Instruction-set mode: rows of instructions (exo/bpf_insn.c), without asking what they reach. A loop costs one unit of
+ * fuel each time round. Which functions have numbers is a platform's choice; here each number has one that gives back
+ * its first argument.
  */
 #include "tools/bpf/host.h"
 

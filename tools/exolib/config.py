@@ -25,8 +25,8 @@ MAX_DEMAND_NAME, MAX_OBSERVE_NAME = 7, 11       # they are part of a capability'
 MAX_PROGRAMS = 16
 MAX_ARGS = 64
 MAX_LABEL = 31
-MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32, "disk": disks.MAX_DISKS, "demand": 8, "claim": 16, "observe": 8, "serve": 4, "use": 8, "device": 8,
-                "extent": 8, "mount": 8}
+MAX_REPEATED = {"port": 16, "volume": 8, "publish": 32, "disk": disks.MAX_DISKS, "demand": 8, "claim": 16, "observe": 8,
+                "serve": 4, "use": 8, "device": 8, "extent": 8, "mount": 8}
 
 
 def parse_volume(text):

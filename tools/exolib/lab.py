@@ -309,7 +309,8 @@ def conclude(values, experiment, rows, status, words, can_draw):
         labplot.write_csv(values.csv, rows.columns, rows.rows)
     if values.json:
         print(json.dumps({"experiment": experiment.name, "command": command, "version": tree.version(),
-                          "columns": rows.columns, "rows": [labplot.numbers(row) for row in rows.rows], "wrong": rows.wrong, "status": status}))
+                          "columns": rows.columns, "rows": [labplot.numbers(row) for row in rows.rows],
+                          "wrong": rows.wrong, "status": status}))
     else:
         print(labplot.table(experiment.plot, rows.rows))
     if values.plot and can_draw:
