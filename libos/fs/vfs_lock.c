@@ -105,12 +105,14 @@ static bool overlap(const struct vfs_range *one, const struct vfs_range *other)
 struct vfs_range vfs_record_test(struct vfs_file *file, const struct vfs_range *range)
 {
 	const struct vfs_face *face = file->place.node->face;
+	struct vfs_range first = { .lock = VFS_UNLOCK };
 
 	for (const struct vfs_record *other = face ? face->records : NULL; other; other = other->next)
 		if (other->range.owner != range->owner && overlap(&other->range, range) &&
-		    (range->lock == VFS_ALONE || other->range.lock == VFS_ALONE))
-			return other->range;
-	return (struct vfs_range){ .lock = VFS_UNLOCK };
+		    (range->lock == VFS_ALONE || other->range.lock == VFS_ALONE) &&
+		    (first.lock == VFS_UNLOCK || other->range.start < first.start))
+			first = other->range;
+	return first;
 }
 
 bool vfs_record_stops(struct vfs_file *file, const struct vfs_range *range, uint64_t owner)

@@ -146,14 +146,14 @@ int vfs_unlink(const struct vfs_place *from, const char *path, bool directory)
 	result = last_error(&end, directory);
 	if (!result && directory && end.node->kind != FS_DIRECTORY)
 		result = -ENOTDIR;
-	if (!result && !directory && end.node->kind == FS_DIRECTORY)
-		result = -EISDIR;
-	if (!result && !directory && end.slash)
-		result = -ENOTDIR;
 	if (!result)
 		result = path_may_change(&end);
 	if (!result)
 		result = path_may_remove(&end);
+	if (!result && !directory && end.node->kind == FS_DIRECTORY)
+		result = -EISDIR;
+	if (!result && !directory && end.slash)
+		result = -ENOTDIR;
 	if (!result) {
 		vfs_enter(end.mount);
 		result = vfs_covered(end.node) ? -EBUSY :	/* meanwhile */

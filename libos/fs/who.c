@@ -63,6 +63,8 @@ int path_new(const struct path_end *end, struct fs_attributes *how)
 	how->gid = who->gid;
 	if (end->at.node->mode & 02000) {	/* new names are of the directory's group */
 		how->gid = end->at.node->gid;
+		if (who->uid && how->kind == FS_FILE && !in_group(who, how->gid))
+			how->mode &= (uint16_t)~02000;
 		how->mode |= how->kind == FS_DIRECTORY ? 02000 : 0;
 	}
 	return 0;

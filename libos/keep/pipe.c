@@ -275,7 +275,8 @@ static short pipe_poll(struct keep_file *file, struct keep_process *process, sho
 	if (way != O_RDONLY) {
 		bool room = pipe->count + PIPE_FIRST <= PIPE_BYTES && room_for(pipe, PIPE_FIRST) >= PIPE_FIRST;
 
-		now |= has(pipe, 0) ? room ? POLLOUT : 0 : POLLERR;
+		/* Without a reader a write ends at once, too: it fails. */
+		now |= has(pipe, 0) ? room ? POLLOUT : 0 : POLLOUT | POLLERR;
 		/* An edge is watched for although there is room now. */
 		if (wait && (!(now & events & POLLOUT) || process->index == KEEP_WATCHER))
 			keep_wait(&pipe->writers, process);

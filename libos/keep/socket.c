@@ -157,6 +157,8 @@ static int64_t kind_of(const struct keep_request *request, const struct socket_f
 
 	*type = (int)request->word[1] & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
 	*protocol = number;
+	if (*type < SOCK_STREAM || *type > SOCK_SEQPACKET)
+		return domain == AF_UNIX || domain == AF_INET ? -EINVAL : -EAFNOSUPPORT;
 	if (domain == AF_UNIX) {
 		*family = &socket_local;
 		if (*type != SOCK_STREAM && *type != SOCK_DGRAM && *type != SOCK_SEQPACKET)

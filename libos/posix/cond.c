@@ -110,9 +110,14 @@ int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 
 int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex, const struct timespec *until)
 {
+	return pthread_cond_clockwait(cond, mutex, (clockid_t)(cond->__clock ? cond->__clock : CLOCK_REALTIME), until);
+}
+
+int pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock, const struct timespec *until)
+{
 	bool was = posix_enter();
 	exo_time_t deadline;
-	int error = posix_deadline((clockid_t)(cond->__clock ? cond->__clock : CLOCK_REALTIME), until, &deadline);
+	int error = posix_deadline(clock, until, &deadline);
 
 	if (!error)
 		error = await(cond, mutex, deadline);

@@ -314,7 +314,7 @@ static int64_t vector_bytes(const struct iovec *pieces, int count)
 {
 	size_t bytes = 0;
 
-	if (count <= 0 || count > IOV_MAX)
+	if (count < 0 || count > IOV_MAX)
 		return -EINVAL;
 	for (int i = 0; i < count; i++)
 		if (__builtin_add_overflow(bytes, pieces[i].iov_len, &bytes) || bytes > SSIZE_MAX)

@@ -8,9 +8,12 @@
  * that unlocks and locks at once lets others in. Among processes the word changes by compare-and-swap, and
  * waiters are all woken and try again. `__depth` is its holder's.
  *
+ * One with a protocol lends its holder a priority (lift.c).
+ *
  * M1 a robust mutex that a thread holds is in its `held`; if that is full, locking fails with EAGAIN
  */
 #include <errno.h>
+#include <sched.h>
 #include "libos/posix/signals.h"
 #include "libos/posix/thread.h"
 
@@ -32,6 +35,18 @@ static uint32_t me(const pthread_mutex_t *mutex)
 static bool swap(pthread_mutex_t *mutex, uint32_t from, uint32_t to)
 {
 	return __atomic_compare_exchange_n(&mutex->__word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+int posix_mutex_protocol(const pthread_mutex_t *mutex)
+{
+	return (int)((mutex->__kind & KIND_PROTOCOL) >> 4);
+}
+
+struct __exo_thread *posix_mutex_holder(const pthread_mutex_t *mutex)
+{
+	uint32_t owner = mutex->__word & ~WAITED;
+
+	return owner && !(owner & DEAD) && owner != LOST ? posix_thread(owner) : NULL;
 }
 
 /* --- robust --------------------------------------------------------------------------------------------- */
@@ -95,6 +110,8 @@ static int take(pthread_mutex_t *mutex, uint32_t self)
 			if (swap(mutex, word, (word & WAITED) | DEAD))
 				word = (word & WAITED) | DEAD;
 		} else if (swap(mutex, word, (word & WAITED) | self)) {
+			if (mutex->__kind & KIND_PROTOCOL)
+				posix_lift_take(posix_self(), mutex);
 			return taken(mutex, word);
 		}
 		word = __atomic_load_n(&mutex->__word, __ATOMIC_RELAXED);
@@ -128,7 +145,11 @@ static int wait(pthread_mutex_t *mutex, uint32_t self, exo_time_t deadline)
 	if (!(word & WAITED) && !swap(mutex, word, word | WAITED))
 		return EBUSY;
 	thread->handed = false;
+	if (posix_mutex_protocol(mutex) == PTHREAD_PRIO_INHERIT)
+		posix_lift_await(thread, mutex);
 	why = posix_word_wait(&mutex->__word, word | WAITED, shared, deadline);
+	if (thread->awaits)
+		posix_lift_await(thread, NULL);
 	if (thread->handed && (mutex->__word & ~WAITED) == self)
 		return taken(mutex, 0);
 	return why == -ETIMEDOUT ? ETIMEDOUT : EBUSY;
@@ -156,6 +177,13 @@ static int lock(pthread_mutex_t *mutex, const struct timespec *until, clockid_t 
 	return error;
 }
 
+/* Is the caller above the ceiling? */
+static bool too_high(const pthread_mutex_t *mutex)
+{
+	return posix_mutex_protocol(mutex) == PTHREAD_PRIO_PROTECT &&
+	       posix_self()->own_priority > (int)mutex->__ceiling;
+}
+
 /* One that is free and has nothing special about it is taken on any CPU, and given back if nobody waits. */
 static bool plain(const pthread_mutex_t *mutex)
 {
@@ -175,7 +203,16 @@ int pthread_mutex_lock(pthread_mutex_t *mutex)
 	if (take_plain(mutex))
 		return 0;
 	bool was = posix_enter();
-	int error = lock(mutex, NULL, 0);
+	int error = too_high(mutex) ? EINVAL : lock(mutex, NULL, 0);
+
+	posix_leave(was);
+	return error;
+}
+
+int pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock, const struct timespec *until)
+{
+	bool was = posix_enter();
+	int error = too_high(mutex) || !posix_clock_waits(clock) ? EINVAL : lock(mutex, until, clock);
 
 	posix_leave(was);
 	return error;
@@ -183,11 +220,7 @@ int pthread_mutex_lock(pthread_mutex_t *mutex)
 
 int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until)
 {
-	bool was = posix_enter();
-	int error = lock(mutex, until, CLOCK_REALTIME);
-
-	posix_leave(was);
-	return error;
+	return pthread_mutex_clocklock(mutex, CLOCK_REALTIME, until);
 }
 
 int pthread_mutex_trylock(pthread_mutex_t *mutex)
@@ -196,7 +229,7 @@ int pthread_mutex_trylock(pthread_mutex_t *mutex)
 		return 0;
 	bool was = posix_enter();
 	uint32_t self = me(mutex);
-	int error = take(mutex, self);
+	int error = too_high(mutex) ? EINVAL : take(mutex, self);
 
 	if (error == EBUSY && (mutex->__kind & KIND_TYPE) == PTHREAD_MUTEX_RECURSIVE)
 		error = again(mutex, self);
@@ -218,14 +251,18 @@ static void hand_over(pthread_mutex_t *mutex)
 	}
 	mutex->__word = next->number | (more ? WAITED : 0);
 	next->handed = true;
+	if (mutex->__kind & KIND_PROTOCOL)
+		posix_lift_take(next, mutex);
 	posix_word_wake(&mutex->__word, 1, false);
 }
 
 static int unlock(pthread_mutex_t *mutex)
 {
 	uint32_t word = __atomic_load_n(&mutex->__word, __ATOMIC_RELAXED);
+	struct __exo_thread *self = posix_self();
+	const bool lifts = mutex->__kind & KIND_PROTOCOL;
 
-	if ((mutex->__kind & (KIND_TYPE | KIND_ROBUST)) && (word & ~WAITED) != me(mutex))
+	if ((mutex->__kind & (KIND_TYPE | KIND_ROBUST | KIND_PROTOCOL)) && (word & ~WAITED) != me(mutex))
 		return EPERM;
 	if ((mutex->__kind & KIND_TYPE) == PTHREAD_MUTEX_RECURSIVE && --mutex->__depth)
 		return 0;
@@ -234,6 +271,8 @@ static int unlock(pthread_mutex_t *mutex)
 		if (slot)
 			*slot = NULL;
 	}
+	if (lifts)
+		posix_lift_drop(self, mutex);
 	if (mutex->__kind & KIND_DEAD) {	/* not made consistent */
 		mutex->__kind &= ~KIND_DEAD;
 		__atomic_store_n(&mutex->__word, LOST, __ATOMIC_RELEASE);
@@ -246,6 +285,8 @@ static int unlock(pthread_mutex_t *mutex)
 	} else {
 		mutex->__word = 0;
 	}
+	if (lifts)
+		posix_lift_end(self);
 	return 0;
 }
 
@@ -268,12 +309,71 @@ int pthread_mutex_consistent(pthread_mutex_t *mutex)
 	return 0;
 }
 
+/* --- ceilings ------------------------------------------------------------------------------------------- */
+
+static unsigned ceiling_of(unsigned given)
+{
+	return given ? given : (unsigned)sched_get_priority_min(SCHED_FIFO);
+}
+
+static bool ceiling_is_good(int ceiling)
+{
+	return ceiling >= sched_get_priority_min(SCHED_FIFO) && ceiling <= sched_get_priority_max(SCHED_FIFO);
+}
+
+int pthread_mutexattr_getprioceiling(const pthread_mutexattr_t *attributes, int *ceiling)
+{
+	if (!attributes || attributes->__kind == UINT32_MAX)
+		return EINVAL;
+	*ceiling = (int)ceiling_of(attributes->__ceiling);
+	return 0;
+}
+
+int pthread_mutexattr_setprioceiling(pthread_mutexattr_t *attributes, int ceiling)
+{
+	if (!attributes || attributes->__kind == UINT32_MAX || !ceiling_is_good(ceiling))
+		return EINVAL;
+	attributes->__ceiling = (unsigned)ceiling;
+	return 0;
+}
+
+int pthread_mutex_getprioceiling(const pthread_mutex_t *mutex, int *ceiling)
+{
+	if (posix_mutex_protocol(mutex) != PTHREAD_PRIO_PROTECT)
+		return EINVAL;
+	*ceiling = (int)mutex->__ceiling;
+	return 0;
+}
+
+/* Held by the caller meanwhile, however high its priority is. */
+int pthread_mutex_setprioceiling(pthread_mutex_t *mutex, int ceiling, int *old)
+{
+	bool was = posix_enter(), held = (mutex->__word & ~WAITED) == me(mutex);
+	int error = posix_mutex_protocol(mutex) != PTHREAD_PRIO_PROTECT || !ceiling_is_good(ceiling) ? EINVAL :
+		held ? 0 : lock(mutex, NULL, 0);
+
+	if (!error) {
+		if (old)
+			*old = (int)mutex->__ceiling;
+		mutex->__ceiling = (unsigned)ceiling;
+		if (held)
+			posix_lift_end(posix_self());
+		else
+			(void)unlock(mutex);
+	}
+	posix_leave(was);
+	return error;
+}
+
 /* --- making --------------------------------------------------------------------------------------------- */
 
 int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
 {
 	*mutex = (pthread_mutex_t){ .__kind = attributes ? attributes->__kind : 0 };
-	return 0;
+	if (attributes && attributes->__kind != UINT32_MAX)
+		mutex->__ceiling = ceiling_of(attributes->__ceiling);
+	/* Holders and who waits are in several processes, which have no priorities to each other. */
+	return mutex->__kind & KIND_SHARED && mutex->__kind & KIND_PROTOCOL ? ENOTSUP : 0;
 }
 
 int pthread_mutex_destroy(pthread_mutex_t *mutex)
@@ -346,10 +446,8 @@ int pthread_mutexattr_getprotocol(const pthread_mutexattr_t *attributes, int *pr
 	return attributes->__kind == UINT32_MAX ? EINVAL : 0;
 }
 
-/* Priorities are not inherited: only PTHREAD_PRIO_NONE is true. */
 int pthread_mutexattr_setprotocol(pthread_mutexattr_t *attributes, int protocol)
 {
-	if (protocol == PTHREAD_PRIO_INHERIT || protocol == PTHREAD_PRIO_PROTECT)
-		return ENOTSUP;
-	return change(attributes, protocol == PTHREAD_PRIO_NONE, KIND_PROTOCOL, 0);
+	return change(attributes, protocol >= PTHREAD_PRIO_NONE && protocol <= PTHREAD_PRIO_PROTECT, KIND_PROTOCOL,
+		      (unsigned)protocol << 4);
 }

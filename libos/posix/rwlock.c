@@ -55,8 +55,10 @@ static int take_once(pthread_rwlock_t *lock, bool write)
 	return error;
 }
 
-static int lock_until(pthread_rwlock_t *lock, bool write, const struct timespec *until)
+static int lock_until(pthread_rwlock_t *lock, bool write, clockid_t clock, const struct timespec *until)
 {
+	if (!posix_clock_waits(clock))
+		return EINVAL;
 	if (!take_once(lock, write))
 		return 0;
 	bool was = posix_enter();
@@ -66,7 +68,7 @@ static int lock_until(pthread_rwlock_t *lock, bool write, const struct timespec 
 
 	if (error == EBUSY && (word & WRITTEN) && lock->__writer == me(lock))
 		error = EDEADLK;
-	if (error == EBUSY && until && (error = posix_deadline(CLOCK_REALTIME, until, &deadline)) == 0)
+	if (error == EBUSY && until && (error = posix_deadline(clock, until, &deadline)) == 0)
 		error = EBUSY;
 	posix_cancel_hold();
 	while (error == EBUSY && why != -ETIMEDOUT) {
@@ -84,22 +86,32 @@ static int lock_until(pthread_rwlock_t *lock, bool write, const struct timespec 
 
 int pthread_rwlock_rdlock(pthread_rwlock_t *lock)
 {
-	return lock_until(lock, false, NULL);
+	return lock_until(lock, false, CLOCK_REALTIME, NULL);
 }
 
 int pthread_rwlock_wrlock(pthread_rwlock_t *lock)
 {
-	return lock_until(lock, true, NULL);
+	return lock_until(lock, true, CLOCK_REALTIME, NULL);
 }
 
 int pthread_rwlock_timedrdlock(pthread_rwlock_t *lock, const struct timespec *until)
 {
-	return lock_until(lock, false, until);
+	return lock_until(lock, false, CLOCK_REALTIME, until);
 }
 
 int pthread_rwlock_timedwrlock(pthread_rwlock_t *lock, const struct timespec *until)
 {
-	return lock_until(lock, true, until);
+	return lock_until(lock, true, CLOCK_REALTIME, until);
+}
+
+int pthread_rwlock_clockrdlock(pthread_rwlock_t *lock, clockid_t clock, const struct timespec *until)
+{
+	return lock_until(lock, false, clock, until);
+}
+
+int pthread_rwlock_clockwrlock(pthread_rwlock_t *lock, clockid_t clock, const struct timespec *until)
+{
+	return lock_until(lock, true, clock, until);
 }
 
 int pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)

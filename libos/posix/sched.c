@@ -103,18 +103,25 @@ void posix_sched_made(struct __exo_thread *thread)
 		ready(thread->thread);
 }
 
-static void set(struct __exo_thread *thread, int policy, int priority)
+void posix_sched_lift(struct __exo_thread *thread, int priority)
 {
 	bool was_ready;
 
 	posix_sched_begin();
 	was_ready = thread->thread != thread_current && take_out(thread->thread);
-	thread->policy = policy;
 	thread->priority = priority;
 	if (was_ready)
 		ready(thread->thread);
 	else if (thread->thread == thread_current && filled >> (unsigned)priority > 1)
 		posix_sched_wanted = true;
+}
+
+static void set(struct __exo_thread *thread, int policy, int priority)
+{
+	thread->policy = policy;
+	thread->own_priority = priority;
+	posix_sched_lift(thread, posix_lift_due(thread));
+	posix_lift_chain(thread->awaits);
 	if (posix_sched_wanted)
 		posix_sched_yield();
 }
@@ -147,7 +154,7 @@ int pthread_getschedparam(pthread_t thread, int *policy, struct sched_param *par
 	if (!posix_thread_of(thread))
 		return ESRCH;
 	*policy = thread->policy;
-	parameter->sched_priority = thread->priority;
+	parameter->sched_priority = thread->own_priority;
 	return 0;
 }
 

@@ -84,18 +84,18 @@ out:
 	return why;
 }
 
-static int wait_until(sem_t *sem, const struct timespec *until)
+static int wait_until(sem_t *sem, clockid_t clock, const struct timespec *until)
 {
 	exo_time_t deadline = EXO_NEVER;
 	int error = 0;
 
-	if (sem->__valid != VALID)
+	if (sem->__valid != VALID || !posix_clock_waits(clock))
 		return fail(EINVAL);
 	posix_cancel_check();
 	if (take(sem))
 		return 0;
 	bool was = posix_enter();
-	if (!take(sem) && (!until || (error = posix_deadline(CLOCK_REALTIME, until, &deadline)) == 0))
+	if (!take(sem) && (!until || (error = posix_deadline(clock, until, &deadline)) == 0))
 		error = -await(sem, deadline);
 	posix_leave(was);
 	return error ? fail(error) : 0;
@@ -103,12 +103,17 @@ static int wait_until(sem_t *sem, const struct timespec *until)
 
 int sem_wait(sem_t *sem)
 {
-	return wait_until(sem, NULL);
+	return wait_until(sem, CLOCK_REALTIME, NULL);
 }
 
 int sem_timedwait(sem_t *sem, const struct timespec *until)
 {
-	return wait_until(sem, until);
+	return wait_until(sem, CLOCK_REALTIME, until);
+}
+
+int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
+{
+	return wait_until(sem, clock, until);
 }
 
 int sem_post(sem_t *sem)

@@ -26,7 +26,6 @@ _Static_assert(sizeof(struct signal_frame) == 768, "signal_call.S");
 /* signal.c */
 extern struct sigaction signal_actions[NSIG];
 extern uint64_t signal_pending_all;		/* of the process, not of a thread */
-extern struct signal_thread *signal_threads;	/* all threads' */
 
 static inline struct signal_thread *signal_self(void)
 {

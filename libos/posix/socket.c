@@ -59,6 +59,12 @@ static void address_out(const char *from, uint32_t length, void *address, sockle
 	}
 }
 
+/* A length of an address's or option's room: an int once, so what is no int is refused. */
+static bool room_is_bad(const void *room, const socklen_t *bytes)
+{
+	return room && bytes && *bytes > INT_MAX;
+}
+
 /* --- making and naming --------------------------------------------------------------------------------------- */
 
 int socket(int domain, int type, int protocol)
@@ -106,7 +112,7 @@ int accept4(int fd, struct sockaddr *address, socklen_t *bytes, int flags)
 	int64_t result;
 	int error = 0;
 
-	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC) || room_is_bad(address, bytes))
 		return (int)posix_result(-EINVAL);
 	do {
 		posix_lock();
@@ -134,6 +140,8 @@ static int name_of(int fd, int peer, struct sockaddr *address, socklen_t *bytes)
 
 	posix_lock();
 	result = posix_ask(REQUEST_GETNAME, (uint64_t)fd, (uint64_t)peer, 0, NULL);
+	if (result >= 0 && room_is_bad(address, bytes))
+		result = -EINVAL;
 	if (result >= 0)
 		address_out(posix_buffer, (uint32_t)result, address, bytes);
 	posix_unlock();
@@ -158,8 +166,9 @@ static int64_t option_get(int fd, int level, int option, void *value, socklen_t 
 
 	posix_lock();
 	result = posix_ask(REQUEST_SOCKOPT, (uint64_t)fd, (uint64_t)(uint32_t)level << 32 | (uint32_t)option,
-			   (uint64_t)-1,
-	    NULL);
+			   (uint64_t)-1, NULL);
+	if (result >= 0 && room_is_bad(value, bytes))
+		result = -EINVAL;
 	if (result >= 0) {
 		if (*bytes > (socklen_t)result)
 			*bytes = (socklen_t)result;
@@ -423,7 +432,7 @@ ssize_t recvfrom(int fd, void *buffer, size_t bytes, int flags, struct sockaddr 
 	struct iovec piece = { .iov_base = buffer, .iov_len = bytes };
 	struct catch catch = { .piece = &piece, .flags = flags, .name = from, .name_bytes = from_bytes };
 
-	return posix_result(receive(fd, &catch, bytes));
+	return posix_result(room_is_bad(from, from_bytes) ? -EINVAL : receive(fd, &catch, bytes));
 }
 
 ssize_t recv(int fd, void *buffer, size_t bytes, int flags)

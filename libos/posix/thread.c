@@ -182,7 +182,9 @@ static void inherit(struct __exo_thread *thread, const struct __exo_thread *self
 	bool own = thread->attributes.__explicit;
 
 	thread->policy = own ? thread->attributes.__policy : self->policy;
-	thread->priority = own ? thread->attributes.__priority : self->priority;
+	thread->priority = thread->own_priority = own ? thread->attributes.__priority : self->own_priority;
+	thread->lifting = NULL;
+	thread->awaits = NULL;
 	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(thread->sse_control), "=m"(thread->fpu_control));
 	thread->cancel_off = thread->cancel_async = thread->cancelled = thread->ending = thread->joined = false;
 	thread->no_cancel = 0;

@@ -43,7 +43,10 @@ struct __exo_thread {
 	pthread_mutex_t *held[8];	/* robust mutexes; NULL: none */
 	pthread_attr_t attributes;
 	struct vm_region *stack;	/* its own, if it needed a large one; NULL: none */
-	int policy, priority;
+	int policy, own_priority;
+	int priority;			/* by which it is scheduled: its own, or a higher one that a mutex lends (lift.c) */
+	pthread_mutex_t *lifting;	/* held, with a protocol */
+	const pthread_mutex_t *awaits;	/* that inherits, NULL: none */
 	uint32_t fpu_control, sse_control;
 	uint8_t cpu;			/* of cpus.h, n + 1, on which it runs; 0: at home */
 	const struct signal_frame *interrupted;	/* during posix_preempt: what goes on after it, if it was interrupted ... */
@@ -54,6 +57,7 @@ struct __exo_thread {
 };
 
 extern struct __exo_thread posix_first_thread;
+extern struct signal_thread *signal_threads;	/* all threads' */
 
 static inline struct __exo_thread *posix_self(void)
 {
@@ -99,6 +103,22 @@ void posix_sched_begin(void);
 /* It has been made, and has its record now. */
 void posix_sched_made(struct __exo_thread *thread);
 
+/* Change by which priority a thread is scheduled; whoever calls it looks at posix_sched_wanted afterwards. */
+void posix_sched_lift(struct __exo_thread *thread, int priority);
+
+/* --- lift.c --------------------------------------------------------------------------------------------------- */
+
+/* The priority that a thread is to have: its own, or the highest that its mutexes lend. */
+int posix_lift_due(const struct __exo_thread *thread);
+/* A thread begins to wait for a mutex that inherits; NULL: it does not wait any more. */
+void posix_lift_await(struct __exo_thread *self, const pthread_mutex_t *mutex);
+/* Who waits for a mutex has another priority now: its holder, whom that waits for, and so on. NULL: nobody. */
+void posix_lift_chain(const pthread_mutex_t *mutex);
+/* A mutex with a protocol has a holder. Before it has another, or none; after that, when another thread may run. */
+void posix_lift_take(struct __exo_thread *thread, pthread_mutex_t *mutex);
+void posix_lift_drop(struct __exo_thread *self, const pthread_mutex_t *mutex);
+void posix_lift_end(struct __exo_thread *self);
+
 /* --- cancel.c ------------------------------------------------------------------------------------------------- */
 
 /*
@@ -141,11 +161,19 @@ bool posix_shared_gone(uint32_t owner);
 /* This thread's name among all processes: < 2^30. */
 uint32_t posix_shared_self(void);
 
-/* A time of a clock as a deadline. 0, or EINVAL. */
+static inline bool posix_clock_waits(clockid_t clock)
+{
+	return clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC;
+}
+
+/* A time of a clock for which one can wait as a deadline. 0, or EINVAL. */
 int posix_deadline(clockid_t clock, const struct timespec *until, exo_time_t *deadline);
 
 /* --- mutex.c -------------------------------------------------------------------------------------------------- */
 
+/* PTHREAD_PRIO_*; the thread of this process that holds it, or NULL. */
+int posix_mutex_protocol(const pthread_mutex_t *mutex);
+struct __exo_thread *posix_mutex_holder(const pthread_mutex_t *mutex);
 /* The robust mutexes of a thread that ends have no owner any more. */
 void posix_mutexes_abandon(struct __exo_thread *thread);
 

@@ -93,6 +93,8 @@ int posix_deadline(clockid_t clock, const struct timespec *until, exo_time_t *de
 {
 	uint64_t wanted, wall, now = core_now();
 
+	if (!posix_clock_waits(clock))
+		return EINVAL;
 	if (until->tv_nsec < 0 || (uint64_t)until->tv_nsec >= CORE_SECOND)
 		return EINVAL;
 	if (until->tv_sec < 0)

@@ -304,6 +304,60 @@ static void semaphores(void)
 	ok(!sem_destroy(&sem) && sem_wait(&sem) < 0 && errno == EINVAL, "destroyed");
 }
 
+static pthread_mutex_t taken = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
+
+static void *take_both(void *arg)
+{
+	pthread_mutex_lock(&taken);
+	pthread_rwlock_wrlock(&lock);
+	return arg;
+}
+
+/* Waits until a time of a clock that the call names. */
+static void clocks(void)
+{
+	pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+	struct timespec begun, until, now;
+	bool good = true;
+	pthread_t thread;
+	sem_t sem;
+
+	sem_init(&sem, 0, 0);
+	pthread_mutex_lock(&own);
+	pthread_create(&thread, NULL, take_both, NULL);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < 5; i++) {
+		int error = 0;
+
+		clock_gettime(CLOCK_MONOTONIC, &begun);
+		until = begun;
+		until.tv_nsec += 20000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		if (i == 0)
+			error = pthread_mutex_clocklock(&taken, CLOCK_MONOTONIC, &until);
+		else if (i == 1)
+			error = pthread_cond_clockwait(&cond, &own, CLOCK_MONOTONIC, &until);
+		else if (i == 2)
+			error = pthread_rwlock_clockrdlock(&lock, CLOCK_MONOTONIC, &until);
+		else if (i == 3)
+			error = pthread_rwlock_clockwrlock(&lock, CLOCK_MONOTONIC, &until);
+		else
+			error = sem_clockwait(&sem, CLOCK_MONOTONIC, &until) ? errno : 0;
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		good &= error == ETIMEDOUT && (now.tv_sec > until.tv_sec ||
+					       (now.tv_sec == until.tv_sec && now.tv_nsec >= until.tv_nsec));
+	}
+	ok(good, "waits until a time of a clock of their own");
+	ok(pthread_mutex_clocklock(&taken, CLOCK_PROCESS_CPUTIME_ID, &until) == EINVAL &&
+	   pthread_cond_clockwait(&cond, &own, CLOCK_PROCESS_CPUTIME_ID, &until) == EINVAL &&
+	   pthread_rwlock_clockrdlock(&lock, CLOCK_PROCESS_CPUTIME_ID, &until) == EINVAL &&
+	   pthread_rwlock_clockwrlock(&lock, 99, &until) == EINVAL && sem_clockwait(&sem, 99, &until) < 0 && errno == EINVAL,
+	   "for which one cannot wait");
+}
+
 /* --- keys, once, cancellation ----------------------------------------------------------------------------- */
 
 static pthread_key_t key;
@@ -502,6 +556,7 @@ int main(void)
 	rwlocks();
 	barriers();
 	semaphores();
+	clocks();
 	keys();
 	cancellation();
 	preemption();

@@ -294,10 +294,9 @@ static void one_right(struct keep_process *process, const struct keep_process *r
 		    (draw(2) ? 0777 : 0700), 0), wanted);
 		return;
 	case 5:
-		if (!wanted && node.kind == FS_DIRECTORY)
-			wanted = -EISDIR;
-		else if (!wanted)
-			wanted = !may(process, &above, 3) ? -EACCES : sticky(process, &above, &node) ? -EPERM : 0;
+		if (!wanted)
+			wanted = !may(process, &above, 3) ? -EACCES : sticky(process, &above, &node) ? -EPERM :
+				node.kind == FS_DIRECTORY ? -EISDIR : 0;
 		same(fake_path(process, REQUEST_UNLINK, path, (uint64_t)AT_FDCWD, 0, 0), wanted);
 		return;
 	case 6:

@@ -237,7 +237,7 @@ static void do_poll(int p)
 		all_fds[count] = fd;
 		all[count] = (struct pollfd){ .fd = fd, .events = POLLIN | POLLOUT };
 		wanted[count] = !end ? POLLNVAL : end->end == 0 ? (short)((pipe->count ? POLLIN : 0) |
-		    (pipe->ends[1] ? 0 : POLLHUP)) : !pipe->ends[0] ? POLLERR :
+		    (pipe->ends[1] ? 0 : POLLHUP)) : !pipe->ends[0] ? POLLOUT | POLLERR :
 		    CAPACITY - pipe->count >= 512 ? POLLOUT : 0;
 		ready += wanted[count++] != 0;
 	}

@@ -311,7 +311,8 @@ static void test_tcp(void)
 	is_int(ask(2, REQUEST_BIND, other, put_in(2, 0, INADDR_ANY, 81), 0), -EACCES, "a port for root only");
 	is_int(make(2, AF_INET, SOCK_RAW), -EPERM, "raw sockets are for root only");
 	is_int(make(2, AF_INET6, SOCK_STREAM), -EAFNOSUPPORT, "no IPv6");
-	is_int(make(2, AF_INET, 77), -ESOCKTNOSUPPORT, "no such type");
+	is_int(make(2, AF_INET, 77), -EINVAL, "no such type");
+	is_int(make(2, AF_INET, SOCK_RDM), -ESOCKTNOSUPPORT, "a type that is not there");
 	keep_process[2].euid = 0;
 	clean("TCP");
 }

@@ -13,10 +13,11 @@ typedef struct {
 	int __detached, __explicit, __policy, __priority, __scope, __valid;
 } pthread_attr_t;
 
-typedef struct {
+typedef struct __exo_mutex {
 	unsigned __word;	/* owner; waiters bit; see libos/posix/mutex.c */
 	unsigned __kind, __depth, __ceiling;
-	unsigned __spare[6];
+	struct __exo_mutex *__below;	/* libos/posix/lift.c */
+	unsigned __spare[4];
 } pthread_mutex_t;
 typedef struct { unsigned __kind, __ceiling; } pthread_mutexattr_t;
 

@@ -2,7 +2,7 @@
 /*
  * picolibc's, and which options of POSIX.1-2017 the libOS has. sysconf() says the same
  * (libos/posix/sysconf.c, which test/guest/posix_misc.c compares). Not there: prioritized input and output,
- * typed memory, tracing, STREAMS, sporadic servers, mlockall, inherited priorities, IPv6.
+ * typed memory, tracing, STREAMS, sporadic servers, mlockall, IPv6.
  */
 #ifndef EXO_POSIX_SYS_FEATURES_H
 #define EXO_POSIX_SYS_FEATURES_H
@@ -41,6 +41,8 @@
 #define _POSIX_THREAD_ATTR_STACKADDR	200809L
 #define _POSIX_THREAD_ATTR_STACKSIZE	200809L
 #define _POSIX_THREAD_PRIORITY_SCHEDULING 200809L
+#define _POSIX_THREAD_PRIO_INHERIT	200809L
+#define _POSIX_THREAD_PRIO_PROTECT	200809L
 #define _POSIX_THREAD_PROCESS_SHARED	200809L
 #define _POSIX_THREAD_SAFE_FUNCTIONS	200809L
 #define _POSIX_TIMEOUTS			200809L
