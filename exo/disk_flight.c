@@ -461,9 +461,9 @@ rarely int64_t disk_reset_step(struct disk *disk)
 			phase_set(disk, error ? DISK_STOPS : DISK_TAKES);
 		return error ? error : ERR(AGAIN);
 	case DISK_TAKES:
-		if (disk_settled(disk))
-			break;
 		phase_set(disk, DISK_RUNS);
+		if (disk_settled(disk))
+			disk_again(disk->again);
 		return 0;
 	}
 	return ERR(AGAIN);

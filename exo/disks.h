@@ -13,7 +13,7 @@
  *    reads beside one that reads
  * K4 state->bound has a bit for each share that is part of a ring; rings' shares are disjoint
  * K5 a ring that has posted, and kicked, and does not go on, waits for a flight that is under way, or for an interrupt
- *    that is to come again (disk_again), or for the next step of a reset
+ *    that is to come again (disk_again), or for the next step of a reset, of which none waits for a ring
  * K6 in disk->phase STARTS nothing is under way; what a driver is told of its device's ends between stop() and start() is of no
  *    interest
  */
@@ -94,6 +94,7 @@ struct disk {
 	/* The driver's, before disk_add(). */
 	uint64_t blocks;
 	uint32_t flags;			/* EXO_DISK_* of what it is and offers */
+	uint32_t again;			/* data word of an interrupt that calls disk_settled() */
 	/* Queue one; `flight` is given back by disk_done(). false: no room now, call again after the next disk_done(). */
 	bool (*submit)(struct disk *disk, unsigned flight, const struct disk_transfer *transfer);
 	/* Some were queued: let the device look. */

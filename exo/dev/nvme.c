@@ -473,6 +473,7 @@ static const char *nvme_start(struct nvme *nvme, struct pci *pci)
 		if (!pci_message_interrupt(pci, nvme->pairs, pair_interrupt, pair, &pair->again))
 			break;
 	}
+	nvme->disk.again = nvme->pair[0].again;
 	nvme->step = STEP_PAIRS;
 	for (end = patience(nvme); nvme->pairs && (error = nvme_again(&nvme->disk)) == ERR(AGAIN) && arch_now() < end;)
 		arch_pause();

@@ -295,6 +295,7 @@ static const char *blk_start(struct blk *blk, struct pci *pci)
 	}
 	if (blk->queues == 0)
 		return pci ? "it has no usable queue or message interrupt (vectors=0?)" : "it has no usable queue";
+	disk->again = blk->queue[0]->again;
 	if (!disk_add(disk, "blk"))
 		return "there are too many devices, or it has no blocks";
 	virtio_ready(&blk->virtio);

@@ -207,6 +207,43 @@ static void test_bounded(void)
 	is_int(pins(), 0, "no pin is left");
 }
 
+/* A tenant who posts what is refused, as fast as it is taken, does not keep another's reset from ending. */
+static void test_hog(void)
+{
+	unsigned steps = 0, irqs;
+	struct exo_disk_ring *hog;
+	exo_time_t now;
+	int64_t result;
+
+	prepare();
+	is_int(world_finish(0, EXO_CALL_cap_delete, world_handle(0, SLOT_RING), 0), 0, "the ring has fewer shares");
+	fake_fill(0, 52, EXO_TYPE_DISK, EXO_RIGHT_BIND, exo_disk_first(0, 0), 63);
+	(void)CALL(0, frame_take, SLOT_RING, EXO_PFN_ANY, 1);
+	is_int(CALL(0, disk_bind, world_handle(0, 52), world_handle(0, SLOT_RING), 0), 0, "so that ...");
+	ring = fake_ring(0, SLOT_RING, 0);
+	fake_fill(1, 52, EXO_TYPE_DISK, EXO_RIGHT_BIND, exo_disk_first(0, 63), 1);
+	(void)CALL(1, frame_take, 54, EXO_PFN_ANY, 1);
+	is_int(CALL(1, disk_bind, world_handle(1, 52), world_handle(1, 54), 0), 0, "... another has one");
+	hog = fake_ring(1, 54, 0);
+	is_int(step(), ERR(AGAIN), "it stops");
+	fake_post(ring, request(EXO_DISK_READ, 1, 1, 1));
+	do {
+		while (hog->posted - hog->taken < EXO_DISK_SLOTS)
+			fake_post(hog, request(EXO_DISK_READ, 0, 0, 1));
+		result = step();
+	} while (++steps < 1000 && result == ERR(AGAIN));
+	ok(result == 0, "the reset ends, after %u steps", steps);
+	is_int(fake.disk.info->flags, EXO_DISK_CACHE, "the disk runs");
+	ok(hog->refused && hog->posted != hog->taken, "what the hog had posted is not all taken");
+	irqs = null.irq_again;
+	now = arch_now() + 1000000000;
+	disk_timer(now);
+	is_int(null.irq_again, irqs + 1, "but its interrupt comes again for it");
+	for (steps = 0; fake_interrupt(1, false) && steps < 1000; steps++)
+		;
+	ok(hog->posted == hog->taken && ring->done == 1 && !world_check(), "until all is taken, and ended");
+}
+
 /* Two tenants, one who resets, and a device that is more or less deaf. */
 static void test_random(void)
 {
@@ -274,6 +311,7 @@ int main(void)
 	test_dead();
 	test_gone();
 	test_bounded();
+	test_hog();
 	test_random();
 	return done();
 }
