@@ -43,6 +43,11 @@ RUNS = [
     ("fuzz", "-m 8M --smp 2", "calls=20000000" if LONG else "calls=1000000"),
     ("call_nest", "-m 16M --smp 2", ""),
     ("space_cpus", "-m 16M --smp 2", ""),
+    ("call_split", "-m 24M --smp 2", ""),
+    ("call_registry", "-m 24M --smp 2", ""),
+    ("disk_reset", "-m 24M --smp 2", ""),
+    ("reset_races", "-m 24M --smp 2", "rounds=300" if LONG else "rounds=20"),
+    ("own_races", "-m 24M --smp 2", ""),
     ("smp_races", "-m 12M --smp 2", "rounds=5000 slow=20" if LONG else "rounds=50 slow=20"),
 ]
 
