@@ -66,7 +66,7 @@ static bool enter(struct flow *parent, struct flow *flow, const struct exo_claim
 	if (flow_claim_read(&flow->claim, asked))
 		return false;
 	do
-		error = flow_claim_check(parent, &flow->claim, &flow->shape);
+		error = flow_claim_check(parent, &flow->claim, world.env[0]->account, &flow->shape);
 	while (error == ERR(AGAIN));
 	if (error)
 		return false;
