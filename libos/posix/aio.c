@@ -88,7 +88,7 @@ static void call_in_thread(const struct sigevent *event)
 	pthread_t thread;
 
 	if (event->sigev_notify_attributes)
-		attributes = *(pthread_attr_t *)event->sigev_notify_attributes;
+		attributes = *event->sigev_notify_attributes;
 	else
 		pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

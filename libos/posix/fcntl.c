@@ -80,6 +80,7 @@ static int64_t lock(int fd, int command, struct flock *lock)
 		cancel_point();
 	do {
 		posix_lock();
+		lock->l_pid = command == F_GETLK ? 0 : lock->l_pid;	/* the answer has its lower half only */
 		memcpy(posix_buffer, lock, sizeof(*lock));
 		result = posix_ask(REQUEST_FCNTL, (uint64_t)fd, (uint64_t)command, 0, NULL);
 		if (!result && command == F_GETLK)

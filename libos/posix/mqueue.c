@@ -214,7 +214,7 @@ static int start(struct helper *helper, const struct sigevent *event)
 
 	pthread_attr_init(&attributes);
 	if (event->sigev_notify_attributes)
-		attributes = *(const pthread_attr_t *)event->sigev_notify_attributes;
+		attributes = *event->sigev_notify_attributes;
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

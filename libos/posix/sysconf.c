@@ -134,6 +134,7 @@ static long option(int name)
 	case _SC_REGEXP:
 	case _SC_SHELL:
 	case _SC_V7_LP64_OFF64:
+	case _SC_XOPEN_ENH_I18N:
 	case _SC_XOPEN_SHM:
 		return 1;
 	case _SC_ADVISORY_INFO:

@@ -327,7 +327,7 @@ static int start_thread(struct timer *timer, const struct sigevent *event)
 
 	timer->function = event->sigev_notify_function;
 	if (event->sigev_notify_attributes)
-		attributes = *(pthread_attr_t *)event->sigev_notify_attributes;
+		attributes = *event->sigev_notify_attributes;
 	else
 		pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

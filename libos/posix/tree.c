@@ -90,7 +90,7 @@ void *tsearch(const void *key, void **root, compare_t *compare)
 	return node;
 }
 
-void *tfind(const void *key, void **root, compare_t *compare)
+void *tfind(const void *key, void *const *root, compare_t *compare)
 {
 	struct node **path[DEPTH];
 

@@ -13,6 +13,7 @@
 #include <stdio-bufio.h>
 #include <string.h>
 #include <wchar.h>
+#include "libos/posix/wide.h"
 
 #define UNGET_MOST	0xfffe
 
@@ -39,6 +40,10 @@ wint_t putwc_unlocked(wchar_t character, FILE *file)
 		file->flags |= __SERR;
 		errno = EBADF;
 		return WEOF;
+	}
+	if (file->put == posix_wide_memory_put) {
+		file->flags |= posix_wide_memory_add(character, file) ? __SERR : 0;
+		return file->flags & __SERR ? WEOF : (wint_t)character;
 	}
 	count = wcrtomb(bytes, character, &state);
 	if (count == (size_t)-1) {

@@ -58,6 +58,13 @@ struct hostent {
 };
 #define h_addr	h_addr_list[0]
 
+struct netent {
+	char *n_name;
+	char **n_aliases;
+	int n_addrtype;
+	uint32_t n_net;		/* as number, 127 for 127.0.0.0 */
+};
+
 struct servent {
 	char *s_name;
 	char **s_aliases;
@@ -92,6 +99,14 @@ struct hostent *gethostbyname(const char *name);
 struct hostent *gethostbyaddr(const void *address, socklen_t bytes, int family);
 const char *hstrerror(int error);
 void herror(const char *text);
+struct hostent *gethostent(void);
+void sethostent(int stay);
+void endhostent(void);
+struct netent *getnetbyname(const char *name);
+struct netent *getnetbyaddr(uint32_t number, int type);
+struct netent *getnetent(void);
+void setnetent(int stay);
+void endnetent(void);
 struct servent *getservbyname(const char *name, const char *protocol);
 struct servent *getservbyport(int port, const char *protocol);
 struct servent *getservent(void);

@@ -183,7 +183,7 @@ struct sigevent {
 	int sigev_notify, sigev_signo;
 	union sigval sigev_value;
 	void (*sigev_notify_function)(union sigval);
-	void *sigev_notify_attributes;	/* pthread_attr_t * */
+	pthread_attr_t *sigev_notify_attributes;
 };
 
 /* The registers that a handler of three arguments sees and may change. */

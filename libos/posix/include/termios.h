@@ -67,6 +67,8 @@ struct termios {
 #define ONLRET	0x0020
 #define TABDLY	0x1800
 #define TAB0	0x0000
+#define TAB1	0x0800
+#define TAB2	0x1000
 #define TAB3	0x1800	/* tabs become spaces */
 #define OFILL	0x0040	/* these delays are kept, and mean nothing: no device here is slow */
 #define OFDEL	0x0080

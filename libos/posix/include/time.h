@@ -13,6 +13,9 @@ extern "C" {
 #endif
 extern long timezone __asm__("_timezone");
 extern int daylight __asm__("_daylight");
+#if !__GNU_VISIBLE
+extern int getdate_err;
+#endif
 #ifdef __cplusplus
 }
 #endif

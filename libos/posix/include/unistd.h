@@ -10,6 +10,13 @@
 #define _POSIX2_C_BIND		200809L
 #define _XOPEN_VERSION		700
 #define _XOPEN_SHM		1
+#define _XOPEN_ENH_I18N		1
+#define _XOPEN_CRYPT		(-1)
+#define _XOPEN_REALTIME		(-1)
+#define _XOPEN_REALTIME_THREADS	(-1)
+#define _XOPEN_STREAMS		(-1)
+#define _XOPEN_UNIX		(-1)	/* most of it is there */
+#define _XOPEN_UUCP		(-1)
 #define _POSIX_V7_LP64_OFF64	1
 #define _POSIX_V6_LP64_OFF64	1
 #define _POSIX_V7_ILP32_OFF32	(-1)

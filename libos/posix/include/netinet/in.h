@@ -107,6 +107,14 @@ extern const struct in6_addr in6addr_any, in6addr_loopback;
 #define IN6_IS_ADDR_SITELOCAL(a)	((a)->s6_addr[0] == 0xfe && ((a)->s6_addr[1] & 0xc0) == 0xc0)
 #define IN6_IS_ADDR_V4MAPPED(a)		(!(a)->s6_addr32[0] && !(a)->s6_addr32[1] && \
 					 (a)->s6_addr32[2] == htonl(0xffff))
+#define IN6_IS_ADDR_V4COMPAT(a)		(!(a)->s6_addr32[0] && !(a)->s6_addr32[1] && !(a)->s6_addr32[2] && \
+					 ntohl((a)->s6_addr32[3]) > 1)
+#define IN6_IS_ADDR_MC_SCOPE(a, scope)	(IN6_IS_ADDR_MULTICAST(a) && ((a)->s6_addr[1] & 0xf) == (scope))
+#define IN6_IS_ADDR_MC_NODELOCAL(a)	IN6_IS_ADDR_MC_SCOPE(a, 0x1)
+#define IN6_IS_ADDR_MC_LINKLOCAL(a)	IN6_IS_ADDR_MC_SCOPE(a, 0x2)
+#define IN6_IS_ADDR_MC_SITELOCAL(a)	IN6_IS_ADDR_MC_SCOPE(a, 0x5)
+#define IN6_IS_ADDR_MC_ORGLOCAL(a)	IN6_IS_ADDR_MC_SCOPE(a, 0x8)
+#define IN6_IS_ADDR_MC_GLOBAL(a)	IN6_IS_ADDR_MC_SCOPE(a, 0xe)
 
 #ifdef __cplusplus
 extern "C" {

@@ -11,4 +11,9 @@
 #define __LARGEFILE64_VISIBLE	0
 #include_next <sys/stat.h>
 
+/* Queues, semaphores and shared memory have descriptors of their own kinds, or none. */
+#define S_TYPEISMQ(st)	((void)(st), 0)
+#define S_TYPEISSEM(st)	((void)(st), 0)
+#define S_TYPEISSHM(st)	((void)(st), 0)
+
 #endif
