@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Catalogues of messages (POSIX.1-2017), as gencat of a GNU system writes them: a header, a hash table of sets and numbers
- * for each order of bytes, and the texts. The file is read whole; a descriptor that catopen did not return, or that was closed, is
- * found out by the list of those that are open.
+ * Catalogues of messages (POSIX.1-2017), as gencat of a GNU system writes them: a header, a hash table of sets and
+ * numbers for each order of bytes, and the texts. The file is read whole; a descriptor that catopen did not return, or
+ * that was closed, is found out by the list of those that are open.
  */
 #include <errno.h>
 #include <fcntl.h>

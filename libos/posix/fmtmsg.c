@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * fmtmsg (POSIX.1-2017): "label: severity: text", and on a line of its own "TO FIX: action tag". MSGVERB chooses which parts standard
- * error gets; the console gets them all.
+ * fmtmsg (POSIX.1-2017): "label: severity: text", and on a line of its own "TO FIX: action tag". MSGVERB chooses which
+ * parts standard error gets; the console gets them all. A message has 1 KiB at most.
  */
 #include <fcntl.h>
 #include <fmtmsg.h>

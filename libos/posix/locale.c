@@ -3,6 +3,7 @@
  * setlocale: "C", whose characters are bytes, and UTF-8, by which every name with that codeset is understood: there are no languages.
  * "" is what LC_ALL, the category's own variable or LANG says, the first of them that says anything.
  */
+#include <langinfo.h>
 #include <locale.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -46,4 +47,27 @@ char *setlocale(int category, const char *name)
 		return posix_libc_setlocale(category, NULL);
 	name = known(*name ? name : told(category));
 	return name ? posix_libc_setlocale(category, name) : NULL;
+}
+
+/* --- langinfo ------------------------------------------------------------------------------------------------- */
+
+char *posix_libc_nl_langinfo(nl_item item);
+char *posix_libc_nl_langinfo_l(nl_item item, locale_t locale);
+
+/* picolibc names the locale where its encoding is asked for. */
+static char *encoding(nl_item item, char *name)
+{
+	char *codeset = item == CODESET ? strchr(name, '.') : NULL;
+
+	return codeset ? codeset + 1 : name;
+}
+
+char *nl_langinfo(nl_item item)
+{
+	return encoding(item, posix_libc_nl_langinfo(item));
+}
+
+char *nl_langinfo_l(nl_item item, locale_t locale)
+{
+	return encoding(item, posix_libc_nl_langinfo_l(item, locale));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * at_quick_exit, quick_exit (C11 7.22.4): functions that are called last come first; streams are not flushed, and what atexit was told
- * is not called.
+ * at_quick_exit, quick_exit (C11 7.22.4): the last that was told is called first; streams are not flushed, and what atexit
+ * was told is not called.
  */
 #include <pthread.h>
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 char *_user_strerror(int error, int internal, int *result);
@@ -84,4 +85,23 @@ char *strsep(char **rest, const char *ends)
 	if (*end)
 		*end = '\0';
 	return field;
+}
+
+/* What no token is named stays in *value, as it stands. */
+int getsubopt(char **option, char *const *tokens, char **value)
+{
+	char *word = *option, *end = word + strcspn(word, ","), *sign;
+	size_t bytes;
+
+	*option = *end ? end + 1 : end;
+	*end = '\0';
+	sign = strchr(word, '=');
+	bytes = sign ? (size_t)(sign - word) : (size_t)(end - word);
+	for (int i = 0; tokens[i]; i++)
+		if (!strncmp(tokens[i], word, bytes) && !tokens[i][bytes]) {
+			*value = sign ? sign + 1 : NULL;
+			return i;
+		}
+	*value = word;
+	return -1;
 }

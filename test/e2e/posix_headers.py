@@ -13,8 +13,8 @@ test/headers/*.txt say what is demanded. A header's part begins with its name in
     f3 PROTOTYPE                a function for double, and the same for float and for long double
     PROTOTYPE                   a function
 
-and `x` before it says that only _XOPEN_SOURCE demands it. Each header is compiled alone: as C99 with _POSIX_C_SOURCE=200809L, and as
-C11 with _XOPEN_SOURCE=700. `posix_headers.py HEADER...` prints what the compiler says of single ones.
+and `x` before it says that only _XOPEN_SOURCE demands it. Each header is compiled alone: as C99 with
+_POSIX_C_SOURCE=200809L, and as C11 with _XOPEN_SOURCE=700. `posix_headers.py HEADER...` prints what the compiler says of single ones.
 
 Time limit: 300 s
 """
@@ -117,7 +117,8 @@ def program(header, lines, xsi):
             kind, members = rest.split(": ", 1)
             said += [member(kind, count, text.strip()) for text in members.split(";") if text.strip()]
         elif word == "t":
-            said += ["void type_%s(%s *p) { (void)p; }\n" % (name, re.sub("^(struct|union)_", r"\1 ", name)) for name in rest.split()]
+            said += ["void type_%s(%s *p) { (void)p; }\n" % (name, re.sub("^(struct|union)_", r"\1 ", name))
+                     for name in rest.split()]
         elif word == "c":
             said += ["enum { constant_%d_%s = (%s) != 0 };\n" % (count, name, name) for name in rest.split()]
         elif word == "m":
