@@ -2,6 +2,7 @@
 /*
  * Sets of signals, jumps that keep the mask, names.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -54,6 +55,23 @@ int sigismember(const sigset_t *set, int number)
 	if (!valid(number))
 		return invalid();
 	return (*set & BIT(number)) != 0;
+}
+
+int sigisemptyset(const sigset_t *set)
+{
+	return *set == 0;
+}
+
+int sigandset(sigset_t *set, const sigset_t *one, const sigset_t *other)
+{
+	*set = *one & *other;
+	return 0;
+}
+
+int sigorset(sigset_t *set, const sigset_t *one, const sigset_t *other)
+{
+	*set = *one | *other;
+	return 0;
 }
 
 /* --- jumps -------------------------------------------------------------------------------------------- */

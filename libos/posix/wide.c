@@ -73,6 +73,16 @@ wint_t fputwc(wchar_t character, FILE *file)
 	return putwc(character, file);
 }
 
+wint_t fputwc_unlocked(wchar_t character, FILE *file)
+{
+	return putwc_unlocked(character, file);
+}
+
+wint_t putwchar_unlocked(wchar_t character)
+{
+	return putwc_unlocked(character, stdout);
+}
+
 wint_t putwchar(wchar_t character)
 {
 	return putwc(character, stdout);
@@ -88,6 +98,11 @@ int fputws(const wchar_t *restrict text, FILE *restrict file)
 		done = putwc_unlocked(*text, file) == WEOF ? -1 : 0;
 	funlockfile(file);
 	return done;
+}
+
+int fputws_unlocked(const wchar_t *restrict text, FILE *restrict file)
+{
+	return fputws(text, file);
 }
 
 /* A byte; -1: there is none, or it cannot be read, which the stream remembers. */
@@ -132,6 +147,16 @@ wint_t getwc_unlocked(FILE *file)
 		return WEOF;
 	}
 	return used == 0 ? 0 : (wint_t)character;
+}
+
+wint_t fgetwc_unlocked(FILE *file)
+{
+	return getwc_unlocked(file);
+}
+
+wint_t getwchar_unlocked(void)
+{
+	return getwc_unlocked(stdin);
 }
 
 wint_t getwc(FILE *file)

@@ -14,15 +14,18 @@
 #include <netdb.h>
 #include <nl_types.h>
 #include <search.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/poll.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/syslog.h>
 #include <tgmath.h>
 #include <time.h>
 #include <unistd.h>
+#include <wait.h>
 #include <wchar.h>
 #include <wordexp.h>
 #include "test/guest/tap.h"
@@ -279,9 +282,11 @@ static void wide_memory(void)
 	ok(stream && text && count == 0 && fwide(stream, 0) > 0, "open_wmemstream");
 	ok(fwprintf(stream, L"%ls %d", L"\x20ac\x1f600", 42) == 5 && fflush(stream) == 0 && count == 5 &&
 	   !wcscmp(text, L"\x20ac\x1f600 42"), "characters of no encoding");
+	ok(fputwc_unlocked(L'y', stream) == L'y' && fputws_unlocked(L"z", stream) >= 0 && !wcscmp(text + 5, L"yz") &&
+	   fseek(stream, 0, SEEK_SET) == 0 && fputws(L"\x20ac\x1f600 42", stream) >= 0, "with the lock held");
 	ok(fseek(stream, 1, SEEK_SET) == 0 && putwc(L'x', stream) == L'x' && ftell(stream) == 2 && fflush(stream) == 0 && count == 2 &&
 	   text[2] == L' ', "written over");
-	ok(fseek(stream, 3, SEEK_END) == 0 && fputws(L"end", stream) >= 0 && fflush(stream) == 0 && count == 11 && text[5] == 0 &&
+	ok(fseek(stream, 8, SEEK_SET) == 0 && fputws(L"end", stream) >= 0 && fflush(stream) == 0 && count == 11 && text[7] == 0 &&
 	   !wcscmp(text + 8, L"end") && !text[11], "a gap of zeros");
 	errno = 0;
 	ok(fseek(stream, -1, SEEK_SET) == -1 && errno == EINVAL && getwc(stream) == WEOF && errno == EBADF, "errors");
@@ -356,6 +361,20 @@ static void generic(void)
 	   creal(conj(z)) == -1 && (nexttoward)(1.0, 2.0L) == nexttoward(1.0, 2.0L), "values");
 }
 
+static void sets(void)
+{
+	sigset_t one, other, both;
+
+	sigemptyset(&one);
+	sigemptyset(&other);
+	sigaddset(&one, SIGINT);
+	sigaddset(&one, SIGHUP);
+	sigaddset(&other, SIGHUP);
+	ok(sigandset(&both, &one, &other) == 0 && sigismember(&both, SIGHUP) && !sigismember(&both, SIGINT) && !sigisemptyset(&both) &&
+	   sigorset(&both, &both, &one) == 0 && sigismember(&both, SIGINT) && sigemptyset(&both) == 0 && sigisemptyset(&both),
+	   "sets of signals");
+}
+
 static void locks(void)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_pid = -1 };
@@ -383,6 +402,7 @@ int main(void)
 	lists();
 	quick();
 	generic();
+	sets();
 	locks();
 	return tap_done();
 }

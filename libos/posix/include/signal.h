@@ -247,6 +247,11 @@ int str2sig(const char *__restrict name, int *__restrict number);
 #if __BSD_VISIBLE
 typedef _sig_func_ptr sig_t;
 #endif
+#if __GNU_VISIBLE
+int sigisemptyset(const sigset_t *);
+int sigandset(sigset_t *, const sigset_t *, const sigset_t *);
+int sigorset(sigset_t *, const sigset_t *, const sigset_t *);
+#endif
 #if __GNU_VISIBLE || __BSD_VISIBLE
 typedef _sig_func_ptr sighandler_t;
 #endif
