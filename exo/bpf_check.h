@@ -97,7 +97,7 @@ struct bpf_place {
 	bool needed;		/* its result is looked at */
 };
 
-enum { BPF_SCAN, BPF_ORDER, BPF_LOOPS, BPF_BEGIN, BPF_VALUES };
+enum { BPF_CLEAR, BPF_SCAN, BPF_ORDER, BPF_REACHED, BPF_VALUES };
 
 /* What is used most lies where one byte reaches it. */
 struct bpf_check {
@@ -107,7 +107,7 @@ struct bpf_check {
 	struct bpf_cell *cell;
 	uint32_t at, turn, phase, joins;
 	uint32_t start, end;		/* the function */
-	uint32_t spent, budget;		/* estimate of instructions of the CPU's in this step; of which so many may be */
+	uint32_t spent;			/* estimate of instructions of the CPU's in this step */
 	uint32_t cells_free, cells_used;
 	bool live;
 	bool again;			/* a guess was wrong */
@@ -128,8 +128,8 @@ struct bpf_check {
 	uint32_t accesses, guarded;	/* before this function */
 	uint64_t loose_slots, mixed_slots;
 	struct exo_code_report report;
-	uint64_t slots;			/* LOOPS: slots of the stack that are written at all */
-	uint16_t written[BPF_FRAME + BPF_SLOTS];	/* LOOPS: the last turn that wrote each register and slot */
+	uint64_t slots;			/* ORDER: slots of the stack that are written at all */
+	uint16_t written[BPF_FRAME + BPF_SLOTS];	/* ORDER: the first turn so far that writes each register and slot */
 	uint64_t function[EXO_INSNS_MAX / 64];	/* where functions start */
 };
 
@@ -277,11 +277,15 @@ void bpf_way_lost(struct bpf_check *check);
 /* What a call passes. 0, or -1. */
 int bpf_enter(struct bpf_check *check, uint32_t function);
 
-/* --- bpf_structure.c: phases, as far as the budget goes: 1, or -1: rejected --------------------------- */
+/* Go through a function, for the first time. */
+void bpf_function_first(struct bpf_check *check, uint32_t start);
 
+/* --- bpf_structure.c: phases, an instruction or a way between two at a time: 1, or -1: rejected ------- */
+
+int bpf_phase_clear(struct bpf_check *check);
 int bpf_phase_scan(struct bpf_check *check);
 int bpf_phase_order(struct bpf_check *check);
-int bpf_phase_loops(struct bpf_check *check);
+int bpf_phase_reached(struct bpf_check *check);
 /* --- bpf_step.c: the instruction at check->at changes check->now. 0, or -1: rejected ------------------ */
 int bpf_step(struct bpf_check *check);
 

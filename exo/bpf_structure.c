@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The verifier's look at a program's structure: instructions by themselves, functions, jumps, the order in
- * which instructions are gone through, loops. What the phases are for: bpf_check.c. Each goes on as long as
- * there is budget, an instruction, or a way between two, at a time.
+ * which instructions are gone through, loops. What the phases are for: bpf_check.c.
  *
  * S1 a jump leads to the first half of an instruction of its function; the last instruction of a function is
  *    an end
@@ -73,7 +72,7 @@ static int scan(struct bpf_check *check)
 	return class == BPF_JMP || class == BPF_JMP32 ? leads(check, insn, place) : 0;
 }
 
-/* --- ORDER, LOOPS ------------------------------------------------------------------------------------- */
+/* --- ORDER -------------------------------------------------------------------------------------------- */
 
 /* Where a function that starts here ends: at the next one. */
 static uint32_t end_of(const struct bpf_check *check, uint32_t start)
@@ -108,14 +107,16 @@ static int order_call(struct bpf_check *check)
 	return 0;
 }
 
-static void order_begin(struct bpf_check *check, uint32_t function)
+static int order_begin(struct bpf_check *check, uint32_t function)
 {
+	check->phase = BPF_ORDER;
 	check->at = check->start = function;
 	check->end = check->turn = end_of(check, function);
 	check->place[function].end = (uint16_t)check->end;
 	check->program->note[function].flags |= BPF_NOTE_FUNCTION;
 	if (check->program->depth < check->place[function].depth)
 		check->program->depth = check->place[function].depth;
+	return 1;
 }
 
 /* The first time that a way leads to the instruction at check->at: where does it lead? */
@@ -131,169 +132,132 @@ static int order_first(struct bpf_check *check, const struct bpf_place *place)
 	return is_call(&check->program->insn[check->at]) ? order_call(check) : 0;
 }
 
-/* All ways from an instruction have been gone: it comes into the order before what they lead to. */
+/* What is written in a loop, from this turn on. Turns come from the last to the first, and each overwrites the one behind
+ * it: what another function left there is none of the loop's. */
+static void loop_found(struct bpf_check *check, struct bpf_place *head)
+{
+	check->spent += COST_LOOP;
+	head->regs = 0;
+	head->slots = 0;
+	for (unsigned reg = 0; reg < BPF_FRAME; reg++)
+		if (check->written[reg] >= head->order && check->written[reg] <= head->until)
+			head->regs |= (uint16_t)(1u << reg);
+	for (uint64_t slots = check->slots; slots; slots &= slots - 1) {
+		uint16_t turn = check->written[BPF_FRAME + __builtin_ctzll(slots)];
+
+		if (turn >= head->order && turn <= head->until)
+			head->slots |= slots & -slots;
+	}
+}
+
+/* All ways from an instruction have been gone: it comes into the order before what they lead to. One that still is being
+ * gone through is a loop's head. */
 static void order_last(struct bpf_check *check, struct bpf_place *place)
 {
 	uint32_t live = 0;
 
+	place->order = (uint16_t)check->turn--;
 	for (unsigned way = 0; way < 2; way++) {
-		const struct bpf_place *on = &check->place[place->to[way] - 1];
+		struct bpf_place *on = &check->place[place->to[way] - 1];
 
 		if (!place->to[way])
 			continue;
 		place->returns |= on->loose || on->returns;
 		live |= on->live;
+		if (on->loose && !on->until)
+			on->until = place->order;
 	}
 	place->live |= (uint16_t)(live & ~(uint32_t)place->regs);
-	place->order = (uint16_t)check->turn--;
+	if (place->returns) {
+		for (uint32_t regs = place->regs; regs; regs &= regs - 1)
+			check->written[__builtin_ctz(regs)] = place->order;
+		check->slots |= place->slots;
+		for (uint64_t slots = place->slots; slots; slots &= slots - 1)
+			check->written[BPF_FRAME + __builtin_ctzll(slots)] = place->order;
+	}
+	if (place->until)
+		loop_found(check, place);
 	check->place[check->turn].turn = (uint16_t)check->at;
 	check->at = place->slot;
 	place->slot = place->loose = 0;
 }
 
-/* Through the function's ways, depth first, the way behind an instruction last, so that it is the next in order.
- * `slot` remembers who led here, `loose` which ways were gone. 0: all have been. */
-static int order(struct bpf_check *check)
-{
-	struct bpf_place *first = &check->place[check->start];
-
-	for (; !first->order && check->spent < check->budget; check->spent += COST_ORDER) {
-		struct bpf_place *place = &check->place[check->at], *on;
-		uint32_t to = 0;
-
-		if (!place->loose && order_first(check, place) < 0)
-			return -1;
-		while (place->loose < 2 && !to) {
-			to = place->to[place->loose++];
-			on = &check->place[to - 1];
-			to = to && !on->loose && !on->order ? to : 0;
-		}
-		if (!to) {
-			order_last(check, place);
-			continue;
-		}
-		on->slot = (uint16_t)check->at;
-		check->at = to - 1;
-	}
-	return !first->order;
-}
-
-/* No way leads to the first instruction that has no turn, from check->at on. */
+/* The function is in order: the next one. If there is none, but some was not ordered, that is in a circle, or called from
+ * one. */
 static int order_end(struct bpf_check *check)
 {
-	for (; check->at < check->end && check->spent < check->budget; check->at++, check->spent += COST_LOOK)
-		if (!check->place[check->at].order && !(check->program->note[check->at].flags & BPF_NOTE_SECOND))
-			return bpf_refuse(check, EXO_REJECT_UNREACHED, check->at);
-	if (check->at < check->end)
-		return 1;
-	for (unsigned i = 0; i < BPF_FRAME + BPF_SLOTS; i++)
-		check->written[i] = 0;
-	check->slots = 0;
-	check->phase = BPF_LOOPS;
-	return 1;
-}
+	uint32_t function = check->place[check->start].next;
 
-/* A way from the instruction of this turn: if it leads back to a head, what was written since? */
-static void loop_found(struct bpf_check *check, uint32_t to)
-{
-	struct bpf_place *place = &check->place[to - 1];
-
-	if (!to || place->order > check->turn + 1)
-		return;
-	check->spent += COST_LOOP;
-	place->until = (uint16_t)(check->turn + 1);
-	place->regs = 0;
-	place->slots = 0;
-	for (unsigned reg = 0; reg < BPF_FRAME; reg++)
-		place->regs |= (uint16_t)((check->written[reg] >= place->order) << reg);
-	for (uint64_t slots = check->slots; slots; slots &= slots - 1)
-		if (check->written[BPF_FRAME + __builtin_ctzll(slots)] >= place->order)
-			place->slots |= slots & -slots;
-}
-
-static void loops(struct bpf_check *check)
-{
-	const struct bpf_place *place = &check->place[check->place[check->turn].turn];
-
-	if (!place->returns)
-		return;
-	for (uint32_t regs = place->regs; regs; regs &= regs - 1)
-		check->written[__builtin_ctz(regs)] = (uint16_t)(check->turn + 1);
-	check->slots |= place->slots;
-	for (uint64_t slots = place->slots; slots; slots &= slots - 1)
-		check->written[BPF_FRAME + __builtin_ctzll(slots)] = (uint16_t)(check->turn + 1);
-	loop_found(check, place->to[0]);
-	loop_found(check, place->to[1]);
-}
-
-/* Some function was not ordered: it is in a circle, or called from one. */
-static int functions_end(struct bpf_check *check)
-{
-	uint32_t function = 0;
-
-	if (!check->functions)
-		return 0;
-	while (!check->place[function].callers)
+	if (function)
+		return order_begin(check, function);
+	while (check->functions && !check->place[function].callers)
 		function = end_of(check, function);
-	return bpf_refuse(check, EXO_REJECT_RECURSION, function);
+	if (check->functions)
+		return bpf_refuse(check, EXO_REJECT_RECURSION, function);
+	check->phase = BPF_REACHED;
+	check->at = 0;
+	return 1;
 }
 
 /* --- phases ------------------------------------------------------------------------------------------- */
 
+int bpf_phase_clear(struct bpf_check *check)
+{
+	check->spent += COST_CLEAR;
+	check->place[check->turn] = (struct bpf_place){ 0 };
+	check->program->note[check->turn] = (struct bpf_note){ 0 };
+	if (++check->turn == check->program->insns)
+		check->phase = BPF_SCAN;
+	return 1;
+}
+
 int bpf_phase_scan(struct bpf_check *check)
 {
-	struct bpf_program *program = check->program;
-
-	for (; check->turn < program->insns; check->turn++, check->spent += COST_CLEAR) {
-		if (check->spent >= check->budget)
-			return 1;
-		check->place[check->turn] = (struct bpf_place){ 0 };
-		program->note[check->turn] = (struct bpf_note){ 0 };
-	}
-	for (; check->at < program->insns; check->at++, check->spent += COST_SCAN) {
-		if (check->spent >= check->budget)
-			return 1;
-		if (scan(check) < 0)
-			return -1;
-	}
+	check->spent += COST_SCAN;
+	if (scan(check) < 0)
+		return -1;
+	if (++check->at < check->program->insns)
+		return 1;
 	if (check->place[0].callers)
 		return bpf_refuse(check, EXO_REJECT_RECURSION, 0);
 	check->place[0].depth = 1;
 	order_begin(check, 0);
-	if (check->end > program->fuel) {
-		check->report.needed_min = check->end;
-		return bpf_refuse(check, EXO_REJECT_FUEL, 0);
-	}
-	check->phase = BPF_ORDER;
-	return 1;
+	if (check->end <= check->program->fuel)
+		return 1;
+	check->report.needed_min = check->end;
+	return bpf_refuse(check, EXO_REJECT_FUEL, 0);
 }
 
+/* Through the function's ways, depth first, the way behind an instruction last, so that it is the next in order.
+ * `slot` remembers who led here, `loose` which ways were gone. */
 int bpf_phase_order(struct bpf_check *check)
 {
-	int more;
+	struct bpf_place *place = &check->place[check->at], *on;
 
-	if (check->place[check->start].order)
-		return order_end(check);
-	more = order(check);
-	if (!more)
-		check->at = check->start;
-	return more < 0 ? more : 1;
-}
+	check->spent += COST_ORDER;
+	if (!place->loose && order_first(check, place) < 0)
+		return -1;
+	while (place->loose < 2) {
+		uint32_t to = place->to[place->loose++];
 
-int bpf_phase_loops(struct bpf_check *check)
-{
-	for (; check->turn < check->end; check->turn++, check->spent += COST_LOOPS) {
-		if (check->spent >= check->budget)
-			return 1;
-		loops(check);
-	}
-	check->phase = BPF_ORDER;
-	if (check->place[check->start].next) {
-		order_begin(check, check->place[check->start].next);
+		on = &check->place[to - 1];
+		if (!to || on->loose || on->order)
+			continue;
+		on->slot = (uint16_t)check->at;
+		check->at = to - 1;
 		return 1;
 	}
-	if (functions_end(check) < 0)
-		return -1;
-	check->phase = BPF_BEGIN;
+	order_last(check, place);
+	return check->place[check->start].order ? order_end(check) : 1;
+}
+
+/* Has each instruction a turn? */
+int bpf_phase_reached(struct bpf_check *check)
+{
+	check->spent += COST_LOOK;
+	if (!check->place[check->at].order && !(check->program->note[check->at].flags & BPF_NOTE_SECOND))
+		return bpf_refuse(check, EXO_REJECT_UNREACHED, check->at);
+	if (++check->at == check->program->insns)
+		bpf_function_first(check, 0);
 	return 1;
 }
