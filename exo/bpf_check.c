@@ -5,11 +5,11 @@
  * Phases, each going over the program once in order of position, one instruction (or state) at a time, so
  * that the check can stop anywhere and go on later:
  *
- *	SCAN	(after CLEAR) each instruction by itself, where it leads; local calls mark where functions start
+ *	SCAN	each instruction by itself, where it leads; local calls mark where functions start
  *	ORDER	functions in an order with callers first (A. B. Kahn's), so there is no recursion; depths. In each, its
  *		instructions in reverse postorder, jumps stay in it: but for ways back to a loop's head, all ways lead onward;
- *		what each loop writes
- *	VALUES	for each function in that order: what registers and stack may hold (bpf_step.c, bpf_state.c)
+ *		what each loop writes. UNREACHED finds what has no turn
+ *	VALUES	(after BEGIN) for each function in that order: what registers and stack may hold (bpf_step.c, bpf_state.c)
  *
  * In VALUES the state is carried on from instruction to instruction. A way to one whose turn comes later
  * leaves a copy there, in a pool of states, joined with what others left; when it is its turn, the copy is
@@ -225,9 +225,8 @@ static void function_begin(struct bpf_check *check)
 	bpf_put(check, &check->now, BPF_FRAME, &v);
 }
 
-void bpf_function_first(struct bpf_check *check, uint32_t start)
+static void function_first(struct bpf_check *check, uint32_t start)
 {
-	check->phase = BPF_VALUES;
 	check->start = start;
 	check->pass = 0;
 	check->loose = false;
@@ -260,7 +259,7 @@ static int function_end(struct bpf_check *check)
 		state_free(check, &place->entry);
 	if (!place->next)
 		return 0;
-	bpf_function_first(check, place->next);
+	function_first(check, place->next);
 	return 1;
 }
 
@@ -340,6 +339,23 @@ static int values(struct bpf_check *check)
 	return 1;
 }
 
+static int phase_begin(struct bpf_check *check)
+{
+	check->phase = BPF_VALUES;
+	function_first(check, 0);
+	return 1;
+}
+
+static int phase_values(struct bpf_check *check)
+{
+	int more;
+
+	do
+		more = values(check);
+	while (more > 0 && check->spent < check->budget);
+	return more;
+}
+
 /* --- steps -------------------------------------------------------------------------------------------- */
 
 static bool is_legal(const struct bpf_program *program)
@@ -351,13 +367,14 @@ static bool is_legal(const struct bpf_program *program)
 int bpf_check_step(struct bpf_check *check, unsigned budget, struct exo_code_report *report)
 {
 	static int (*const phase[])(struct bpf_check *) = {
-		[BPF_CLEAR] = bpf_phase_clear, [BPF_SCAN] = bpf_phase_scan, [BPF_ORDER] = bpf_phase_order,
-		[BPF_REACHED] = bpf_phase_reached, [BPF_VALUES] = values,
+		[BPF_SCAN] = bpf_phase_scan, [BPF_ORDER] = bpf_phase_order, [BPF_UNREACHED] = bpf_phase_unreached,
+		[BPF_BEGIN] = phase_begin, [BPF_VALUES] = phase_values,
 	};
 	struct bpf_program *program = check->program;
-	int result = check->phase == BPF_CLEAR && !check->turn && !is_legal(program) ?
+	int result = check->phase == BPF_SCAN && !check->turn && !is_legal(program) ?
 	    bpf_reject(check, EXO_REJECT_HEADER, -1) : 1;
 
+	check->budget = budget;
 	for (check->spent = 0; result > 0 && check->spent < budget;)
 		result = phase[check->phase](check);
 	check->total += check->spent;

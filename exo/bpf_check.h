@@ -97,7 +97,7 @@ struct bpf_place {
 	bool needed;		/* its result is looked at */
 };
 
-enum { BPF_CLEAR, BPF_SCAN, BPF_ORDER, BPF_REACHED, BPF_VALUES };
+enum { BPF_SCAN, BPF_ORDER, BPF_UNREACHED, BPF_BEGIN, BPF_VALUES };
 
 /* What is used most lies where one byte reaches it. */
 struct bpf_check {
@@ -107,7 +107,7 @@ struct bpf_check {
 	struct bpf_cell *cell;
 	uint32_t at, turn, phase, joins;
 	uint32_t start, end;		/* the function */
-	uint32_t spent;			/* estimate of instructions of the CPU's in this step */
+	uint32_t spent, budget;		/* estimate of instructions of the CPU's in this step; of which so many may be */
 	uint32_t cells_free, cells_used;
 	bool live;
 	bool again;			/* a guess was wrong */
@@ -115,7 +115,7 @@ struct bpf_check {
 	bool loose;			/* the weakest guesses only */
 	uint32_t free, used;		/* states: head of the free list; ever taken */
 	uint32_t last;			/* function in the order */
-	uint32_t functions;		/* not in the order so far */
+	uint32_t functions, unordered;	/* ... and instructions that are not in the order so far */
 	uint32_t pass, stuck;
 	uint32_t open;			/* guesses that are not proved so far */
 	struct bpf_state now;		/* of the instruction at `at`, if `live` */
@@ -277,15 +277,12 @@ void bpf_way_lost(struct bpf_check *check);
 /* What a call passes. 0, or -1. */
 int bpf_enter(struct bpf_check *check, uint32_t function);
 
-/* Go through a function, for the first time. */
-void bpf_function_first(struct bpf_check *check, uint32_t start);
+/* --- bpf_structure.c: phases, as far as the budget goes: 1, or -1: rejected --------------------------- */
 
-/* --- bpf_structure.c: phases, an instruction or a way between two at a time: 1, or -1: rejected ------- */
-
-int bpf_phase_clear(struct bpf_check *check);
 int bpf_phase_scan(struct bpf_check *check);
 int bpf_phase_order(struct bpf_check *check);
-int bpf_phase_reached(struct bpf_check *check);
+int bpf_phase_unreached(struct bpf_check *check);
+
 /* --- bpf_step.c: the instruction at check->at changes check->now. 0, or -1: rejected ------------------ */
 int bpf_step(struct bpf_check *check);
 

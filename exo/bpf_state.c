@@ -481,15 +481,15 @@ void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t h
 		slot_lost(check, state, (unsigned)__builtin_ctzll(slots));
 }
 
-/* Is all that a variable may be in the state `back` also what it may be in `then`'s cell at the head? Those that shared
- * a cell then have to do so. */
-static bool covers(struct bpf_check *check, uint32_t then_cell, uint32_t now_cell, const struct bpf_state *back,
-    uint32_t head)
+/* Is all that a variable may be in the state `back` also what it may be in `then`'s cell at the head, so that the one adds
+ * nothing to the other? Those that shared a cell then have to do so. */
+static bool covers(struct bpf_check *check, const struct bpf_state *then, uint32_t then_cell, const struct bpf_state *back,
+    uint32_t now_cell, uint32_t head)
 {
 	struct bpf_cell *cell = &check->cell[then_cell];
-	const struct bpf_value *then = &cell->value, *now = bpf_seen(check, now_cell);
+	struct bpf_value both = cell->value, now;
 
-	if (!readable(then))
+	if (!readable(&both))
 		return true;
 	if (cell->join == check->joins && cell->with != now_cell)
 		return false;
@@ -498,55 +498,33 @@ static bool covers(struct bpf_check *check, uint32_t then_cell, uint32_t now_cel
 	if (then_cell == now_cell)
 		return true;
 	check->spent += COST_COVERED;
-	if (then->kind == BPF_KIND_RESULT && now->kind == then->kind && now->id == then->id)
-		return true;
-	now = bpf_result(check, now);
-	if (then->kind == BPF_KIND_RESULT)
-		return now->kind == EXO_KIND_NUMBER;
-	if (now->kind != then->kind)
-		return false;
-	if (bpf_is_address(then) && (now->window != then->window || now->foreign != then->foreign))
-		return false;
-	if (then->left && !now->left)
-		return false;
-	if ((then->left || then->id) && then->id / 128 != head + 1 &&
-	    (now->id != then->id || now->delta != then->delta))
-		return false;
-	return bpf_in_run(now->low, now->span, then->low, then->span) &&
-	    !(now->unknown & ~then->unknown) && !((now->value ^ then->value) & ~then->unknown) &&
-	    (!in_packet(then) || bpf_room(back, now) >= then->room);
-}
-
-/* Slots of which more bytes were written then. */
-static uint64_t slots_less(const struct bpf_state *then, const struct bpf_state *back)
-{
-	uint64_t slots = 0;
-
-	for (unsigned i = 0; i < BPF_SLOTS / 8; i++)
-		if (((const word *)then->written)[i] & ~((const word *)back->written)[i])
-			for (unsigned slot = 8 * i; slot < 8 * i + 8; slot++)
-				slots |= (uint64_t)((then->written[slot] & ~back->written[slot]) != 0) << slot;
-	return slots;
+	now = *bpf_seen(check, now_cell);
+	if (both.kind != BPF_KIND_RESULT)
+		now = *bpf_result(check, &now);
+	if (in_packet(&both) && both.id / 128 == head + 1) {	/* a name that is given each time round */
+		now.id = both.id;
+		now.delta = both.delta;
+	}
+	join(check, &both, &now, then, back, 0);
+	if (both.room >= cell->value.room)
+		both.room = cell->value.room;
+	return !__builtin_memcmp(&both, &cell->value, sizeof(both));
 }
 
 static bool slots_cover(struct bpf_check *check, uint32_t head, const struct bpf_state *then,
     const struct bpf_state *back)
 {
-	uint64_t less = slots_less(then, back);
 	bool all = true;
 
-	for (uint64_t slots = less | then->spilled | back->spilled; slots; slots &= slots - 1) {
-		unsigned slot = (unsigned)__builtin_ctzll(slots);
+	for (unsigned slot = 0; slot < BPF_SLOTS; slot++) {
 		unsigned a = bpf_spill_find(then, slot), b = bpf_spill_find(back, slot);
 		uint8_t was = bpf_get(check, then, a)->kind, is = bpf_get(check, back, b)->kind;
 
-		if (!then->written[slot] || (!(less >> slot & 1) &&
-		    (a ? b && covers(check, then->cell[a], back->cell[b], back, head) : !b || is == EXO_KIND_NUMBER)))
+		if (!then->written[slot] || (!(then->written[slot] & ~back->written[slot]) &&
+		    (a ? b && covers(check, then, then->cell[a], back, back->cell[b], head) : !b || is == EXO_KIND_NUMBER)))
 			continue;
-		if (a && (b ? is == was : was == EXO_KIND_NUMBER) && !(check->loose_slots >> slot & 1))
-			check->loose_slots |= 1ull << slot;
-		else
-			check->mixed_slots |= 1ull << slot;
+		a = a && (b ? is == was : was == EXO_KIND_NUMBER) && !(check->loose_slots >> slot & 1);
+		*(a ? &check->loose_slots : &check->mixed_slots) |= 1ull << slot;
 		all = false;
 	}
 	return all;
@@ -564,13 +542,11 @@ bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_st
 	for (unsigned reg = 0; reg < BPF_FRAME; reg++) {
 		const struct bpf_value *was = bpf_get(check, then, reg), *is = bpf_get(check, back, reg);
 
-		if (covers(check, then->cell[reg], back->cell[reg], back, head))
+		if (covers(check, then, then->cell[reg], back, back->cell[reg], head))
 			continue;
 		all = false;
-		if (is->kind == was->kind && is->window == was->window && !(place->loose >> reg & 1))
-			place->loose |= (uint16_t)(1u << reg);
-		else
-			place->mixed |= (uint16_t)(1u << reg);
+		*(is->kind == was->kind && is->window == was->window && !(place->loose >> reg & 1) ? &place->loose :
+		    &place->mixed) |= (uint16_t)(1u << reg);
 	}
 	return all;
 }

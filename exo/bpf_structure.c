@@ -59,6 +59,7 @@ static int scan(struct bpf_check *check)
 		return 0;
 	if (!bpf_exists(program, check->at))
 		return bpf_reject(check, EXO_REJECT_OPCODE, -1);
+	check->unordered++;
 	bpf_writes(insn, &writes);
 	if (bpf_dst(insn) >= BPF_REGS || bpf_src(insn) >= BPF_REGS || writes.regs >> BPF_FRAME)
 		return bpf_reject(check, EXO_REJECT_REGISTER, -1);
@@ -107,7 +108,7 @@ static int order_call(struct bpf_check *check)
 	return 0;
 }
 
-static int order_begin(struct bpf_check *check, uint32_t function)
+static void order_begin(struct bpf_check *check, uint32_t function)
 {
 	check->phase = BPF_ORDER;
 	check->at = check->start = function;
@@ -116,7 +117,6 @@ static int order_begin(struct bpf_check *check, uint32_t function)
 	check->program->note[function].flags |= BPF_NOTE_FUNCTION;
 	if (check->program->depth < check->place[function].depth)
 		check->program->depth = check->place[function].depth;
-	return 1;
 }
 
 /* The first time that a way leads to the instruction at check->at: where does it lead? */
@@ -156,6 +156,7 @@ static void order_last(struct bpf_check *check, struct bpf_place *place)
 {
 	uint32_t live = 0;
 
+	check->unordered--;
 	place->order = (uint16_t)check->turn--;
 	for (unsigned way = 0; way < 2; way++) {
 		struct bpf_place *on = &check->place[place->to[way] - 1];
@@ -182,47 +183,48 @@ static void order_last(struct bpf_check *check, struct bpf_place *place)
 	place->slot = place->loose = 0;
 }
 
-/* The function is in order: the next one. If there is none, but some was not ordered, that is in a circle, or called from
+/* The function is in order: the next one. When there is none, but some was not ordered, that is in a circle, or called from
  * one. */
 static int order_end(struct bpf_check *check)
 {
 	uint32_t function = check->place[check->start].next;
 
-	if (function)
-		return order_begin(check, function);
+	if (function) {
+		order_begin(check, function);
+		return 1;
+	}
 	while (check->functions && !check->place[function].callers)
 		function = end_of(check, function);
 	if (check->functions)
 		return bpf_refuse(check, EXO_REJECT_RECURSION, function);
-	check->phase = BPF_REACHED;
 	check->at = 0;
+	check->phase = check->unordered ? BPF_UNREACHED : BPF_BEGIN;
 	return 1;
 }
 
 /* --- phases ------------------------------------------------------------------------------------------- */
 
-int bpf_phase_clear(struct bpf_check *check)
-{
-	check->spent += COST_CLEAR;
-	check->place[check->turn] = (struct bpf_place){ 0 };
-	check->program->note[check->turn] = (struct bpf_note){ 0 };
-	if (++check->turn == check->program->insns)
-		check->phase = BPF_SCAN;
-	return 1;
-}
-
 int bpf_phase_scan(struct bpf_check *check)
 {
-	check->spent += COST_SCAN;
-	if (scan(check) < 0)
-		return -1;
-	if (++check->at < check->program->insns)
-		return 1;
+	struct bpf_program *program = check->program;
+
+	for (; check->turn < program->insns; check->turn++, check->spent += COST_CLEAR) {
+		if (check->spent >= check->budget)
+			return 1;
+		check->place[check->turn] = (struct bpf_place){ 0 };
+		program->note[check->turn] = (struct bpf_note){ 0 };
+	}
+	for (; check->at < program->insns; check->at++, check->spent += COST_SCAN) {
+		if (check->spent >= check->budget)
+			return 1;
+		if (scan(check) < 0)
+			return -1;
+	}
 	if (check->place[0].callers)
 		return bpf_refuse(check, EXO_REJECT_RECURSION, 0);
 	check->place[0].depth = 1;
 	order_begin(check, 0);
-	if (check->end <= check->program->fuel)
+	if (check->end <= program->fuel)
 		return 1;
 	check->report.needed_min = check->end;
 	return bpf_refuse(check, EXO_REJECT_FUEL, 0);
@@ -232,32 +234,35 @@ int bpf_phase_scan(struct bpf_check *check)
  * `slot` remembers who led here, `loose` which ways were gone. */
 int bpf_phase_order(struct bpf_check *check)
 {
-	struct bpf_place *place = &check->place[check->at], *on;
+	struct bpf_place *first = &check->place[check->start];
 
-	check->spent += COST_ORDER;
-	if (!place->loose && order_first(check, place) < 0)
-		return -1;
-	while (place->loose < 2) {
-		uint32_t to = place->to[place->loose++];
+	for (; !first->order && check->spent < check->budget; check->spent += COST_ORDER) {
+		struct bpf_place *place = &check->place[check->at], *on;
+		uint32_t to = 0;
 
-		on = &check->place[to - 1];
-		if (!to || on->loose || on->order)
+		if (!place->loose && order_first(check, place) < 0)
+			return -1;
+		while (place->loose < 2 && !to) {
+			to = place->to[place->loose++];
+			on = &check->place[to - 1];
+			to = to && !on->loose && !on->order ? to : 0;
+		}
+		if (!to) {
+			order_last(check, place);
 			continue;
+		}
 		on->slot = (uint16_t)check->at;
 		check->at = to - 1;
-		return 1;
 	}
-	order_last(check, place);
-	return check->place[check->start].order ? order_end(check) : 1;
+	return first->order ? order_end(check) : 1;
 }
 
-/* Has each instruction a turn? */
-int bpf_phase_reached(struct bpf_check *check)
+/* Some instruction has no turn. */
+int bpf_phase_unreached(struct bpf_check *check)
 {
 	check->spent += COST_LOOK;
 	if (!check->place[check->at].order && !(check->program->note[check->at].flags & BPF_NOTE_SECOND))
 		return bpf_refuse(check, EXO_REJECT_UNREACHED, check->at);
-	if (++check->at == check->program->insns)
-		bpf_function_first(check, 0);
+	check->at++;
 	return 1;
 }
