@@ -330,67 +330,53 @@ bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes)
 
 /* --- loops -------------------------------------------------------------------------------------------- */
 
-/* How a register goes through a loop: it is stepped by a constant, and goes on while `op with`; BPF_JA: no
- * telling. */
+/* How a register goes through a loop, as far as the few instructions before it goes back tell: it is stepped by a constant,
+ * and goes on while it is `op with`; BPF_JA: no telling. */
 struct course {
 	int64_t step, with;
 	uint8_t op;
 };
 
-/* Does the instruction at `i`, a conditional jump, say when the loop goes on? */
-static bool compared(struct bpf_check *check, const struct bpf_state *state, uint32_t i, unsigned reg, uint32_t head,
-    struct course *course)
+/* Does the instruction at `i` say when the loop goes on? */
+static void compared(struct bpf_check *check, const struct bpf_state *state, uint32_t i, unsigned reg,
+    const struct bpf_place *head, struct course *course)
 {
 	const struct exo_insn *insn = &check->program->insn[i];
-	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
-	unsigned other = bpf_src(insn);
-	const struct bpf_place *target;
-	const struct bpf_value *v = bpf_get(check, state, reg), *with;
-	struct bpf_value imm;
-	uint32_t written = check->place[head].regs;
+	const struct bpf_place *target = &check->place[check->place[i].to[0] - 1];
+	bool by_reg = insn->code & BPF_SRC_REG, turned = by_reg && bpf_src(insn) == reg;
+	unsigned other = turned ? bpf_dst(insn) : bpf_src(insn);
+	struct bpf_value with;
 
-	if ((class != BPF_JMP && class != BPF_JMP32) || op == BPF_JA || op == BPF_CALL || op == BPF_EXIT)
-		return false;
-	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
-	with = &imm;
-	if (insn->code & BPF_SRC_REG) {
-		if (other == reg) {
-			other = bpf_dst(insn);
-			if (op != BPF_JEQ && op != BPF_JNE && op != BPF_JSET)	/* the operands the other way round */
-				op = bpf_mirrored(op);
-		}
-		with = bpf_get(check, state, other);
-	}
-	if ((bpf_dst(insn) != reg && with == &imm) || other == reg || (with != &imm && written >> other & 1) ||
-	    with->kind != v->kind || with->window != v->window)
-		return false;
-	target = &check->place[check->place[i].to[0] - 1];
-	if (target->order < check->place[head].order || target->order > check->place[head].until)
-		op = bpf_negated[op >> 4];
-	course->op = op;
-	course->with = op == BPF_JGE || op == BPF_JGT || op == BPF_JSGE || op == BPF_JSGT ? bpf_min(with) : bpf_max(with);
-	return true;
+	if (!check->place[i].to[0] || !check->place[i].to[1] || (!turned && bpf_dst(insn) != reg) ||
+	    (by_reg && (other == reg || head->regs >> other & 1)))
+		return;
+	bpf_number(&with, (uint64_t)(int64_t)insn->imm);
+	if (by_reg)
+		with = *bpf_get(check, state, other);
+	if (with.kind != bpf_get(check, state, reg)->kind || with.window != bpf_get(check, state, reg)->window)
+		return;
+	course->op = BPF_OP(insn->code);
+	if (turned && course->op != BPF_JEQ && course->op != BPF_JNE && course->op != BPF_JSET)
+		course->op = bpf_mirrored(course->op);
+	if (target->order < head->order || target->order > head->until)
+		course->op = bpf_negated[course->op >> 4];
+	course->with = course->op & BPF_JGT && course->op < BPF_CALL ? bpf_min(&with) : bpf_max(&with);
 }
 
-/* How a register goes through a loop, as far as the few instructions at its head, and before it goes back, tell. */
-static struct course find_course(struct bpf_check *check, const struct bpf_state *state, unsigned reg, uint32_t head)
+static struct course find_course(struct bpf_check *check, const struct bpf_state *state, unsigned reg,
+    const struct bpf_place *head)
 {
 	struct course course = { 0, 0, BPF_JA };
-	const struct exo_insn *insn = check->program->insn;
-	uint32_t last = check->place[check->place[head].until - 1].turn, from = head;
+	uint32_t last = check->place[head->until - 1].turn, first = last > check->start + 5 ? last - 5 : check->start;
 
-	for (unsigned n = 0; n < 12 && course.op == BPF_JA; n++) {
-		uint32_t i = from + n % 6;
+	for (uint32_t i = last; i > first && course.op == BPF_JA && !course.step; i--) {
+		const struct exo_insn *insn = &check->program->insn[i - 1];
 
-		if (n == 5)
-			from = last > check->start + 5 ? last - 5 : check->start;
-		if (i + 1 >= check->end || (insn[i].code & ~(BPF_ALU ^ BPF_ALU64)) != (BPF_ALU | BPF_ADD) ||
-		    bpf_dst(&insn[i]) != reg || (i > check->start && bpf_dst(&insn[i - 1]) == reg))
+		if ((insn->code & ~(BPF_ALU ^ BPF_ALU64)) != (BPF_ALU | BPF_ADD) || bpf_dst(insn) != reg)
 			continue;
-		course.step = insn[i].imm;
-		for (uint32_t j = i + 1; j < check->end && j < i + 4; j++)
-			if (compared(check, state, j, reg, head, &course))
-				break;
+		course.step = insn->imm;
+		for (uint32_t j = i; j <= last && course.op == BPF_JA; j++)
+			compared(check, state, j, reg, head, &course);
 	}
 	return course;
 }
@@ -411,7 +397,7 @@ static void any_offset(struct bpf_value *v)
 static void guess(struct bpf_check *check, const struct bpf_state *state, unsigned reg, uint32_t head,
     struct bpf_value *v)
 {
-	struct course course = find_course(check, state, reg, head);
+	struct course course = find_course(check, state, reg, &check->place[head]);
 	struct bpf_value entry = *v;
 	int64_t min = INT64_MIN, max = INT64_MAX, step = course.step, with = course.with;
 	uint8_t op = course.op;
