@@ -169,12 +169,9 @@ int bpf_enter(struct bpf_check *check, uint32_t function)
 
 		if (v.kind == EXO_KIND_ADDRESS && v.window == EXO_WINDOW_PACKET && v.id) {
 			v.room = (int32_t)bpf_room(&check->now, &v);
-			v.id = BPF_FRESH(function, reg);
-			v.delta = 0;
+			bpf_rename(&v, BPF_FRESH(function, reg));
 		} else if (v.kind == EXO_KIND_NUMBER && v.id) {
-			v.left = false;
-			v.id = 0;
-			v.delta = 0;
+			bpf_rename(&v, 0);
 		}
 		v.foreign = v.window == EXO_WINDOW_STACK;
 		bpf_put(check, entry, reg, &v);

@@ -224,6 +224,13 @@ static inline bool bpf_is_address(const struct bpf_value *value)
 {
 	return value->kind == EXO_KIND_ADDRESS || value->kind == EXO_KIND_END;
 }
+/* Nothing is known of it in relation to others but by that name; 0: by none. */
+static inline void bpf_rename(struct bpf_value *value, uint32_t id)
+{
+	value->left = false;
+	value->id = id;
+	value->delta = 0;
+}
 static inline bool bpf_is_near(const struct bpf_value *value)
 {
 	return bpf_within(value, BPF_NEAR, BPF_FAR);

@@ -226,11 +226,8 @@ static void join(struct bpf_check *check, struct bpf_value *a, const struct bpf_
 	room_b = in_packet(b) ? bpf_room(y, b) : BPF_ROOM_NONE;
 	a->room = (int32_t)(room_a < room_b ? room_a : room_b);
 	bpf_hull(a, b);
-	if (a->left != b->left || a->id != b->id || a->delta != b->delta) {
-		a->left = false;
-		a->id = in_packet(a) ? name : 0;
-		a->delta = 0;
-	}
+	if (a->left != b->left || a->id != b->id || a->delta != b->delta)
+		bpf_rename(a, in_packet(a) ? name : 0);
 }
 
 /* A variable of `into` comes together with cell `with` of `from`: like another that has met the same. */

@@ -11,7 +11,7 @@
  */
 #include "exo/bpf_check.h"
 
-/* What lies where in the contexts; what stands in no row is a number. */
+/* What lies where in the contexts. An access is aligned, so a row of numbers may be several fields. */
 static const struct field {
 	uint8_t use, offset, bytes, what;
 } fields[] = {
@@ -24,16 +24,11 @@ static const struct field {
 	{ EXO_USE_PACKET, 0, 8, PACKET_START },	/* and BPF_USE_FILTER */
 	{ EXO_USE_PACKET, 8, 8, PACKET_END },
 	{ EXO_USE_PACKET, 16, 4, PACKET_BYTES },
-	{ EXO_USE_PACKET, 20, 4, PLAIN },
-	{ EXO_USE_PACKET, 24, 8, PLAIN },
-	{ EXO_USE_WAKE, 0, 8, PLAIN },
-	{ EXO_USE_WAKE, 8, 8, PLAIN },
-	{ EXO_USE_WAKE, 16, 8, PLAIN },
-	{ EXO_USE_WAKE, 24, 8, PLAIN },
+	{ EXO_USE_PACKET, 20, 12, PLAIN },
+	{ EXO_USE_WAKE, 0, 32, PLAIN },
 	{ EXO_USE_OWNER, 0, 8, BLOCK_START },
 	{ EXO_USE_OWNER, 8, 8, BLOCK_END },
-	{ EXO_USE_OWNER, 16, 8, PLAIN },
-	{ EXO_USE_OWNER, 24, 8, PLAIN },
+	{ EXO_USE_OWNER, 16, 16, PLAIN },
 };
 _Static_assert(offsetof(struct exo_packet, bytes) == 16 && offsetof(struct exo_packet, time) == 24, "fields");
 _Static_assert(sizeof(struct exo_packet) == 32 && sizeof(struct exo_wake) == 32 && sizeof(struct exo_block) == 32,
@@ -112,12 +107,10 @@ static void move_address(struct bpf_check *check, struct bpf_value *v, const str
 	if (v->kind != EXO_KIND_ADDRESS || v->window != EXO_WINDOW_PACKET)
 		return;
 	v->room = small ? room_less(room, bpf_max(by)) : BPF_ROOM_NONE;
-	if (small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR) {
+	if (small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR)
 		v->delta = (int32_t)delta;
-	} else {
-		v->id = BPF_FRESH(check->at, BPF_FRESH_RESULT);
-		v->delta = 0;
-	}
+	else
+		bpf_rename(v, BPF_FRESH(check->at, BPF_FRESH_RESULT));
 }
 
 /* The distance between two addresses of a window. */
@@ -135,10 +128,8 @@ static void distance(struct bpf_check *check, struct bpf_value *a, const struct 
 		bpf_alu(a, BPF_ALU64 | BPF_ADD, 0, 0, &length);
 	a->kind = EXO_KIND_NUMBER;
 	a->window = 0;
-	a->left = false;
 	a->room = BPF_ROOM_NONE;
-	a->id = 0;
-	a->delta = 0;
+	bpf_rename(a, 0);
 	if (from.kind != EXO_KIND_END || b->kind != EXO_KIND_ADDRESS || !near || !bpf_is_exact(&from))
 		return;
 	a->left = true;
@@ -216,9 +207,10 @@ static int arithmetic(struct bpf_check *check)
 	    delta >= -BPF_FAR && delta <= BPF_FAR && bpf_within(&d, -BPF_FAR, BPF_FAR);
 
 	bpf_alu(&d, insn->code, insn->offset, insn->imm, &operand);
-	d.left = left;
-	d.id = left ? d.id : 0;
-	d.delta = left ? (int32_t)delta : 0;
+	if (left)
+		d.delta = (int32_t)delta;
+	else
+		bpf_rename(&d, 0);
 	return set(check, &d);
 }
 
@@ -269,12 +261,9 @@ static int in_window(struct bpf_check *check, const struct bpf_value *v, const s
 
 static void loaded(struct bpf_value *to, unsigned width, bool sign)
 {
-	int64_t half = width < 8 ? 1ll << (width * 8 - 1) : 0;
+	uint64_t half = 1ull << (width * 8 - 1);
 
-	if (width == 8)
-		*to = bpf_any;
-	else
-		bpf_bounded(to, sign ? -half : 0, sign ? half - 1 : 2 * half - 1);
+	bpf_bounded(to, sign ? (int64_t)-half : 0, (int64_t)((sign ? half : 2 * half) - 1));
 }
 
 static int in_context(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
@@ -588,54 +577,41 @@ static bool ordered(struct bpf_check *check, unsigned low, unsigned high, bool s
 	return !bpf_is_exact(&b) || learn(check, a.id, a.delta + strict - (int64_t)b.low, bpf_min(&a) - a.delta);
 }
 
-/* On this way `a op b` holds, two registers. false: there is no such way. */
-static bool assume(struct bpf_check *check, uint8_t op, bool wide, unsigned dst, unsigned src)
-{
-	struct bpf_value a = *seen(check, dst), b = *seen(check, src);
-
-	if (bpf_is_address(&a) != bpf_is_address(&b))
-		return true;		/* with 0 */
-	if (bpf_is_address(&a) && dst == src)
-		return op != BPF_JNE && op != BPF_JLT && op != BPF_JGT;
-	if (bpf_is_address(&a) && (op != BPF_JNE || a.kind != b.kind)) {
-		if (op == BPF_JNE)
-			return true;
-		if ((op == BPF_JEQ || op == BPF_JGT || op == BPF_JGE) && !ordered(check, src, dst, op == BPF_JGT))
-			return false;
-		return op == BPF_JGT || op == BPF_JGE || ordered(check, dst, src, op == BPF_JLT);
-	}
-	return bpf_assume(op, wide, &a, &b) && settle(check, dst, &a) && settle(check, src, &b);
-}
-
-/* The same for the jump at hand, as `op` says; of 64 bits, or as if. */
-static bool follow(struct bpf_check *check, uint8_t op, bool wide)
+/* On this way the jump's `a op b` holds; of 64 bits, or as if. false: there is no such way. */
+static bool assume(struct bpf_check *check, uint8_t op, bool wide)
 {
 	const struct exo_insn *insn = at(check);
-	unsigned dst = bpf_dst(insn);
-	uint64_t n = (uint64_t)(int64_t)insn->imm;
-	struct bpf_value a, b;
+	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
+	bool by_reg = insn->code & BPF_SRC_REG, address;
+	struct bpf_value a = *seen(check, dst), b;
 
-	if (insn->code & BPF_SRC_REG)
-		return assume(check, op, wide, dst, bpf_src(insn));
-	a = *seen(check, dst);
-	if (bpf_is_address(&a))
+	address = bpf_is_address(&a);
+	if (by_reg)
+		b = *seen(check, src);
+	else
+		bpf_number(&b, (uint64_t)(int64_t)insn->imm);
+	if (address != bpf_is_address(&b))
 		return true;		/* with 0 */
-	if (!wide)
-		bpf_number(&b, n);
-	return (wide ? bpf_assume_number(op, &a, n) : bpf_assume(op, false, &a, &b)) && settle(check, dst, &a);
+	if (address && dst == src)
+		return op != BPF_JNE && op != BPF_JLT && op != BPF_JGT;
+	if (address && op == BPF_JNE && a.kind == b.kind)
+		return bpf_assume(op, true, &a, &b) && settle(check, dst, &a) && settle(check, src, &b);
+	if (address)
+		return op == BPF_JNE ||
+		    ((op == BPF_JLT || op == BPF_JLE || ordered(check, src, dst, op == BPF_JGT)) &&
+		    (op == BPF_JGT || op == BPF_JGE || ordered(check, dst, src, op == BPF_JLT)));
+	if (!by_reg && wide)
+		return bpf_assume_number(op, &a, b.low) && settle(check, dst, &a);
+	return bpf_assume(op, wide, &a, &b) && settle(check, dst, &a) && (!by_reg || settle(check, src, &b));
 }
 
 /* May these be compared? */
 static int comparable(struct bpf_check *check, uint8_t op, int dst, const struct bpf_value *d, int src,
     const struct bpf_value *s)
 {
-	bool ordering = op == BPF_JEQ || op == BPF_JNE || op == BPF_JGT || op == BPF_JGE || op == BPF_JLT ||
-	    op == BPF_JLE;
-	bool wide = BPF_CLASS(at(check)->code) == BPF_JMP;
-
 	if (!bpf_is_address(d) && !bpf_is_address(s))
 		return 0;
-	if (!wide || !ordering)
+	if (BPF_CLASS(at(check)->code) != BPF_JMP || op == BPF_JSET || bpf_is_signed(op))
 		return bpf_reject(check, EXO_REJECT_NUMBER, bpf_is_address(d) ? dst : src);
 	if (bpf_is_address(d) && !bpf_is_near(d))
 		return needs(check, EXO_REJECT_RANGE, dst, d->window, (uint64_t)BPF_NEAR, BPF_FAR);
@@ -670,11 +646,11 @@ static int jump(struct bpf_check *check)
 		return -1;
 	wide = BPF_CLASS(insn->code) == BPF_JMP || bpf_is_narrow(op, d, s);
 	check->spent += wide ? 0 : COST_JUMP32;
-	if (follow(check, op, wide) && bpf_way(check, target) < 0)
+	if (assume(check, op, wide) && bpf_way(check, target) < 0)
 		return -1;
 	bpf_narrowed(check, NULL);
 	check->now.packet = packet;
-	open = follow(check, bpf_negated[op >> 4], wide);
+	open = assume(check, bpf_negated[op >> 4], wide);
 	bpf_narrowed(check, open ? &check->now : NULL);
 	if (!open)
 		bpf_way_lost(check);
