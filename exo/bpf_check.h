@@ -134,28 +134,33 @@ struct bpf_check {
 };
 
 /* What the parts of a check cost, in instructions of the CPU's, and no less (test/guest/bpf_cost). */
-#define COST_SCAN	132	/* SCAN; its place in each of the other phases before VALUES */
+#define COST_SCAN	145	/* SCAN; its place in each of the other phases before VALUES */
 #define COST_LOOK	20	/* to see that it has a turn */
 #define COST_CLEAR	37
-#define COST_ORDER	79
-#define COST_LOOPS	60
+#define COST_ORDER	80
+#define COST_LOOPS	50
 #define COST_LOOP	830
-#define COST_STEP	170	/* an instruction that control reaches; and for what it is: */
-#define COST_ALU	265
-#define COST_MEMORY	610
-#define COST_CALL	470
-#define COST_ENTER	1300
-#define COST_JUMP	790	/* it compares; ... two registers; of 32 bits that may be cut off */
-#define COST_PAIR	270
-#define COST_JUMP32	890
-#define COST_STATE	110	/* to copy a state, or let go of it */
-#define COST_JOIN	165	/* to look at two; and for each cell that differs */
-#define COST_CELL	265
-#define COST_AGAIN	100	/* ... of two that differ, and did before */
+#define COST_STEP	100	/* an instruction that control reaches; and for what it is: */
+#define COST_ALU	335
+#define COST_MEMORY	227
+#define COST_BYTE	56	/* ... of the stack */
+#define COST_SAVED	92	/* what is stored stays known */
+#define COST_CALL	550
+#define COST_ENTER	1400
+#define COST_JUMP	613	/* it compares; ... two registers; of 32 bits that may be cut off */
+#define COST_PAIR	452
+#define COST_JUMP32	1967
+#define COST_HOLD	6	/* a state is copied; let go of: each of its variables */
+#define COST_DROP	9
+#define COST_JOIN	120	/* to look at two; and for each cell that differs */
+#define COST_CELL	217
+#define COST_AGAIN	73	/* ... and before, to see whether it did so already */
 #define COST_GUESSED	300
-#define COST_COVERED	130
-#define COST_NARROW	300
-#define COST_LEARN	400
+#define COST_COVERED	100
+#define COST_SLOT	50
+#define COST_SETTLED	190	/* something was learned of one */
+#define COST_NARROW	12
+#define COST_LEARN	20
 #define COST_GUESS	2000
 
 /* A name that nothing else has: `which` is a variable, or for a guess GUESS + it, or RESULT. */

@@ -76,13 +76,14 @@ void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, con
 static void narrow(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value)
 {
 	uint32_t old = state->cell[var];
+	unsigned vars = state->spilled ? BPF_VARS : BPF_REGS;
 	bool twins = check->cell[old].twins && check->cell[old].uses > 1;
 
 	bpf_put(check, state, var, value);
 	if (!twins)
 		return;
-	check->spent += COST_NARROW;
-	for (unsigned i = 0; i < (state->spilled ? BPF_VARS : BPF_REGS); i++)
+	check->spent += COST_NARROW * vars;
+	for (unsigned i = 0; i < vars; i++)
 		if (state->cell[i] == old)
 			bpf_share(check, state, i, state->cell[var]);
 }
@@ -91,6 +92,7 @@ void bpf_narrow(struct bpf_check *check, unsigned var, const struct bpf_value *v
 {
 	struct bpf_cell *cell = &check->cell[check->now.cell[var]];
 
+	check->spent += COST_SETTLED;
 	if (!cell->next) {
 		check->over_var[check->overs] = (uint8_t)var;
 		check->over_cell[check->overs++] = check->now.cell[var];
@@ -114,7 +116,7 @@ void bpf_state_hold(struct bpf_check *check, const struct bpf_state *state)
 {
 	unsigned vars = state->spilled ? BPF_VARS : BPF_REGS;
 
-	check->spent += COST_STATE;
+	check->spent += COST_HOLD * vars;
 	for (unsigned var = 0; var < vars; var++)
 		check->cell[state->cell[var]].uses++;
 }
@@ -123,7 +125,7 @@ void bpf_state_drop(struct bpf_check *check, const struct bpf_state *state)
 {
 	unsigned vars = state->spilled ? BPF_VARS : BPF_REGS;
 
-	check->spent += COST_STATE;
+	check->spent += COST_DROP * vars;
 	for (unsigned var = 0; var < vars; var++)
 		release(check, state->cell[var]);
 }
@@ -245,7 +247,7 @@ static void join_cells(struct bpf_check *check, struct bpf_state *into, unsigned
 		bpf_share(check, into, var, cell->became);
 		return;
 	}
-	check->spent += COST_CELL - COST_AGAIN;
+	check->spent += COST_CELL;
 	if (shared) {
 		copy = cell->value;
 		v = &copy;
@@ -271,7 +273,7 @@ static void join_slots(struct bpf_check *check, struct bpf_state *into, const st
 		unsigned slot = (unsigned)__builtin_ctzll(either);
 		unsigned a = bpf_spill_find(into, slot), b = bpf_spill_find(from, slot);
 
-		check->spent += COST_COVERED;
+		check->spent += COST_SLOT;
 		if (a && b)
 			join_cells(check, into, a, from, from->cell[b], at);
 		else if ((a ? bpf_get(check, into, a) : bpf_get(check, from, b))->kind == EXO_KIND_NUMBER)
@@ -306,8 +308,10 @@ void bpf_state_join(struct bpf_check *check, struct bpf_state *into, const struc
 
 bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes)
 {
-	check->spent += COST_LEARN;
-	for (unsigned var = 0; var < (check->now.spilled ? BPF_VARS : BPF_REGS); var++) {
+	unsigned vars = check->now.spilled ? BPF_VARS : BPF_REGS;
+
+	check->spent += COST_LEARN * vars;
+	for (unsigned var = 0; var < vars; var++) {
 		const struct bpf_value *seen = bpf_seen(check, check->now.cell[var]);
 		int64_t room = bytes - seen->delta;		/* the offset is the point's, and delta */
 		int64_t most = BPF_PACKET_MAX - room;
@@ -315,7 +319,7 @@ bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes)
 
 		if (seen->id != id || !in_packet(seen) || (room <= seen->room && bpf_max(seen) <= most))
 			continue;
-		check->spent += COST_CELL;
+		check->spent += COST_CELL + COST_AGAIN;
 		v = *seen;
 		v.room = room > v.room ? (int32_t)room : v.room;
 		if (!bpf_clip(&v, (uint64_t)INT64_MIN, (uint64_t)most - (uint64_t)INT64_MIN))

@@ -233,8 +233,8 @@ static int in_window(struct bpf_check *check, const struct bpf_value *v, const s
 	int64_t low = bpf_min(v), high = bpf_max(v), width = a->width, least, most;
 	bool inside, never;
 
-	low = (low > -limit ? low : -limit) + a->offset;
-	high = (high < limit ? high : limit) + a->offset;
+	low = (low < -limit ? -limit : low > limit ? limit : low) + a->offset;
+	high = (high < -limit ? -limit : high > limit ? limit : high) + a->offset;
 	switch (v->window) {
 	case EXO_WINDOW_PACKET: least = check->now.packet; most = BPF_PACKET_MAX; break;
 	case EXO_WINDOW_BLOCK: least = most = BPF_PAGE_BYTES; break;
@@ -317,6 +317,7 @@ static int stack_store(struct bpf_check *check, const struct access *a, int firs
 		}
 	if (!var)
 		return address ? bpf_reject(check, EXO_REJECT_STACK, (int)a->reg) : 0;
+	check->spent += COST_SAVED;
 	if (a->var < 0)
 		bpf_put(check, now, var, a->stored);
 	else
@@ -359,7 +360,7 @@ static int in_stack(struct bpf_check *check, const struct bpf_value *v, const st
 	if (first < 0 || last >= EXO_CODE_STACK)
 		return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK, (uint64_t)-EXO_CODE_STACK,
 		    (uint64_t)-(int64_t)a->width);
-	check->spent += 20 * (uint32_t)(last - first + 1);
+	check->spent += COST_BYTE * (uint32_t)(last - first + 1);
 	return a->stored ? stack_store(check, a, (int)first, (int)last, exact) :
 	    stack_load(check, a, (int)first, (int)last, exact);
 }
@@ -582,16 +583,18 @@ static bool assume(struct bpf_check *check, uint8_t op, bool wide)
 {
 	const struct exo_insn *insn = at(check);
 	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
-	bool by_reg = insn->code & BPF_SRC_REG, address;
+	uint64_t number = (uint64_t)(int64_t)insn->imm;
 	struct bpf_value a = *seen(check, dst), b;
+	bool by_reg = insn->code & BPF_SRC_REG, address = bpf_is_address(&a);
 
-	address = bpf_is_address(&a);
+	if (!by_reg && (address || wide))	/* an address with 0 */
+		return address || (bpf_assume_number(op, &a, number) && settle(check, dst, &a));
 	if (by_reg)
 		b = *seen(check, src);
 	else
-		bpf_number(&b, (uint64_t)(int64_t)insn->imm);
+		bpf_number(&b, number);
 	if (address != bpf_is_address(&b))
-		return true;		/* with 0 */
+		return true;
 	if (address && dst == src)
 		return op != BPF_JNE && op != BPF_JLT && op != BPF_JGT;
 	if (address && op == BPF_JNE && a.kind == b.kind)
@@ -600,8 +603,6 @@ static bool assume(struct bpf_check *check, uint8_t op, bool wide)
 		return op == BPF_JNE ||
 		    ((op == BPF_JLT || op == BPF_JLE || ordered(check, src, dst, op == BPF_JGT)) &&
 		    (op == BPF_JGT || op == BPF_JGE || ordered(check, dst, src, op == BPF_JLT)));
-	if (!by_reg && wide)
-		return bpf_assume_number(op, &a, b.low) && settle(check, dst, &a);
 	return bpf_assume(op, wide, &a, &b) && settle(check, dst, &a) && (!by_reg || settle(check, src, &b));
 }
 

@@ -109,7 +109,7 @@ static void programs(void)
 	insn[0] = INSN_LOAD(4, 2, 1, 16);
 	insn[1] = (struct exo_insn)INSN_OPI(MOV, 0, 0);
 	for (uint32_t i = 2; i < header->insns - 1; i++)
-		insn[i] = i % 4 == 0 ? (struct exo_insn)INSN_IFI(JEQ, 2, i, 1) : (struct exo_insn)INSN_STORE(8, 10, -8 - 8 * (int)(i % 60), 2);
+		insn[i] = i % 2 ? (struct exo_insn)INSN_IFI(JEQ, 2, i, 1) : (struct exo_insn)INSN_STORE(8, 10, -8 - 8 * (int)(i % 60), 2);
 	insn[header->insns - 1] = (struct exo_insn)INSN_EXIT;
 	space_map(va, 0, 0, 0, front);
 	MEASURE("code_load, 256 frames", exo_code_load(slot, cap, 0, EXO_CODE_FRAMES_MAX));

@@ -203,6 +203,8 @@ static void windows(void)
 	REJECT("own memory of an owner function", OWNER, WINDOW, 0, 0, WINDOW(2, 0, 0), RET(0));
 	REJECT("window 1 of a filter", FILTER, WINDOW, 0, 0, WINDOW(2, 1, 0), RET(0));
 	ACCEPT("window 0 of a filter", FILTER, WINDOW(2, 0, 8), LD(W, 0, 2, 0), EXIT);
+	REJECT("behind own memory, nearly where numbers wrap", PACKET, RANGE, 5, 2, WINDOW(2, 0, 0), LDDW(3, 0xfffffff0, 0x7fffffff),
+	    X(ADD, 2, 3), LD(DW, 0, 2, 32), RET(0));
 	REJECT("address beyond the window", PACKET, RANGE, 0, 0, WINDOW(2, 0, 4097), RET(0));
 	ACCEPT("constants", PACKET, WINDOW(2, EXO_WINDOW_DATA, 0), LD(DW, 0, 2, 32), EXIT);
 	REJECT("behind the constants", PACKET, RANGE, 2, 2, WINDOW(2, EXO_WINDOW_DATA, 0), LD(DW, 0, 2, 33), EXIT);
