@@ -7,8 +7,8 @@
  * the time is read anyway, at intervals that double up to REFINE_NS. Each reading starts a new piece of a
  * line that continues the old one, so time never jumps: its slope is the rate between now and a reading long
  * ago, plus what takes the line back to the reference within the next interval. A reference that wraps is
- * told apart by the line itself; if that has become too uncertain (a long sleep on a PIT), the reading only
- * begins a new pair.
+ * told apart by the line itself; if that has become too uncertain (a long sleep on a PIT), or the first two readings lie
+ * so far apart that it may have wrapped between them, the reading only begins a new pair.
  *
  * Every CPU has a copy of the piece in use and reads that without a lock, until the TSC reaches `refine_at`;
  * then it takes the lock, and the first to come makes the next piece for all. No copy is used beyond the TSC
@@ -25,7 +25,8 @@
 #define ONE		(1ULL << 32)
 #define REFINE_NS	1000000000ULL
 #define BASELINE_NS	16000000000ULL	/* the rate is taken over at least this, once so much has passed */
-#define FIRST_TICKS	16		/* of the reference, before its rate is believed */
+#define FIRST_TICKS	16		/* of the reference, before its rate is believed ... */
+#define FIRST_TSC	(1ULL << 25)	/* ... and at most so many of the TSC: fewer than a PIT's round takes */
 #define SLEW_LIMIT	8		/* at most 1/8 faster or slower */
 
 #define HYPERVISOR_BIT	(1u << 31)
@@ -270,13 +271,18 @@ static bool refine(void)
 	struct pair now;
 	bool known = ticks_since(raw, tsc, &ticks);
 
-	if (!line.error_ppm && ticks < FIRST_TICKS) {
+	at = piece_at(&line.piece, tsc);
+	if (!line.error_ppm && (ticks < FIRST_TICKS || tsc - line.last.tsc > FIRST_TSC)) {
+		if (ticks >= FIRST_TICKS) {	/* a reference that wraps may have done so: the first pair begins here */
+			ref.raw = raw;
+			ref.ticks = mul_div(at, ONE, ref.tick);
+			line.older = line.old = line.last = (struct pair){ tsc, at };
+		}
 		line.piece.refine_at = tsc + 1000;
 		return false;
 	}
 	ref.raw = raw;
 	ref.ticks += ticks;
-	at = piece_at(&line.piece, tsc);
 	now = (struct pair){ tsc, mul_shift_32(ref.ticks, ref.tick) };
 	since = now.ns - line.last.ns;
 	passed = now.ns;
