@@ -82,9 +82,8 @@ static struct opened {
 static pthread_mutex_t opened_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /*
- * The command's end of the pipe becomes its descriptor `to`. All other ends are closed by exec: POSIX wants
- * so of those of other commands, and of this one only without "e", which makes no difference to who does not
- * exec.
+ * The command's end of the pipe becomes its descriptor `to`. Our end is closed by exec until the command has begun; other
+ * commands' streams, which without "e" others that the program starts may have, it has not, as POSIX wants.
  */
 static int start(pid_t *pid, const char *command, int end, int to)
 {
@@ -95,6 +94,9 @@ static int start(pid_t *pid, const char *command, int end, int to)
 	if (error)
 		return error;
 	error = posix_spawn_file_actions_adddup2(&actions, end, to);
+	for (const struct opened *other = opened; other && !error; other = other->next)
+		if (fileno(other->stream) != to)
+			error = posix_spawn_file_actions_addclose(&actions, fileno(other->stream));
 	if (!error)
 		error = posix_spawn(pid, SHELL, &actions, NULL, words(vector, command), environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -119,7 +121,9 @@ FILE *popen(const char *command, const char *mode)
 	ours = ends[!reads];
 	theirs = ends[reads];
 	entry->stream = fdopen(ours, reads ? "r" : "w");
+	pthread_mutex_lock(&opened_lock);
 	error = entry->stream ? start(&entry->pid, command, theirs, reads) : errno;
+	pthread_mutex_unlock(&opened_lock);
 	close(theirs);
 	if (error) {
 		if (entry->stream)
@@ -130,6 +134,8 @@ FILE *popen(const char *command, const char *mode)
 		errno = error;
 		return NULL;
 	}
+	if (!mode[1])
+		(void)fcntl(ours, F_SETFD, 0);
 	pthread_mutex_lock(&opened_lock);
 	entry->next = opened;
 	opened = entry;

@@ -52,10 +52,11 @@ static off_t file_seek(FILE *stream, off_t offset, int whence)
 	off_t pos, result;
 	int len, off;
 
-	if (file->dir == __SWR) {
-		if (__bufio_flush(stream) < 0)
-			return -1;
-		file->pos = lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR);
+	if (file->dir == __SWR && __bufio_flush(stream) < 0)
+		return -1;
+	if (file->dir == __SWR || file->len == file->off) {	/* others may have moved the descriptor */
+		pos = lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR);
+		file->pos = pos < 0 && file->dir != __SWR ? file->pos : pos;
 	}
 	pos = file->pos;
 	len = file->len;
@@ -258,6 +259,8 @@ int posix_libc_fseek(FILE *stream, long offset, int whence);
 
 #undef putc
 #undef putc_unlocked
+#undef getc
+#undef getc_unlocked
 
 /* Whether a stream can be read, or written; the error is the stream's, too. */
 static bool goes(FILE *stream, int way)
@@ -300,6 +303,42 @@ int fputs(const char *restrict text, FILE *restrict stream)
 	return goes(stream, __SWR) ? posix_libc_fputs(text, stream) : EOF;
 }
 
+/* The end of a file stays until it is cleared, even if more can be read: C11, 7.21.7.1. */
+int getc_unlocked(FILE *stream)
+{
+	__ungetc_t back;
+	int got;
+
+	if (!goes(stream, __SRD))
+		return EOF;
+	back = __atomic_exchange_n(&stream->unget, 0, __ATOMIC_RELAXED);
+	if (back)
+		return (unsigned char)(back - 1);
+	if (stream->flags & __SEOF)
+		return EOF;
+	got = stream->get(stream);
+	if (got < 0) {
+		stream->flags |= got == _FDEV_ERR ? __SERR : __SEOF;
+		return EOF;
+	}
+	return (unsigned char)got;
+}
+
+int getc(FILE *stream)
+{
+	int got;
+
+	flockfile(stream);
+	got = getc_unlocked(stream);
+	funlockfile(stream);
+	return got;
+}
+
+int fgetc(FILE *stream)
+{
+	return getc(stream);
+}
+
 /* picolibc's sets all of a stream's flags when a write fails. */
 size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restrict stream)
 {
@@ -319,7 +358,8 @@ size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restri
 
 size_t fread(void *restrict to, size_t size, size_t count, FILE *restrict stream)
 {
-	return size == 0 || count == 0 || !goes(stream, __SRD) ? 0 : posix_libc_fread(to, size, count, stream);
+	return size == 0 || count == 0 || !goes(stream, __SRD) || (stream->flags & __SEOF && !stream->unget) ? 0 :
+	    posix_libc_fread(to, size, count, stream);
 }
 
 int fseeko(FILE *stream, off_t offset, int whence)

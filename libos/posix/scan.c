@@ -366,10 +366,13 @@ static enum end string(struct scan *scan, const struct conversion *c, void *to)
 	size_t left = c->kind == 'c' && c->width == SIZE_MAX ? 1 : c->width, wanted = left;
 	wint_t got = c->kind == 's' ? behind_spaces(scan) : get(scan);
 
-	if (got == WEOF)
-		return NO_INPUT;
 	if (c->allocates && !c->silent) {
 		target.owner = to;
+		*target.owner = NULL;
+	}
+	if (got == WEOF)
+		return NO_INPUT;
+	if (target.owner) {
 		target.to = *target.owner = malloc(target.room * (target.wide ? sizeof(wchar_t) : 1));
 		target.failed = !target.to;
 	}

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -41,8 +42,14 @@ static bool path_of(const char *name, char path[sizeof(FOLDER) + NAME_MAX])
 int shm_open(const char *name, int flags, mode_t mode)
 {
 	char path[sizeof(FOLDER) + NAME_MAX];
+	int state, fd;
 
-	return path_of(name, path) ? open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode) : -1;
+	if (!path_of(name, path))
+		return -1;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);	/* it is no cancellation point */
+	fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+	pthread_setcancelstate(state, NULL);
+	return fd;
 }
 
 int shm_unlink(const char *name)

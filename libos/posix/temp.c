@@ -114,3 +114,14 @@ char *tempnam(const char *directory, const char *prefix)
 	}
 	return NULL;
 }
+
+/* A name that nobody has, in /tmp: at `to`, of L_tmpnam bytes, or where the next call leaves another one. */
+char *tmpnam(char *to)
+{
+	static char own[L_tmpnam];
+	char *name = to ? to : own;
+
+	_Static_assert(sizeof(P_tmpdir "/tXXXXXX") <= L_tmpnam, "fits");
+	strcpy(name, P_tmpdir "/tXXXXXX");
+	return unique(name, 0, look, 0) < 0 ? NULL : name;
+}

@@ -266,6 +266,98 @@ static void streams(void)
 	}
 }
 
+/* The end of a file stays one until it is cleared; a name that tmpnam makes; what others do to the descriptor is seen. */
+static void ends(void)
+{
+	char name[L_tmpnam], text[8];
+	FILE *file, *more;
+
+	ok(tmpnam(name) == name && !strncmp(name, P_tmpdir "/", 5) && access(name, F_OK) < 0, "tmpnam: %s", name);
+	more = fopen(name, "a");
+	file = fopen(name, "r");
+	if (!ok(more && file, "a file by that name"))
+		return;
+	ok(getc(file) == EOF && feof(file), "it is at its end");
+	ok(fputs("more", more) >= 0 && !fflush(more), "it grows");
+	ok(getc(file) == EOF && fread(text, 1, 1, file) == 0 && !fgets(text, sizeof(text), file) && feof(file),
+	   "the end stays the end");
+	clearerr(file);
+	ok(getc(file) == 'm', "until it is cleared");
+	ok(ungetc('x', file) == 'x' && getc(file) == 'x' && fread(text, 1, 3, file) == 3 && getc(file) == EOF &&
+	   ungetc('y', file) == 'y' && !feof(file) && getc(file) == 'y', "or something is given back");
+	fclose(file);
+	file = fopen(name, "r+");
+	ok(file && lseek(fileno(file), 2, SEEK_SET) == 2 && ftell(file) == 2, "ftell knows where the descriptor was put");
+	fclose(file);
+	fclose(more);
+	unlink(name);
+}
+
+/* Memory as a file. */
+static void memory_files(void)
+{
+	char bytes[8] = "abcdefg", two[2];
+	FILE *file = fmemopen(bytes, sizeof(bytes), "w");
+
+	ok(file && fputs("12345", file) >= 0 && ftell(file) == 5 && !strcmp(bytes, "12345"),
+	   "fmemopen: written, and ended by a null byte");
+	rewind(file);
+	ok(fputs("ab", file) >= 0 && !fflush(file) && !fseek(file, 0, SEEK_END) && ftell(file) == 5, "its end stays");
+	ok(!fclose(file) && !strcmp(bytes, "ab345"), "and so does what is behind: %s", bytes);
+	file = fmemopen(bytes, sizeof(bytes), "a+");
+	ok(file && ftell(file) == 5 && fputs("6", file) >= 0 && !fseek(file, 0, SEEK_SET) && getc(file) == 'a', "at its end");
+	ok(!fseek(file, 0, SEEK_SET) && fputs("7", file) >= 0 && !strcmp(bytes, "ab34567"), "always: %s", bytes);
+	ok(fputs("8", file) >= 0 && (fputs("9", file) == EOF || fflush(file) == EOF) && errno == ENOSPC && bytes[7] == '8', "ENOSPC");
+	ok(fseek(file, 9, SEEK_SET) < 0 && fseek(file, -1, SEEK_CUR) == 0 && fseek(file, -8, SEEK_CUR) < 0 && errno == EINVAL,
+	   "EINVAL: beyond it");
+	fclose(file);
+	file = fmemopen(bytes, 3, "r");
+	ok(file && putc('x', file) == EOF && fread(two, 1, 2, file) == 2 && getc(file) == '3' && getc(file) == EOF, "read");
+	fclose(file);
+	file = fmemopen(NULL, 4, "w+");
+	ok(file && fputs("own", file) >= 0 && !fseek(file, 1, SEEK_SET) && getc(file) == 'w', "memory of its own");
+	fclose(file);
+	file = fmemopen(NULL, 0, "r");
+	ok(file && getc(file) == EOF && feof(file), "of no bytes");
+	fclose(file);
+	ok(!fmemopen(bytes, 8, "x") && errno == EINVAL, "EINVAL: no mode");
+}
+
+/* putenv's string is itself in the environment. */
+static void environment(void)
+{
+	static char text[40] = "EXO_PUT=one";
+	char name[20];
+	unsigned good = 0;
+
+	ok(!putenv(text) && !strcmp(getenv("EXO_PUT"), "one"), "putenv");
+	strcpy(text, "EXO_PUT=two");
+	ok(!strcmp(getenv("EXO_PUT"), "two"), "changed with its string");
+	strcpy(text, "EXO_OTHER=three");
+	ok(!getenv("EXO_PUT") && !strcmp(getenv("EXO_OTHER"), "three"), "its name, too");
+	ok(!setenv("EXO_OTHER", "four", 0) && !strcmp(getenv("EXO_OTHER"), "three"), "setenv leaves it");
+	ok(!setenv("EXO_OTHER", "four", 1) && !strcmp(getenv("EXO_OTHER"), "four") && !strcmp(text, "EXO_OTHER=three"),
+	   "or replaces it");
+	ok(!unsetenv("EXO_OTHER") && !getenv("EXO_OTHER") && !unsetenv("EXO_OTHER"), "unsetenv");
+	ok(!putenv(text) && !putenv((char *)"EXO_OTHER") && !getenv("EXO_OTHER"), "putenv without a value");
+	ok(setenv("A=B", "", 1) < 0 && errno == EINVAL && setenv("", "", 1) < 0 && unsetenv("A=B") < 0 && errno == EINVAL,
+	   "EINVAL: no names");
+	for (int i = 0; i < 300; i++) {
+		sprintf(name, "EXO_%d", i);
+		good += !setenv(name, name, 1) && !setenv(name, name + 1, 1);
+	}
+	for (int i = 0; i < 300; i++) {
+		sprintf(name, "EXO_%d", i);
+		good += getenv(name) && !strcmp(getenv(name), name + 1) && !unsetenv(name) && !getenv(name);
+	}
+	ok(good == 600 && !setenv("EXO_KEPT", "1", 1), "many come and go: %u", good);
+	pid_t pid = fork();
+	if (!pid)
+		_exit(clearenv() || getenv("EXO_KEPT") || setenv("A", "b", 1) || strcmp(getenv("A"), "b"));
+	int status = -1;
+	ok(waitpid(pid, &status, 0) == pid && !status, "clearenv, and from there");
+}
+
 /* With EXO_FAULTS a process that an exception ends says which on its standard error; else it is silent. */
 static size_t fault(bool told, char *text, size_t size)
 {
@@ -467,6 +559,9 @@ int main(void)
 	names();
 	functions();
 	streams();
+	ends();
+	memory_files();
+	environment();
 	faults();
 	memory_limits();
 	mounts();

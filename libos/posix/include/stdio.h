@@ -10,6 +10,8 @@
 #endif
 #undef P_tmpdir
 #define P_tmpdir	"/tmp"
+#undef L_tmpnam
+#define L_tmpnam	16
 
 #ifdef __cplusplus
 extern "C" {

@@ -30,6 +30,7 @@ int ptsname_r(int fd, char *name, size_t bytes);
 int posix_openpt(int flags);
 #endif
 #if __BSD_VISIBLE || __MISC_VISIBLE
+int clearenv(void);
 char *secure_getenv(const char *name);
 const char *getprogname(void);
 void setprogname(const char *name);
