@@ -37,8 +37,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 COMPILER = [sys.executable, os.path.join(HERE, "..", "..", "tools", "exo-cc"), "--libos=posix"]
 MODES = (("-std=c99", "-D_POSIX_C_SOURCE=200809L"), ("-std=c11", "-D_XOPEN_SOURCE=700"))
 # What is demanded and not there: a link error, never a function that only fails.
-ABSENT = set("""crypt encrypt setkey pthread_getcpuclockid pthread_mutex_getprioceiling pthread_mutex_setprioceiling
-pthread_mutexattr_getprioceiling pthread_mutexattr_setprioceiling sched_setparam sched_setscheduler POSIX_SPAWN_SETSCHEDPARAM
+ABSENT = set("""crypt encrypt setkey pthread_getcpuclockid sched_setparam sched_setscheduler POSIX_SPAWN_SETSCHEDPARAM
 POSIX_SPAWN_SETSCHEDULER posix_spawnattr_getschedparam posix_spawnattr_getschedpolicy posix_spawnattr_setschedparam
 posix_spawnattr_setschedpolicy MCL_CURRENT MCL_FUTURE mlockall munlockall getpriority setpriority CLOCK_THREAD_CPUTIME_ID
 nice""".split())
