@@ -76,6 +76,8 @@ static int await(sem_t *sem, exo_time_t deadline)
 		if (why)
 			goto out;
 		why = posix_word_wait(&sem->__value, 0, sem->__shared, deadline);
+		if (take(sem))		/* who was woken for it takes it, even if it is cancelled: nobody else was */
+			break;
 		posix_cancel_check();
 	}
 	why = 0;

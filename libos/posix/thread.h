@@ -144,7 +144,7 @@ static inline void posix_cancel_release(void)
 /*
  * Wait while *word is `value`, until posix_word_wake is called for it. `shared`: by any process that has
  * mapped the memory. 0: woken, or it had another value, or no reason; -ETIMEDOUT; -EINTR: a signal was
- * handled. Cancellation point if not held.
+ * handled. Cancellation point if not held; but who is woken comes back, whatever came with it.
  */
 int posix_word_wait(uint32_t *word, uint32_t value, bool shared, exo_time_t deadline);
 /* Wake the first `most` that wait for a word (if it is shared: all). */

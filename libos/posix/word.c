@@ -22,6 +22,7 @@ static struct thread_queue *bucket(const uint32_t *word)
 int posix_word_wait(uint32_t *word, uint32_t value, bool shared, exo_time_t deadline)
 {
 	struct __exo_thread *self = posix_self();
+	bool woken;
 	int why;
 
 	if (shared) {
@@ -33,9 +34,12 @@ int posix_word_wait(uint32_t *word, uint32_t value, bool shared, exo_time_t dead
 		return 0;
 	self->word = word;
 	why = signal_wait(bucket(word), deadline);
+	woken = !self->word;		/* posix_word_wake() has chosen this one ... */
 	self->word = NULL;
-	if (why == SIGNAL_WOKEN)
-		return 0;
+	if (woken && self->cancelled)
+		signal_poke(self->thread);	/* the next wait sees that */
+	if (woken || why == SIGNAL_WOKEN)
+		return 0;		/* ... and so no other: a signal or a cancellation that came, too, has time */
 	if (why == SIGNAL_TIME)
 		return -ETIMEDOUT;
 	return signal_run(true) ? -EINTR : 0;
