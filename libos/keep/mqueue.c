@@ -110,18 +110,22 @@ static void notify_drop(struct mqueue *queue)
 	keep_wake(&queue->noticed);
 }
 
-/* A message has come to an empty queue for which nobody waits. */
+/*
+ * A message has come to an empty queue for which nobody waits. The signal may be SIGKILL, and end whoever is told, who may
+ * be the sender: what he held goes before keep_signal() returns, and the queue may be gone, too.
+ */
 static void notify(struct mqueue *queue, const struct keep_process *sender)
 {
 	struct keep_process *process = queue->notify;
 	struct wire_signal info = { .code = SI_MESGQ, .pid = sender->pid, .uid = (int32_t)sender->uid,
 		.value = queue->value };
+	int number = queue->kind == WIRE_MQ_SIGNAL ? queue->number : 0;
 
 	if (!process)
 		return;
-	if (queue->kind == WIRE_MQ_SIGNAL)		/* number 0: nothing comes */
-		keep_signal(process, queue->number, &info);
 	notify_drop(queue);
+	if (number)			/* 0: nothing comes */
+		keep_signal(process, number, &info);
 }
 
 /* --- its kind ------------------------------------------------------------------------------------------------- */
@@ -296,6 +300,7 @@ static int64_t do_send(struct keep_request *request)
 	struct letter *letter;
 	struct keep_file *file;
 	struct mqueue *queue;
+	bool first;
 
 	if (queue_of(request, O_RDONLY, &file, &queue))
 		return -EBADF;
@@ -315,11 +320,12 @@ static int64_t do_send(struct keep_request *request)
 	letter->bytes = (uint32_t)bytes;
 	letter->priority = (uint32_t)priority;
 	memcpy(letter->data, request->data, bytes);
-	if (!queue->count && keep_queue_empty(&queue->receivers))
-		notify(queue, request->process);
+	first = !queue->count && keep_queue_empty(&queue->receivers);
 	insert(queue, letter);
 	keep_wake(&queue->receivers);
 	keep_wake(&queue->pollers);
+	if (first)
+		notify(queue, request->process);	/* last: the queue may go with whom it ends */
 	return 0;
 }
 

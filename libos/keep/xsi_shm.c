@@ -101,6 +101,7 @@ static void unmapped(const struct fs_node *node, const struct keep_process *proc
 static int64_t file_of(const struct keep_request *request, unsigned want, struct vfs_file **file)
 {
 	struct vfs_file *new = NULL;
+	int64_t pages;
 	int error;
 	struct shm *shm = find(request, want, &error);
 
@@ -115,13 +116,15 @@ static int64_t file_of(const struct keep_request *request, unsigned want, struct
 		new = NULL;
 		files++;
 	}
+	pages = error;
+	if (shm) {
+		*file = shm->file;
+		vfs_file_hold(*file);
+		pages = (int64_t)(PAGE_UP(shm->bytes) / EXO_PAGE_SIZE);
+	}
 	if (new)
-		vfs_file_put(new);
-	if (!shm)
-		return error;
-	*file = shm->file;
-	vfs_file_hold(*file);
-	return (int64_t)(PAGE_UP(shm->bytes) / EXO_PAGE_SIZE);
+		vfs_file_put(new);	/* may block: the segment is not looked at any more */
+	return pages;
 }
 
 static int64_t do_attach(struct keep_request *request)

@@ -300,6 +300,28 @@ static void notification(void)
 	ok(in_order(), "the keeper is in order");
 }
 
+/* Who sends is who is told, by SIGKILL; and the queue has no name, and nobody else has it. */
+static void told_by_kill(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL };
+	unsigned good = 0;
+
+	for (unsigned i = 0; i < 30; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			mqd_t queue = make("/gone", O_CREAT | O_RDWR, 4, 100);
+
+			mq_notify(queue, &event);
+			mq_unlink("/gone");
+			mq_send(queue, bytes, 100, 1);
+			_exit(1);
+		}
+		good += finish(pid) == SIGKILL;
+	}
+	ok(good == 30 && in_order(), "a message whose notification ends its sender, and with him the queue (%u)", good);
+}
+
 static void limits(void)
 {
 	mqd_t queue[70];
@@ -384,6 +406,7 @@ int main(int argc, char **argv)
 	rights();
 	waits();
 	notification();
+	told_by_kill();
 	limits();
 	over_exec(argv[0]);
 	killed();
