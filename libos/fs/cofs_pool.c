@@ -20,7 +20,7 @@ int cofs_pool_make(struct cofs *fs, uint32_t pages, const struct cache_policy *p
 	unsigned bits = 8;
 
 	fs->page_max = pages < COFS_PAGES_MIN ? COFS_PAGES_MIN : pages;
-	while ((1u << bits) < fs->page_max)
+	while (bits < 31 && (1u << bits) < fs->page_max)
 		bits++;
 	fs->hash_shift = 64 - bits;
 	fs->hash = calloc((size_t)1 << bits, sizeof(*fs->hash));

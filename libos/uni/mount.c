@@ -206,6 +206,14 @@ static void lend_cache(struct fs_mount *how)
 		how->cache_pages = (frames - 1) / CHUNK_PAGES * CHUNK_PAGES;
 }
 
+/* Of a cache: no more than the machine has, so that what keeps order among them can be had. */
+static uint32_t pages_of(const char *number)
+{
+	unsigned long pages = strtoul(number, NULL, 10);
+
+	return pages < core_info->frames_memory ? (uint32_t)pages : core_info->frames_memory;
+}
+
 /* Options that are for here are taken out; the others are left in `options`, at the front. */
 static void take_options(char *options, struct fs_mount *how, char *domain[VOLUME_SHARES])
 {
@@ -216,7 +224,7 @@ static void take_options(char *options, struct fs_mount *how, char *domain[VOLUM
 		if (!strcmp(option, "ro")) {
 			how->read_only = true;
 		} else if (!strncmp(option, "cache=", 6) && option[6] && !option[6 + strspn(option + 6, "0123456789")]) {
-			how->cache_pages = (uint32_t)strtoul(option + 6, NULL, 10);
+			how->cache_pages = pages_of(option + 6);
 		} else if (!strcmp(option, "write=asked")) {
 			how->by_hand = true;
 		} else if (!strcmp(option, "policy=lru")) {

@@ -33,7 +33,9 @@ static uint64_t word(void)
 					  65537, 0x7fffffff,
 		0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000, (uint64_t)-1,
 			(uint64_t)-2,
-		(uint64_t)-100, 0xfffffffff000, WIRE_VA_BUFFER, 1ULL << 32 | 1 };
+		(uint64_t)-100, 0xfffffffff000, WIRE_VA_BUFFER, 1ULL << 32 | 1,
+		O_CREAT | O_RDWR, WIRE_IPC_CREAT | 0666, WIRE_IPC_NOWAIT | 8, 4ULL << 32 | 64, 1024ULL << 32 | 32768,
+		WIRE_MQ_SIGNAL | (uint64_t)SIGKILL << 32, 0x7000000 | WIRE_MAP_WRITE };
 
 	switch (next() % 4) {
 	case 0: return next() % 12;
@@ -176,6 +178,7 @@ int main(int argc, char **argv)
 	ok(i == rounds, "%u hostile processes", i);
 	ok(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD, "none is left");
 	ok(serves(), "the keeper serves");
+	ok(!posix_ask(REQUEST_CHECK, 0, 0, 0, NULL), "and is in order");
 	printf("# frames: %u before, %u after\n", before, core_info->frames_free);
 	return tap_done();
 }

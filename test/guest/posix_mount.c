@@ -181,6 +181,39 @@ static void disk(const char *source, const char *kind)
 	ok(!mount(source, "/tmp/m", kind, 0, NULL) && !unlink("/tmp/m/new") && !umount("/tmp/m"), "as it was");
 }
 
+/* A cache of any number of pages: it is mounted, or ENOMEM; nothing of it is held afterwards. */
+static void caches(const char *source, const char *kind)
+{
+	static const char *const options[] = { "cache=0", "cache=1", "cache=63", "cache=1000000", "cache=100000000",
+		"cache=4294967264", "cache=4294967295", "cache=4294967296", "cache=99999999999999999999999" };
+	unsigned odd = 0, none = 0, round, i;
+	uint32_t before = 0;
+	int status;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+			int result = mount(source, "/tmp/m", kind, 0, options[i]);
+			pid_t pid;
+
+			none += result != 0;
+			if (result ? errno != ENOMEM : !holds("/tmp/m/hello", "hello\n") || umount("/tmp/m")) {
+				printf("# %s: %s\n", options[i], strerror(errno));
+				odd++;
+			}
+			pid = fork();
+			if (!pid)
+				_exit(7);
+			odd += waitpid(pid, &status, 0) != pid || status != 7 << 8;
+		}
+		if (round == 0)
+			before = core_info->frames_free;
+	}
+	ok(!odd && in_order(), "%s: caches of any size: %u odd, %u refused", kind, odd, none);
+	/* The keeper's heap holds some that it had before. */
+	ok(core_info->frames_free + 1024 >= before, "%s: they give back what they took (%u, %u)", kind, before,
+	   core_info->frames_free);
+}
+
 static int effective_user(void)
 {
 	char *const argv[] = { (char *)"/tmp/m/program", (char *)"user", NULL };
@@ -485,6 +518,8 @@ int main(int argc, char **argv)
 	errors();
 	disk("extent:two", "ext2");
 	disk("extent:three", "cofs");
+	caches("extent:two", "ext2");
+	caches("extent:three", "cofs");
 	limits(argv[0]);
 	image_file();
 	deep();

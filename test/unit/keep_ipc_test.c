@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Message queues and XSI's objects of the keeper (libos/keep/mqueue.c, xsi*.c): random requests of several processes, of
- * several users, against naive models, and then requests that make no sense. Processes end in between, also by the signal
- * of a notification while they ask. Nobody who was told to wait sleeps on when he need not; the keeper's own checks find
- * nothing (ASan and UBSan look, too), and what was held is given back.
+ * Message queues and XSI's objects of the keeper: random requests of several processes and users against naive models, then
+ * requests that make no sense. Processes end in between, also by a notification's signal while they ask. Nobody sleeps on
+ * who need not; the keeper's checks find nothing (nor do ASan and UBSan), and what was held is given back.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -142,7 +141,8 @@ static struct map *map_at(const struct keep_process *process, exo_vaddr_t va)
 	return NULL;
 }
 
-int64_t keep_object_attach(struct keep_process *process, struct vfs_file *file, exo_vaddr_t va, uint64_t pages, bool write)
+int64_t keep_object_attach(struct keep_process *process, struct vfs_file *file, exo_vaddr_t va, uint64_t pages,
+    bool write)
 {
 	struct map *map = map_at(process, va);
 
