@@ -184,13 +184,12 @@ static void disk(const char *source, const char *kind)
 /* A cache of any number of pages: it is mounted, or ENOMEM; nothing of it is held afterwards. */
 static void caches(const char *source, const char *kind)
 {
-	static const char *const options[] = { "cache=0", "cache=1", "cache=63", "cache=1000000", "cache=100000000",
-		"cache=4294967264", "cache=4294967295", "cache=4294967296", "cache=99999999999999999999999" };
+	static const char *const options[] = { "cache=0", "cache=63", "cache=4294967295", "cache=99999999999999999999999" };
 	unsigned odd = 0, none = 0, round, i;
 	uint32_t before = 0;
 	int status;
 
-	for (round = 0; round < 3; round++) {
+	for (round = 0; round < 2; round++) {
 		for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
 			int result = mount(source, "/tmp/m", kind, 0, options[i]);
 			pid_t pid;
