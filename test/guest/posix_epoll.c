@@ -16,8 +16,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "libos/posix/call.h"
-#include "test/guest/tap.h"
+#include "test/guest/posix_keeper.h"
 
 #define IDLE	100
 #define ROUNDS	300
@@ -46,27 +45,6 @@ static bool only(int set, int fd, uint32_t events)
 static bool nothing(int set)
 {
 	return epoll_wait(set, got, IDLE, 0) == 0;
-}
-
-static int finish(pid_t child)
-{
-	int status = -1;
-
-	return waitpid(child, &status, 0) == child ? status : -1;
-}
-
-static bool in_order(void)
-{
-	char text[128] = "";
-	bool good;
-
-	posix_lock();
-	good = posix_ask(REQUEST_CHECK, 0, 0, 0, NULL) == 0;
-	memcpy(text, posix_buffer, sizeof(text) - 1);
-	posix_unlock();
-	if (!good)
-		printf("# the keeper: %s\n", text);
-	return good;
 }
 
 static void errors(void)

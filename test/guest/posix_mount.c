@@ -20,8 +20,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
-#include "libos/posix/call.h"
-#include "test/guest/tap.h"
+#include "test/guest/posix_keeper.h"
 
 #define ROUNDS		60
 #define IMAGES		160
@@ -63,13 +62,6 @@ static int child(int (*what)(void), uid_t uid)
 	if (!pid)
 		_exit(uid && setuid(uid) ? 99 : what());
 	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static bool in_order(void)
-{
-	uint64_t more[2];
-
-	return posix_ask(REQUEST_CHECK, 0, 0, 0, more) == 0;
 }
 
 static bool is_shown(const char *line)

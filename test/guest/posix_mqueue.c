@@ -16,35 +16,13 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "libos/posix/call.h"
-#include "test/guest/tap.h"
+#include "test/guest/posix_keeper.h"
 
 #define NAME	"/queue"
 #define ROUNDS	300
 #define KILLED	40
 
 static char bytes[65536];
-
-static bool in_order(void)
-{
-	char text[128] = "";
-	bool good;
-
-	posix_lock();
-	good = posix_ask(REQUEST_CHECK, 0, 0, 0, NULL) == 0;
-	memcpy(text, posix_buffer, sizeof(text) - 1);
-	posix_unlock();
-	if (!good)
-		printf("# the keeper: %s\n", text);
-	return good;
-}
-
-static int finish(pid_t child)
-{
-	int status = -1;
-
-	return waitpid(child, &status, 0) == child ? status : -1;
-}
 
 static mqd_t make(const char *name, int flags, long most, long size)
 {

@@ -16,19 +16,12 @@
 #include <sys/select.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include "test/guest/tap.h"
+#include "test/guest/posix_keeper.h"
 
 #define STREAM	1000000
 #define WRITERS	4
 #define RECORDS	200
 #define ROUNDS	500
-
-static int finish(pid_t child)
-{
-	int status = -1;
-
-	return waitpid(child, &status, 0) == child ? status : -1;
-}
 
 static void alone(void)
 {

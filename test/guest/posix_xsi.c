@@ -17,8 +17,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "libos/posix/call.h"
-#include "test/guest/tap.h"
+#include "test/guest/posix_keeper.h"
 
 #define KEY	0x1234
 #define KILLED	40
@@ -33,27 +32,6 @@ static struct {
 	long type;
 	char text[10000];
 } message;
-
-static bool in_order(void)
-{
-	char text[128] = "";
-	bool good;
-
-	posix_lock();
-	good = posix_ask(REQUEST_CHECK, 0, 0, 0, NULL) == 0;
-	memcpy(text, posix_buffer, sizeof(text) - 1);
-	posix_unlock();
-	if (!good)
-		printf("# the keeper: %s\n", text);
-	return good;
-}
-
-static int finish(pid_t child)
-{
-	int status = -1;
-
-	return waitpid(child, &status, 0) == child ? status : -1;
-}
 
 static bool fails(long result, int error)
 {
