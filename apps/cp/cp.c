@@ -2,8 +2,8 @@
 /*
  * cp: copies a file, or with -r a tree, by an ordinary loop of reads and writes.
  *
- * Usage: cp [-r] [-t] SOURCE TARGET. TARGET may be a directory. -t: say at the end how much was copied in which time,
- * all of it on the disk.
+ * Usage: cp [-r] [-t] SOURCE... TARGET. TARGET may be a directory, and is one where there are several sources. -t: say for
+ * each how much was copied in which time, all of it on the disk.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -124,17 +124,28 @@ static int copy(const char *source, const char *target)
 	return complain(source);
 }
 
-int main(int argc, char **argv)
+/* One source, until all of it is on the disk. */
+static int copy_one(void)
 {
-	double begin = cp_seconds(CLOCK_MONOTONIC);
+	double begin = cp_seconds(CLOCK_MONOTONIC), worked = cp_seconds(CLOCK_PROCESS_CPUTIME_ID);
 	int status;
 
-	if (!cp_words(&words, argc, argv))
-		return 2;
+	total = 0;
 	status = copy(words.source, words.target);
 	sync();
 	if (words.timed)
 		printf("cp: %llu bytes in %.3f s, %.3f s of the processor's\n", (unsigned long long)total,
-		    cp_seconds(CLOCK_MONOTONIC) - begin, cp_seconds(CLOCK_PROCESS_CPUTIME_ID));
+		    cp_seconds(CLOCK_MONOTONIC) - begin, cp_seconds(CLOCK_PROCESS_CPUTIME_ID) - worked);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	int status = 0;
+
+	if (!cp_words(&words, argc, argv))
+		return 2;
+	while (cp_next(&words))
+		status |= copy_one();
 	return status;
 }

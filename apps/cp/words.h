@@ -16,14 +16,17 @@
 
 struct cp_words {
 	bool recursive, timed;			/* -r, -t */
-	const char *source, *target;		/* a file in it, where the last word is a directory */
+	int count;				/* of sources that are left */
+	char **sources;
+	const char *last;			/* the last word */
+	bool into;				/* which is a directory that is there */
+	const char *source, *target;		/* of this copy */
 	char inside[PATH_BYTES];
 };
 
 /* false: they are no such words; that was said. */
 static inline bool cp_words(struct cp_words *words, int argc, char **argv)
 {
-	const char *name;
 	struct stat st;
 	int option;
 
@@ -31,15 +34,34 @@ static inline bool cp_words(struct cp_words *words, int argc, char **argv)
 		words->recursive |= option == 'r';
 		words->timed |= option == 't';
 	}
-	if (option != -1 || argc - optind != 2) {
-		fprintf(stderr, "usage: %s [-r] [-t] SOURCE TARGET\n", argv[0]);
+	if (option != -1 || argc - optind < 2) {
+		fprintf(stderr, "usage: %s [-r] [-t] SOURCE... TARGET\n", argv[0]);
 		return false;
 	}
-	words->source = argv[optind];
-	words->target = argv[optind + 1];
-	if (!stat(words->target, &st) && S_ISDIR(st.st_mode)) {
+	words->sources = argv + optind;
+	words->count = argc - optind - 1;
+	words->last = argv[argc - 1];
+	words->into = !stat(words->last, &st) && S_ISDIR(st.st_mode);
+	if (words->count > 1 && !words->into) {
+		fprintf(stderr, "%s: %s: several files can only be copied into a directory that is there\n", argv[0], words->last);
+		return false;
+	}
+	return true;
+}
+
+/* The next copy that the words ask for; false: there is none. */
+static inline bool cp_next(struct cp_words *words)
+{
+	const char *name;
+
+	if (!words->count)
+		return false;
+	words->count--;
+	words->source = *words->sources++;
+	words->target = words->last;
+	if (words->into) {
 		name = strrchr(words->source, '/');
-		snprintf(words->inside, sizeof(words->inside), "%s/%s", words->target, name ? name + 1 : words->source);
+		snprintf(words->inside, sizeof(words->inside), "%s/%s", words->last, name ? name + 1 : words->source);
 		words->target = words->inside;
 	}
 	return true;

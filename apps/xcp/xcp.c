@@ -8,7 +8,7 @@
  * system that lets files share blocks is asked for that instead (fs_ops.clone). What cannot go that way (other file
  * systems, pages in use, the boot archive) is read and written.
  *
- * Usage: xcp [-r] [-t] SOURCE TARGET, as cp.
+ * Usage: xcp [-r] [-t] SOURCE... TARGET, as cp.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +19,9 @@
 #include "apps/cp/words.h"
 #include "libos/fs/vfs.h"
 
-#define AHEAD_PAGES	384	/* that are read while others are given away */
+#define AHEAD_PAGES	512	/* that are read while others are given away */
 #define LIST_PAGES	64	/* that are given away together */
+#define FLUSH_PAGES	4096	/* that are written before the disk is told to make them stable */
 
 /* A run of pages of one file that lie one after another. */
 struct run {
@@ -34,6 +35,7 @@ static struct cp_words words;
 static struct vfs_mount *mount;	/* of all runs */
 static struct run *runs;
 static uint32_t run_count, run_max;
+static struct block_request flush;
 static uint64_t total, touched;
 
 static int complain(const char *path, int64_t error)
@@ -282,24 +284,38 @@ static int move_pages(struct cache *cache, const struct run *run, uint32_t page)
 	return result;
 }
 
+/* The disk makes stable what was written so far, while the rest is copied. */
+static int flush_behind(struct block_device *device, uint32_t pages)
+{
+	static uint32_t since;
+
+	since += pages;
+	if (since < FLUSH_PAGES || flush.pending || flush.result)
+		return flush.pending ? 0 : flush.result;
+	since = 0;
+	flush.operation = BLOCK_FLUSH;
+	block_submit(device, &flush);
+	return 0;
+}
+
 static int move_all(void)
 {
 	struct cache *cache = mount->fs->cache;
 	uint32_t window = cache_pages(cache) / 4 < AHEAD_PAGES ? cache_pages(cache) / 4 : AHEAD_PAGES;
 	uint32_t run = 0, page = 0, since = 0;
-	int result = 0;
+	int result = 0, flushed;
 
 	qsort(runs, run_count, sizeof(*runs), by_block);
 	ahead(cache, &run, &page, window);
 	for (uint32_t i = 0; i < run_count && result >= 0; i++)
-		for (uint32_t j = 0; j < runs[i].count; j += (uint32_t)result) {
+		for (uint32_t j = 0, moved; j < runs[i].count && result >= 0; j += moved) {
 			result = move_pages(cache, &runs[i], j);
-			if (result < 0)
-				break;
-			since += (uint32_t)result;
-			if (since < window / 2)
+			moved = result < 0 ? 0 : (uint32_t)result;
+			since += moved;
+			if (result < 0 || since < window / 2)
 				continue;
 			cache_write_behind(cache, since);
+			result = flush_behind(cache_device(cache), since);
 			ahead(cache, &run, &page, since);
 			since = 0;
 		}
@@ -307,16 +323,19 @@ static int move_all(void)
 		fs_put(runs[i].from);
 		fs_put(runs[i].to);
 	}
-	return result < 0 ? result : 0;
+	run_count = 0;
+	flushed = block_wait(cache_device(cache), &flush);
+	return result < 0 ? result : flushed;
 }
 
-int main(int argc, char **argv)
+/* One source, until all of it is on the disk. */
+static int copy_one(void)
 {
-	double begin = cp_seconds(CLOCK_MONOTONIC);
+	double begin = cp_seconds(CLOCK_MONOTONIC), worked = cp_seconds(CLOCK_PROCESS_CPUTIME_ID);
 	int status, result;
 
-	if (!cp_words(&words, argc, argv))
-		return 2;
+	total = touched = 0;
+	mount = NULL;
 	status = copy(words.source, words.target);
 	if (mount) {
 		vfs_enter(mount);
@@ -330,6 +349,18 @@ int main(int argc, char **argv)
 		status = complain(words.target, result);
 	if (words.timed)
 		printf("xcp: %llu bytes in %.3f s, %.3f s of the processor's, %llu of them touched\n", (unsigned long long)total,
-		    cp_seconds(CLOCK_MONOTONIC) - begin, cp_seconds(CLOCK_PROCESS_CPUTIME_ID), (unsigned long long)touched);
+		    cp_seconds(CLOCK_MONOTONIC) - begin, cp_seconds(CLOCK_PROCESS_CPUTIME_ID) - worked,
+		    (unsigned long long)touched);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	int status = 0;
+
+	if (!cp_words(&words, argc, argv))
+		return 2;
+	while (cp_next(&words))
+		status |= copy_one();
 	return status;
 }

@@ -83,6 +83,8 @@ def test_images():
         file.truncate(3 << 20)
         file.seek(1 << 20)
         file.write(b"in the middle")
+    for program in ("cp", "xcp"):
+        os.makedirs(os.path.join(SITE, "several", program))
     for kind in KINDS:
         exo("disk", "create", path(kind), "48M", "--label", "data:rest")
         exo("disk", "import", path(kind), "data", "--" + kind, SITE)
@@ -94,6 +96,10 @@ def test_copies():
         for program, target in (("cp", "by-cp"), ("xcp", "by-xcp")):
             out = exo("run", *mounted(kind), program, "--", "-rt", "/data/d", "/data/" + target)
             out += exo("run", *mounted(kind), program, "--", "-t", "/data/sparse", "/data/%s-sparse" % target)
+            several = exo("run", *mounted(kind), program, "--", "-rt", "/data/d", "/data/sparse", "/data/several/" + program)
+            same(several.count(program + ": "), 2, "lines of several copies")
+            has(exo("run", *mounted(kind), program, "--", "/data/small", "/data/empty", "/data/big", status=2),
+                "several files can only be copied into a directory")
             has(out, program + ": ")
             check(program == "cp" or not re.search(" [1-9][0-9]* of them touched", out),
                   "untouched: " + out)
@@ -103,6 +109,9 @@ def test_copies():
     tool("debugfs", "-R", "rdump / " + path("dump"), path("out"))
     for target in ("by-cp", "by-xcp"):
         same_trees(os.path.join(SITE, "d"), path("dump/" + target))
+        several = path("dump/several/" + target[3:])
+        same_trees(os.path.join(SITE, "d"), os.path.join(several, "d"))
+        check(filecmp.cmp(os.path.join(SITE, "sparse"), os.path.join(several, "sparse"), shallow=False), "the second of several")
         check(filecmp.cmp(os.path.join(SITE, "sparse"), path("dump/%s-sparse" % target), shallow=False),
               target + ": a sparse file")
 
