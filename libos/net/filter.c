@@ -26,6 +26,7 @@
 #define NET_GROUPS	224	/* from here on: multicast, reserved, broadcast */
 #define UDP_BYTES	8
 #define TCP_BYTES	20
+#define TCP_FIN		1
 #define TCP_SYN		2
 #define TCP_KINDS	0x17	/* FIN, SYN, RST, ACK */
 
@@ -90,4 +91,19 @@ bool filter_frame(const uint8_t *frame, uint32_t bytes, const uint8_t mac[6], ui
 		return ip_packet(frame + ETH_HEADER, bytes - ETH_HEADER, frame[0] & GROUP, address, syn);
 	}
 	return false;
+}
+
+bool filter_empty(const uint8_t *frame, uint32_t bytes)
+{
+	const uint8_t *ip = frame + ETH_HEADER, *tcp;
+	uint32_t header, total;
+
+	if (bytes < ETH_HEADER + IP_BYTES + TCP_BYTES || field2(frame + ETH_TYPE) != TYPE_IPV4 || ip[IP_PROTOCOL] != CLAIM_TCP)
+		return false;
+	header = (ip[0] & 15u) * 4;
+	total = field2(ip + IP_TOTAL);
+	if (field2(ip + IP_FRAGMENT) & FRAGMENT_MASK || total < header + TCP_BYTES || total > bytes - ETH_HEADER)
+		return false;
+	tcp = ip + header;
+	return !(tcp[13] & TCP_FIN) && total - header == (tcp[12] >> 4) * 4u;
 }

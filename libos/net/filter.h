@@ -20,4 +20,7 @@ struct filter_syn {
  */
 bool filter_frame(const uint8_t *frame, uint32_t bytes, const uint8_t mac[6], uint32_t address, struct filter_syn *syn);
 
+/* Is a frame a TCP segment without data or FIN, of which TCP/IP keeps nothing once it has looked at it? */
+bool filter_empty(const uint8_t *frame, uint32_t bytes);
+
 #endif

@@ -70,12 +70,15 @@ static __attribute__((noinline)) struct pbuf *slot_copy(struct flow *flow, uint1
 	return packet;
 }
 
-/* The packet in a slot as a pbuf; NULL: there is no memory for a copy. The slot is posted again by then, or held. */
+/*
+ * The packet in a slot as a pbuf; NULL: there is no memory for a copy. The slot is posted again by then, or held. What nobody
+ * keeps is never copied: an acknowledgement must come through where memory is short, for it is what frees some.
+ */
 static struct pbuf *slot_packet(struct flow *flow, uint16_t slot, uint16_t bytes)
 {
 	struct rx_buffer *buffer = &flow->buffers[slot];
 
-	if (flow->held >= flow->slots / 2)
+	if (flow->held >= flow->slots / 2 && !filter_empty((uint8_t *)slot_address(flow, slot), bytes))
 		return slot_copy(flow, slot, bytes);
 	flow->held++;
 	return pbuf_alloced_custom(PBUF_RAW, bytes, PBUF_REF, &buffer->custom, slot_address(flow, slot), EXO_RX_SLOT_BYTES);

@@ -41,6 +41,7 @@ static uint64_t free_map[PAGES_MAX / 64];
 static struct page page_table[PAGES_MAX];
 static uint16_t size_list[SIZES];
 static uint64_t failures;
+static uint8_t wanted;		/* bit i: a block of size i was refused, SIZES: a run */
 
 /* Blocks at hand, linked by their first words. */
 #define AT_HAND		16
@@ -166,9 +167,14 @@ static inline bool in_reserve(const void *block)
 	return (uintptr_t)block - (uintptr_t)reserve < sizeof(reserve);
 }
 
+static inline unsigned size_of(size_t bytes)
+{
+	return bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
+}
+
 static void *alloc_slowly(size_t bytes)
 {
-	unsigned size = bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
+	unsigned size = size_of(bytes);
 	struct page *entry;
 	uint32_t page;
 	char *block;
@@ -198,13 +204,16 @@ static __attribute__((noinline)) void *alloc_anyhow(size_t bytes)
 
 	if (!block && net_memory_settle())
 		block = alloc_slowly(bytes);
-	failures += !block;
+	if (!block) {
+		failures++;
+		wanted |= (uint8_t)(1u << (bytes > BLOCK_MAX ? SIZES : size_of(bytes)));
+	}
 	return block;
 }
 
 void *net_alloc(size_t bytes)
 {
-	unsigned size = bytes <= 64 ? 0 : 64 - SIZE_SHIFT_MIN - (unsigned)__builtin_clzll(bytes - 1);
+	unsigned size = size_of(bytes);
 
 	if (size < SIZES && at_hand[size].count)
 		return at_hand_take(size);
@@ -253,6 +262,24 @@ bool net_memory_settle(void)
 		}
 	}
 	return any;
+}
+
+bool net_memory_again(void)
+{
+	bool any = pages_free;
+
+	if (!wanted)
+		return false;
+	for (unsigned size = 0; size < SIZES; size++)
+		any |= wanted >> size & 1 && (at_hand[size].count || size_list[size] != NO_PAGE);
+	if (any)
+		wanted = 0;
+	return any;
+}
+
+bool net_memory_short(void)
+{
+	return wanted;
 }
 
 void net_free(void *block)

@@ -30,6 +30,14 @@ void net_free(void *block);
 /* Give back what is kept at hand for the next who asks. False: there was nothing. */
 bool net_memory_settle(void);
 
+/*
+ * Something was refused, and a block of its size, or a page, is free now: who was refused may ask again. Once for a refusal; for a
+ * run of pages any page will do, so it may be refused again.
+ */
+bool net_memory_again(void);
+/* Something was refused, and that has not been said yet. */
+bool net_memory_short(void);
+
 struct net_memory_use {
 	uint32_t pages, pages_free;
 	uint64_t failures;	/* requests that got nothing */

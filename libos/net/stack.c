@@ -44,6 +44,8 @@
 #define CREDIT_SPARE	4	/* ... as if there were so many more connections */
 #define CREDIT_LEAST	(4 * TCP_MSS)
 #define PRUNE_EVERY	8	/* turns */
+#define SILENT_EVERY	(100 * MS)
+#define SILENT_TIMES	2	/* retransmissions without an answer */
 #define SHARE_POLL	(20 * MS)
 
 void (*stack_address)(void);
@@ -54,7 +56,6 @@ static struct netinfo *page;		/* shared with others; NULL: nobody */
 static uint32_t page_seen;
 static unsigned turns;
 static exo_time_t timers_due;
-static uint64_t failures_seen;
 static unsigned half_open;		/* connections: no more than so many */
 static unsigned half_open_most = HALF_OPEN_LEAST;
 
@@ -157,20 +158,45 @@ void net_before_syn(const struct filter_syn *syn)
 	net_syn_room();
 }
 
-/* Who found no memory to send goes on when there is some: lwIP itself would look again only after a second. */
+/*
+ * Who found no memory to send goes on when there is some: lwIP itself would look again only after a second. Up to the first who
+ * finds none again: what one gives back is enough for one, and the others' turn comes when he has sent.
+ */
 static void retry_writers(void)
 {
-	struct net_memory_use use = net_memory_use();
 	struct tcp_pcb *pcb, *next;
+	uint64_t failures;
 
-	if (use.failures == failures_seen || use.pages_free < use.pages / 16)
+	if (!net_memory_again())
 		return;
-	failures_seen = use.failures;
-	for (pcb = tcp_active_pcbs; pcb; pcb = next) {
+	failures = net_memory_use().failures;
+	for (pcb = tcp_active_pcbs; pcb && net_memory_use().failures == failures; pcb = next) {
 		next = pcb->next;
 		if (pcb->poll)
 			pcb->poll(pcb->callback_arg, pcb);
 	}
+}
+
+/*
+ * A connection that its program has closed keeps what was not acknowledged, for minutes if nobody answers any more. While memory
+ * is short such ones make room, the one first that was sent the most often in vain.
+ */
+static void silent_go(exo_time_t now)
+{
+	static exo_time_t due;
+	struct tcp_pcb *worst = NULL;
+
+	if (!net_memory_short() || now < due)
+		return;
+	due = now + SILENT_EVERY;
+	for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+		if (pcb->callback_arg || pcb->state < FIN_WAIT_1 || !pcb->unacked || pcb->nrtx < SILENT_TIMES)
+			continue;
+		if (!worst || pcb->nrtx > worst->nrtx)
+			worst = pcb;
+	}
+	if (worst)
+		tcp_abandon(worst, 0);
 }
 
 uint32_t net_send_credit(unsigned connections, unsigned mss)
@@ -264,6 +290,7 @@ exo_time_t stack_work(exo_time_t now, bool *changed)
 	if (flownet_room())
 		tcp_txnow();
 	retry_writers();
+	silent_go(now);
 	if (++turns % PRUNE_EVERY == 0)
 		prune_ended();
 	if (page && !flownet_holder() && !net_address())

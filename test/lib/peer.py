@@ -275,7 +275,8 @@ class Tcp:
             return
         self._take_ack(frame)
         if frame.payload or frame.flags & w.FIN:
-            if not after(self.expected, frame.seq) or after(frame.seq + len(frame.payload), self.expected):
+            end = frame.seq + len(frame.payload) + bool(frame.flags & w.FIN)
+            if not after(self.expected, frame.seq) or after(end, self.expected):
                 self.early[frame.seq] = (frame.payload, bool(frame.flags & w.FIN))
             self._in_order()
             self._segment(w.ACK)

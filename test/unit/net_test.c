@@ -72,6 +72,22 @@ static size_t random_size(void)
 	return below(2) ? usual[below(sizeof(usual) / sizeof(usual[0]))] : 1 + below(3000);
 }
 
+/* Who was refused asks again when there is a block of that size, not before, and once. */
+static void test_again(void)
+{
+	unsigned count = 0;
+
+	ok(!net_memory_short() && !net_memory_again(), "nothing was refused");
+	while (count < BLOCKS && (block[count].at = net_alloc(2048)))
+		count++;
+	ok(count < BLOCKS && net_memory_short() && !net_memory_again(), "refused, and no better yet");
+	release(&block[0]);
+	ok(net_memory_again() && !net_memory_again() && !net_memory_short(), "one is free: again, once");
+	for (unsigned i = 1; i < count; i++)
+		release(&block[i]);
+	net_memory_settle();
+}
+
 static void test_memory(void)
 {
 	struct net_run run = { .frames = PAGES, .base = aligned_alloc(EXO_PAGE_SIZE, PAGES * EXO_PAGE_SIZE) };
@@ -110,6 +126,8 @@ static void test_memory(void)
 	}
 	net_memory_settle();
 	ok(net_memory_use().pages_free >= PAGES - 6, "all goes back, but for one page of each size");
+	net_memory_again();
+	test_again();
 	ok(!net_alloc((size_t)PAGES * EXO_PAGE_SIZE + 1) && !net_alloc(SIZE_MAX), "more than there is");
 	ok(!net_calloc(SIZE_MAX / 2, 3), "a product that wraps");
 	ok(!net_memory_has(run.base - 1, 1, &offset) && !net_memory_has(run.base + PAGES * EXO_PAGE_SIZE, 1, &offset) &&
