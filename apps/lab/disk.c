@@ -80,6 +80,7 @@ static bool open_disk(const char *extent)
 {
 	if (disk_extent_open(extent, &disk))
 		return false;
+	disk_patience(disk, EXO_NEVER);		/* the clock counts instructions: it does not wait for the host's disk */
 	traced = *disk->ops;
 	submit = traced.submit;
 	traced.submit = traced_submit;
