@@ -15,6 +15,7 @@
 #define RX		4
 #define SLOTS		(2 * RX)
 #define FRAMES_ALL	(2 + RX)	/* the ring, its slots, and one to send from */
+#define PATIENCE	(20000 * MS)	/* of a host that does other things, too */
 
 /* Words of its data page. */
 enum { COUNT, BOUND, FLOW_HANDLE, RING_HANDLE, SEED, ERROR };
@@ -105,7 +106,7 @@ static uint64_t sum(void)
 static bool answered(exo_cap_t net, exo_cap_t claims, exo_cap_t frames)
 {
 	exo_cap_t flow = (exo_cap_t)make(net, claims, 0);
-	exo_time_t end = core_now() + 1000 * MS;
+	exo_time_t end = core_now() + PATIENCE;
 	bool good;
 
 	ring_new(mine);
@@ -175,7 +176,7 @@ int main(void)
 		one.word[SEED] = next();
 		write_one(one.space, TINY_RING | RW, frames, 0, FRAMES_ALL);
 		tiny_start(&one);
-		exo_time_t end = core_now() + 100 * MS;
+		exo_time_t end = core_now() + PATIENCE;
 		while (one.word[COUNT] < 2 && core_now() < end)
 			;
 		end = core_now() + next() % 3 * (next() % MS);
