@@ -40,7 +40,7 @@ RUNS = [
     ("call_entry", "-m 16M", ""),
     ("call_cpu", "-m 16M", ""),
     ("call_machine", "-m 16M", ""),
-    ("fuzz", "-m 8M --smp 2", "calls=20000000" if LONG else "calls=1000000"),
+    ("fuzz", "-m 8M --smp 2", "calls=20000000" if LONG else "calls=300000"),
     ("call_nest", "-m 16M --smp 2", ""),
     ("space_cpus", "-m 16M --smp 2", ""),
     ("call_split", "-m 24M --smp 2", ""),

@@ -178,7 +178,7 @@ def faults(kind):
     run("%s,log=%s" % (path("disk.img"), log), "work %s %s" % (kind, workload), ("fs", "marks"))
     blocks = sorted({struct.unpack("<I", event[1:5])[0] for event in events(log, places) if event[:1] == b"W"})
     if not LONG:
-        blocks = sorted(chance.sample(blocks, min(len(blocks), 5)))
+        blocks = sorted(chance.sample(blocks, min(len(blocks), 4)))
     met = 0
     for block in blocks + [None]:
         for kind_of in ("read", "write") if block is not None else ("flush",):

@@ -135,7 +135,7 @@ def test_large_archive():
     top = os.path.join(tree, "..", os.path.basename(tree) + "-big")
     os.makedirs(top)
     try:
-        for kib in range(1600, 2900, 100):
+        for kib in range(1600, 2900, 200):
             with open(os.path.join(top, "file"), "wb") as file:
                 file.write(bytes(kib << 10))
             large_archive(top, kib)

@@ -15,8 +15,8 @@
 	X(crash_repairs, 4000, 100000)		/* states that another program repairs: e2fsck */ \
 	X(kth_workloads, 50, 500)		/* whose every k-th operation fails */ \
 	X(damage_images, 8000, 10000000)	/* of each file system */ \
-	X(crash_guest_states, 400, 20000)	/* of write logs of the emulator's */ \
-	X(crash_guest_boots, 20, 1000)		/* of them started in the machine: at least one in 20 */
+	X(crash_guest_states, 320, 20000)	/* of write logs of the emulator's */ \
+	X(crash_guest_boots, 16, 1000)		/* of them started in the machine: at least one in 20 */
 
 #define X(name, check, hours) SCALE_##name,
 enum scale { SCALES(X) SCALE_COUNT };
