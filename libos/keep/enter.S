@@ -26,8 +26,8 @@ keep_enter:
 	.size	keep_enter, . - keep_enter
 
 /*
- * void keep_away(uint64_t *save_sp): save the thread's state, then run keep_left() below it, with upcalls off. It comes back
- * when the thread is picked.
+ * void keep_away(uint64_t *save_sp, void (*then)(void)): save the thread's state, then run `then` below it, with upcalls off.
+ * It comes back when the thread is picked, or, saved in core_parked, with the next RUN upcall.
  */
 	.globl	keep_away
 	.type	keep_away, @function
@@ -45,7 +45,7 @@ keep_away:
 	movq	%rsp, (%rdi)
 	subq	$8, %rsp
 	andq	$-16, %rsp
-	call	keep_left
+	call	*%rsi
 	jmp	core_run_entry
 	.size	keep_away, . - keep_away
 

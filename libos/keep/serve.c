@@ -10,9 +10,17 @@
  * caller is answered WIRE_LATER, the worker becomes a thread like any other, and its result is collected
  * later.
  *
+ * Who finds the keeper at work for another (WIRE_BUSY, or the kernel says so) wakes it and yields to it. So when an answer is
+ * ready and somebody has woken the keeper meanwhile, the answer is *held*, and the CPU goes to who waits, or round once if that
+ * is not known. He comes in on top (`reenter`) and is served before the other goes on; else that one would have the CPU to its
+ * slice's end, in the middle of its next request but one by then, and so on. Held answers go out when the keeper has its turn,
+ * the last first, as the transfers nest; when one has been held for a slice, nobody comes in before it is out.
+ *
  * S1 `serving` is the worker whose transfer has not been answered; NULL: none
  * S2 an idle worker is in no queue, blocked, and in the list, but for the one that has become the host
  * S3 a process has at most one worker; its record is not used again while it has one
+ * S4 the held answers are those that the kernel's levels of this environment wait for, in their order, below the one that
+ *    `serving` is for; but the lowest may be an answer to nobody any more
  */
 #include <errno.h>
 #include <string.h>
@@ -20,6 +28,7 @@
 #include "libos/vm/vm.h"
 
 #define WORKERS_SPARE	2	/* idle ones, at least */
+#define HELD_MAX	(EXO_CHAIN_MAX / 2)	/* on top are one who is served, and one who is told WIRE_BUSY */
 #define STACK_READY	(40 * 1024)	/* of a worker's stack is there before memory is short */
 
 struct worker {
@@ -31,10 +40,9 @@ struct worker {
 };
 
 void keep_enter(uint64_t sp, struct worker *worker) __attribute__((noreturn));
-void keep_away(uint64_t *save_sp);
+void keep_away(uint64_t *save_sp, void (*then)(void));
 void keep_home(uint64_t sp) __attribute__((noreturn));
 void keep_work(struct worker *worker);
-void keep_left(void);
 extern bool core_fsgsbase;
 
 static keep_handler handlers[WIRE_REQUESTS];
@@ -44,6 +52,15 @@ static struct thread *host;		/* who ran when the transfer came: the idle loop is
 static bool sleeping;			/* in the idle loop, where nothing is in the middle of anything */
 static exo_cap_t own_env;
 static bool again;			/* the idle loop shall be run before the keeper sleeps on */
+static struct {
+	uint64_t result, w1, w2;
+} held[HELD_MAX];
+static unsigned held_count;
+static exo_time_t held_since;		/* the lowest of them */
+static struct keep_process *waiter;	/* the last who was told WIRE_BUSY for another's sake ... */
+static exo_env_id_t waiter_id;		/* ... when he was this one */
+static struct thread *first, *last;	/* those who are ready, as the scheduler below has them */
+static bool unknown_waits;		/* the last answer is held for somebody whom only the kernel told */
 
 void keep_serve(enum wire_request number, keep_handler handler)
 {
@@ -77,17 +94,77 @@ static void use_fs(const struct thread *thread)
 		exo_env_fsbase(thread->fs_base);
 }
 
+/* Has somebody woken the keeper, since its idle loop ran or an answer was held? */
+static inline bool somebody_waits(void)
+{
+	return *(volatile uint64_t *)&core_disp->pending & EXO_EVENT_WAKE;
+}
+
+static void nobody_waits(void)
+{
+	__atomic_fetch_and(&core_disp->pending, ~(uint64_t)EXO_EVENT_WAKE, __ATOMIC_RELAXED);
+}
+
+static bool held_long(void)
+{
+	return held_count && core_now() - held_since > core_info->slice_ns;
+}
+
+/* False: it shall go out. Else somebody else has had the CPU, and the host goes on. */
+static bool hold(int64_t result, uint64_t w1, uint64_t w2)
+{
+	exo_cap_t to = waiter && waiter->id == waiter_id ? waiter->env : EXO_CAP_NONE;
+
+	if (held_count == HELD_MAX || held_long())
+		return false;
+	nobody_waits();
+	waiter = NULL;
+	if (!held_count)
+		held_since = core_now();
+	held[held_count].result = (uint64_t)result;
+	held[held_count].w1 = w1;
+	held[held_count++].w2 = w2;
+	unknown_waits = !to;
+	exo_yield(to, 0);
+	return true;
+}
+
+/* Entered by enter.S, as the host: the last that is held goes out; exo_reply comes back if there is nobody to have it. */
+static void pay(void)
+{
+	held_count--;
+	exo_reply(0, held[held_count].result, held[held_count].w1, held[held_count].w2, 0);
+}
+
+/*
+ * The keeper's idle loop has to run, or somebody waits. That is looked at last, and not taken for what the keeper does itself:
+ * who comes behind that comes too late.
+ */
+static __attribute__((noinline)) void answer_slowly(int64_t result, uint64_t w1, uint64_t w2)
+{
+	uint64_t events = *(volatile uint64_t *)&core_disp->events;
+	bool others = somebody_waits();
+
+	if (again || first) {
+		again = false;
+		exo_wake(own_env);
+		if (!others && *(volatile uint64_t *)&core_disp->events == events + 1)
+			nobody_waits();
+	}
+	if (!somebody_waits() || !hold(result, w1, w2))
+		exo_reply(0, (uint64_t)result, w1, w2, 0);
+}
+
 /* Upcalls are off: whoever was the host goes on when the answer is out. */
-static void answer(int64_t result, uint64_t w1, uint64_t w2)
+static inline void answer(int64_t result, uint64_t w1, uint64_t w2)
 {
 	thread_current = host;
 	use_fs(host);
-	if (again || thread_others_ready()) {
-		again = false;
-		exo_wake(own_env);
-	}
 	serving = NULL;
-	exo_reply(0, (uint64_t)result, w1, w2, 0);
+	if (__builtin_expect(again || first || somebody_waits(), 0))
+		answer_slowly(result, w1, w2);
+	else
+		exo_reply(0, (uint64_t)result, w1, w2, 0);
 }
 
 static void put_idle(struct worker *worker)
@@ -127,6 +204,13 @@ void keep_work(struct worker *worker)
 	keep_home(worker->home);
 }
 
+/* Entered by enter.S: the worker's state is saved. The host's idle loop has to look at what has changed. */
+static void left(void)
+{
+	again = true;
+	answer(WIRE_LATER, 0, 0);
+}
+
 static bool leave(void)
 {
 	struct worker *worker = serving;
@@ -135,15 +219,8 @@ static bool leave(void)
 		return false;
 	worker->request.process->later = true;
 	worker->request.process->done = false;
-	keep_away(&worker->thread->sp);
+	keep_away(&worker->thread->sp, left);
 	return true;
-}
-
-/* Entered by enter.S: the worker's state is saved. The host's idle loop has to look at what has changed. */
-void keep_left(void)
-{
-	again = true;
-	answer(WIRE_LATER, 0, 0);
 }
 
 static int64_t collect(struct keep_request *request)
@@ -218,20 +295,12 @@ static struct worker *take_idle(void)
 	return worker;
 }
 
-/* [upcall] The badge is the caller's record: it comes from the entry that he was given, and from nowhere else. */
-static void called(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
-		   bool wanted)
+/* Nothing else is served, or only held. */
+static inline void begin(struct keep_process *process, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
 {
-	struct keep_process *process = (struct keep_process *)badge;
 	keep_handler handler;
 	struct worker *worker;
 
-	if (!wanted)
-		return;
-	if (__builtin_expect(!sleeping || core_disp->saved & EXO_SAVED_ON, 0)) {
-		exo_reply(WIRE_BUSY, 0, 0, 0, 0);
-		return;
-	}
 	if (__builtin_expect(process->id != caller, 0)) {
 		exo_reply(WIRE_REFUSED, 0, 0, 0, 0);
 		return;
@@ -254,9 +323,34 @@ static void called(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1
 	keep_enter(worker->home, worker);
 }
 
-/* --- the scheduler: first come, first served, but a request is left for another thread only by waiting ---- */
+/* It is in the middle of something, or holds answers, perhaps for too long. */
+static __attribute__((noinline)) void called_anyway(struct keep_process *process, exo_env_id_t caller, uint64_t w0, uint64_t w1,
+						    uint64_t w2, uint64_t w3)
+{
+	if (sleeping && !(core_disp->saved & EXO_SAVED_ON) && !held_long()) {
+		begin(process, caller, w0, w1, w2, w3);
+		return;
+	}
+	waiter = serving ? process : NULL;
+	waiter_id = caller;
+	exo_reply(WIRE_BUSY, 0, 0, 0, 0);
+}
 
-static struct thread *first, *last;
+/* [upcall] The badge is the caller's record: it comes from the entry that he was given, and from nowhere else. */
+static void called(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3,
+		   bool wanted)
+{
+	struct keep_process *process = (struct keep_process *)badge;
+
+	if (!wanted)
+		return;
+	if (__builtin_expect(!sleeping || core_disp->saved & EXO_SAVED_ON || held_count, 0))
+		called_anyway(process, caller, w0, w1, w2, w3);
+	else
+		begin(process, caller, w0, w1, w2, w3);
+}
+
+/* --- the scheduler: first come, first served, but a request is left for another thread only by waiting ---- */
 
 static void ready(struct thread *thread)
 {
@@ -291,6 +385,11 @@ static void idle_sleep(exo_time_t until, uint64_t events)
 {
 	sleeping = true;
 	core_sleep(until, events);
+	/* Who waits has yielded, so it may come behind the keeper in the ring of those who are ready. */
+	if (held_count && unknown_waits && !held_long())
+		core_yield(EXO_CAP_NONE);
+	while (held_count)
+		keep_away(&core_parked, pay);
 	sleeping = false;
 }
 
@@ -334,4 +433,5 @@ void keep_open_doors(void)
 {
 	thread_yield();			/* the workers come to wait */
 	core_call_handler = called;
+	core_disp->reenter = 1;
 }

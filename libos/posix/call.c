@@ -59,14 +59,15 @@ static bool wait_changed(uint64_t since, exo_time_t deadline)
 	return thread_wait(&waiting, deadline);
 }
 
-/* The keeper may have been interrupted while it served another. */
+/* The keeper was interrupted while it served another. Woken, it lets who waits in before that one goes on. */
 static __attribute__((noinline)) int64_t transfer_again(uint64_t word[4], const uint64_t sent[4], int64_t status)
 {
 	unsigned tries = 0, spin;
 
-	while (status == -EXO_EBUSY || status == WIRE_BUSY) {
+	while (status == -EXO_EBUSY || status == WIRE_BUSY || status == -EXO_EDEPTH) {
 		for (spin = tries++ * 97 % 1024; spin; spin--)
 			__asm__ volatile("pause");
+		exo_wake(keeper_env);
 		core_yield(keeper_env);
 		memcpy(word, sent, 4 * sizeof(*word));
 		status = exo_call(posix_keeper, EXO_NEVER, word);

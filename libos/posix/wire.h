@@ -12,8 +12,8 @@
  * the request says; larger things lie in the *buffer*, WIRE_BUFFER bytes that both map. One request of a process at a
  * time. Answer: w0 = result (>= 0, or -errno of <errno.h>), w1, w2 = more results. The transfer's own status
  * is 0. It is WIRE_BUSY, or the transfer fails with EXO_EBUSY, while the keeper is in the middle of
- * something: nothing has happened; yield to it ("keeper.env") and ask again. WIRE_REFUSED: the keeper does
- * not know the caller.
+ * something: nothing has happened; wake it and yield to it ("keeper.env"), and ask again: who has woken it is served
+ * before the one whom it is at work for goes on. WIRE_REFUSED: the keeper does not know the caller.
  *
  *   WIRE_LATER   as result: the keeper has begun and must wait for a disk. `wakes` in the page grows when it is done;
  *                then REQUEST_COLLECT gives the result. Until then the buffer is the keeper's.

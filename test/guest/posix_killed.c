@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Killed at every point: a child works (pipes, descriptors, children, sockets, terminals, signals, memory, messages),
- * and its parent kills it after every so many instructions. Survivors finish, the keeper's checker finds
+ * Killed at every point: a child works (pipes, descriptors, children, sockets, terminals, signals, memory, exec, messages,
+ * mounts), and its parent kills it after every so many instructions. Survivors finish, the keeper's checker finds
  * nothing, and no frames are lost.
  *
  * Run with: --icount
  * Time limit: 300 s
  *
- * Under --icount a nanosecond is an instruction. A slice ends at a multiple of its length; the child begins
- * its work a number of instructions before that, the parent sleeps until shortly before, so it is at the
- * slice's end that it runs and kills. Which requests the child has made by then, and where in between it is,
- * that number says. Who is in the middle of a request then dies of it only when the keeper, which serves one at a time,
- * comes to the kill: some slices and rounds later. So each point is asked for, and met where the child is in its own code;
- * how many were is printed. Argument: `step=N` (instructions; 1000 with long=1), `kind=N` for one of the kinds.
+ * Under --icount a nanosecond is an instruction. Slices go round, so the child has the one behind its parent's, begins its
+ * work a number of instructions before the end of that, and at its end it is the parent that runs and kills. Which requests
+ * the child has made by then, and where in between it is, that number says. How much more it was given the CPU for, until it
+ * was dead, the kernel says: what the keeper does for it then, to end a request that it is in the middle of, is the time of the
+ * one who kills. 19 of 20 have to die within NEAR instructions of its slice's end, or of that of the kernel's call that it is in.
+ *
+ * Argument: `step=N` (instructions; 1000 with long=1), `kind=N` for one of the kinds.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -34,12 +36,22 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include "libos/core/core.h"
+#include "libos/core/spawn.h"
 #include "libos/posix/call.h"
 #include "test/guest/tap.h"
 
 #define SELF		"/bin/posix_killed"
 #define RECORD		48	/* bytes of a record in the survivor's pipe */
 #define NAME		"/tmp/killed.socket"
+#define MOUNT		"/tmp/killed.mount"
+#define SHARED		"/tmp/killed.shared"
+#define NEAR		1000
+#define LEAST		95	/* of 100 die within these */
+
+static volatile struct {
+	exo_time_t from;	/* when to begin; 0: not told yet */
+	exo_env_id_t env;	/* the child's, as it says */
+} *shared;
 
 static int out;			/* the pipe to the survivor */
 static char record[RECORD];
@@ -206,6 +218,31 @@ static void do_messages(void)
 	mq_close(queue);
 }
 
+static void do_mounts(void)
+{
+	int fd;
+
+	mkdir(MOUNT, 0700);
+	if (mount("none", MOUNT, "tmpfs", 0, "size=1M"))
+		_exit(10);
+	fd = open(MOUNT "/file", O_RDWR | O_CREAT, 0600);
+	write(fd, record, RECORD);
+	tell();
+	chdir(MOUNT);
+	umount(MOUNT);		/* it is in use */
+	chdir("/");
+	close(fd);
+	if (umount(MOUNT))
+		_exit(11);
+	rmdir(MOUNT);
+}
+
+/* Nobody is in it any more, so that it goes if it was there. */
+static bool unmounted(void)
+{
+	return !umount(MOUNT) || errno == EINVAL || errno == ENOENT;
+}
+
 static void *thread(void *arg)
 {
 	tell();
@@ -248,20 +285,43 @@ static const struct {
 	{ "pipes", do_pipes, 120000 }, { "descriptors", do_descriptors, 120000 }, { "children", do_children, 400000 },
 	{ "sockets", do_sockets, 120000 }, { "terminals", do_terminals, 120000 }, { "signals", do_signals, 120000 },
 	{ "memory", do_memory, 120000 }, { "exec", do_exec, 900000 }, { "messages", do_messages, 120000 },
+	{ "mounts", do_mounts, 120000 },
 };
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* --- killing ------------------------------------------------------------------------------------------ */
 
-static void work(unsigned kind, exo_time_t from, int end)
+/* What parent and child, whatever it has become, both see. */
+static bool share(int flags)
+{
+	int fd = open(SHARED, O_RDWR | flags, 0600);
+
+	if (fd < 0 || ftruncate(fd, EXO_PAGE_SIZE))
+		return false;
+	shared = mmap(NULL, EXO_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return shared != MAP_FAILED;
+}
+
+static void work(unsigned kind, int end)
 {
 	out = end;
 	for (unsigned i = 0; i < RECORD; i++)
 		record[i] = (char)i;
-	while (core_now() < from)
+	shared->env = core_disp->self;
+	while (!shared->from || core_now() < shared->from)
 		;
 	for (;;)
 		kinds[kind].run();
+}
+
+/* What exec made of a child. */
+static void spin(void)
+{
+	if (share(0))
+		shared->env = core_disp->self;
+	for (;;)
+		write(1, "", 0);
 }
 
 static const char *check(void)
@@ -277,7 +337,8 @@ static const char *check(void)
 }
 
 static unsigned long records;	/* that survived */
-static unsigned met;		/* kills that came in the slice that they were asked for in */
+static unsigned near;		/* kills that came within NEAR instructions ... */
+static uint64_t latest;		/* ... and within how many all did */
 
 /* What the child wrote comes to its end, whole. */
 static const char *survive(int end)
@@ -301,30 +362,81 @@ static const char *survive(int end)
 	return part < 0 ? "read" : all % RECORD ? "half a record at the end" : NULL;
 }
 
+/* Until another slice is the caller's. */
+static exo_time_t next_slice(void)
+{
+	const volatile uint64_t *slice_end = &core_disp->slice_end;
+	uint64_t was = *slice_end;
+
+	while (*slice_end == was)
+		;
+	return *slice_end;
+}
+
+static void yield(void)
+{
+	bool was = posix_enter();
+
+	core_yield(EXO_CAP_NONE);
+	posix_leave(was);
+}
+
+/* CPU time of an environment, ever; 0: it is not known. */
+static uint64_t time_of(exo_env_id_t env)
+{
+	const struct exo_env_info *info = env ? info_env((uint32_t)env) : NULL;
+
+	return info && info->id == env ? info->ns : 0;
+}
+
+/* Kill a child that waits to begin, so many instructions after it did. */
+static void kill_after(pid_t pid, uint64_t instructions)
+{
+	uint64_t slice = core_info->slice_ns, before, then, late;
+	exo_env_id_t env;
+
+	while (!shared->env)
+		yield();
+	exo_time_t end = next_slice() + slice;
+	env = shared->env;
+	before = time_of(env);
+	shared->from = end - instructions;
+	next_slice();
+	while (core_now() < end)	/* it waits for somebody */
+		yield();
+	exo_time_t now = core_now();
+	then = time_of(shared->env);
+	kill(pid, SIGKILL);
+	late = time_of(shared->env);
+	late = late > then ? late - then : 0;	/* exec has ended the one that it was, or it is as it was */
+	if (now - end > slice / 2)
+		late += now - end;
+	near += late <= NEAR;
+	if (env == shared->env && then - before > slice)	/* the kernel let it go so much later */
+		late += then - before - slice;
+	if (late > latest)
+		latest = late;
+}
+
 static const char *kill_at(unsigned kind, uint64_t instructions)
 {
-	uint64_t slice = core_info->slice_ns;
 	int ends[2], status;
 	const char *wrong;
 
 	if (pipe(ends))
 		return "pipe";
-	exo_time_t end = (core_now() / slice + 3) * slice;
+	shared->from = shared->env = 0;
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(ends[0]);
-		work(kind, end - instructions, ends[1]);
+		work(kind, ends[1]);
 	}
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
 		return "fork";
 	}
-	exo_time_t now = core_now(), until = end - 2000;
-	if (until > now)
-		nanosleep(&(struct timespec){ .tv_nsec = (long)(until - now) }, NULL);
-	kill(pid, SIGKILL);
-	met += core_now() < end + slice;
+	kill_after(pid, instructions);
 	wrong = survive(ends[0]);
 	close(ends[0]);
 	if (!wrong && (waitpid(pid, &status, 0) != pid || status != SIGKILL)) {
@@ -335,6 +447,8 @@ static const char *kill_at(unsigned kind, uint64_t instructions)
 		;
 	if (!wrong && semctl(sems, 0, GETVAL) != 10)
 		wrong = "SEM_UNDO";
+	if (!wrong && !unmounted())
+		wrong = "a mount that is in use by the dead";
 	return wrong ? wrong : check();
 }
 
@@ -383,37 +497,48 @@ static long option(int argc, char **argv, const char *name, long otherwise)
 	return otherwise;
 }
 
+/* All points of a kind. */
+static void kill_all(unsigned kind, uint64_t step)
+{
+	const char *wrong = NULL;
+	unsigned deaths = 0;
+	uint32_t before = 0;
+
+	records = near = 0;
+	latest = 0;
+	for (uint64_t at = step; at <= kinds[kind].reach && !wrong; at += step, deaths++) {
+		wrong = kill_at(kind, at);
+		if (deaths == 3)
+			before = core_info->frames_free;
+		if (wrong)
+			printf("# %lu instructions: %s\n", at, wrong);
+	}
+	int lost = (int)(before - core_info->frames_free);
+	ok(!wrong, "%s: killed %u times, after %lu rounds, %d frames fewer than at first", kinds[kind].name, deaths, records,
+	   lost);
+	ok(lost < 100, "... none lost");
+	ok((deaths - near) * 100 < deaths * (100 - LEAST) + 100,
+	   "... %u within %d instructions of the point, all within %lu with the kernel's", near, NEAR, latest);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "nothing"))
 		return 0;
-	while (argc > 1 && !strcmp(argv[1], "spin"))
-		write(1, "", 0);
-	uint64_t step = (uint64_t)option(argc, argv, "step=", option(argc, argv, "long=", 0) ? 1000 : 7000);
+	if (argc > 1 && !strcmp(argv[1], "spin"))
+		spin();
+	uint64_t step = (uint64_t)option(argc, argv, "step=", option(argc, argv, "long=", 0) ? 1000 : 11000);
 	long only = option(argc, argv, "kind=", -1);
 	pid_t server = serve();
-	uint32_t before = 0;
 
+	posix_need_info();
+	if (!share(O_CREAT))
+		return 1;
 	sems = semget(IPC_PRIVATE, 1, 0600);
 	semctl(sems, 0, SETVAL, 10);
-	for (unsigned kind = 0; kind < KINDS; kind++) {
-		const char *wrong = NULL;
-		unsigned deaths = 0;
-		if (only >= 0 && kind != (unsigned)only)
-			continue;
-		for (uint64_t at = step; at <= kinds[kind].reach && !wrong; at += step, deaths++) {
-			wrong = kill_at(kind, at);
-			if (deaths == 3)
-				before = core_info->frames_free;
-			if (wrong)
-				printf("# %lu instructions: %s\n", at, wrong);
-		}
-		int lost = (int)(before - core_info->frames_free);
-		ok(!wrong, "%s: killed %u times, %u at the very point, after %lu rounds, %d frames fewer than at first",
-		   kinds[kind].name, deaths, met, records, lost);
-		records = met = 0;
-		ok(lost < 100, "... none lost");
-	}
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		if (only < 0 || kind == (unsigned)only)
+			kill_all(kind, step);
 	ok(still_serves(), "who has served them all still serves");
 	kill(server, SIGKILL);
 	waitpid(server, NULL, 0);
