@@ -40,7 +40,7 @@ static pid_t last_pid;
 static struct thread_queue reaper_waits, end_waits;
 static struct thread_poller poller;
 static uint64_t seen;			/* events, when the poller looked last */
-static bool ended;			/* pid 1 has ended ... */
+static bool over;			/* pid 1 has ended ... */
 static int end_status;			/* ... with this */
 
 /* --- finding --------------------------------------------------------------------------------------------- */
@@ -390,7 +390,7 @@ static void end_all(int status)
 	for (struct keep_process *process = keep_next(NULL); process; process = keep_next(process))
 		if (process != keep_first)
 			keep_kill(process, SIGKILL);
-	ended = true;
+	over = true;
 	end_status = status;
 	thread_wake_all(&end_waits);
 	keep_again();
@@ -443,16 +443,28 @@ static int signal_of(uint32_t cause)
 	return cause < 32 && signals[cause] ? signals[cause] : SIGKILL;
 }
 
-static const struct exo_env_info *ended_env(const struct keep_process *process)
+/*
+ * An environment's end as wait says it; -1: it lives. It may be gone altogether: while it forks, a parent has a
+ * capability to destroy its child's.
+ */
+static int end_of(const struct exo_env_info *info, exo_env_id_t id)
 {
-	const struct exo_env_info *info = process->body ? info_env((uint32_t)process->id) : NULL;
+	if (!info || info->id != id)
+		return SIGKILL;
+	if (info->state != EXO_ENV_ENDED && info->state != EXO_ENV_NONE)
+		return -1;
+	return info->cause == EXO_CAUSE_EXIT ? (int)(info->status & 0xff) << 8 : signal_of(info->cause);
+}
 
-	if (info && info->id == process->id && info->state == EXO_ENV_ENDED)
-		return info;
-	for (uint32_t i = 0; process->body && i < process->body->cpus; i++)
-		if ((info = body_cpu(process->body, i)) != NULL && info->state == EXO_ENV_ENDED)
-			return info;
-	return NULL;
+/* The same of a process: that of the first of its environments that has ended. */
+static int ended(const struct keep_process *process)
+{
+	const struct keep_body *body = process->body;
+	int status = body && process->id ? end_of(info_env((uint32_t)process->id), process->id) : -1;
+
+	for (uint32_t i = 0; body && i < body->cpus && status < 0; i++)
+		status = end_of(body_cpu(body, i), body->cpu[i].id);
+	return status;
 }
 
 /* The thread that reaps: descriptors may have to wait for a disk. */
@@ -461,12 +473,11 @@ static void reap(void *arg)
 	(void)arg;
 	for (;;) {
 		struct keep_process *process = keep_next(NULL);
-		const struct exo_env_info *info;
+		int status;
 
 		for (; process; process = keep_next(process))
-			if ((info = ended_env(process)) != NULL)
-				keep_kill(process, info->cause == EXO_CAUSE_EXIT ? (int)(info->status & 0xff) << 8 :
-					  signal_of(info->cause));
+			if ((status = ended(process)) >= 0)
+				keep_kill(process, status);
 		thread_wait(&reaper_waits, EXO_NEVER);
 	}
 }
@@ -480,7 +491,7 @@ static exo_time_t look(void *arg)
 		return EXO_NEVER;
 	seen = core_disp->events;
 	while ((process = keep_next(process)) != NULL)
-		if (ended_env(process)) {
+		if (ended(process) >= 0) {
 			thread_wake_all(&reaper_waits);
 			break;
 		}
@@ -489,7 +500,7 @@ static exo_time_t look(void *arg)
 
 int keep_run(void)
 {
-	while (!ended)
+	while (!over)
 		thread_wait(&end_waits, EXO_NEVER);
 	return end_status;
 }

@@ -10,17 +10,18 @@
  * caller is answered WIRE_LATER, the worker becomes a thread like any other, and its result is collected
  * later.
  *
- * Who finds the keeper at work for another (WIRE_BUSY, or the kernel says so) wakes it and yields to it. So when an answer is
- * ready and somebody has woken the keeper meanwhile, the answer is *held*, and the CPU goes to who waits, or round once if that
- * is not known. He comes in on top (`reenter`) and is served before the other goes on; else that one would have the CPU to its
- * slice's end, in the middle of its next request but one by then, and so on. Held answers go out when the keeper has its turn,
- * the last first, as the transfers nest; when one has been held for a slice, nobody comes in before it is out.
+ * Who finds the keeper at work for another (WIRE_BUSY, or the kernel says so) wakes it and yields to it. So when an
+ * answer is ready and somebody has woken the keeper meanwhile, the answer is *held*, and the CPU goes to who waits, or
+ * round once if that is not known. He comes in on top (`reenter`) and is served before the other goes on; else that
+ * one would have the CPU to its slice's end, in the middle of its next request but one by then, and so on. Held
+ * answers go out when the keeper has its turn, the last first, as the transfers nest; when one has been held for a
+ * slice, nobody comes in before it is out.
  *
  * S1 `serving` is the worker whose transfer has not been answered; NULL: none
  * S2 an idle worker is in no queue, blocked, and in the list, but for the one that has become the host
  * S3 a process has at most one worker; its record is not used again while it has one
- * S4 the held answers are those that the kernel's levels of this environment wait for, in their order, below the one that
- *    `serving` is for; but the lowest may be an answer to nobody any more
+ * S4 the held answers are those that the kernel's levels of this environment wait for, in their order, below the one
+ *    that `serving` is for; but the lowest may be an answer to nobody any more
  */
 #include <errno.h>
 #include <string.h>
@@ -129,7 +130,10 @@ static bool hold(int64_t result, uint64_t w1, uint64_t w2)
 	return true;
 }
 
-/* Entered by enter.S, as the host: the last that is held goes out; exo_reply comes back if there is nobody to have it. */
+/*
+ * Entered by enter.S, as the host: the last answer that is held goes out. exo_reply comes back if there is nobody to
+ * have it.
+ */
 static void pay(void)
 {
 	held_count--;
@@ -137,8 +141,8 @@ static void pay(void)
 }
 
 /*
- * The keeper's idle loop has to run, or somebody waits. That is looked at last, and not taken for what the keeper does itself:
- * who comes behind that comes too late.
+ * The keeper's idle loop has to run, or somebody waits. That is looked at last, and not taken for what the keeper does
+ * itself: who comes behind that comes too late.
  */
 static __attribute__((noinline)) void answer_slowly(int64_t result, uint64_t w1, uint64_t w2)
 {
@@ -296,7 +300,8 @@ static struct worker *take_idle(void)
 }
 
 /* Nothing else is served, or only held. */
-static inline void begin(struct keep_process *process, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3)
+static inline void begin(struct keep_process *process, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2,
+			 uint64_t w3)
 {
 	keep_handler handler;
 	struct worker *worker;
@@ -324,8 +329,8 @@ static inline void begin(struct keep_process *process, exo_env_id_t caller, uint
 }
 
 /* It is in the middle of something, or holds answers, perhaps for too long. */
-static __attribute__((noinline)) void called_anyway(struct keep_process *process, exo_env_id_t caller, uint64_t w0, uint64_t w1,
-						    uint64_t w2, uint64_t w3)
+static __attribute__((noinline)) void called_anyway(struct keep_process *process, exo_env_id_t caller, uint64_t w0,
+						    uint64_t w1, uint64_t w2, uint64_t w3)
 {
 	if (sleeping && !(core_disp->saved & EXO_SAVED_ON) && !held_long()) {
 		begin(process, caller, w0, w1, w2, w3);

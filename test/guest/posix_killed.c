@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Killed at every point: a child works (pipes, descriptors, children, sockets, terminals, signals, memory, exec, messages,
- * mounts), and its parent kills it after every so many instructions. Survivors finish, the keeper's checker finds
- * nothing, and no frames are lost.
+ * Killed at every point: a child works (pipes, descriptors, children, sockets, terminals, signals, memory, exec,
+ * messages, mounts), and its parent kills it after every so many instructions. Survivors finish, the keeper's checker
+ * finds nothing, and no frames are lost.
  *
  * Run with: --icount
  * Time limit: 300 s
  *
- * Under --icount a nanosecond is an instruction. Slices go round, so the child has the one behind its parent's, begins its
- * work a number of instructions before the end of that, and at its end it is the parent that runs and kills. Which requests
- * the child has made by then, and where in between it is, that number says. How much more it was given the CPU for, until it
- * was dead, the kernel says: what the keeper does for it then, to end a request that it is in the middle of, is the time of the
- * one who kills. 19 of 20 have to die within NEAR instructions of its slice's end, or of that of the kernel's call that it is in.
+ * Under --icount a nanosecond is an instruction. The child begins its work a number of instructions before the end of
+ * its slice, where its parent runs and kills it (posix_slices.h). Which requests it has made by then, and where in
+ * between it is, that number says. How much more it was given the CPU for, until it was dead, the kernel says: what
+ * the keeper does for it then, to end a request that it is in the middle of, is the time of the one who kills. 19 of
+ * 20 have to die within NEAR instructions of the slice's end, or of that of the kernel's call that they are in.
  *
  * Argument: `step=N` (instructions; 1000 with long=1), `kind=N` for one of the kinds.
  */
@@ -38,6 +38,7 @@
 #include "libos/core/core.h"
 #include "libos/core/spawn.h"
 #include "libos/posix/call.h"
+#include "test/guest/posix_slices.h"
 #include "test/guest/tap.h"
 
 #define SELF		"/bin/posix_killed"
@@ -362,25 +363,6 @@ static const char *survive(int end)
 	return part < 0 ? "read" : all % RECORD ? "half a record at the end" : NULL;
 }
 
-/* Until another slice is the caller's. */
-static exo_time_t next_slice(void)
-{
-	const volatile uint64_t *slice_end = &core_disp->slice_end;
-	uint64_t was = *slice_end;
-
-	while (*slice_end == was)
-		;
-	return *slice_end;
-}
-
-static void yield(void)
-{
-	bool was = posix_enter();
-
-	core_yield(EXO_CAP_NONE);
-	posix_leave(was);
-}
-
 /* CPU time of an environment, ever; 0: it is not known. */
 static uint64_t time_of(exo_env_id_t env)
 {
@@ -396,14 +378,12 @@ static void kill_after(pid_t pid, uint64_t instructions)
 	exo_env_id_t env;
 
 	while (!shared->env)
-		yield();
+		others_run();
 	exo_time_t end = next_slice() + slice;
 	env = shared->env;
 	before = time_of(env);
 	shared->from = end - instructions;
-	next_slice();
-	while (core_now() < end)	/* it waits for somebody */
-		yield();
+	others_run_until(end);
 	exo_time_t now = core_now();
 	then = time_of(shared->env);
 	kill(pid, SIGKILL);
@@ -514,8 +494,8 @@ static void kill_all(unsigned kind, uint64_t step)
 			printf("# %lu instructions: %s\n", at, wrong);
 	}
 	int lost = (int)(before - core_info->frames_free);
-	ok(!wrong, "%s: killed %u times, after %lu rounds, %d frames fewer than at first", kinds[kind].name, deaths, records,
-	   lost);
+	ok(!wrong, "%s: killed %u times, after %lu rounds, %d frames fewer than at first", kinds[kind].name, deaths,
+	   records, lost);
 	ok(lost < 100, "... none lost");
 	ok((deaths - near) * 100 < deaths * (100 - LEAST) + 100,
 	   "... %u within %d instructions of the point, all within %lu with the kernel's", near, NEAR, latest);
