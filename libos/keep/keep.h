@@ -14,6 +14,7 @@
  *   open.c     descriptors and open file descriptions          files.c    names and files, on libos/fs/vfs.h
  *   pipe.c     pipes and FIFOs                                 poll.c, epoll.c  poll, epoll
  *   signal.c   who may signal whom; stop, continue             tty.c, pty.c  terminals
+ *   priority.c nice, scheduling of processes
  *   net.c      sockets over lwIP   local.c  UNIX sockets       object.c   memory that processes share
  *   mqueue.c   message queues                                  xsi*.c     those of XSI, semaphores, shared memory
  *
@@ -87,6 +88,10 @@ struct keep_process {
 	exo_time_t poke_at, poke_again;	/* 0: never; and how long after that once more */
 	exo_time_t look_at, patience;	/* when to see whether it has taken its signals */
 	exo_time_t timer, timer_interval;	/* its ITIMER_REAL, for the next image */
+	/* priority.c: */
+	int8_t nice;			/* -20..19 */
+	uint8_t policy, priority;	/* WIRE_SCHED_*, 1..WIRE_SCHED_MOST or 0 */
+	uint32_t turns;			/* as its page says */
 	struct wire_page *page;		/* shared with it: only written */
 	char *start;			/* its start record, shared with it */
 	char *buffer;			/* WIRE_BUFFER bytes, shared with it */
@@ -182,6 +187,11 @@ void keep_signal_exit(struct keep_process *process);
 void keep_signal_forked(struct keep_process *child, const struct keep_process *parent);
 /* What a new image begins with: when process->page is the new page and `old` still is there; NULL: there is none. */
 void keep_signal_exec(struct keep_process *process, const struct wire_page *old);
+
+/* --- priority.c ----------------------------------------------------------------------------------------------- */
+
+/* A process of some priority has another environment, or ends. */
+void keep_priority_changed(struct keep_process *process);
 
 /* --- job.c ---------------------------------------------------------------------------------------------------- */
 
@@ -321,6 +331,7 @@ void keep_pipe_start(void);
 void keep_poll_start(void);
 void keep_epoll_start(void);
 void keep_signal_start(void);
+void keep_priority_start(void);
 void keep_tty_start(void);
 void keep_local_start(void);
 void keep_net_start(void);

@@ -31,6 +31,7 @@
 #pragma weak keep_cwd_copy
 #pragma weak keep_cwd_drop
 #pragma weak keep_object_exit
+#pragma weak keep_priority_changed
 
 struct keep_process *keep_process, *keep_first;
 uint32_t keep_used, keep_reserve;
@@ -194,6 +195,7 @@ void keep_page_fill(struct keep_process *process)
 	page->gid = process->gid;
 	page->egid = process->egid;
 	page->umask = process->umask;
+	page->turns = process->turns;
 	page->reserve = keep_reserve;
 	page->not_data = ~process->limit[KEEP_LIMIT_DATA][0];
 	page->not_space = ~process->limit[KEEP_LIMIT_SPACE][0];
@@ -248,6 +250,10 @@ static void inherit(struct keep_process *child, struct keep_process *parent)
 	child->groups = parent->groups;
 	memcpy(child->group, parent->group, sizeof(child->group));
 	child->umask = parent->umask;
+	child->nice = parent->nice;
+	child->policy = parent->policy;
+	child->priority = parent->priority;
+	child->turns = parent->turns;
 	child->tty = parent->tty;
 	child->ignored = parent->ignored;
 	child->caught = parent->caught;
@@ -316,6 +322,8 @@ void keep_process_run(struct keep_process *process, struct keep_body *body)
 	process->space = body->space;
 	process->id = body->id;
 	process->state = KEEP_RUNNING;
+	if (process->policy && keep_priority_changed)
+		keep_priority_changed(process);
 }
 
 /* --- end ------------------------------------------------------------------------------------------------- */
@@ -408,6 +416,8 @@ void keep_process_finish(struct keep_process *process)
 	process->ending = false;
 	process->later = process->done = false;
 	process->state = KEEP_ZOMBIE;
+	if ((process->policy || process->nice) && keep_priority_changed)
+		keep_priority_changed(process);
 	process->report = true;
 	if (process == keep_first) {
 		end_all(process->status);

@@ -27,6 +27,13 @@ static int attributes(struct keep_process *child, const struct wire_spawn *spawn
 		if (error)
 			return (int)error;
 	}
+	if (spawn->flags & (WIRE_SPAWN_SETSCHEDPARAM | WIRE_SPAWN_SETSCHEDULER)) {
+		uint64_t to = (uint64_t)(spawn->schedule >> 16) << 32 | (spawn->schedule & UINT16_MAX);
+		int64_t error = keep_ask(child, REQUEST_SCHEDULE, 0, spawn->flags & WIRE_SPAWN_SETSCHEDULER ? 2 : 1, to, NULL);
+
+		if (error < 0)
+			return (int)error;
+	}
 	if (spawn->flags & WIRE_SPAWN_RESETIDS) {
 		child->euid = child->uid;
 		child->egid = child->gid;

@@ -38,6 +38,7 @@ struct posix_cpu {
 	uint64_t sp;				/* CALLS: as thread_swap leaves it */
 	exo_cap_t env;				/* the home's, to wake it */
 	exo_time_t recalled;			/* when last */
+	struct posix_turns turns;		/* [upcall] the CPU's */
 };
 extern struct posix_cpu posix_cpu[WIRE_CPUS];	/* [upcall] */
 extern uint32_t posix_cpus_busy;		/* threads that are away */

@@ -71,6 +71,8 @@ const void *posix_cpu_run(struct exo_disp *disp)
 		begin(disp);
 	if (!(disp->saved & EXO_SAVED_ON))
 		return next(cpu, disp);
+	if (signal_page->turns && !__atomic_load_n(&cpu->recall, __ATOMIC_SEQ_CST) && posix_turn_leave(&cpu->turns))
+		exo_yield(EXO_CAP_NONE, 0);
 	disp->saved = 0;
 	/* Who is inside is about to come by itself. */
 	if (!__atomic_load_n(&cpu->recall, __ATOMIC_SEQ_CST) || posix_inside)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scheduling of processes, as far as there is any: they share the machine's slices in turn. What a process is can be
- * asked; it cannot be made anything else.
+ * What a process is told of slices, and on which CPUs its threads may run. Its policy is priority.c's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -20,22 +19,6 @@ static int64_t find(pid_t pid)
 		return -EINVAL;
 	result = pid ? posix_ask(REQUEST_GETPGID, (uint64_t)pid, 0, 0, more) : 0;
 	return result < 0 ? result : 0;
-}
-
-int sched_getscheduler(pid_t pid)
-{
-	int64_t result = find(pid);
-
-	return result ? (int)posix_result(result) : SCHED_OTHER;
-}
-
-int sched_getparam(pid_t pid, struct sched_param *parameter)
-{
-	int64_t result = find(pid);
-
-	if (!result)
-		parameter->sched_priority = 0;
-	return (int)posix_result(result);
 }
 
 /* After so long one of several threads that compute is preempted. */

@@ -79,4 +79,16 @@ void signal_timers_tell(void);			/* have the keeper poke at the next one; a thre
 void signal_timers_start(void);
 void signal_timers_forked(void);
 
+/* --- turns.c ------------------------------------------------------------------------------------------------- */
+
+/* What a CPU of the process still leaves to others. */
+struct posix_turns {
+	uint32_t owed;			/* in WIRE_TURN */
+	uint32_t idle;			/* times in a row that a turn came back at once */
+	exo_time_t given;		/* when the last one went; 0: it is the process's own slice */
+};
+extern struct posix_turns posix_turns;	/* the home's */
+/* [upcall] One that was interrupted, and has turns to leave: shall this one be yielded? */
+bool posix_turn_leave(struct posix_turns *turns);
+
 #endif

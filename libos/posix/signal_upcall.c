@@ -77,6 +77,8 @@ static void run(uint64_t reasons, struct exo_regs *regs)
 	(void)reasons;
 	if (!regs)
 		return;
+	if (__builtin_expect(signal_page->turns, 0) && posix_turn_leave(&posix_turns))
+		exo_yield(EXO_CAP_NONE, 0);
 	if (posix_inside || entering) {
 		if (core_now() >= signal_timer_next)
 			signal_look = true;	/* posix_leave sees it */

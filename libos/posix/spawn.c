@@ -13,7 +13,8 @@
 
 _Static_assert(POSIX_SPAWN_RESETIDS == WIRE_SPAWN_RESETIDS && POSIX_SPAWN_SETPGROUP == WIRE_SPAWN_SETPGROUP &&
 	       POSIX_SPAWN_SETSIGDEF == WIRE_SPAWN_SETSIGDEF && POSIX_SPAWN_SETSIGMASK == WIRE_SPAWN_SETSIGMASK &&
-	       POSIX_SPAWN_SETSID == WIRE_SPAWN_SETSID, "flags go as they are");
+	       POSIX_SPAWN_SETSID == WIRE_SPAWN_SETSID && POSIX_SPAWN_SETSCHEDPARAM == WIRE_SPAWN_SETSCHEDPARAM &&
+	       POSIX_SPAWN_SETSCHEDULER == WIRE_SPAWN_SETSCHEDULER, "flags go as they are");
 
 extern char **environ;
 
@@ -24,6 +25,14 @@ struct order {
 	const posix_spawnattr_t *attributes;
 	char *const *argv, *const *envp;
 };
+
+/* What fits into no half of it is no priority, either. */
+static uint32_t schedule_of(const posix_spawnattr_t *attributes)
+{
+	int priority = attributes->__priority;
+
+	return (uint32_t)attributes->__policy << 16 | (uint32_t)(priority < 0 || priority > UINT16_MAX ? UINT16_MAX : priority);
+}
 
 static int64_t spawn(const char *path, void *arg)
 {
@@ -38,6 +47,7 @@ static int64_t spawn(const char *path, void *arg)
 	if (order->attributes) {
 		tail->flags = (uint32_t)order->attributes->__flags;
 		tail->pgid = order->attributes->__pgroup;
+		tail->schedule = schedule_of(order->attributes);
 		memcpy(&tail->mask, &order->attributes->__mask, sizeof(tail->mask));
 		memcpy(&tail->defaults, &order->attributes->__default, sizeof(tail->defaults));
 	}
@@ -175,7 +185,7 @@ int posix_spawnattr_getflags(const posix_spawnattr_t *attributes, short *flags)
 int posix_spawnattr_setflags(posix_spawnattr_t *attributes, short flags)
 {
 	if (flags & ~(POSIX_SPAWN_RESETIDS | POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-		      POSIX_SPAWN_SETSID))
+		      POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSCHEDPARAM | POSIX_SPAWN_SETSCHEDULER))
 		return EINVAL;
 	attributes->__flags = flags;
 	return 0;
@@ -214,5 +224,31 @@ int posix_spawnattr_getsigmask(const posix_spawnattr_t *attributes, sigset_t *se
 int posix_spawnattr_setsigmask(posix_spawnattr_t *attributes, const sigset_t *set)
 {
 	attributes->__mask = *set;
+	return 0;
+}
+
+int posix_spawnattr_getschedparam(const posix_spawnattr_t *attributes, struct sched_param *parameter)
+{
+	parameter->sched_priority = attributes->__priority;
+	return 0;
+}
+
+int posix_spawnattr_setschedparam(posix_spawnattr_t *attributes, const struct sched_param *parameter)
+{
+	attributes->__priority = parameter->sched_priority;
+	return 0;
+}
+
+int posix_spawnattr_getschedpolicy(const posix_spawnattr_t *attributes, int *policy)
+{
+	*policy = attributes->__policy;
+	return 0;
+}
+
+int posix_spawnattr_setschedpolicy(posix_spawnattr_t *attributes, int policy)
+{
+	if (policy != SCHED_OTHER && policy != SCHED_FIFO && policy != SCHED_RR)
+		return EINVAL;
+	attributes->__policy = policy;
 	return 0;
 }

@@ -24,7 +24,7 @@
  * are never renumbered, fields only appended; what grows in number is as long as the asker says (LIST). So a keeper
  * runs programs of its own major whose minor is not above its own, together; others are refused (exec: EINVAL). What
  * it does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1; 1.2 MOUNT, UMOUNT,
- * and those from MQ_OPEN on.
+ * and those from MQ_OPEN on; 1.3 those from PRIORITY on.
  */
 #ifndef LIBOS_POSIX_WIRE_H
 #define LIBOS_POSIX_WIRE_H
@@ -33,7 +33,7 @@
 #include <stdint.h>
 
 #define WIRE_MAJOR	1
-#define WIRE_MINOR	2
+#define WIRE_MINOR	3
 #define WIRE_BUSY	1		/* a transfer's status */
 #define WIRE_REFUSED	2
 /*
@@ -105,6 +105,7 @@ struct wire_page {
 	struct wire_gift gift;
 	uint32_t reserve, spare;	/* so many of the machine's free frames no process is ever given */
 	uint64_t not_data, not_space;	/* ~ of the soft RLIMIT_DATA and RLIMIT_AS, which the process enforces; 0: none */
+	uint32_t turns, spare2;		/* that it leaves to others after each slice that it has used up, in WIRE_TURN */
 };
 
 /* What a new image was given; the start record itself has its name only. */
@@ -303,8 +304,22 @@ enum wire_request {
 	REQUEST_SHMAT,
 	REQUEST_SHMDT,		/* w1 = va: how many pages are attached from there on (UNMAP takes them away); or -EINVAL */
 	REQUEST_SHMCTL,		/* as MSGCTL, with struct wire_shm */
-	WIRE_REQUESTS = 192
+	/* priority.c: 192..199 */
+	/* w1 = WIRE_PRIORITY_* (of WHICH), with WIRE_PRIORITY_SET: w3 = nice; w2 = who; answer: nice + WIRE_NICE */
+	REQUEST_PRIORITY = 192,
+	/*
+	 * w1 = pid or 0, w2 = 1: set its priority to w3's; 2: and its policy; w3 = WIRE_SCHED_* << 32 | priority; answer: the
+	 * policy, w1 = the priority, as they were
+	 */
+	REQUEST_SCHEDULE,
+	WIRE_REQUESTS = 208
 };
+
+#define WIRE_TURN	16
+enum { WIRE_PRIORITY_PROCESS, WIRE_PRIORITY_GROUP, WIRE_PRIORITY_USER, WIRE_PRIORITY_SET = 4 };
+#define WIRE_NICE	20		/* nice goes from -20 to 19 */
+enum { WIRE_SCHED_OTHER, WIRE_SCHED_FIFO, WIRE_SCHED_RR };
+#define WIRE_SCHED_MOST	32		/* priorities of the last two: from 1 on */
 
 #define WIRE_MQ_PRIORITIES 32768
 enum { WIRE_MQ_NOT, WIRE_MQ_SIGNAL, WIRE_MQ_THREAD, WIRE_MQ_NONE, WIRE_MQ_ASK };
@@ -393,10 +408,12 @@ struct wire_spawn {
 	uint32_t flags;		/* WIRE_SPAWN_RESETIDS ... */
 	int32_t pgid;
 	uint64_t mask, defaults;	/* signals */
-	uint32_t actions, spare;
+	uint32_t actions, schedule;	/* policy << 16 | priority */
 };
 #define WIRE_SPAWN_RESETIDS	0x01
 #define WIRE_SPAWN_SETPGROUP	0x02
+#define WIRE_SPAWN_SETSCHEDPARAM 0x04
+#define WIRE_SPAWN_SETSCHEDULER	0x08
 #define WIRE_SPAWN_SETSIGDEF	0x10
 #define WIRE_SPAWN_SETSIGMASK	0x20
 #define WIRE_SPAWN_SETSID	0x80

@@ -37,10 +37,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 COMPILER = [sys.executable, os.path.join(HERE, "..", "..", "tools", "exo-cc"), "--libos=posix"]
 MODES = (("-std=c99", "-D_POSIX_C_SOURCE=200809L"), ("-std=c11", "-D_XOPEN_SOURCE=700"))
 # What is demanded and not there: a link error, never a function that only fails.
-ABSENT = set("""crypt encrypt setkey pthread_getcpuclockid sched_setparam sched_setscheduler POSIX_SPAWN_SETSCHEDPARAM
-POSIX_SPAWN_SETSCHEDULER posix_spawnattr_getschedparam posix_spawnattr_getschedpolicy posix_spawnattr_setschedparam
-posix_spawnattr_setschedpolicy MCL_CURRENT MCL_FUTURE mlockall munlockall getpriority setpriority CLOCK_THREAD_CPUTIME_ID
-nice""".split())
+ABSENT = set("""crypt encrypt setkey pthread_getcpuclockid MCL_CURRENT MCL_FUTURE mlockall munlockall
+CLOCK_THREAD_CPUTIME_ID""".split())
 # Demanded of C99 and gone in C11.
 GONE = {"gets"}
 work = None

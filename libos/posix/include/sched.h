@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scheduling of a process's threads among themselves. Processes share the machine's slices, which have no
- * priorities: all are SCHED_OTHER, and there is no sched_setscheduler. Threads run on any CPU: there is no
- * sched_setaffinity.
+ * Scheduling of processes (sched_*) and, by <pthread.h>, of a process's threads among themselves. A real-time process has
+ * priority 1 to 32; SCHED_FIFO and SCHED_RR are the same for processes: that of the highest priority gets what is free of the
+ * CPU's slices but for every 16th, others leave it their turns. Threads run on any CPU.
  */
 #ifndef EXO_POSIX_SCHED_H
 #define EXO_POSIX_SCHED_H
@@ -57,6 +57,8 @@ int sched_get_priority_max(int);
 int sched_get_priority_min(int);
 int sched_getparam(pid_t, struct sched_param *);
 int sched_getscheduler(pid_t);
+int sched_setparam(pid_t, const struct sched_param *);
+int sched_setscheduler(pid_t, int, const struct sched_param *);
 int sched_rr_get_interval(pid_t, struct timespec *);
 int sched_yield(void);
 #ifdef __cplusplus

@@ -45,6 +45,13 @@ struct rusage {
 #ifdef __cplusplus
 extern "C" {
 #endif
+/*
+ * Nice values of -20 to 19: a process with n more than the least that any process of the keeper has gets 1 / 1.25^n of its
+ * share of a CPU that both want; it leaves turns to others by itself (libos/posix/turns.c). PRIO_USER means the
+ * effective user. EPERM: another user's; EACCES: less than it is, without being the superuser.
+ */
+int getpriority(int, id_t);
+int setpriority(int, id_t, int);
 int getrlimit(int, struct rlimit *);
 int setrlimit(int, const struct rlimit *);
 int getrusage(int, struct rusage *);
