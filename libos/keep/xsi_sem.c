@@ -368,14 +368,14 @@ static int64_t own(struct sems *sems, struct keep_request *request, uint32_t com
 static int64_t do_control(struct keep_request *request)
 {
 	uint32_t command = (uint32_t)request->word[1], number = (uint32_t)(request->word[1] >> 32);
-	bool set = command == WIRE_SEM_SETVAL || command == WIRE_SEM_SETALL;
+	bool set = command == WIRE_SEM_SETVAL || command == WIRE_SEM_SETALL || command == WIRE_SEM_COUNT;
 	bool owner = command == WIRE_IPC_RMID || command == WIRE_IPC_SET;
 	int error;
 	struct sems *sems = (struct sems *)xsi_find(&kind, request->process, request->word[0],
 						    owner ? 0 : set ? IPC_WRITE : IPC_READ, &error);
 	int64_t result;
 
-	if (command > WIRE_SEM_SETALL)
+	if (command > WIRE_SEM_COUNT)
 		return -EINVAL;
 	if (!sems)
 		return error;
@@ -383,6 +383,8 @@ static int64_t do_control(struct keep_request *request)
 		return own(sems, request, command);
 	if (command == WIRE_IPC_STAT)
 		return show(sems, request->data);
+	if (command == WIRE_SEM_COUNT)
+		return sems->count;
 	if (command == WIRE_SEM_GETALL) {
 		for (uint32_t i = 0; i < sems->count; i++)
 			memcpy(request->data + i * sizeof(uint16_t), &sems->sem[i].value, sizeof(uint16_t));

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
+#include "libos/posix/calendar.h"
 
 struct tm *posix_libc_gmtime_r(const time_t *restrict when, struct tm *restrict tm);
 struct tm *posix_libc_localtime_r(const time_t *restrict when, struct tm *restrict tm);
@@ -18,6 +19,8 @@ struct tm *posix_libc_localtime_r(const time_t *restrict when, struct tm *restri
 #define LAST	67768036191676799LL
 
 #define DAY	86400
+
+const char posix_greenwich[] = "GMT";
 
 /* Days from 1970 to the first of a month, which may be any number. */
 static int64_t days_before(int64_t year, int64_t month)
@@ -59,7 +62,7 @@ struct tm *gmtime_r(const time_t *restrict when, struct tm *restrict tm)
 	tm = fits(*when) ? posix_libc_gmtime_r(when, tm) : NULL;
 	if (tm) {
 		tm->tm_gmtoff = 0;
-		tm->tm_zone = "GMT";
+		tm->tm_zone = posix_greenwich;
 	}
 	return tm;
 }

@@ -73,7 +73,7 @@ static void end_cancelled(void *waiting)
 	end(waiting);
 }
 
-/* Inside brackets. 0, ETIMEDOUT, EINTR: no reason. */
+/* Inside brackets. 0, ETIMEDOUT, or what the mutex says. */
 static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, exo_time_t deadline)
 {
 	struct waiting waiting = { cond, mutex, mutex->__depth };
@@ -91,9 +91,11 @@ static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, exo_time_t deadli
 		return error;
 	}
 	pthread_cleanup_push(end_cancelled, &waiting);
-	error = -posix_word_wait(&cond->__turn, turn, cond->__shared, deadline);
-	if (error != 0)
-		posix_cancel_check();
+	do {		/* after a handler it goes on waiting, unless a signal of the condition came meanwhile */
+		error = -posix_word_wait(&cond->__turn, turn, cond->__shared, deadline);
+		if (error != 0)
+			posix_cancel_check();
+	} while (error == EINTR);
 	pthread_cleanup_pop(0);
 	locked = end(&waiting);
 	return locked ? locked : error == ETIMEDOUT ? ETIMEDOUT : 0;

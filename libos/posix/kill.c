@@ -80,9 +80,9 @@ static int thread_kill(pthread_t thread, int number, int code)
 
 	if (number < 0 || number >= NSIG)
 		return EINVAL;
-	if (!thread || !thread->signal.of)
+	if (!thread || thread->state == POSIX_THREAD_FREE)
 		return ESRCH;
-	if (number == 0)
+	if (number == 0 || thread->state == POSIX_THREAD_ENDED)		/* it has its name until it is joined */
 		return 0;
 	if (number == SIGKILL)
 		return kill(signal_page->pid, number) ? errno : 0;

@@ -14,6 +14,7 @@
 static struct thread_queue levels[LEVELS];
 static uint64_t filled;			/* bit n: level n has a thread */
 bool posix_sched_wanted, posix_sched_levels;
+static bool put_off;			/* thread_current is about to yield, for a higher priority and not by itself */
 
 static unsigned level_of(const struct thread *thread)
 {
@@ -22,12 +23,20 @@ static unsigned level_of(const struct thread *thread)
 	return record ? (unsigned)record->priority : 0;
 }
 
+/* Behind the others of its priority; but who runs and is put off by a higher one stays the first of its own. */
 static void put(struct thread *thread)
 {
 	unsigned level = level_of(thread);
 	struct thread_queue *queue = &levels[level];
+	bool first = put_off && level > 0 && thread == thread_current;
 
+	put_off = put_off && thread != thread_current;
 	thread->next = NULL;
+	if (first && queue->head) {
+		thread->next = queue->head;
+		queue->head = thread;
+		return;
+	}
 	if (queue->head)
 		queue->tail->next = thread;
 	else
@@ -85,6 +94,7 @@ static bool take_out(struct thread *thread)
 
 void posix_sched_yield(void)
 {
+	put_off = posix_sched_wanted;
 	posix_sched_wanted = false;
 	thread_yield();
 }
@@ -122,8 +132,10 @@ static void set(struct __exo_thread *thread, int policy, int priority)
 	thread->own_priority = priority;
 	posix_sched_lift(thread, posix_lift_due(thread));
 	posix_lift_chain(thread->awaits);
-	if (posix_sched_wanted)
-		posix_sched_yield();
+	if (posix_sched_wanted) {	/* it is the last of its new priority */
+		posix_sched_wanted = false;
+		thread_yield();
+	}
 }
 
 static bool good(int policy, int priority)

@@ -240,9 +240,11 @@ sem_t *sem_open(const char *name, int flags, ...)
 	}
 	if (!object_name(name, path))
 		return SEM_FAILED;
+	posix_cancel_hold();
 	pthread_mutex_lock(&named_lock);
 	sem = open_named(path, flags, mode, value);
 	pthread_mutex_unlock(&named_lock);
+	posix_cancel_release();
 	return sem;
 }
 
@@ -271,7 +273,12 @@ int sem_unlink(const char *name)
 {
 	char path[NAME_MAX + 2];
 
+	int result;
+
 	if (!object_name(name, path))
 		return errno == EINVAL ? fail(ENOENT) : -1;
-	return shm_unlink(path);
+	posix_cancel_hold();
+	result = shm_unlink(path);
+	posix_cancel_release();
+	return result;
 }

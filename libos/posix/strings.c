@@ -73,6 +73,27 @@ int strverscmp(const char *a, const char *b)
 	return (unsigned char)a[at] - (unsigned char)b[at];
 }
 
+/* At the end the place stays there: whoever asks once more is told again that there is none. */
+char *strtok_r(char *restrict text, const char *restrict ends, char **restrict place)
+{
+	char *word = text ? text : *place;
+
+	if (!word)
+		return NULL;
+	word += strspn(word, ends);
+	*place = word + strcspn(word, ends);
+	if (**place)
+		*(*place)++ = '\0';
+	return *word ? word : NULL;
+}
+
+char *strtok(char *restrict text, const char *restrict ends)
+{
+	static char *place;
+
+	return strtok_r(text, ends, &place);
+}
+
 /* The empty string that is left at the end is a field, too. */
 char *strsep(char **rest, const char *ends)
 {

@@ -189,6 +189,8 @@ static void inherit(struct __exo_thread *thread, const struct __exo_thread *self
 	thread->cancel_off = thread->cancel_async = thread->cancelled = thread->ending = thread->joined = false;
 	thread->no_cancel = 0;
 	thread->cleanup = NULL;
+	thread->value = NULL;	/* in a child of fork, that of a thread that is not there any more */
+	memset(thread->held, 0, sizeof(thread->held));
 	thread->handed = false;
 	thread->interrupted = NULL;
 	thread->joiners = (struct thread_queue){ 0 };

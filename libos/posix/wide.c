@@ -134,6 +134,8 @@ wint_t getwc_unlocked(FILE *file)
 	file->unget = 0;
 	if (unget)
 		return (wint_t)(unget - 1);
+	if (file->flags & __SEOF)		/* until it is cleared, whatever there is to read now */
+		return WEOF;
 	do {
 		got = byte(file);
 		if (got < 0 && mbsinit(&state))

@@ -334,7 +334,8 @@ struct wire_mq_attributes {
 #define WIRE_IPC_EXCEPT	(1ULL << 42)	/* MSGRCV: any type but this */
 enum {
 	WIRE_IPC_RMID, WIRE_IPC_SET, WIRE_IPC_STAT, WIRE_SEM_GETVAL, WIRE_SEM_GETPID, WIRE_SEM_GETNCNT,
-	WIRE_SEM_GETZCNT, WIRE_SEM_GETALL, WIRE_SEM_SETVAL, WIRE_SEM_SETALL
+	WIRE_SEM_GETZCNT, WIRE_SEM_GETALL, WIRE_SEM_SETVAL, WIRE_SEM_SETALL,
+	WIRE_SEM_COUNT			/* how many a set has, for who may write to it */
 };
 struct wire_xsi {
 	int32_t key;

@@ -199,10 +199,10 @@ static int64_t values(int id, int command, unsigned short *value)
 		if (result > 0)
 			memcpy(value, posix_buffer, (size_t)result * sizeof(*value));
 	} else {
-		result = posix_ask(REQUEST_SEMCTL, which, WIRE_IPC_STAT, 0, NULL);
-		count = result ? 0 : (int64_t)((const struct wire_sem *)posix_buffer)->count;
-		memcpy(posix_buffer, value, (size_t)count * sizeof(*value));
-		if (!result)
+		count = result = posix_ask(REQUEST_SEMCTL, which, WIRE_SEM_COUNT, 0, NULL);
+		if (count > 0)
+			memcpy(posix_buffer, value, (size_t)count * sizeof(*value));
+		if (count > 0)
 			result = posix_ask(REQUEST_SEMCTL, which, WIRE_SEM_SETALL, 0, NULL);
 	}
 	posix_unlock();
