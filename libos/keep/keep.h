@@ -14,7 +14,7 @@
  *   open.c     descriptors and open file descriptions          files.c    names and files, on libos/fs/vfs.h
  *   pipe.c     pipes and FIFOs                                 poll.c, epoll.c  poll, epoll
  *   signal.c   who may signal whom; stop, continue             tty.c, pty.c  terminals
- *   priority.c nice, scheduling of processes
+ *   priority.c nice, scheduling of processes                   eventfd.c, signalfd.c  counters, timers, signals to read
  *   net.c      sockets over lwIP   local.c  UNIX sockets       object.c   memory that processes share
  *   mqueue.c   message queues                                  xsi*.c     those of XSI, semaphores, shared memory
  *
@@ -92,6 +92,7 @@ struct keep_process {
 	int8_t nice;			/* -20..19 */
 	uint8_t policy, priority;	/* WIRE_SCHED_*, 1..WIRE_SCHED_MOST or 0 */
 	uint32_t turns;			/* as its page says */
+	bool signalfds;			/* as well */
 	struct wire_page *page;		/* shared with it: only written */
 	char *start;			/* its start record, shared with it */
 	char *buffer;			/* WIRE_BUFFER bytes, shared with it */
@@ -187,6 +188,11 @@ void keep_signal_exit(struct keep_process *process);
 void keep_signal_forked(struct keep_process *child, const struct keep_process *parent);
 /* What a new image begins with: when process->page is the new page and `old` still is there; NULL: there is none. */
 void keep_signal_exec(struct keep_process *process, const struct wire_page *old);
+
+/* --- signalfd.c; linked if there is such a thing ------------------------------------------------------------- */
+
+/* More is pending to a process than was: its descriptors of signals may be ready. */
+void keep_signalfd_look(const struct keep_process *process) __attribute__((weak));
 
 /* --- priority.c ----------------------------------------------------------------------------------------------- */
 
@@ -332,6 +338,8 @@ void keep_poll_start(void);
 void keep_epoll_start(void);
 void keep_signal_start(void);
 void keep_priority_start(void);
+void keep_eventfd_start(void);
+void keep_signalfd_start(void);
 void keep_tty_start(void);
 void keep_local_start(void);
 void keep_net_start(void);

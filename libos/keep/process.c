@@ -196,6 +196,7 @@ void keep_page_fill(struct keep_process *process)
 	page->egid = process->egid;
 	page->umask = process->umask;
 	page->turns = process->turns;
+	page->signalfds = process->signalfds;
 	page->reserve = keep_reserve;
 	page->not_data = ~process->limit[KEEP_LIMIT_DATA][0];
 	page->not_space = ~process->limit[KEEP_LIMIT_SPACE][0];
@@ -254,6 +255,7 @@ static void inherit(struct keep_process *child, struct keep_process *parent)
 	child->policy = parent->policy;
 	child->priority = parent->priority;
 	child->turns = parent->turns;
+	child->signalfds = parent->signalfds;
 	child->tty = parent->tty;
 	child->ignored = parent->ignored;
 	child->caught = parent->caught;

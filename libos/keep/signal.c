@@ -40,8 +40,10 @@ static bool unwanted(const struct keep_process *process, int number)
 {
 	uint64_t bit = BIT(number);
 
-	if (process->pid == INIT && !(process->caught & bit & ~FOREVER))
-		return true;	/* nothing ends or stops the first process but itself */
+	/* Nothing ends or stops the first process but itself. */
+	if (process->pid == INIT &&
+	    !((process->caught | __atomic_load_n(&process->page->heeded, __ATOMIC_RELAXED)) & bit & ~FOREVER))
+		return true;
 	return process->ignored & bit & ~FOREVER;
 }
 
@@ -94,6 +96,8 @@ static bool post(struct keep_process *process, int number, const struct wire_sig
 		__atomic_fetch_or(&process->page->lost, bit, __ATOMIC_RELEASE);
 	}
 	__atomic_fetch_or(&process->page->pending, bit, __ATOMIC_RELEASE);
+	if (process->signalfds && keep_signalfd_look)
+		keep_signalfd_look(process);
 	process->look_at = core_now() + (process->patience = PATIENCE_MIN);
 	keep_again();
 	keep_poke(process);
@@ -293,7 +297,7 @@ void keep_signal_forked(struct keep_process *child, const struct keep_process *p
 	child->poke_at = child->poke_again = child->timer = child->timer_interval = 0;
 	child->look_at = 0;
 	child->signals = 0;
-	child->page->pending = child->page->lost = child->page->queued = child->page->taken = 0;
+	child->page->held = child->page->pending = child->page->lost = child->page->queued = child->page->taken = 0;
 }
 
 void keep_signal_exec(struct keep_process *process, const struct wire_page *old)
@@ -306,6 +310,7 @@ void keep_signal_exec(struct keep_process *process, const struct wire_page *old)
 	page->blocked = process->blocked;
 	page->timer = process->timer;
 	page->timer_interval = process->timer_interval;
+	page->held = 0;
 	if (!old || old == page)
 		return;
 	/* What was pending and who sent it is the process's own word, for itself. */

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include "libos/posix/io.h"
 #include "libos/posix/poll.h"
+#include "libos/posix/signal_private.h"
 
 _Static_assert(sizeof(struct epoll_event) == sizeof(struct wire_event) &&
 	       offsetof(struct epoll_event, data) == offsetof(struct wire_event, data), "as the keeper writes it");
@@ -37,6 +38,8 @@ static int64_t ask(const struct posix_polled *what, bool wait)
 {
 	int64_t result;
 
+	if (__builtin_expect(signal_held_more, 0))
+		posix_signals_tell();
 	posix_lock();
 	result = posix_ask(REQUEST_EPOLL_WAIT, (uint64_t)(int64_t)what->fd, what->count, !wait, NULL);
 	if (result > 0)

@@ -80,6 +80,8 @@ int64_t io_read(int fd, void *to, size_t bytes, int64_t offset, bool wait)
 		if (result > 0)
 			copy_few(to, posix_buffer, (size_t)result);
 		posix_unlock();
+		if (result == WIRE_TAKE && posix_signals_read)
+			return posix_signals_read(to, bytes, more[0], wait && !more[1]);
 		if (result != WIRE_WAIT || !wait)
 			return result;
 		result = sleep_for(more[0], &deadline);

@@ -22,6 +22,9 @@ static inline void cancel_point(void)
 /* Before a descriptor is closed, if the program has asynchronous requests (aio.c). */
 extern void posix_aio_closing(int fd) __attribute__((weak));
 
+/* signalfd.c: what reading a descriptor of signals is in the process itself; -EAGAIN without waiting. */
+int64_t posix_signals_read(void *to, size_t bytes, uint64_t set, bool wait) __attribute__((weak));
+
 /* One request, of at most WIRE_BUFFER bytes; offset -1: the file's own. `wait` false: WIRE_WAIT is a result. */
 int64_t io_read(int fd, void *to, size_t bytes, int64_t offset, bool wait);
 int64_t io_write(int fd, const void *from, size_t bytes, int64_t offset, bool wait);

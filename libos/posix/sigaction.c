@@ -138,6 +138,7 @@ int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict ol
 			return EINVAL;
 		}
 		self->mask = after & ~SIGNAL_FOREVER;
+		signal_page->heeded |= self->mask;
 		if ((after ^ before) & TTY)
 			signal_tell(false);
 		due = before & ~after & (signal_pending_all | self->pending) && !was;
@@ -145,6 +146,8 @@ int pthread_sigmask(int how, const sigset_t *restrict set, sigset_t *restrict ol
 	posix_leave(was);
 	if (due)
 		signal_take();
+	if (due && signal_page->signalfds)
+		signal_publish();
 	if (old)
 		*old = before;
 	return 0;

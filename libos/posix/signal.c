@@ -25,6 +25,7 @@ struct signal_thread *signal_threads;
 __thread volatile bool posix_inside = true;	/* until signal_start; a new thread begins so */
 __thread volatile uint8_t posix_away;
 volatile bool signal_look;
+bool signal_held_more;
 void (*posix_preempt)(void);
 
 static struct signal_info *queue_all, *spare;
@@ -102,6 +103,8 @@ void signal_forget(uint64_t set)
 	forget(&signal_pending_all, &queue_all, set);
 	for (struct signal_thread *thread = signal_threads; thread; thread = thread->next)
 		forget(&thread->pending, &thread->queue, set);
+	if (signal_page->signalfds)
+		signal_publish();
 }
 
 bool signal_take_one(struct signal_thread *self, int number, siginfo_t *info)
@@ -114,6 +117,17 @@ bool signal_take_one(struct signal_thread *self, int number, siginfo_t *info)
 static uint64_t there(const struct signal_thread *thread)
 {
 	return (thread->pending | signal_pending_all) & (~thread->mask | thread->awaits);
+}
+
+void signal_publish(void)
+{
+	uint64_t held = signal_pending_all;
+
+	for (struct signal_thread *thread = signal_threads; thread; thread = thread->next)
+		held |= thread->pending;
+	if (held & ~signal_page->held)
+		signal_held_more = true;
+	__atomic_store_n(&signal_page->held, held, __ATOMIC_RELEASE);
 }
 
 void signal_look_round(void)
@@ -152,6 +166,8 @@ static void tell_somebody(uint64_t bit)
 			wake(thread);
 			return;
 		}
+	if (signal_page->signalfds)
+		signal_publish();
 }
 
 /* Would it be thrown away? Not what is blocked: the action may be another when it no longer is. */
@@ -167,6 +183,17 @@ static bool unwanted(int number)
 		blocked = blocked && (thread->mask & SIGNAL_BIT(number));
 	}
 	return !blocked;
+}
+
+/* The first process is not ended by others: what it neither catches nor blocks nor waits for is nothing. */
+static __attribute__((noinline)) bool declined(int number)
+{
+	if (signal_page->pid != 1 || signal_actions[number].sa_handler != SIG_DFL)
+		return false;
+	for (struct signal_thread *thread = signal_threads; thread; thread = thread->next)
+		if ((thread->mask | thread->awaits) & SIGNAL_BIT(number))
+			return false;
+	return true;
 }
 
 bool signal_post(struct signal_thread *thread, const siginfo_t *info)
@@ -190,6 +217,8 @@ bool signal_post(struct signal_thread *thread, const siginfo_t *info)
 		return false;
 	if (bit & (~thread->mask | thread->awaits))
 		wake(thread);
+	else if (signal_page->signalfds)
+		signal_publish();
 	return true;
 }
 
@@ -225,13 +254,14 @@ void signal_intake(void)
 	__atomic_exchange_n(&signal_page->pending, 0, __ATOMIC_ACQUIRE);
 	while (signal_page->taken != __atomic_load_n(&signal_page->queued, __ATOMIC_ACQUIRE)) {
 		siginfo_t info = from_wire(&signal_page->signal[signal_page->taken % WIRE_SIGNALS]);
-		if (signal_valid(info.si_signo) && !signal_post(NULL, &info))
+		if (signal_valid(info.si_signo) && !declined(info.si_signo) && !signal_post(NULL, &info))
 			break;		/* there is no room here: it stays there */
 		signal_page->taken++;
 	}
 	lost = __atomic_exchange_n(&signal_page->lost, 0, __ATOMIC_ACQUIRE);
 	for (lost &= SIGNAL_BIT(SIGRTMIN) - 1; lost; lost &= lost - 1)
-		signal_post(NULL, &(siginfo_t){ .si_signo = __builtin_ctzll(lost) + 1 });
+		if (!declined(__builtin_ctzll(lost) + 1))
+			signal_post(NULL, &(siginfo_t){ .si_signo = __builtin_ctzll(lost) + 1 });
 }
 
 /* --- delivery ----------------------------------------------------------------------------------------- */
@@ -252,11 +282,15 @@ static void stop(int number)
 	}
 }
 
-static void by_default(int number)
+static __attribute__((noinline, cold)) void by_default(int number, const siginfo_t *info)
 {
 	static const uint64_t nothing = SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) |
 		SIGNAL_BIT(SIGCONT);
 
+	bool another = (info->si_code == SI_USER || info->si_code == SI_QUEUE) && info->si_pid != signal_page->pid;
+
+	if (signal_page->pid == 1 && another)
+		return;
 	if (SIGNAL_BIT(number) & SIGNAL_STOPS)
 		stop(number);
 	else if (!(SIGNAL_BIT(number) & nothing))
@@ -381,7 +415,7 @@ void signal_deliver(struct signal_thread *self, struct exo_regs *regs, void *fpu
 			continue;
 		void (*handler)(int) = signal_actions[number].sa_handler;
 		if (handler == SIG_DFL)
-			by_default(number);
+			by_default(number, &info);
 		else if (handler != SIG_IGN)
 			signal_handle(self, &info, regs, fpu);
 	}
@@ -502,6 +536,7 @@ void signal_start(void)
 	if (!signal_threads)
 		signal_thread_start(posix_self());
 	signal_self()->mask = signal_page->blocked & ~SIGNAL_FOREVER;
+	signal_page->heeded |= signal_page->blocked;
 	for (int number = 1; number < NSIG; number++)
 		if (signal_page->ignored & SIGNAL_BIT(number) & ~SIGNAL_FOREVER)
 			signal_actions[number].sa_handler = SIG_IGN;

@@ -47,6 +47,12 @@ siginfo_t *signal_of_timer(int timer);
 unsigned signal_queued(void);
 /* Take one that is pending to a thread or the process; false: it is not. */
 bool signal_take_one(struct signal_thread *self, int number, siginfo_t *info);
+/* What is pending here, for descriptors of signals: to the page. More than before: signal_held_more. */
+void signal_publish(void);
+extern bool signal_held_more;
+void posix_signals_tell(void);	/* the keeper, for epoll */
+/* Take one of a set, as sigwaitinfo does: its number, -EAGAIN at the deadline, -EINTR. Inside brackets. */
+int signal_await(uint64_t set, siginfo_t *info, exo_time_t deadline);
 /* Nothing of these is pending any more. */
 void signal_forget(uint64_t set);
 /* Deliver all that can be; `regs` and `fpu`: the state that was interrupted, or NULL. Inside brackets. */

@@ -14,10 +14,13 @@ int sigsuspend(const sigset_t *mask)
 	uint64_t before = self->mask;
 
 	self->mask = *mask & ~SIGNAL_FOREVER;
+	signal_page->heeded |= self->mask;
 	do
 		signal_wait(NULL, EXO_NEVER);
 	while (!signal_run(false));
 	self->mask = before;
+	if (signal_page->signalfds)
+		signal_publish();
 	posix_leave(was);
 	errno = EINTR;
 	return -1;
@@ -31,13 +34,13 @@ int pause(void)
 	return sigsuspend(&mask);
 }
 
-/* The signal, or -EAGAIN, -EINTR. */
-static int await(uint64_t set, siginfo_t *info, exo_time_t deadline)
+int signal_await(uint64_t set, siginfo_t *info, exo_time_t deadline)
 {
 	struct signal_thread *self = signal_self();
 	enum signal_woken woken;
 	uint64_t there;
 
+	signal_page->heeded |= set;
 	for (;;) {
 		signal_intake();
 		there = (self->pending | signal_pending_all) & set;
@@ -74,7 +77,9 @@ int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info, const s
 	}
 	pthread_testcancel();
 	bool was = posix_enter();
-	result = await(*set & ~SIGNAL_FOREVER, info ? info : &ignored, deadline);
+	result = signal_await(*set & ~SIGNAL_FOREVER, info ? info : &ignored, deadline);
+	if (signal_page->signalfds)
+		signal_publish();
 	posix_leave(was);
 	if (result > 0)
 		return result;

@@ -61,6 +61,7 @@
 #define WIRE_BUFFER	65536
 #define WIRE_LATER	(-100000)
 #define WIRE_WAIT	(-100001)
+#define WIRE_TAKE	(-100002)	/* READ: the process takes them itself */
 #define WIRE_PROCESSES	500		/* at most, of one keeper */
 #define WIRE_FDS	1024		/* descriptors of a process, at most */
 
@@ -105,7 +106,10 @@ struct wire_page {
 	struct wire_gift gift;
 	uint32_t reserve, spare;	/* so many of the machine's free frames no process is ever given */
 	uint64_t not_data, not_space;	/* ~ of the soft RLIMIT_DATA and RLIMIT_AS, which the process enforces; 0: none */
-	uint32_t turns, spare2;		/* that it leaves to others after each slice that it has used up, in WIRE_TURN */
+	uint32_t turns;			/* that it leaves to others after each slice that it has used up, in WIRE_TURN */
+	uint32_t signalfds;		/* it has descriptors of signals, and says in `held` ... */
+	uint64_t held;			/* ... which it has taken from `pending` and not delivered */
+	uint64_t heeded;		/* by the process: what it has ever blocked or waited for; read of process 1 only */
 };
 
 /* What a new image was given; the start record itself has its name only. */
@@ -312,9 +316,20 @@ enum wire_request {
 	 * policy, w1 = the priority, as they were
 	 */
 	REQUEST_SCHEDULE,
+	/* eventfd.c, signalfd.c: 200..207 */
+	REQUEST_EVENTFD = 200,	/* w1 = count, w2 = O_* | WIRE_EVENT_ONE */
+	REQUEST_TIMERFD,	/* w1 = O_*, w2 = 1: of the time of the day, 0: of the monotonic clock */
+	/* w1 = fd | WIRE_TIMER_* << 32, w2 = when in ns (0: never), w3 = interval; answer w1 = what was left, w2 = interval */
+	REQUEST_TIMERFD_SET,
+	/* w1 = fd whose set it becomes, or -1, w2 = set, w3 = O_*. Its READ: WIRE_TAKE, w1 = set, w2: O_NONBLOCK or 0 */
+	REQUEST_SIGNALFD,
+	REQUEST_SIGNALFD_LOOK,	/* `held` in the page has become more */
 	WIRE_REQUESTS = 208
 };
 
+#define WIRE_EVENT_ONE	1
+#define WIRE_TIMER_SET	1u
+#define WIRE_TIMER_UNTIL 2u		/* a time of its clock; else from now on */
 #define WIRE_TURN	16
 enum { WIRE_PRIORITY_PROCESS, WIRE_PRIORITY_GROUP, WIRE_PRIORITY_USER, WIRE_PRIORITY_SET = 4 };
 #define WIRE_NICE	20		/* nice goes from -20 to 19 */

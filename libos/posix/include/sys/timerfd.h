@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A timer that is a descriptor, as on Linux: of CLOCK_REALTIME or CLOCK_MONOTONIC. No process sets a clock, so
+ * TFD_TIMER_CANCEL_ON_SET never cancels.
+ */
+#ifndef EXO_POSIX_SYS_TIMERFD_H
+#define EXO_POSIX_SYS_TIMERFD_H
+
+#include <fcntl.h>
+#include <time.h>
+
+#define TFD_CLOEXEC	O_CLOEXEC
+#define TFD_NONBLOCK	O_NONBLOCK
+#define TFD_TIMER_ABSTIME	1
+#define TFD_TIMER_CANCEL_ON_SET	2
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+int timerfd_create(clockid_t, int);
+int timerfd_settime(int, int, const struct itimerspec *, struct itimerspec *);
+int timerfd_gettime(int, struct itimerspec *);
+#ifdef __cplusplus
+}
+#endif
+
+#endif
