@@ -16,6 +16,7 @@ extern char __end[];
 
 static struct vm_region heap = { .pager = vm_zero_pager, .flags = EXO_MAP_READ | EXO_MAP_WRITE };
 static uint64_t end;
+void (*posix_locks_new)(exo_vaddr_t va, exo_vaddr_t end);
 
 static bool begin(void)
 {
@@ -66,6 +67,8 @@ static uint64_t move(ptrdiff_t change)
 	if (pages_new < pages_old)
 		memory_discard(pages_new * EXO_PAGE_SIZE, (pages_old - pages_new) * EXO_PAGE_SIZE);
 	end = wanted;
+	if (posix_locks_new && wanted > old)
+		posix_locks_new(old, wanted);
 	return old;
 }
 

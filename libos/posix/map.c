@@ -98,6 +98,20 @@ static int copy_page(struct vm_region *region, exo_vaddr_t va)
 	return (int)result;
 }
 
+int posix_map_touch(struct vm_region *region, exo_vaddr_t va)
+{
+	enum posix_map_kind kind = posix_map_kind(region);
+
+	if (kind == POSIX_MAP_SHARED)
+		return posix_ask(REQUEST_PAGE, va, 0, 0, NULL) ? -ENOMEM : 0;
+	if (kind == POSIX_MAP_COPY && !memory_there(va))
+		return copy_page(region, va) ? -ENOMEM : 0;
+	if (!memory_left(1))
+		return -ENOMEM;
+	(void)*(volatile char *)va;
+	return 0;
+}
+
 /* As the thread that faulted. */
 static void bring(void *arg, struct exo_regs *regs)
 {
@@ -330,6 +344,8 @@ void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t
 	else {
 		was = posix_enter();
 		result = make(address, PAGE_UP(bytes), protection, flags, fd, (uint64_t)offset, &at);
+		if (!result && posix_locks_new)
+			posix_locks_new(at, at + PAGE_UP(bytes));
 		posix_leave(was);
 	}
 	if (!result)
@@ -470,40 +486,4 @@ int madvise(void *address, size_t bytes, int advice)
 	if ((advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || advice == MADV_FREE)
 		error = advise(address, bytes, advice == MADV_DONTNEED);
 	return (int)posix_result(-error);
-}
-
-/*
- * What is there stays there: no page of a process is ever taken away behind its back. So memory is locked
- * when all of it has been touched; what is to be touched later, and shared pages that the keeper may cut,
- * cannot be: so there is no mlockall.
- */
-int mlock(const void *address, size_t bytes)
-{
-	exo_vaddr_t va = PAGE_DOWN((exo_vaddr_t)address), end = PAGE_UP((exo_vaddr_t)address + bytes);
-
-	for (exo_vaddr_t at = va; at < end; at += EXO_PAGE_SIZE) {
-		bool was = posix_enter();
-		struct vm_region *region = end >= va ? vm_find(at) : NULL;
-		bool good = region && region->flags & EXO_MAP_READ && memory_left(1);
-
-		posix_leave(was);
-		if (!good)
-			return (int)posix_result(-ENOMEM);
-		(void)*(volatile char *)at;
-	}
-	return 0;
-}
-
-int munlock(const void *address, size_t bytes)
-{
-	exo_vaddr_t va = PAGE_DOWN((exo_vaddr_t)address), end = PAGE_UP((exo_vaddr_t)address + bytes);
-
-	for (exo_vaddr_t at = va; at < end; at += EXO_PAGE_SIZE) {
-		bool was = posix_enter(), good = vm_find(at) != NULL;
-
-		posix_leave(was);
-		if (!good)
-			return (int)posix_result(-ENOMEM);
-	}
-	return 0;
 }

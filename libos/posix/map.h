@@ -24,6 +24,11 @@ enum posix_map_kind posix_map_kind(const struct vm_region *region);
 int64_t posix_map_segment(int id, bool read_only, bool over, exo_vaddr_t *at);
 int posix_unmap(exo_vaddr_t va, exo_vaddr_t end);
 
+/* Inside brackets. A page of a region that may be read is there from now on; 0 or -ENOMEM. */
+int posix_map_touch(struct vm_region *region, exo_vaddr_t va);
+/* What is mapped, or the heap grows by, shall be there at once (mlock.c); NULL: nobody has asked for that. */
+extern void (*posix_locks_new)(exo_vaddr_t va, exo_vaddr_t end);
+
 /* The signal and its code for a fault that nobody has resolved. [upcall] */
 int posix_fault_signal(uint64_t address, uint64_t error, int *code);
 

@@ -144,6 +144,7 @@ static long option(int name)
 	case _SC_CPUTIME:
 	case _SC_FSYNC:
 	case _SC_MAPPED_FILES:
+	case _SC_MEMLOCK:
 	case _SC_MEMLOCK_RANGE:
 	case _SC_MEMORY_PROTECTION:
 	case _SC_MESSAGE_PASSING:

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "libos/core/core.h"
 #include "test/guest/tap.h"
 
 #define PAGE	4096
@@ -234,6 +235,54 @@ static void processes(void)
 	munmap(own, PAGE);
 }
 
+static uint64_t frames(void)
+{
+	return core_info->frames_free;
+}
+
+/* Memory is locked when it is there. */
+static void locked(void)
+{
+	const size_t bytes = 64 * 4096;	/* some of it may lie in frames that the process has already */
+	uint64_t before;
+	char *map, *hole, *past;
+	int fd = open("/tmp/locked", O_CREAT | O_RDWR | O_TRUNC, 0600), status;
+	pid_t child;
+
+	ok(mlockall(0) == -1 && errno == EINVAL && mlockall(MCL_CURRENT | 64) == -1 && errno == EINVAL && !munlockall(), "EINVAL");
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	before = frames();
+	ok(!mlockall(MCL_CURRENT) && before - frames() >= 32, "all that is mapped is there");
+	ok(!mlockall(MCL_CURRENT | MCL_FUTURE), "and what will be");
+	before = frames();
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ok(map != MAP_FAILED && before - frames() >= 32, "a map");
+	before = frames();
+	ok(sbrk(64 * 4096) != (void *)-1 && before - frames() >= 32, "the heap");
+	hole = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ok(hole != MAP_FAILED && !mlockall(MCL_CURRENT | MCL_FUTURE), "what may not be read is left out");
+	child = fork();
+	if (!child) {
+		uint64_t there = frames();
+		char *own = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		_exit(own == MAP_FAILED || there - frames() >= 32);
+	}
+	ok(waitpid(child, &status, 0) == child && status == 0, "a child has no locks");
+	ok(!munlockall() && munmap(map, bytes) == 0 && munmap(hole, bytes) == 0, "given back");
+	before = frames();
+	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ok(before - frames() < 32 && !munmap(map, bytes), "and not any more");
+	ok(write(fd, "x", 1) == 1, "a file of one byte");
+	past = mmap(NULL, 2 * 4096, PROT_READ, MAP_SHARED, fd, 0);
+	ok(past != MAP_FAILED && !mlock(past, 4096) && mlock(past, 8192) == -1 && errno == ENOMEM &&
+	   munlock(past, 8192) == 0 && !munmap(past, 8192), "beyond a file's end: ENOMEM");
+	past = mmap(NULL, 2 * 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	ok(past != MAP_FAILED && !mlock(past, 4096) && past[0] == 'x' && mlock(past, 8192) == -1 && errno == ENOMEM &&
+	   !munmap(past, 8192), "of a private map, too");
+	close(fd), unlink("/tmp/locked");
+}
+
 static void named(void)
 {
 	int fd = shm_open("/memory", O_RDWR | O_CREAT | O_EXCL, 0600), other;
@@ -272,6 +321,7 @@ int main(void)
 	anonymous();
 	protection();
 	files();
+	locked();
 	named();
 	processes();
 	return tap_done();

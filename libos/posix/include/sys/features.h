@@ -2,7 +2,7 @@
 /*
  * picolibc's, and which options of POSIX.1-2017 the libOS has. sysconf() says the same
  * (libos/posix/sysconf.c, which test/guest/posix_misc.c compares). Not there: prioritized input and output,
- * typed memory, tracing, STREAMS, sporadic servers, mlockall, IPv6.
+ * typed memory, tracing, STREAMS, sporadic servers, IPv6.
  */
 #ifndef EXO_POSIX_SYS_FEATURES_H
 #define EXO_POSIX_SYS_FEATURES_H
@@ -21,6 +21,7 @@
 #define _POSIX_IPV6			(-1)
 #define _POSIX_JOB_CONTROL		1
 #define _POSIX_MAPPED_FILES		200809L
+#define _POSIX_MEMLOCK			200809L
 #define _POSIX_MEMLOCK_RANGE		200809L
 #define _POSIX_MEMORY_PROTECTION	200809L
 #undef _POSIX_MESSAGE_PASSING

@@ -24,6 +24,9 @@
 #define MS_INVALIDATE	2
 #define MS_SYNC		4
 
+#define MCL_CURRENT	1
+#define MCL_FUTURE	2
+
 #define POSIX_MADV_NORMAL	0
 #define POSIX_MADV_RANDOM	1
 #define POSIX_MADV_SEQUENTIAL	2
@@ -45,6 +48,8 @@ int mprotect(void *, size_t, int);
 int msync(void *, size_t, int);
 int mlock(const void *, size_t);
 int munlock(const void *, size_t);
+int mlockall(int);
+int munlockall(void);
 int posix_madvise(void *, size_t, int);
 int madvise(void *, size_t, int);
 int shm_open(const char *, int, mode_t);
