@@ -500,6 +500,7 @@ void body_start(void)
 		WIRE_ENTRY, WIRE_SHARED, WIRE_KEEPER };
 
 	info = core_named(EXO_NAME_INFO);
+	keep_cpu = info_env((uint32_t)core_disp->self)->cpu;
 	keeper = core_named(EXO_NAME_ENV);
 	watcher = core_named(OBSERVE_WATCHER);
 	for (uint32_t i = 0; i < WIRE_SLOTS_OWN; i++)

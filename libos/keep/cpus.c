@@ -96,17 +96,22 @@ static int64_t make_all(struct keep_request *request)
 	return body->cpus;
 }
 
-static int64_t recall(struct keep_request *request)
+void body_recall(const struct keep_body *body, uint32_t i)
 {
-	const struct keep_body *body = request->process->body;
-	const struct keep_cpu *one;
+	const struct keep_cpu *one = &body->cpu[i];
 
-	if (request->word[0] >= body->cpus)
-		return -EINVAL;
-	one = &body->cpu[request->word[0]];
 	if (exo_env_move(one->env, EXO_CPU_NONE) >= 0)
 		while (exo_env_move(one->env, one->cpu) == -EXO_EAGAIN)
 			;
+}
+
+static int64_t recall(struct keep_request *request)
+{
+	const struct keep_body *body = request->process->body;
+
+	if (request->word[0] >= body->cpus)
+		return -EINVAL;
+	body_recall(body, (uint32_t)request->word[0]);
 	return 0;
 }
 

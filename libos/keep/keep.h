@@ -92,7 +92,8 @@ struct keep_process {
 	int8_t nice;			/* -20..19 */
 	uint8_t policy, priority;	/* WIRE_SCHED_*, 1..WIRE_SCHED_MOST or 0 */
 	uint32_t turns;			/* as its page says */
-	bool signalfds;			/* as well */
+	bool signalfds;			/* as well ... */
+	uint64_t not_cpus;		/* ... and this */
 	struct wire_page *page;		/* shared with it: only written */
 	char *start;			/* its start record, shared with it */
 	char *buffer;			/* WIRE_BUFFER bytes, shared with it */

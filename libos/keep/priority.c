@@ -45,15 +45,13 @@ static void slices_drop(void)
 
 static void slices_take(void)
 {
-	uint32_t cpu = info_env((uint32_t)core_disp->self)->cpu;
-
 	for (uint32_t at = 0, count; at < EXO_SLICES && runs < RUNS; at += count + 1) {
 		for (count = 0; at + count < EXO_SLICES && (at + count) % SPARE != SPARE - 1; count++)
-			if (info_slice(cpu * EXO_SLICES + at + count)->taken)
+			if (info_slice(keep_cpu * EXO_SLICES + at + count)->taken)
 				break;
 		uint32_t slot = count ? caps_slot() : 0;
 
-		if (slot && exo_slice_take(slot, cpu, at, count) >= 0)
+		if (slot && exo_slice_take(slot, keep_cpu, at, count) >= 0)
 			run[runs++] = caps_handle(slot);
 	}
 }
@@ -202,8 +200,33 @@ static int64_t do_schedule(struct keep_request *request)
 	return was;
 }
 
+/* Threads that compute where they may not any more are stopped, and see it. */
+static int64_t do_affinity(struct keep_request *request)
+{
+	int64_t pid = (int64_t)request->word[0];
+	struct keep_process *process = pid ? pid < 0 || pid > INT32_MAX ? NULL : keep_find((pid_t)pid) : request->process;
+	uint64_t all = core_info->cpus < 64 ? (1ULL << core_info->cpus) - 1 : UINT64_MAX;
+
+	if (pid < 0)
+		return -EINVAL;
+	if (!process || !lives(process))
+		return -ESRCH;
+	if (request->word[2]) {
+		if (!may(request->process, process))
+			return -EPERM;
+		if (request->word[1] >> keep_cpu & 1)
+			return -EINVAL;
+		process->not_cpus = process->page->not_cpus = request->word[1] & all;
+		for (uint32_t i = 0; i < process->body->cpus; i++)
+			body_recall(process->body, i);
+	}
+	request->more[0] = all & ~process->not_cpus;
+	return 0;
+}
+
 void keep_priority_start(void)
 {
+	keep_serve(REQUEST_AFFINITY, do_affinity);
 	keep_serve(REQUEST_PRIORITY, do_priority);
 	keep_serve(REQUEST_SCHEDULE, do_schedule);
 }

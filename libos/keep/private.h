@@ -89,6 +89,7 @@ void keep_process_finish(struct keep_process *process);
 void keep_process_name(struct keep_process *process, const char *path);
 /* Frames that processes are never given, as their pages say: body.c sets it. */
 extern uint32_t keep_reserve;
+extern uint32_t keep_cpu;		/* the keeper's, and where its processes are at home */
 /* Write the page anew from the record. */
 void keep_page_fill(struct keep_process *process);
 
@@ -119,6 +120,7 @@ void body_drop(struct keep_body *body);
 int64_t body_envs(exo_cap_t account, uint32_t envs);
 /* cpus.c: end those on other CPUs. / What the kernel shows of one; NULL: it is gone. */
 void body_cpus_drop(struct keep_body *body);
+void body_recall(const struct keep_body *body, uint32_t i);	/* one of them gets an upcall, even if it runs */
 const struct exo_env_info *body_cpu(const struct keep_body *body, uint32_t i);
 void body_wake(const struct keep_body *body);
 /* Map in it, through the keeper's capabilities. 0 or -errno. */

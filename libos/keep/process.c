@@ -34,7 +34,7 @@
 #pragma weak keep_priority_changed
 
 struct keep_process *keep_process, *keep_first;
-uint32_t keep_used, keep_reserve;
+uint32_t keep_used, keep_reserve, keep_cpu;
 static struct vm_region table;
 static uint32_t touched;		/* records that have memory: the first so many */
 static pid_t last_pid;
@@ -197,6 +197,8 @@ void keep_page_fill(struct keep_process *process)
 	page->umask = process->umask;
 	page->turns = process->turns;
 	page->signalfds = process->signalfds;
+	page->cpu = keep_cpu;
+	page->not_cpus = process->not_cpus;
 	page->reserve = keep_reserve;
 	page->not_data = ~process->limit[KEEP_LIMIT_DATA][0];
 	page->not_space = ~process->limit[KEEP_LIMIT_SPACE][0];
@@ -256,6 +258,7 @@ static void inherit(struct keep_process *child, struct keep_process *parent)
 	child->priority = parent->priority;
 	child->turns = parent->turns;
 	child->signalfds = parent->signalfds;
+	child->not_cpus = parent->not_cpus;
 	child->tty = parent->tty;
 	child->ignored = parent->ignored;
 	child->caught = parent->caught;

@@ -193,7 +193,7 @@ static void make(void)
 static struct posix_cpu *idle(void)
 {
 	for (uint32_t i = 0; i < made; i++)
-		if (!posix_cpu[i].thread)
+		if (!posix_cpu[i].thread && !posix_cpu_barred(i))
 			return &posix_cpu[i];
 	return NULL;
 }
@@ -201,7 +201,7 @@ static struct posix_cpu *idle(void)
 bool posix_cpus_room(const struct __exo_thread *thread)
 {
 	return core_info->cpus > 1 && (!asked || posix_cpus_busy < made) && !posix_sched_levels &&
-		thread->thread != NULL;
+		thread->thread != NULL && (!posix_page->not_cpus || !asked || idle());
 }
 
 /* As the next thread, below its stack: nothing of the other's is in use any more. */

@@ -43,6 +43,16 @@ struct posix_cpu {
 extern struct posix_cpu posix_cpu[WIRE_CPUS];	/* [upcall] */
 extern uint32_t posix_cpus_busy;		/* threads that are away */
 
+/* [upcall] The number of one of them in the machine; may threads not go there (sched_setaffinity)? */
+static inline uint32_t posix_cpu_number(uint64_t i)
+{
+	return (uint32_t)i + (i >= signal_page->cpu);
+}
+static inline bool posix_cpu_barred(uint64_t i)
+{
+	return *(volatile uint64_t *)&signal_page->not_cpus >> posix_cpu_number(i) & 1;
+}
+
 /* Of a thread that was sent home by an upcall. */
 struct posix_area {
 	uint64_t regs[sizeof(struct exo_regs) / 8], fpu[64];

@@ -75,7 +75,7 @@ const void *posix_cpu_run(struct exo_disp *disp)
 		exo_yield(EXO_CAP_NONE, 0);
 	disp->saved = 0;
 	/* Who is inside is about to come by itself. */
-	if (!__atomic_load_n(&cpu->recall, __ATOMIC_SEQ_CST) || posix_inside)
+	if ((!__atomic_load_n(&cpu->recall, __ATOMIC_SEQ_CST) && !posix_cpu_barred((uint64_t)(cpu - posix_cpu))) || posix_inside)
 		return disp->on_fpu;
 	tell(cpu, POSIX_CPU_STOPS);
 	return next(cpu, disp);

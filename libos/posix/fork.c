@@ -406,13 +406,12 @@ static void begin_child(void)
 	posix_threads_forked();
 }
 
-pid_t fork(void)
+/* Without what pthread_atfork has been told; nothing else in the child is half done. */
+pid_t _Fork(void)
 {
 	int64_t result = -ENOMEM;
-	bool was;
+	bool was = posix_enter();
 
-	posix_fork_prepare();
-	was = posix_enter();
 	posix_cpus_recall_all();
 	streams_fork();
 	fork_tls = (uint64_t)__builtin_thread_pointer();
@@ -421,11 +420,20 @@ pid_t fork(void)
 	if (!result)
 		begin_child();
 	posix_leave(was);
-	if (!result)
+	return (pid_t)posix_result(result);
+}
+
+pid_t fork(void)
+{
+	pid_t pid;
+
+	posix_fork_prepare();
+	pid = _Fork();
+	if (!pid)
 		posix_fork_child();
 	else
 		posix_fork_parent();
-	return (pid_t)posix_result(result);
+	return pid;
 }
 
 pid_t vfork(void)

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <string.h>
 #include "libos/posix/call.h"
+#include "libos/posix/cpus.h"
 #include "libos/posix/thread.h"
 
 /* Is there such a process? 0, -EINVAL, -ESRCH. */
@@ -31,20 +32,35 @@ int sched_rr_get_interval(pid_t pid, struct timespec *interval)
 	return (int)posix_result(result);
 }
 
-/* Threads go where there is a CPU: the home's, or one of REQUEST_CPUS. */
+/* In the first word of a set: a machine has no more CPUs. */
+_Static_assert(1 + WIRE_CPUS <= 64, "threads go to so many CPUs");
+
 int sched_getaffinity(pid_t pid, size_t bytes, cpu_set_t *set)
 {
-	uint32_t cpus = core_info->cpus < 1 + WIRE_CPUS ? core_info->cpus : 1 + WIRE_CPUS;
-	int64_t result = find(pid);
+	uint64_t more[2];
+	int64_t result = posix_ask(REQUEST_AFFINITY, (uint64_t)(int64_t)pid, 0, 0, more);
 
-	if (!result && (bytes % sizeof(set->__bits[0]) || bytes * 8 < cpus))
+	if (!result && (!bytes || bytes % sizeof(set->__bits[0])))
 		result = -EINVAL;
 	if (result)
 		return (int)posix_result(result);
 	memset(set, 0, bytes);
-	for (uint32_t cpu = 0; cpu < cpus; cpu++)
-		CPU_SET_S(cpu, bytes, set);
+	set->__bits[0] = more[0];
 	return 0;
+}
+
+int sched_setaffinity(pid_t pid, size_t bytes, const cpu_set_t *set)
+{
+	unsigned long word = 0;
+
+	memcpy(&word, set, bytes < sizeof(word) ? bytes : sizeof(word));
+	return (int)posix_result(posix_ask(REQUEST_AFFINITY, (uint64_t)(int64_t)pid, ~word, 1, NULL));
+}
+
+/* Asked where the thread is: it does not come home for it. */
+int sched_getcpu(void)
+{
+	return (int)(posix_away ? posix_cpu_number(posix_away - 1u) : posix_page->cpu);
 }
 
 int __sched_count(size_t bytes, const cpu_set_t *set)

@@ -59,6 +59,16 @@ pid_t tcgetsid(int fd)
 	return ioctl(fd, TIOCGSID, &sid) ? -1 : sid;
 }
 
+int tcgetwinsize(int fd, struct winsize *size)
+{
+	return ioctl(fd, TIOCGWINSZ, size);
+}
+
+int tcsetwinsize(int fd, const struct winsize *size)
+{
+	return ioctl(fd, TIOCSWINSZ, size);
+}
+
 pid_t tcgetpgrp(int fd)
 {
 	pid_t pgid;

@@ -173,6 +173,14 @@ void endpwent(void)
 	users_begun = false;
 }
 
+/* BSD's: nothing is kept open that was not before. */
+int setpassent(int stays)
+{
+	(void)stays;
+	setpwent();
+	return 1;
+}
+
 struct passwd *getpwent(void)
 {
 	int error;

@@ -107,7 +107,9 @@ struct wire_page {
 	uint32_t reserve, spare;	/* so many of the machine's free frames no process is ever given */
 	uint64_t not_data, not_space;	/* ~ of the soft RLIMIT_DATA and RLIMIT_AS, which the process enforces; 0: none */
 	uint32_t turns;			/* that it leaves to others after each slice that it has used up, in WIRE_TURN */
-	uint32_t signalfds;		/* it has descriptors of signals, and says in `held` ... */
+	uint32_t cpu;			/* the keeper's, where its home is ... */
+	uint64_t not_cpus;		/* ... and those that its threads may not go to */
+	uint32_t signalfds, spare2;	/* it has descriptors of signals, and says in `held` ... */
 	uint64_t held;			/* ... which it has taken from `pending` and not delivered */
 	uint64_t heeded;		/* by the process: what it has ever blocked or waited for; read of process 1 only */
 };
@@ -316,6 +318,8 @@ enum wire_request {
 	 * policy, w1 = the priority, as they were
 	 */
 	REQUEST_SCHEDULE,
+	/* w1 = pid or 0, w2 = CPUs that it may not use, if w3 = 1; answer w1 = those that it may. -EINVAL: not its own */
+	REQUEST_AFFINITY,
 	/* eventfd.c, signalfd.c: 200..207 */
 	REQUEST_EVENTFD = 200,	/* w1 = count, w2 = O_* | WIRE_EVENT_ONE */
 	REQUEST_TIMERFD,	/* w1 = O_*, w2 = 1: of the time of the day, 0: of the monotonic clock */

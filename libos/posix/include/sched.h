@@ -2,7 +2,8 @@
 /*
  * Scheduling of processes (sched_*) and, by <pthread.h>, of a process's threads among themselves. A real-time process has
  * priority 1 to 32; SCHED_FIFO and SCHED_RR are the same for processes: that of the highest priority gets what is free of the
- * CPU's slices but for every 16th, others leave it their turns. Threads run on any CPU.
+ * CPU's slices but for every 16th, others leave it their turns. Threads run on
+ * any CPU that sched_setaffinity allows; the keeper's is one of these.
  */
 #ifndef EXO_POSIX_SCHED_H
 #define EXO_POSIX_SCHED_H
@@ -50,8 +51,11 @@ typedef struct {
 extern "C" {
 #endif
 #if __GNU_VISIBLE
+int sched_getcpu(void);
 int __sched_count(size_t, const cpu_set_t *);
 int sched_getaffinity(pid_t, size_t, cpu_set_t *);
+/* Of all threads of the process; without the CPU of its keeper: EINVAL. */
+int sched_setaffinity(pid_t, size_t, const cpu_set_t *);
 #endif
 int sched_get_priority_max(int);
 int sched_get_priority_min(int);

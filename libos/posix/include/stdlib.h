@@ -31,6 +31,7 @@ int posix_openpt(int flags);
 #endif
 #if __BSD_VISIBLE || __MISC_VISIBLE
 int clearenv(void);
+char *canonicalize_file_name(const char *path);
 char *secure_getenv(const char *name);
 const char *getprogname(void);
 void setprogname(const char *name);

@@ -137,6 +137,13 @@ struct termios {
 #define B115200	115200
 #define B230400	230400
 
+#ifndef EXO_POSIX_WINSIZE
+#define EXO_POSIX_WINSIZE
+struct winsize {
+	unsigned short ws_row, ws_col, ws_xpixel, ws_ypixel;
+};
+#endif
+
 #define TCSANOW		0
 #define TCSADRAIN	1
 #define TCSAFLUSH	2
@@ -161,6 +168,8 @@ int tcflow(int fd, int action);
 int tcflush(int fd, int queue);
 int tcsendbreak(int fd, int duration);
 pid_t tcgetsid(int fd);
+int tcgetwinsize(int fd, struct winsize *size);
+int tcsetwinsize(int fd, const struct winsize *size);
 
 #ifdef __cplusplus
 }

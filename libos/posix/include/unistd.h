@@ -72,6 +72,17 @@ int setresgid(gid_t, gid_t, gid_t);
 void *sbrk(ptrdiff_t);
 int pipe2(int[2], int);
 int dup3(int, int, int);
+pid_t _Fork(void);
+#if __GNU_VISIBLE || __BSD_VISIBLE
+void closefrom(int);
+#endif
+#if __GNU_VISIBLE
+#define CLOSE_RANGE_UNSHARE	2	/* no thread has descriptors of its own, nor can have: EINVAL */
+#define CLOSE_RANGE_CLOEXEC	4	/* when the program becomes another one */
+int close_range(unsigned, unsigned, int);
+pid_t gettid(void);
+int syncfs(int);
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -27,8 +27,11 @@
 #define TIOCGPTN	0x5430	/* unsigned *: number of a master's slave */
 #define TIOCSPTLCK	0x5431	/* int *: lock */
 
+#ifndef EXO_POSIX_WINSIZE
+#define EXO_POSIX_WINSIZE
 struct winsize {
 	unsigned short ws_row, ws_col, ws_xpixel, ws_ypixel;
 };
+#endif
 
 #endif

@@ -27,6 +27,8 @@
 #define MCL_CURRENT	1
 #define MCL_FUTURE	2
 
+#define MFD_CLOEXEC	1	/* the others are absent: EINVAL */
+
 #define POSIX_MADV_NORMAL	0
 #define POSIX_MADV_RANDOM	1
 #define POSIX_MADV_SEQUENTIAL	2
@@ -52,6 +54,9 @@ int mlockall(int);
 int munlockall(void);
 int posix_madvise(void *, size_t, int);
 int madvise(void *, size_t, int);
+#if __GNU_VISIBLE
+int memfd_create(const char *, unsigned);
+#endif
 int shm_open(const char *, int, mode_t);
 int shm_unlink(const char *);
 #ifdef __cplusplus

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/_timespec.h>
 
 typedef uint32_t socklen_t;
 typedef uint16_t sa_family_t;
@@ -129,6 +130,7 @@ struct linger {
 #define MSG_WAITALL	0x0100
 #define MSG_NOSIGNAL	0x4000
 #define MSG_MORE	0x8000
+#define MSG_WAITFORONE	0x10000	/* recvmmsg: only for the first */
 #define MSG_CMSG_CLOEXEC 0x40000000
 
 #define SHUT_RD		0
@@ -159,6 +161,8 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags);
 ssize_t send(int fd, const void *buffer, size_t bytes, int flags);
 ssize_t sendto(int fd, const void *buffer, size_t bytes, int flags, const struct sockaddr *to, socklen_t to_bytes);
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags);
+/* The time is looked at between messages only, as on Linux. */
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout);
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
 #ifdef __cplusplus
 }
