@@ -67,6 +67,11 @@ int memfd_create(const char *name, unsigned flags)
 	return fd;
 }
 
+int fallocate(int fd, int mode, off_t offset, off_t bytes)
+{
+	return (int)posix_result(mode ? -EOPNOTSUPP : -posix_fallocate(fd, offset, bytes));
+}
+
 char *canonicalize_file_name(const char *path)
 {
 	return realpath(path, NULL);

@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include "libos/posix/io.h"
 
-static int64_t state(int directory, const char *path, struct stat *st, int flags)
+static inline __attribute__((always_inline)) int64_t state(int directory, const char *path, struct stat *st, int flags)
 {
 	uint64_t more[2];
 	int64_t result;
@@ -30,17 +30,23 @@ static int64_t state(int directory, const char *path, struct stat *st, int flags
 
 int fstatat(int directory, const char *restrict path, struct stat *restrict st, int flags)
 {
+	if (flags & AT_EMPTY_PATH) {
+		flags &= ~AT_EMPTY_PATH;
+		if (!*path && directory != AT_FDCWD)
+			return flags & ~AT_SYMLINK_NOFOLLOW ? (int)posix_result(-EINVAL) : fstat(directory, st);
+		path = *path ? path : ".";
+	}
 	return (int)posix_result(state(directory, path, st, flags));
 }
 
 int stat(const char *restrict path, struct stat *restrict st)
 {
-	return fstatat(AT_FDCWD, path, st, 0);
+	return (int)posix_result(state(AT_FDCWD, path, st, 0));
 }
 
 int lstat(const char *restrict path, struct stat *restrict st)
 {
-	return fstatat(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+	return (int)posix_result(state(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW));
 }
 
 int fstat(int fd, struct stat *st)
@@ -61,15 +67,28 @@ int fstatvfs(int fd, struct statvfs *out)
 
 /* --- modes and owners ----------------------------------------------------------------------------------------- */
 
-/* A path that must not be empty: that would be the descriptor itself. */
-static int64_t named(enum wire_request number, const char *path, uint64_t w1, uint64_t w2, uint64_t w3)
+/*
+ * A path that may be empty with AT_EMPTY_PATH only: then it is the descriptor itself, or the working directory. False: it
+ * is, and may not.
+ */
+static bool named(int fd, const char **path, int *flags)
 {
-	return *path ? posix_ask_path(number, path, w1, w2, w3, NULL) : -ENOENT;
+	bool may = *flags & AT_EMPTY_PATH;
+
+	*flags &= ~AT_EMPTY_PATH;
+	if (!**path && may && fd == AT_FDCWD)
+		*path = ".";
+	return **path || may;
+}
+
+static int64_t ask_named(enum wire_request number, const char *path, int fd, uint64_t to, int flags)
+{
+	return named(fd, &path, &flags) ? posix_ask_path(number, path, (uint64_t)fd, to, (uint64_t)flags, NULL) : -ENOENT;
 }
 
 int fchmodat(int directory, const char *path, mode_t mode, int flags)
 {
-	return (int)posix_result(named(REQUEST_CHMOD, path, (uint64_t)directory, mode, (uint64_t)flags));
+	return (int)posix_result(ask_named(REQUEST_CHMOD, path, directory, mode, flags));
 }
 
 int chmod(const char *path, mode_t mode)
@@ -89,7 +108,7 @@ static uint64_t owners(uid_t uid, gid_t gid)
 
 int fchownat(int directory, const char *path, uid_t uid, gid_t gid, int flags)
 {
-	return (int)posix_result(named(REQUEST_CHOWN, path, (uint64_t)directory, owners(uid, gid), (uint64_t)flags));
+	return (int)posix_result(ask_named(REQUEST_CHOWN, path, directory, owners(uid, gid), flags));
 }
 
 int chown(const char *path, uid_t uid, gid_t gid)
@@ -133,7 +152,7 @@ static int64_t set_times(int fd, const char *path, const struct timespec times[2
 
 int utimensat(int directory, const char *path, const struct timespec times[2], int flags)
 {
-	return (int)posix_result(*path ? set_times(directory, path, times, flags) : -ENOENT);
+	return (int)posix_result(named(directory, &path, &flags) ? set_times(directory, path, times, flags) : -ENOENT);
 }
 
 int futimens(int fd, const struct timespec times[2])

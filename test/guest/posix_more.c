@@ -213,6 +213,31 @@ static void descriptors(void)
 	close(s[0]), close(s[1]);
 }
 
+/* --- the empty path ------------------------------------------------------------------------------------- */
+
+static void empty_paths(void)
+{
+	int fd = open(TEXT, O_RDWR | O_CREAT | O_TRUNC, 0600), folder = open("/tmp", O_RDONLY | O_DIRECTORY);
+	const struct timespec times[2] = { { 7, 0 }, { 8, 0 } };
+	struct stat st, same;
+
+	ok(!fstat(fd, &same) && !fstatat(fd, "", &st, AT_EMPTY_PATH) && st.st_ino == same.st_ino &&
+	   !fstatat(folder, "text", &st, AT_EMPTY_PATH) && st.st_ino == same.st_ino &&
+	   !fstatat(AT_FDCWD, "", &st, AT_EMPTY_PATH) && S_ISDIR(st.st_mode), "of a descriptor, of a path, of the working directory");
+	ok(fails(fstatat(fd, "", &st, 0), ENOENT) && fails(fstatat(99, "", &st, AT_EMPTY_PATH), EBADF) &&
+	   fails(fstatat(fd, "", &st, AT_EMPTY_PATH | 0x800), EINVAL) && fails(fstatat(fd, "x", &st, AT_EMPTY_PATH), ENOTDIR),
+	   "ENOENT, EBADF, EINVAL, ENOTDIR");
+	ok(!fchownat(fd, "", 5, 6, AT_EMPTY_PATH) && !fchmodat(fd, "", 0640, AT_EMPTY_PATH) &&
+	   !utimensat(fd, "", times, AT_EMPTY_PATH) && !fstat(fd, &st) && st.st_uid == 5 && st.st_gid == 6 &&
+	   (st.st_mode & 07777) == 0640 && st.st_mtime == 8, "owner, mode, times");
+	ok(fails(fchownat(fd, "", 5, 6, 0), ENOENT) && fails(fchmodat(fd, "", 0640, 0), ENOENT) &&
+	   fails(utimensat(fd, "", times, 0), ENOENT) && fails(fchownat(99, "", 5, 6, AT_EMPTY_PATH), EBADF), "ENOENT, EBADF");
+	ok(!fallocate(fd, 0, 0, 5000) && !fstat(fd, &st) && st.st_size == 5000 && fails(fallocate(fd, 0, -1, 5), EINVAL) &&
+	   fails(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 5), EOPNOTSUPP) &&
+	   fails(fallocate(99, 0, 0, 5), EBADF), "fallocate");
+	close(fd), close(folder);
+}
+
 /* --- on which CPUs -------------------------------------------------------------------------------------- */
 
 static volatile bool over;
@@ -282,6 +307,7 @@ int main(int argc, char **argv)
 	legacy();
 	terminals();
 	descriptors();
+	empty_paths();
 	affinity();
 	return tap_done();
 }

@@ -29,6 +29,15 @@ extern "C" {
 #endif
 int posix_fadvise(int fd, off_t offset, off_t bytes, int advice);
 int posix_fallocate(int fd, off_t offset, off_t bytes);
+#if __GNU_VISIBLE
+/* Modes but 0: EOPNOTSUPP, as of a Linux file system that has them not. */
+#define FALLOC_FL_KEEP_SIZE	0x01
+#define FALLOC_FL_PUNCH_HOLE	0x02
+#define FALLOC_FL_COLLAPSE_RANGE 0x08
+#define FALLOC_FL_ZERO_RANGE	0x10
+#define FALLOC_FL_INSERT_RANGE	0x20
+int fallocate(int fd, int mode, off_t offset, off_t bytes);
+#endif
 #ifdef __cplusplus
 }
 #endif
