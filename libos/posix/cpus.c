@@ -94,6 +94,7 @@ static void take_home(struct posix_cpu *cpu)
 		take_state(thread, disp_of(cpu));
 	else
 		thread->thread->sp = cpu->sp;
+	posix_clock_home(thread);
 	*variable_of(thread->thread, &posix_away) = 0;
 	thread->cpu = 0;
 	posix_cpus_busy--;
@@ -226,6 +227,7 @@ void posix_cpus_give(struct __exo_thread *self, const struct signal_frame *frame
 	next = cpu ? thread_take() : NULL;
 	if (!next)
 		return;
+	posix_clock_away(self);
 	thread->state = THREAD_BLOCKED;
 	self->cpu = (uint8_t)(cpu - posix_cpu + 1);
 	cpu->thread = self;

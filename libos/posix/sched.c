@@ -57,6 +57,7 @@ static struct thread *pick(void)
 	unsigned level = filled ? 63 - (unsigned)__builtin_clzll(filled) : 0;
 	struct thread *thread = levels[level].head;
 
+	posix_clock_charge(thread);
 	if (!thread)
 		return NULL;
 	levels[level].head = thread->next;

@@ -158,6 +158,7 @@ static long option(int name)
 	case _SC_SPIN_LOCKS:
 	case _SC_SYNCHRONIZED_IO:
 	case _SC_THREADS:
+	case _SC_THREAD_CPUTIME:
 	case _SC_THREAD_ATTR_STACKADDR:
 	case _SC_THREAD_ATTR_STACKSIZE:
 	case _SC_THREAD_PRIORITY_SCHEDULING:

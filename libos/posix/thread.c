@@ -208,7 +208,9 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*sta
 	}
 	thread = record_take();
 	posix_preempt_start();
+	posix_clock_start();
 	if (thread) {
+		thread->counts = thread->counts_away = thread->told_ns = 0;
 		if (attributes)
 			thread->attributes = *attributes;
 		else
@@ -365,5 +367,7 @@ void posix_threads_forked(void)
 			record_free(thread);
 	}
 	thread_forget_others();
+	if (made > 1)
+		posix_clock_forked();
 	running = 1;
 }

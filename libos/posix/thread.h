@@ -48,6 +48,7 @@ struct __exo_thread {
 	pthread_mutex_t *lifting;	/* held, with a protocol */
 	const pthread_mutex_t *awaits;	/* that inherits, NULL: none */
 	uint32_t fpu_control, sse_control;
+	uint64_t counts, counts_away, away_since, told_ns;	/* thread_clock.c's */
 	uint8_t cpu;			/* of cpus.h, n + 1, on which it runs; 0: at home */
 	const struct signal_frame *interrupted;	/* during posix_preempt: what goes on after it, if it was interrupted ... */
 	uint64_t asked_at;		/* ... and its posix_asked_at */
@@ -105,6 +106,20 @@ void posix_sched_made(struct __exo_thread *thread);
 
 /* Change by which priority a thread is scheduled; whoever calls it looks at posix_sched_wanted afterwards. */
 void posix_sched_lift(struct __exo_thread *thread, int priority);
+
+/* --- thread_clock.c ------------------------------------------------------------------------------------------- */
+
+/* There is a second thread: from now on the time of each is counted. */
+void posix_clock_start(void);
+/* A scheduler has picked the next thread to run; NULL: none. */
+void posix_clock_charge(struct thread *next);
+/* It goes to another CPU; it has come home. */
+void posix_clock_away(struct __exo_thread *thread);
+void posix_clock_home(struct __exo_thread *thread);
+void posix_clock_forked(void);
+/* The number of the thread whose clock this is; 0: it is none's. / Its CPU time; 0: it has ended. */
+uint32_t posix_clock_thread(clockid_t clock);
+uint64_t posix_clock_ns(uint32_t number);
 
 /* --- lift.c --------------------------------------------------------------------------------------------------- */
 

@@ -24,7 +24,7 @@
 #define ITIMERS		3	/* the first ones: ITIMER_REAL, VIRTUAL, PROF */
 #define OVERRUN_MAX	INT_MAX
 
-enum clock { CLOCK_IS_MONOTONIC, CLOCK_IS_WALL, CLOCK_IS_CPU };
+enum clock { CLOCK_IS_MONOTONIC, CLOCK_IS_WALL, CLOCK_IS_CPU, CLOCK_IS_THREAD };
 
 struct timer {
 	bool used;
@@ -38,6 +38,7 @@ struct timer {
 	uint64_t fired;			/* SIGEV_THREAD: to be called so often more */
 	struct thread_queue queue;
 	bool ending;
+	uint32_t clock_of;		/* CLOCK_IS_THREAD: the thread's number */
 };
 
 exo_time_t signal_timer_next = EXO_NEVER;
@@ -46,9 +47,9 @@ bool signal_slice_over;
 static exo_time_t slice_end = EXO_NEVER;
 
 static CORE_UNWIRED_DATA struct timer timers[TIMERS] = {
-	{ true, CLOCK_IS_MONOTONIC, SIGEV_SIGNAL, SIGALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false },
-	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGVTALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false },
-	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGPROF, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false },
+	{ true, CLOCK_IS_MONOTONIC, SIGEV_SIGNAL, SIGALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, 0 },
+	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGVTALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, 0 },
+	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGPROF, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, 0 },
 };
 static bool timers_used;		/* since the process began, or was forked */
 static exo_time_t told = EXO_NEVER;
@@ -75,8 +76,12 @@ static uint64_t wall_now(void)
 	return wall ? wall : core_now();
 }
 
-static uint64_t clock_now(enum clock clock)
+static uint64_t clock_now(const struct timer *timer)
 {
+	enum clock clock = timer->clock;
+
+	if (clock == CLOCK_IS_THREAD)
+		return posix_clock_ns(timer->clock_of);
 	return clock == CLOCK_IS_CPU ? cpu_now() : clock == CLOCK_IS_WALL ? wall_now() : core_now();
 }
 
@@ -90,7 +95,7 @@ static void compute_next(void)
 		const struct timer *timer = &timers[i];
 		if (!timer->due)
 			continue;
-		uint64_t there = clock_now(timer->clock);
+		uint64_t there = clock_now(timer);
 		exo_time_t at = timer->due <= there ? now : now + (timer->due - there);
 		if (at < next)
 			next = at;
@@ -138,7 +143,7 @@ void signal_timers(void)
 		struct timer *timer = &timers[i];
 		if (!timer->due)
 			continue;
-		uint64_t now = clock_now(timer->clock);
+		uint64_t now = clock_now(timer);
 		if (timer->due <= now)
 			fire(timer, now);
 	}
@@ -188,7 +193,7 @@ static void set(struct timer *timer, uint64_t due, uint64_t interval)
 	timers_used = true;
 	timer->interval = interval;
 	real_changed |= timer == &timers[ITIMER_REAL];
-	if (due && due <= clock_now(timer->clock))
+	if (due && due <= clock_now(timer))
 		signal_timers();
 	compute_next();
 	signal_timers_tell();
@@ -197,7 +202,7 @@ static void set(struct timer *timer, uint64_t due, uint64_t interval)
 
 static uint64_t left(const struct timer *timer)
 {
-	uint64_t now = clock_now(timer->clock);
+	uint64_t now = clock_now(timer);
 
 	return !timer->due ? 0 : timer->due > now ? timer->due - now : 1;
 }
@@ -267,7 +272,7 @@ int setitimer(int which, const struct itimerval *restrict value, struct itimerva
 	if (old)
 		getitimer(which, old);
 	ns = ns_of_timeval(&new.it_value);
-	set(&timers[which], ns ? clock_now(timers[which].clock) + ns : 0, ns_of_timeval(&new.it_interval));
+	set(&timers[which], ns ? clock_now(&timers[which]) + ns : 0, ns_of_timeval(&new.it_interval));
 	return 0;
 }
 
@@ -338,14 +343,12 @@ static int start_thread(struct timer *timer, const struct sigevent *event)
 	return error;
 }
 
-static bool known_clock(clockid_t id, enum clock *clock)
+static bool known_clock(clockid_t id, enum clock *clock, uint32_t *thread)
 {
-	*clock = id == CLOCK_MONOTONIC ? CLOCK_IS_MONOTONIC : id == CLOCK_REALTIME ? CLOCK_IS_WALL : CLOCK_IS_CPU;
-#ifdef CLOCK_THREAD_CPUTIME_ID
-	if (id == CLOCK_THREAD_CPUTIME_ID)
-		return true;
-#endif
-	return id == CLOCK_MONOTONIC || id == CLOCK_REALTIME || id == CLOCK_PROCESS_CPUTIME_ID;
+	*thread = posix_clock_thread(id);
+	*clock = *thread ? CLOCK_IS_THREAD : id == CLOCK_MONOTONIC ? CLOCK_IS_MONOTONIC :
+		id == CLOCK_REALTIME ? CLOCK_IS_WALL : CLOCK_IS_CPU;
+	return *thread || id == CLOCK_MONOTONIC || id == CLOCK_REALTIME || id == CLOCK_PROCESS_CPUTIME_ID;
 }
 
 int timer_create(clockid_t id, struct sigevent *restrict event, timer_t *restrict out)
@@ -353,11 +356,12 @@ int timer_create(clockid_t id, struct sigevent *restrict event, timer_t *restric
 	struct sigevent given = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
 	struct timer *timer = NULL;
 	enum clock clock;
+	uint32_t thread;
 	bool was;
 
 	if (event)
 		given = *event;
-	if (!known_clock(id, &clock) || given.sigev_notify < SIGEV_NONE || given.sigev_notify > SIGEV_THREAD ||
+	if (!known_clock(id, &clock, &thread) || given.sigev_notify < SIGEV_NONE || given.sigev_notify > SIGEV_THREAD ||
 	    (given.sigev_notify == SIGEV_SIGNAL && !signal_valid(given.sigev_signo)))
 		return fail(EINVAL);
 	was = posix_enter();
@@ -367,7 +371,7 @@ int timer_create(clockid_t id, struct sigevent *restrict event, timer_t *restric
 	if (timer) {
 		timers_used = true;
 		*timer = (struct timer){ .used = true, .clock = clock, .notify = given.sigev_notify,
-			.number = given.sigev_signo, .value = given.sigev_value };
+			.number = given.sigev_signo, .value = given.sigev_value, .clock_of = thread };
 	}
 	posix_leave(was);
 	if (!timer)
@@ -444,7 +448,7 @@ int timer_settime(timer_t id, int flags, const struct itimerspec *restrict value
 		timer_gettime(id, old);
 	ns = (uint64_t)new.it_value.tv_sec * CORE_SECOND + (uint64_t)new.it_value.tv_nsec;
 	if (ns && !(flags & TIMER_ABSTIME))
-		ns += clock_now(timer->clock);
+		ns += clock_now(timer);
 	set(timer, ns, (uint64_t)new.it_interval.tv_sec * CORE_SECOND + (uint64_t)new.it_interval.tv_nsec);
 	return 0;
 }

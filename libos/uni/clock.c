@@ -30,6 +30,10 @@ int clock_gettime(clockid_t clock, struct timespec *out)
 		split(clock_cpu_ns(), out);
 		return 0;
 	default:
+		if (clock_more && clock_more(clock, &wall)) {
+			split(wall, out);
+			return 0;
+		}
 		errno = EINVAL;
 		return -1;
 	}
@@ -37,7 +41,8 @@ int clock_gettime(clockid_t clock, struct timespec *out)
 
 int clock_getres(clockid_t clock, struct timespec *out)
 {
-	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_PROCESS_CPUTIME_ID) {
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_PROCESS_CPUTIME_ID &&
+	    !(clock_more && clock_more(clock, NULL))) {
 		errno = EINVAL;
 		return -1;
 	}
