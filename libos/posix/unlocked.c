@@ -1,26 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Functions under second names, which GNU's and BSD's programs use: of streams whose lock the caller holds (it is
- * recursive, so the usual ones serve), and the environment emptied.
+ * recursive, so the usual ones serve).
  */
 #define _GNU_SOURCE
 #include <stdio.h>
-#include <stdlib.h>
 
-extern char **environ;
-
-int clearenv(void);
 char *fgets_unlocked(char *line, int bytes, FILE *file);
 int fputs_unlocked(const char *text, FILE *file);
 int fileno_unlocked(FILE *file);
-
-int clearenv(void)
-{
-	static char *none[] = { NULL };
-
-	environ = none;
-	return 0;
-}
 
 char *fgets_unlocked(char *line, int bytes, FILE *file)
 {
