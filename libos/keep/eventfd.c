@@ -102,7 +102,7 @@ static int64_t counter_write(struct keep_file *file, struct keep_request *reques
 	counter->count += value;
 	if (value)
 		keep_wake(&counter->readers);
-	return sizeof(value);
+	return (int64_t)bytes;		/* lest the rest be written as another number */
 }
 
 static short counter_poll(struct keep_file *file, struct keep_process *process, short events, bool wait)
@@ -156,7 +156,7 @@ static void arm(struct timer *timer, exo_time_t now)
 {
 	exo_time_t at = timer->due;
 
-	if (!at || timer->link)
+	if (!at)
 		return;
 	if (at <= now) {
 		if (!timer->interval)
@@ -164,13 +164,17 @@ static void arm(struct timer *timer, exo_time_t now)
 		at = now + timer->interval - (now - at) % timer->interval;
 		at = at < now + OFTEN_NS ? now + OFTEN_NS : at;
 	}
+	keep_again();
+	if (timer->link) {
+		timer->wake_at = at < timer->wake_at ? at : timer->wake_at;
+		return;
+	}
 	timer->wake_at = at;
 	timer->next = armed;
 	timer->link = &armed;
 	if (armed)
 		armed->link = &timer->next;
 	armed = timer;
-	keep_again();
 }
 
 static exo_time_t look(void *arg)
