@@ -8,6 +8,7 @@
  */
 #include <exo/flow.h>
 #include "test/guest/agent.h"
+#include "test/lib/random.h"
 
 #define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
 #define RWX		(EXO_RIGHT_READ | EXO_RIGHT_WRITE | EXO_RIGHT_EXEC)
@@ -25,10 +26,7 @@ static struct exo_ring *ring, *mine;	/* the test's windows on the owner's, and o
 
 static uint64_t next(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1d >> 8;
+	return random_next(&state) >> 8;
 }
 
 /* Also its handler of faults, when the ring has gone. */

@@ -9,6 +9,7 @@
  */
 #include "test/guest/agent.h"
 #include "test/guest/disk_ring.h"
+#include "test/lib/random.h"
 
 #define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
 #define RIGHTS		(EXO_RIGHT_READ | EXO_RIGHT_WRITE)
@@ -29,10 +30,7 @@ static char *lent_at;
 
 static uint64_t next(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1d >> 8;
+	return random_next(&state) >> 8;
 }
 
 /* Also its handler of faults, when the ring has gone. */

@@ -9,6 +9,7 @@
  * Time limit: 200 s
  */
 #include "test/guest/sleepers.h"
+#include "test/lib/random.h"
 
 #define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
 #define TINY_X		0x5f8000ULL	/* the page that all see */
@@ -22,10 +23,7 @@ static volatile uint64_t *page;
 
 static uint64_t next(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1d >> 8;
+	return random_next(&state) >> 8;
 }
 
 static void pause_for(uint64_t turns)

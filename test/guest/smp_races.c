@@ -11,6 +11,7 @@
  */
 #include "test/guest/agent.h"
 #include "test/guest/callers.h"
+#include "test/lib/random.h"
 
 #define RW		(EXO_MAP_READ | EXO_MAP_WRITE)
 #define TINY_X		0x5f8000ULL	/* a page that comes and goes */
@@ -25,10 +26,7 @@ static volatile uint64_t *canary;
 
 static uint64_t next(void)
 {
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1d >> 8;
+	return random_next(&state) >> 8;
 }
 
 static void pause_for(uint64_t turns)

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <string.h>
 #include "libos/vm/policy.h"
+#include "test/lib/random.h"
 
 #define TRACE_PAGES	640
 #define TRACE_COUNT	24000
@@ -31,10 +32,7 @@ static uint64_t trace_seed;
 
 static inline uint32_t trace_below(uint32_t n)
 {
-	trace_seed ^= trace_seed << 13;
-	trace_seed ^= trace_seed >> 7;
-	trace_seed ^= trace_seed << 17;
-	return (uint32_t)((trace_seed * 0x2545f4914f6cdd1d >> 32) % n);
+	return (uint32_t)((random_next(&trace_seed) >> 32) % n);
 }
 
 static inline void trace_add(struct trace *trace, uint32_t page)

@@ -12,6 +12,7 @@
 #include "libos/net/netinfo.h"
 #include "libos/net/siphash.h"
 #include "libos/vm/vm.h"
+#include "test/lib/random.h"
 #include "test/unit/tap.h"
 
 #define PAGES	96
@@ -23,10 +24,7 @@ static uint64_t seed = 0x9e3779b97f4a7c15;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed * 0x2545f4914f6cdd1d >> 32) % n);
+	return (uint32_t)((random_next(&seed) >> 32) % n);
 }
 
 /* --- what memory.c needs to link ----------------------------------------------------------------------------------- */

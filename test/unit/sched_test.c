@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 #include "libos/sched/env.h"
+#include "test/lib/random.h"
 #include "test/unit/tap.h"
 
 #define CLIENTS	7
@@ -16,10 +17,7 @@ static uint64_t seed = 99;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed * 0x2545f4914f6cdd1d >> 32) % n);
+	return (uint32_t)((random_next(&seed) >> 32) % n);
 }
 
 static void begin(const struct env_policy *policy, unsigned count)

@@ -8,6 +8,7 @@
  */
 #include <signal.h>
 #include "test/unit/socket_fake.h"
+#include "test/lib/random.h"
 #include "test/unit/tap.h"
 
 #define ROUNDS		60
@@ -18,10 +19,7 @@ static uint64_t seed = 0x2545f4914f6cdd1d;
 
 static uint32_t below(uint32_t n)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)((seed * 0x9e3779b97f4a7c15 >> 32) % n);
+	return (uint32_t)((random_next(&seed) >> 32) % n);
 }
 
 /* What has been sent and received by a socket, found by its address. */

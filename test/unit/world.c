@@ -8,6 +8,7 @@
 #include "exo/disks.h"
 #include "exo/spaces.h"
 #include "test/lib/invariants.h"
+#include "test/lib/random.h"
 #include "test/unit/world.h"
 
 struct world world;
@@ -181,10 +182,7 @@ int64_t world_finish(unsigned who, unsigned nr, uint64_t a0, uint64_t a1)
 
 uint64_t world_random(void)
 {
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed * 0x2545f4914f6cdd1d >> 16;
+	return random_next(&seed) >> 16;
 }
 
 unsigned world_steps(unsigned n)
