@@ -2,10 +2,9 @@
 /*
  * How a transfer is served on a thread's stack. See serve.c.
  *
- * A worker is a thread that waits for nothing, so all of it lies on its stack, from its saved stack pointer up. A
- * request is run below that. If it ends at once, the worker is as it was. If it has to wait, what it was doing is
- * saved in the same shape (core_unpark in libos/core/upcall.S takes it up), and when it ends at last, the first state
- * is taken up.
+ * A worker is a thread that waits for nothing, so all of it lies on its stack, from its saved stack pointer up. A request
+ * is run below that. If it ends at once, the worker is as it was. If it has to wait, what it was doing is saved in the
+ * same shape (core_unpark in libos/core/upcall.S takes it up), and when it ends at last, the first state is taken up.
  */
 #include <exo/disp.h>
 #include <exo/start.h>
@@ -27,8 +26,8 @@ keep_enter:
 	.size	keep_enter, . - keep_enter
 
 /*
- * void keep_away(uint64_t *save_sp, void (*then)(void)): save the thread's state, then run `then` below it, with
- * upcalls off. It comes back when the thread is picked, or, saved in core_parked, with the next RUN upcall.
+ * void keep_away(uint64_t *save_sp): save the thread's state, then run keep_left() below it, with upcalls off. It comes back
+ * when the thread is picked.
  */
 	.globl	keep_away
 	.type	keep_away, @function
@@ -46,7 +45,7 @@ keep_away:
 	movq	%rsp, (%rdi)
 	subq	$8, %rsp
 	andq	$-16, %rsp
-	call	*%rsi
+	call	keep_left
 	jmp	core_run_entry
 	.size	keep_away, . - keep_away
 

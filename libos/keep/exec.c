@@ -456,6 +456,7 @@ static void clean_page(const struct keep_process *process)
 	struct wire_page *page = process->page;
 
 	memset(&page->gift, 0, sizeof(page->gift));
+	page->waits = 0;
 	if (process->signals - page->taken > WIRE_SIGNALS)
 		page->taken = process->signals;
 	page->queued = process->signals;

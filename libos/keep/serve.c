@@ -10,18 +10,15 @@
  * caller is answered WIRE_LATER, the worker becomes a thread like any other, and its result is collected
  * later.
  *
- * Who finds the keeper at work for another (WIRE_BUSY, or the kernel says so) wakes it and yields to it. So when an
- * answer is ready and somebody has woken the keeper meanwhile, the answer is *held*, and the CPU goes to who waits, or
- * round once if that is not known. He comes in on top (`reenter`) and is served before the other goes on; else that
- * one would have the CPU to its slice's end, in the middle of its next request but one by then, and so on. Held
- * answers go out when the keeper has its turn, the last first, as the transfers nest; when one has been held for a
- * slice, nobody comes in before it is out.
+ * Who finds the keeper at work for another says so in his page, wakes it, and yields to it. So when an answer goes out
+ * and somebody has woken the keeper meanwhile, the answer says that somebody waits (WIRE_GIVE_WAY): the other yields to
+ * the keeper, and that to who waits. Else the other would have the CPU to its slice's end, in the middle of its next
+ * request but one by then, and so on. Until somebody else has come, or has had the CPU, the other is *barred*: if it
+ * asks again all the same, it is told WIRE_BUSY.
  *
  * S1 `serving` is the worker whose transfer has not been answered; NULL: none
  * S2 an idle worker is in no queue, blocked, and in the list, but for the one that has become the host
  * S3 a process has at most one worker; its record is not used again while it has one
- * S4 the held answers are those that the kernel's levels of this environment wait for, in their order, below the one
- *    that `serving` is for; but the lowest may be an answer to nobody any more
  */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +26,6 @@
 #include "libos/vm/vm.h"
 
 #define WORKERS_SPARE	2	/* idle ones, at least */
-#define HELD_MAX	(EXO_CHAIN_MAX / 2)	/* on top are one who is served, and one who is told WIRE_BUSY */
 #define STACK_READY	(40 * 1024)	/* of a worker's stack is there before memory is short */
 
 struct worker {
@@ -41,9 +37,10 @@ struct worker {
 };
 
 void keep_enter(uint64_t sp, struct worker *worker) __attribute__((noreturn));
-void keep_away(uint64_t *save_sp, void (*then)(void));
+void keep_away(uint64_t *save_sp);
 void keep_home(uint64_t sp) __attribute__((noreturn));
 void keep_work(struct worker *worker);
+void keep_left(void);
 extern bool core_fsgsbase;
 
 static keep_handler handlers[WIRE_REQUESTS];
@@ -53,15 +50,8 @@ static struct thread *host;		/* who ran when the transfer came: the idle loop is
 static bool sleeping;			/* in the idle loop, where nothing is in the middle of anything */
 static exo_cap_t own_env;
 static bool again;			/* the idle loop shall be run before the keeper sleeps on */
-static struct {
-	uint64_t result, w1, w2;
-} held[HELD_MAX];
-static unsigned held_count;
-static exo_time_t held_since;		/* the lowest of them */
-static struct keep_process *waiter;	/* the last who was told WIRE_BUSY for another's sake ... */
-static exo_env_id_t waiter_id;		/* ... when he was this one */
 static struct thread *first, *last;	/* those who are ready, as the scheduler below has them */
-static bool unknown_waits;		/* the last answer is held for somebody whom only the kernel told */
+static struct keep_process *barred;	/* NULL: nobody */
 
 void keep_serve(enum wire_request number, keep_handler handler)
 {
@@ -95,7 +85,7 @@ static void use_fs(const struct thread *thread)
 		exo_env_fsbase(thread->fs_base);
 }
 
-/* Has somebody woken the keeper, since its idle loop ran or an answer was held? */
+/* Has somebody woken the keeper, since its idle loop ran or an answer said so? */
 static inline bool somebody_waits(void)
 {
 	return *(volatile uint64_t *)&core_disp->pending & EXO_EVENT_WAKE;
@@ -106,45 +96,12 @@ static void nobody_waits(void)
 	__atomic_fetch_and(&core_disp->pending, ~(uint64_t)EXO_EVENT_WAKE, __ATOMIC_RELAXED);
 }
 
-static bool held_long(void)
-{
-	return held_count && core_now() - held_since > core_info->slice_ns;
-}
-
-/* False: it shall go out. Else somebody else has had the CPU, and the host goes on. */
-static bool hold(int64_t result, uint64_t w1, uint64_t w2)
-{
-	exo_cap_t to = waiter && waiter->id == waiter_id ? waiter->env : EXO_CAP_NONE;
-
-	if (held_count == HELD_MAX || held_long())
-		return false;
-	nobody_waits();
-	waiter = NULL;
-	if (!held_count)
-		held_since = core_now();
-	held[held_count].result = (uint64_t)result;
-	held[held_count].w1 = w1;
-	held[held_count++].w2 = w2;
-	unknown_waits = !to;
-	exo_yield(to, 0);
-	return true;
-}
-
-/*
- * Entered by enter.S, as the host: the last answer that is held goes out. exo_reply comes back if there is nobody to
- * have it.
- */
-static void pay(void)
-{
-	held_count--;
-	exo_reply(0, held[held_count].result, held[held_count].w1, held[held_count].w2, 0);
-}
-
 /*
  * The keeper's idle loop has to run, or somebody waits. That is looked at last, and not taken for what the keeper does
  * itself: who comes behind that comes too late.
  */
-static __attribute__((noinline)) void answer_slowly(int64_t result, uint64_t w1, uint64_t w2)
+static __attribute__((noinline)) void answer_slowly(struct keep_process *process, int64_t result, uint64_t w1,
+						    uint64_t w2)
 {
 	uint64_t events = *(volatile uint64_t *)&core_disp->events;
 	bool others = somebody_waits();
@@ -155,18 +112,22 @@ static __attribute__((noinline)) void answer_slowly(int64_t result, uint64_t w1,
 		if (!others && *(volatile uint64_t *)&core_disp->events == events + 1)
 			nobody_waits();
 	}
-	if (!somebody_waits() || !hold(result, w1, w2))
-		exo_reply(0, (uint64_t)result, w1, w2, 0);
+	others = somebody_waits();
+	if (others) {
+		nobody_waits();
+		barred = process;
+	}
+	exo_reply(0, (uint64_t)result, w1, w2, others ? WIRE_GIVE_WAY : 0);
 }
 
 /* Upcalls are off: whoever was the host goes on when the answer is out. */
-static inline void answer(int64_t result, uint64_t w1, uint64_t w2)
+static inline void answer(struct keep_process *process, int64_t result, uint64_t w1, uint64_t w2)
 {
 	thread_current = host;
 	use_fs(host);
 	serving = NULL;
 	if (__builtin_expect(again || first || somebody_waits(), 0))
-		answer_slowly(result, w1, w2);
+		answer_slowly(process, result, w1, w2);
 	else
 		exo_reply(0, (uint64_t)result, w1, w2, 0);
 }
@@ -192,7 +153,7 @@ void keep_work(struct worker *worker)
 	if (serving == worker) {
 		*(volatile uint32_t *)&core_disp->off = EXO_OFF_YES;
 		put_idle(worker);
-		answer(result, worker->request.more[0], worker->request.more[1]);
+		answer(process, result, worker->request.more[0], worker->request.more[1]);
 		__asm__ volatile("jmp core_run_entry");
 		__builtin_unreachable();
 	}
@@ -208,13 +169,6 @@ void keep_work(struct worker *worker)
 	keep_home(worker->home);
 }
 
-/* Entered by enter.S: the worker's state is saved. The host's idle loop has to look at what has changed. */
-static void left(void)
-{
-	again = true;
-	answer(WIRE_LATER, 0, 0);
-}
-
 static bool leave(void)
 {
 	struct worker *worker = serving;
@@ -223,8 +177,15 @@ static bool leave(void)
 		return false;
 	worker->request.process->later = true;
 	worker->request.process->done = false;
-	keep_away(&worker->thread->sp, left);
+	keep_away(&worker->thread->sp);
 	return true;
+}
+
+/* Entered by enter.S: the worker's state is saved. The host's idle loop has to look at what has changed. */
+void keep_left(void)
+{
+	again = true;
+	answer(serving->request.process, WIRE_LATER, 0, 0);
 }
 
 static int64_t collect(struct keep_request *request)
@@ -299,7 +260,7 @@ static struct worker *take_idle(void)
 	return worker;
 }
 
-/* Nothing else is served, or only held. */
+/* Nothing else is served. */
 static inline void begin(struct keep_process *process, exo_env_id_t caller, uint64_t w0, uint64_t w1, uint64_t w2,
 			 uint64_t w3)
 {
@@ -328,17 +289,17 @@ static inline void begin(struct keep_process *process, exo_env_id_t caller, uint
 	keep_enter(worker->home, worker);
 }
 
-/* It is in the middle of something, or holds answers, perhaps for too long. */
+/* It is in the middle of something, or somebody is barred. */
 static __attribute__((noinline)) void called_anyway(struct keep_process *process, exo_env_id_t caller, uint64_t w0,
 						    uint64_t w1, uint64_t w2, uint64_t w3)
 {
-	if (sleeping && !(core_disp->saved & EXO_SAVED_ON) && !held_long()) {
-		begin(process, caller, w0, w1, w2, w3);
+	if (!sleeping || core_disp->saved & EXO_SAVED_ON || process == barred) {
+		exo_reply(WIRE_BUSY, 0, 0, 0, 0);
 		return;
 	}
-	waiter = serving ? process : NULL;
-	waiter_id = caller;
-	exo_reply(WIRE_BUSY, 0, 0, 0, 0);
+	barred = NULL;
+	nobody_waits();
+	begin(process, caller, w0, w1, w2, w3);
 }
 
 /* [upcall] The badge is the caller's record: it comes from the entry that he was given, and from nowhere else. */
@@ -349,7 +310,7 @@ static void called(uint64_t badge, exo_env_id_t caller, uint64_t w0, uint64_t w1
 
 	if (!wanted)
 		return;
-	if (__builtin_expect(!sleeping || core_disp->saved & EXO_SAVED_ON || held_count, 0))
+	if (__builtin_expect(!sleeping || core_disp->saved & EXO_SAVED_ON || barred, 0))
 		called_anyway(process, caller, w0, w1, w2, w3);
 	else
 		begin(process, caller, w0, w1, w2, w3);
@@ -386,15 +347,28 @@ static struct thread *turn(struct thread *thread)
 
 static const struct sched policy = { "keeper", ready, pick, turn };
 
+/* One who says so, each in his turn; nobody: to all. */
+static exo_cap_t who_waits(void)
+{
+	static uint32_t last;
+
+	for (uint32_t i = 0; i < keep_used; i++) {
+		const struct keep_process *process = &keep_process[last = (last + 1) % keep_used];
+
+		if (process->body && process != barred && ((const volatile struct wire_page *)process->page)->waits)
+			return process->env;
+	}
+	return EXO_CAP_NONE;
+}
+
 static void idle_sleep(exo_time_t until, uint64_t events)
 {
 	sleeping = true;
 	core_sleep(until, events);
-	/* Who waits has yielded, so it may come behind the keeper in the ring of those who are ready. */
-	if (held_count && unknown_waits && !held_long())
-		core_yield(EXO_CAP_NONE);
-	while (held_count)
-		keep_away(&core_parked, pay);
+	if (__builtin_expect(barred != NULL, 0)) {
+		core_yield(who_waits());
+		barred = NULL;
+	}
 	sleeping = false;
 }
 
@@ -438,5 +412,4 @@ void keep_open_doors(void)
 {
 	thread_yield();			/* the workers come to wait */
 	core_call_handler = called;
-	core_disp->reenter = 1;
 }

@@ -59,12 +59,21 @@ static bool wait_changed(uint64_t since, exo_time_t deadline)
 	return thread_wait(&waiting, deadline);
 }
 
-/* The keeper was interrupted while it served another. Woken, it lets who waits in before that one goes on. */
+/* Somebody waits for the keeper: it knows who. */
+static int64_t give_way(const uint64_t word[4])
+{
+	if (word[3] == WIRE_GIVE_WAY)
+		core_yield(keeper_env);
+	return (int64_t)word[0];
+}
+
+/* The keeper was interrupted while it served another. Woken, it asks that one to give way. */
 static __attribute__((noinline)) int64_t transfer_again(uint64_t word[4], const uint64_t sent[4], int64_t status)
 {
 	unsigned tries = 0, spin;
 
-	while (status == -EXO_EBUSY || status == WIRE_BUSY || status == -EXO_EDEPTH) {
+	posix_page->waits = 1;
+	while (status == -EXO_EBUSY || status == WIRE_BUSY) {
 		for (spin = tries++ * 97 % 1024; spin; spin--)
 			__asm__ volatile("pause");
 		exo_wake(keeper_env);
@@ -72,9 +81,10 @@ static __attribute__((noinline)) int64_t transfer_again(uint64_t word[4], const 
 		memcpy(word, sent, 4 * sizeof(*word));
 		status = exo_call(posix_keeper, EXO_NEVER, word);
 	}
+	posix_page->waits = 0;
 	if (status < 0)
 		core_fail("its keeper does not answer: %s", exo_error_text(status));
-	return (int64_t)word[0];
+	return give_way(word);
 }
 
 int64_t posix_transfer(uint64_t word[4])
@@ -82,7 +92,7 @@ int64_t posix_transfer(uint64_t word[4])
 	const uint64_t sent[4] = { word[0], word[1], word[2], word[3] };
 	int64_t status = exo_call(posix_keeper, EXO_NEVER, word);
 
-	return status ? transfer_again(word, sent, status) : (int64_t)word[0];
+	return status ? transfer_again(word, sent, status) : give_way(word);
 }
 
 /* The keeper waits for a disk: its answer, when it has one. */
@@ -102,7 +112,7 @@ static __attribute__((noinline)) int64_t collect(uint64_t word[4])
 /* The keeper was busy, or has begun and waits for a disk. */
 int64_t posix_request_slowly(const uint64_t sent[4], uint64_t word[4], int64_t status)
 {
-	int64_t result = status ? transfer_again(word, sent, status) : (int64_t)word[0];
+	int64_t result = status ? transfer_again(word, sent, status) : give_way(word);
 
 	return result == WIRE_LATER ? collect(word) : result;
 }

@@ -9,11 +9,12 @@
  * shares with a process it never reads back.
  *
  * Request: exo_call on the entry "keeper" of the start record, whose badge names the process: w0 = number, w1..w3 as
- * the request says; larger things lie in the *buffer*, WIRE_BUFFER bytes that both map. One request of a process at a
- * time. Answer: w0 = result (>= 0, or -errno of <errno.h>), w1, w2 = more results. The transfer's own status
- * is 0. It is WIRE_BUSY, or the transfer fails with EXO_EBUSY, while the keeper is in the middle of
- * something: nothing has happened; wake it and yield to it ("keeper.env"), and ask again: who has woken it is served
- * before the one whom it is at work for goes on. WIRE_REFUSED: the keeper does not know the caller.
+ * the request says; larger things lie in the *buffer*, WIRE_BUFFER bytes that both map. One request of a process at
+ * a time. Answer: w0 = result (>= 0, or -errno of <errno.h>), w1, w2 = more results; w3 = 0, or WIRE_GIVE_WAY:
+ * somebody waits for the keeper; yield to it, which is WIRE_BUSY until another has been served. The transfer's own
+ * status is 0. It is WIRE_BUSY, or the transfer fails with EXO_EBUSY, while the keeper is in the middle of
+ * something: nothing has happened; say so in the page (`waits`), wake it and yield to it ("keeper.env"), and ask
+ * again. WIRE_REFUSED: the keeper does not know the caller.
  *
  *   WIRE_LATER   as result: the keeper has begun and must wait for a disk. `wakes` in the page grows when it is done;
  *                then REQUEST_COLLECT gives the result. Until then the buffer is the keeper's.
@@ -36,6 +37,7 @@
 #define WIRE_MINOR	3
 #define WIRE_BUSY	1		/* a transfer's status */
 #define WIRE_REFUSED	2
+#define WIRE_GIVE_WAY	1
 /*
  * A new image's capability table: slot 1 "env", 2 "space", 3 "info", 4 "account", then the following, from
  * slot 5 on. In a child of fork the first seven are its own; the others are as its parent makes them
@@ -104,7 +106,8 @@ struct wire_page {
 	uint64_t taken;			/* ... and consumed, by the process */
 	struct wire_signal signal[WIRE_SIGNALS];
 	struct wire_gift gift;
-	uint32_t reserve, spare;	/* so many of the machine's free frames no process is ever given */
+	uint32_t reserve;		/* so many of the machine's free frames no process is ever given */
+	uint32_t waits;			/* 1, by the process: it has found the keeper at work and asks again */
 	uint64_t not_data, not_space;	/* ~ of the soft RLIMIT_DATA and RLIMIT_AS, which the process enforces; 0: none */
 	uint32_t turns;			/* that it leaves to others after each slice that it has used up, in WIRE_TURN */
 	uint32_t cpu;			/* the keeper's, where its home is ... */
