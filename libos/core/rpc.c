@@ -27,7 +27,7 @@ static int64_t transfer(struct rpc_client *client, exo_time_t deadline, uint32_t
 	uint64_t sent[4] = { word[0], word[1], word[2], word[3] };
 	int64_t status;
 
-	while ((status = exo_call(client->entry, deadline, word)) == -EXO_EBUSY) {
+	while ((status = exo_call_keep(client->entry, deadline, word)) == -EXO_EBUSY) {
 		client->busy++;
 		if (!--tries || in_upcall() || (deadline != EXO_NEVER && core_now() >= deadline))
 			break;
@@ -93,7 +93,7 @@ int64_t rpc_call(struct rpc_client *client, uint32_t number, uint64_t word[RPC_W
 {
 	uint32_t count = bytes ? *bytes : 0;
 	uint64_t words[4] = { number | (uint64_t)count << 32, word[0], word[1], word[2] };
-	int64_t status = exo_call(client->entry, EXO_NEVER, words);
+	int64_t status = exo_call_keep(client->entry, EXO_NEVER, words);
 
 	client->answered = false;
 	if (__builtin_expect(status == -EXO_ECPU, 0)) {

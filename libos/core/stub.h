@@ -159,6 +159,12 @@ EXO_STUB1(split_end, exo_cap_t, frames)
 
 /* The transfer: message words go in and the reply's come back in the same place. */
 enum { EXO_STUB_call = 6 };
+#ifdef __SSE__			/* not where only general registers are used */
+#define EXO_STUB_SSE	, "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", \
+			"xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+#else
+#define EXO_STUB_SSE
+#endif
 static inline int64_t exo_call(exo_cap_t entry, exo_time_t deadline, uint64_t word[4])
 {
 	register uint64_t r10 __asm__("r10") = word[1];
@@ -170,11 +176,28 @@ static inline int64_t exo_call(exo_cap_t entry, exo_time_t deadline, uint64_t wo
 	__asm__ volatile("syscall"
 			 : "=a"(result), "+D"(a0), "+S"(a1), "+d"(a2), "+r"(r10), "+r"(r8), "+r"(r9)
 			 : "0"((uint64_t)EXO_CALL_call)
-			 : "rcx", "r11", "memory", "cc");
+			 : "rcx", "r11", "memory", "cc" EXO_STUB_SSE);
 	word[0] = a2;
 	word[1] = r10;
 	word[2] = r8;
 	word[3] = r9;
+	return result;
+}
+
+/*
+ * The same from within a function of a library: a transfer clears the FPU, but the control words of FPU and SSE and the
+ * exceptions that they have noted are the program's. Those of the FPU are kept as SSE's: fetestexcept looks at both.
+ */
+static inline int64_t exo_call_keep(exo_cap_t entry, exo_time_t deadline, uint64_t word[4])
+{
+	uint32_t sse, noted;
+	uint16_t control;
+	int64_t result;
+
+	__asm__ volatile("stmxcsr %0\n\tfnstcw %1\n\tfnstsw %%ax\n\tand $0x3f, %%eax\n\tor %%eax, %0"
+			 : "=m"(sse), "=m"(control), "=&a"(noted) : : "cc");
+	result = exo_call(entry, deadline, word);
+	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(sse), "m"(control));
 	return result;
 }
 

@@ -79,7 +79,7 @@ static __attribute__((noinline)) int64_t transfer_again(uint64_t word[4], const 
 		exo_wake(keeper_env);
 		core_yield(keeper_env);
 		memcpy(word, sent, 4 * sizeof(*word));
-		status = exo_call(posix_keeper, EXO_NEVER, word);
+		status = exo_call_keep(posix_keeper, EXO_NEVER, word);
 	}
 	posix_page->waits = 0;
 	if (status < 0)
@@ -90,7 +90,7 @@ static __attribute__((noinline)) int64_t transfer_again(uint64_t word[4], const 
 int64_t posix_transfer(uint64_t word[4])
 {
 	const uint64_t sent[4] = { word[0], word[1], word[2], word[3] };
-	int64_t status = exo_call(posix_keeper, EXO_NEVER, word);
+	int64_t status = exo_call_keep(posix_keeper, EXO_NEVER, word);
 
 	return status ? transfer_again(word, sent, status) : give_way(word);
 }

@@ -92,7 +92,7 @@ static inline int64_t posix_request(enum wire_request number, uint64_t w1, uint6
 	int64_t status, result;
 
 	posix_mark();
-	status = exo_call(posix_keeper, EXO_NEVER, word);
+	status = exo_call_keep(posix_keeper, EXO_NEVER, word);
 	result = (int64_t)word[0];
 	if (__builtin_expect(((uint64_t)status | word[3]) || result == WIRE_LATER, 0)) {
 		uint64_t got[4] = { word[0], word[1], word[2], word[3] };

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Times, encodings and numbers at their corners: mktime where the clock is put forward and back and where years are out
- * of range, gmtime against a reckoning of its own, iconv, nl_langinfo, getsubopt, powl and log2.
+ * of range, gmtime against a reckoning of its own, iconv, nl_langinfo, getsubopt, powl, log2 and the gamma function;
+ * what of the FPU's state a request must leave.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fenv.h>
+#include <float.h>
 #include <iconv.h>
 #include <langinfo.h>
 #include <limits.h>
@@ -180,6 +182,63 @@ static void numbers(void)
 	ok(isnan(log2(nothing)) && isnan(log2f((float)nothing)) && !raised(), "log2 of no number raises nothing");
 }
 
+static void gamma_function(void)
+{
+	volatile double minus = -1, zero = 0, far = 171.7, below = -200.5, infinite = HUGE_VAL;
+	volatile long double longest = LDBL_MAX, nothing = NAN;
+	double whole = 1;
+	bool exact = true;
+
+	for (int i = 1; i < 23; i++, whole *= i - 1)
+		exact &= tgamma(i) == whole;
+	ok(exact && tgamma(0.5) == 0x1.c5bf891b4ef6bp0 && tgamma(-0.5) == -0x1.c5bf891b4ef6bp1 &&
+	   tgamma(20.25) == 0x1.c6d19285a4ccap57 && tgamma(100.5) == 0x1.5b98374db8c0bp521 && tgamma(170.5) == 0x1.9589f849167a8p1015,
+	   "tgamma");
+	feclearexcept(FE_ALL_EXCEPT);
+	ok(isnan(tgamma(minus)) && raised() == FE_INVALID, "of a whole number below 0");
+	feclearexcept(FE_ALL_EXCEPT);
+	ok(tgamma(zero) == HUGE_VAL && tgamma(-zero) == -HUGE_VAL && raised() == FE_DIVBYZERO, "of 0");
+	feclearexcept(FE_ALL_EXCEPT);
+	ok(tgamma(far) == HUGE_VAL && raised() == FE_OVERFLOW && tgamma(infinite) == infinite, "of too much");
+	feclearexcept(FE_ALL_EXCEPT);
+	ok(tgamma(below) == 0 && signbit(tgamma(below)) && !signbit(tgamma(below - 1)) && raised() == FE_UNDERFLOW, "far below 0");
+	feclearexcept(FE_ALL_EXCEPT);
+	ok(isinf(tgammal(1756)) && !isinf(tgammal(1755.4L)) && tgammal(-1800.5L) == 0 && !fetestexcept(FE_INVALID), "tgammal at its ends");
+	feclearexcept(FE_ALL_EXCEPT);
+	ok(isnan(tgammal(nothing)) && isnan(powl(infinite, nothing)) && powl(nothing, 0) == 1 && !raised(), "no number raises nothing");
+	ok(powl(longest, -0x1p-20L) > 0.9L && isinf(powl(-longest, 3)) && powl(-longest, 3) < 0 && !raised() - 1 && isnan(powl(-longest, 0.5L)) &&
+	   fetestexcept(FE_INVALID), "powers of the largest number");
+	ok(tgammaf(4.5f) == 0x1.74371ep3f && lgammaf(-0x1.79cap-67f) > 46 && cbrtf(27) == 3 && j0f(1.25f) == (float)j0(1.25) && y1f(2.5f) == (float)y1(2.5) &&
+	   jnf(2, 3) == (float)jn(2, 3) && ynf(2, 3) == (float)yn(2, 3) && erff(0.5f) == (float)erf(0.5) && erfcf(2.5f) == (float)erfc(2.5),
+	   "functions of float");
+}
+
+/* The rounding and the exceptions are the program's: what asks the keeper leaves them. */
+static void kept(void)
+{
+	volatile double one = 1, three = 3, zero = 0;
+	volatile long double long_one = 1, long_zero = 0;
+	int ends[2], mode, flags;
+	double third;
+
+	fesetround(FE_UPWARD);
+	mode = pipe(ends) == 0 && write(ends[1], "x", 1) == 1 ? fegetround() : -1;
+	third = one / three;
+	fesetround(FE_TONEAREST);
+	ok(mode == FE_UPWARD && third > 1.0 / 3, "the rounding stays");
+	feclearexcept(FE_ALL_EXCEPT);
+	one = one / zero;
+	close(ends[0]);
+	flags = fetestexcept(FE_ALL_EXCEPT);
+	feclearexcept(FE_ALL_EXCEPT);
+	long_one = long_one / long_zero;
+	close(ends[1]);
+	ok(flags == FE_DIVBYZERO && fetestexcept(FE_ALL_EXCEPT) == FE_DIVBYZERO, "and the exceptions, of long double, too");
+	feclearexcept(FE_ALL_EXCEPT);
+	close(-1);
+	ok(!fetestexcept(FE_ALL_EXCEPT), "or that there were none");
+}
+
 static void options(void)
 {
 	char text[] = "ro,rsize=5,bad=1,worse,=,", *at = text, *value;
@@ -198,6 +257,8 @@ int main(void)
 	days();
 	encodings();
 	numbers();
+	gamma_function();
+	kept();
 	options();
 	return tap_done();
 }
