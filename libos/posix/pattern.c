@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Patterns: fnmatch, and what stands before picolibc's regcomp. A bracket expression is read here for both. picolibc's
- * fnmatch knows no classes; its regcomp does not survive a bracket expression that is wrong, or that begins with a range
- * from ], so it gets a list of characters instead of each, and words' ends in its own way.
+ * Patterns: fnmatch, and bracket expressions, which regex.c reads here, too. picolibc's fnmatch knows no classes and goes
+ * by bytes; this one goes by characters of the locale. A byte that is no character is one by itself, above all others.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -12,12 +11,30 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 #include <wctype.h>
+#include "libos/posix/pattern.h"
 
 #define CLASS_MOST	16	/* letters of the longest name of a class, and more */
-#define LIST_MOST	260	/* characters in what stands for a bracket expression */
+#define NO_CHARACTER	0x110000	/* and the byte */
 
-int posix_libc_regcomp(regex_t *regex, const char *pattern, int flags);
+size_t posix_pattern_character(const char *at, const char *end, int *c)
+{
+	mbstate_t state = { 0 };
+	wchar_t wide;
+	size_t length;
+
+	*c = (unsigned char)*at;
+	if (*c < 0x80 || MB_CUR_MAX == 1)
+		return 1;
+	length = mbrtowc(&wide, at, (size_t)(end - at), &state);
+	if (length == (size_t)-1 || length == (size_t)-2 || length == 0) {
+		*c += NO_CHARACTER;
+		return 1;
+	}
+	*c = (int)wide;
+	return length;
+}
 
 /* One thing in a bracket expression: a character, or a class. */
 struct term {
@@ -48,40 +65,34 @@ static size_t named(const char *at, const char *end, struct term *term)
 		term->class = wctype(name);
 		term->error = term->class ? 0 : REG_ECTYPE;
 	} else {
-		term->c = (unsigned char)at[2];
-		term->error = length == 1 ? 0 : REG_ECOLLATE;
+		term->error = length && posix_pattern_character(at + 2, last, &term->c) == length ? 0 : REG_ECOLLATE;
 	}
 	return length + 4;
 }
 
 static size_t term_at(const char *at, const char *end, bool escapes, struct term *term)
 {
-	*term = (struct term){ .c = (unsigned char)*at };
+	*term = (struct term){ .c = 0 };
 	if (*at == '[' && at + 1 < end && (at[1] == ':' || at[1] == '.' || at[1] == '='))
 		return named(at, end, term);
-	if (escapes && *at == '\\' && at + 1 < end) {
-		term->c = (unsigned char)at[1];
-		return 2;
-	}
-	return 1;
+	if (escapes && *at == '\\' && at + 1 < end)
+		return 1 + posix_pattern_character(at + 1, end, &term->c);
+	return posix_pattern_character(at, end, &term->c);
 }
 
-struct bracket {
-	bool escapes, folds, bang;	/* \ quotes; case does not matter; ! is as ^ */
-	int c;				/* is it in there? */
-	bool in;
-	int error;
-};
+static int other_case(int c)
+{
+	return iswlower((wint_t)c) ? (int)towupper((wint_t)c) : (int)towlower((wint_t)c);
+}
 
 static bool equal(const struct bracket *bracket, int low, int high)
 {
-	int c = bracket->c, other = islower(c) ? toupper(c) : tolower(c);
+	int c = bracket->c, other = other_case(c);
 
 	return (c >= low && c <= high) || (bracket->folds && other >= low && other <= high);
 }
 
-/* From behind the [ to behind the ]; NULL: it is wrong. */
-static const char *bracket_read(const char *at, const char *end, struct bracket *bracket)
+const char *posix_pattern_bracket(const char *at, const char *end, struct bracket *bracket)
 {
 	bool not = at < end && (*at == '^' || (bracket->bang && *at == '!'));
 	struct term low, high;
@@ -109,90 +120,6 @@ static const char *bracket_read(const char *at, const char *end, struct bracket 
 	return at < end ? at + 1 : NULL;
 }
 
-/* The characters that an expression names, or those that it does not (after ^), as picolibc reads a list. */
-static char *list_put(char *to, const char *at, const char *end)
-{
-	struct bracket bracket = { .c = 0 };
-	bool not = *at == '^', has[256];
-	int count = 0;
-
-	for (int c = 1; c < 256; c++) {
-		bracket.c = c;
-		(void)bracket_read(at, end, &bracket);
-		has[c] = bracket.in != not;
-		count += has[c];
-	}
-	if (count == 1 && has['^'] && !not) {
-		*to++ = '\\';
-		*to++ = '^';
-		return to;
-	}
-	*to++ = '[';
-	if (not)
-		*to++ = '^';
-	if (has[']'])
-		*to++ = ']';
-	for (int c = 1; c < 256; c++)
-		if (has[c] && c != ']' && c != '^' && c != '-')
-			*to++ = (char)c;
-	if (has['^'])
-		*to++ = '^';
-	if (has['-'])
-		*to++ = '-';
-	*to++ = ']';
-	return to;
-}
-
-/* Into memory that has room; the error, or 0. */
-static int pattern_put(char *to, const char *at, const char *end)
-{
-	struct bracket bracket = { .c = 'x' };
-
-	while (at < end) {
-		const char *from = at;
-		bool words = end - at >= 7 && (!memcmp(at, "[[:<:]]", 7) || !memcmp(at, "[[:>:]]", 7));
-
-		if (*at == '[' && !words) {
-			at = bracket_read(at + 1, end, &bracket);
-			if (!at)
-				return bracket.error;
-			to = list_put(to, from + 1, end);
-			continue;
-		}
-		if (*at == '\\' && at + 1 < end && (at[1] == '<' || at[1] == '>')) {
-			memcpy(to, at[1] == '<' ? "[[:<:]]" : "[[:>:]]", 7);
-			to += 7;
-			at += 2;
-			continue;
-		}
-		at += words ? 7 : *at == '\\' && at + 1 < end ? 2 : 1;
-		memcpy(to, from, (size_t)(at - from));
-		to += at - from;
-	}
-	*to = '\0';
-	return 0;
-}
-
-int regcomp(regex_t *regex, const char *pattern, int flags)
-{
-	size_t length = flags & REG_PEND ? (size_t)(regex->re_endp - pattern) : strlen(pattern), room = length + 1;
-	char *lists;
-	int error;
-
-	for (size_t i = 0; i < length; i++)
-		room += pattern[i] == '[' ? LIST_MOST : pattern[i] == '\\' ? sizeof("[[:<:]]") : 0;
-	if (flags & REG_NOSPEC || room == length + 1 || memchr(pattern, '\0', length))
-		return posix_libc_regcomp(regex, pattern, flags);
-	lists = malloc(room);
-	if (!lists)
-		return REG_ESPACE;
-	error = pattern_put(lists, pattern, pattern + length);
-	if (!error)
-		error = posix_libc_regcomp(regex, lists, flags & ~REG_PEND);
-	free(lists);
-	return error;
-}
-
 /* --- fnmatch ---------------------------------------------------------------------------------------------- */
 
 struct match {
@@ -200,9 +127,9 @@ struct match {
 	int flags;
 };
 
-static bool same(int flags, unsigned char a, unsigned char b)
+static bool same(int flags, int a, int b)
 {
-	return a == b || (flags & FNM_CASEFOLD && tolower(a) == tolower(b));
+	return a == b || (flags & FNM_CASEFOLD && towlower((wint_t)a) == towlower((wint_t)b));
 }
 
 /* A period at the beginning of a name that only a period matches. */
@@ -212,10 +139,11 @@ static bool hidden(const struct match *match, const char *at)
 	    (at == match->text || (match->flags & FNM_PATHNAME && at[-1] == '/'));
 }
 
-/* One character of the text against what is at `*pattern`, which is no star. */
-static bool one(const struct match *match, const char **pattern, const char *text)
+/* One character of the text, `c`, against what is at `*pattern`, which is no star. */
+static bool one(const struct match *match, const char **pattern, const char *text, int c)
 {
 	const char *at = *pattern, *behind;
+	int wanted;
 	bool slash = *text == '/' && match->flags & FNM_PATHNAME;
 
 	*pattern = at + 1;
@@ -223,8 +151,8 @@ static bool one(const struct match *match, const char **pattern, const char *tex
 		return !slash && !hidden(match, text);
 	if (*at == '[') {
 		struct bracket bracket = { !(match->flags & FNM_NOESCAPE), match->flags & FNM_CASEFOLD, true,
-			(unsigned char)*text, false, 0 };
-		behind = bracket_read(at + 1, at + strlen(at), &bracket);
+			c, false, 0 };
+		behind = posix_pattern_bracket(at + 1, at + strlen(at), &bracket);
 		if (behind) {
 			*pattern = behind;
 			return bracket.in && !slash && !hidden(match, text);
@@ -232,11 +160,9 @@ static bool one(const struct match *match, const char **pattern, const char *tex
 		if (bracket.error != REG_EBRACK)
 			return false;
 	}
-	if (*at == '\\' && !(match->flags & FNM_NOESCAPE)) {
-		*pattern = at + 2;
-		at++;
-	}
-	return *at && same(match->flags, (unsigned char)*at, (unsigned char)*text);
+	at += *at == '\\' && !(match->flags & FNM_NOESCAPE);
+	*pattern = at + (*at ? posix_pattern_character(at, at + strlen(at), &wanted) : 1);
+	return *at && same(match->flags, wanted, c);
 }
 
 /* The last star takes more when the rest does not match; an earlier one need not, within a name. */
@@ -246,6 +172,8 @@ static bool matches(const struct match *match, const char *pattern, const char *
 
 	while (*text || *pattern == '*') {
 		const char *next = pattern;
+		size_t length;
+		int c;
 
 		if (*pattern == '*') {
 			if (hidden(match, text))
@@ -254,11 +182,12 @@ static bool matches(const struct match *match, const char *pattern, const char *
 			from = text;
 			continue;
 		}
-		if (*pattern && one(match, &next, text)) {
+		length = posix_pattern_character(text, text + strlen(text), &c);
+		if (*pattern && one(match, &next, text, c)) {
 			if (*text == '/' && match->flags & FNM_PATHNAME)
 				star = NULL;
 			pattern = next;
-			text++;
+			text += length;
 			continue;
 		}
 		if (!*pattern && *text == '/' && match->flags & FNM_LEADING_DIR)
@@ -266,7 +195,8 @@ static bool matches(const struct match *match, const char *pattern, const char *
 		if (!star || (*from == '/' && match->flags & FNM_PATHNAME))
 			return false;
 		pattern = star;
-		text = ++from;
+		from += posix_pattern_character(from, from + strlen(from), &c);
+		text = from;
 	}
 	return !*pattern;
 }

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Corners of functions that picolibc has otherwise, or that others' suites ask for: strftime with its flags and widths,
- * strtok_r behind the end, alignments, the end of a wide stream; of threads: what has ended and is not joined, values in
+ * strtok_r behind the end, alignments, the end of a wide stream, patterns of characters; of threads: what has ended and is not joined, values in
  * a child of fork, conditions and signals, cancellation at sem_open, who is put off by a higher priority.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <locale.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <regex.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -173,6 +176,68 @@ static void write_only(void)
 	ok(waitpid(pid, &status, 0) == pid && status == 0 && !semctl(id, 0, GETALL, (union semun){ .array = seen }) &&
 	   !memcmp(values, seen, sizeof(seen)), "SETALL of who may only write");
 	semctl(id, 0, IPC_RMID);
+}
+
+/* --- patterns ------------------------------------------------------------------------------------------------- */
+
+/* Where it matches, and its first part; -1: nowhere. */
+static bool finds(const char *pattern, const char *text, int flags, int begin, int end)
+{
+	regmatch_t match[2] = { { -1, -1 }, { -1, -1 } };
+	regex_t regex;
+	int result = regcomp(&regex, pattern, flags);
+
+	if (result) {
+		printf("# %s: %d\n", pattern, result);
+		return false;
+	}
+	result = regexec(&regex, text, 2, match, 0);
+	regfree(&regex);
+	if (result == (begin < 0 ? REG_NOMATCH : 0) && (begin < 0 || (match[0].rm_so == begin && match[0].rm_eo == end)))
+		return true;
+	printf("# %s in %s: %d, %d to %d\n", pattern, text, result, (int)match[0].rm_so, (int)match[0].rm_eo);
+	return false;
+}
+
+static void characters(void)
+{
+	ok(finds("^.$", "\303\251", 0, 0, 2) && finds("a.b", "xa\342\202\254b", 0, 1, 6) && finds("..", "\303\251", 0, -1, 0) &&
+	   finds("^.{3}$", "a\303\251\360\237\230\200", REG_EXTENDED, 0, 7), "a period is a character");
+	ok(finds("[\303\251]", "x\303\251", 0, 1, 3) && finds("[^a]b", "\303\251b", 0, 0, 3) && finds("[\303\240-\303\277]+", "a\303\251\303\250b",
+	   REG_EXTENDED, 1, 5) && finds("[^\303\251]", "\303\251", 0, -1, 0) && finds("[\303\251]", "\303\250", 0, -1, 0) &&
+	   finds("[\303\251]", "e", 0, -1, 0) && finds("[^\303\251]", "e", 0, 0, 1), "lists and ranges of characters");
+	ok(finds("[[:alpha:]]+", "1\303\251a\342\202\254", REG_EXTENDED, 1, 4) && finds("[[:upper:]]", "\303\251\303\211", 0, 2, 4) &&
+	   finds("[[=\303\251=]]", "\303\251", 0, 0, 2) && finds("[[.\303\251.]]", "\303\251", 0, 0, 2), "classes");
+	ok(finds("\303\211t\303\251", "\303\251T\303\211", REG_ICASE, 0, 5) && finds("[\303\200-\303\237]", "\303\251", REG_ICASE, 0, 2) &&
+	   finds("\303\211", "\303\251", 0, -1, 0), "of either case");
+	ok(finds("\303\251*x", "a\303\251\303\251x", 0, 1, 6) && finds("\303\251{2}", "\303\251\303\251", REG_EXTENDED, 0, 4) &&
+	   finds("\\\303\251", "\303\251", 0, 0, 2) && finds("\\(.\\)\\1", "a\303\251\303\251", 0, 1, 5), "repeated, quoted, and again");
+	ok(finds("a.c", "a\377c", 0, 0, 3) && finds("\377", "a\377", 0, 1, 2) && finds("[\377]", "\303\277", 0, -1, 0), "bytes that are no character");
+}
+
+static void others_of_patterns(void)
+{
+	char many[200 * 3 + 2] = "";
+	regmatch_t match = { 2, 6 };
+	regex_t regex;
+	wchar_t c;
+
+	ok(regcomp(&regex, "[\303\251-a]", 0) == REG_ERANGE && regcomp(&regex, "[[.\303\251a.]]", 0) == REG_ECOLLATE, "wrong lists");
+	regcomp(&regex, ".", 0);
+	ok(!regexec(&regex, "aa\303\251bb", 1, &match, REG_STARTEND) && match.rm_so == 2 && match.rm_eo == 4, "a part of a text");
+	regfree(&regex);
+	regcomp(&regex, "(.)(x)", REG_EXTENDED | REG_NOSUB);
+	ok(regex.re_nsub == 2 && !regexec(&regex, "\303\251x", 0, NULL, 0) && regexec(&regex, "x", 0, NULL, 0) == REG_NOMATCH, "no parts wanted");
+	regfree(&regex);
+	for (c = 0x4e00; c < 0x4e00 + 200; c++)
+		wctomb(many + strlen(many), c);
+	ok(finds("x", many, 0, -1, 0) && finds(".x", strcat(many, "x"), 0, 599, 601), "of too many characters, bytes");
+	ok(!fnmatch("?", "\303\251", 0) && !fnmatch("a[\303\240-\303\277]*", "a\303\251b", 0) && fnmatch("??", "\303\251", 0) &&
+	   !fnmatch("*\303\251", "\303\251\303\251", 0) && !fnmatch("\303\211", "\303\251", FNM_CASEFOLD) && !fnmatch("[!a]", "\303\251", 0) &&
+	   !fnmatch("\\\303\251", "\303\251", 0) && !fnmatch("\377?", "\377a", 0) && fnmatch("[\303]", "\303\251", 0), "fnmatch");
+	setlocale(LC_ALL, "C");
+	ok(finds(".", "\303\251", 0, 0, 1) && finds("[\251]", "\303\251", 0, 1, 2) && !fnmatch("??", "\303\251", 0), "bytes in the locale C");
+	setlocale(LC_ALL, "C.UTF-8");
 }
 
 /* --- threads -------------------------------------------------------------------------------------------------- */
@@ -374,6 +439,9 @@ int main(void)
 	alignments();
 	wide_end();
 	write_only();
+	setlocale(LC_ALL, "C.UTF-8");
+	characters();
+	others_of_patterns();
 	ended();
 	values_after_fork();
 	condition_and_signal();
