@@ -128,6 +128,16 @@ static int64_t read_inode(struct ext2_inode *inode, uint64_t at, uint8_t *memory
 	return (int64_t)done;
 }
 
+static void read_time(struct ext2_inode *inode)
+{
+	struct ext2 *e = ext2_of(&inode->node);
+
+	if (fs_reading_told(&inode->accessed, &inode->changed) || e->fs.read_only || ext2_room(e) < 0)
+		return;
+	inode->accessed = ext2_now(e);
+	inode->dirty = true;
+}
+
 int64_t ext2_read(struct fs_node *node, uint64_t at, void *memory, size_t bytes)
 {
 	struct ext2_inode *inode = (struct ext2_inode *)node;
@@ -150,6 +160,7 @@ int64_t ext2_read(struct fs_node *node, uint64_t at, void *memory, size_t bytes)
 		if ((uint64_t)n < now)
 			break;
 	}
+	read_time(inode);
 	return (int64_t)done;
 }
 

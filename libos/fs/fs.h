@@ -28,6 +28,13 @@ struct fs_time {
 	uint32_t nanoseconds;
 };
 
+/* As most systems do: a time of reading is noted when it says something new, that it was after the last change. */
+static inline bool fs_reading_told(const struct fs_time *accessed, const struct fs_time *changed)
+{
+	return accessed->seconds > changed->seconds ||
+		(accessed->seconds == changed->seconds && accessed->nanoseconds > changed->nanoseconds);
+}
+
 /* What is known of a node. */
 struct fs_attributes {
 	uint64_t number;

@@ -333,6 +333,7 @@ static int memory_readdir(struct fs_node *directory, uint64_t *cursor, struct fs
 
 	if (directory->kind != FS_DIRECTORY)
 		return -ENOTDIR;
+	memory_was_read(node);
 	if (!entry || entry->cookie > *cursor)
 		entry = node->dir.first;
 	while (entry && entry->cookie <= *cursor)

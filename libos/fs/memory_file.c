@@ -147,6 +147,7 @@ int64_t memory_read(struct fs_node *node, uint64_t at, void *memory, size_t byte
 		return node->kind == FS_DIRECTORY ? -EISDIR : -EINVAL;
 	if (at >= mem->bytes)
 		return 0;
+	memory_was_read(mem);
 	if (bytes > mem->bytes - at)
 		bytes = (size_t)(mem->bytes - at);
 	while (done < bytes) {

@@ -71,6 +71,13 @@ static inline struct mem_node *of(struct fs_node *node)
 
 /* Pages from `index` on go. */
 void memory_cut(struct mem_node *node, uint64_t index);
+/* It has been read; `changed` is never before `modified`. */
+static inline void memory_was_read(struct mem_node *node)
+{
+	if (!fs_reading_told(&node->accessed, &node->changed))
+		node->accessed = ((struct mem_fs *)node->node.fs)->now();
+}
+
 int64_t memory_read(struct fs_node *node, uint64_t at, void *memory, size_t bytes);
 int64_t memory_write(struct fs_node *node, uint64_t at, const void *memory, size_t bytes);
 int memory_truncate(struct fs_node *node, uint64_t bytes);

@@ -4,6 +4,7 @@
  * Run with: --smp 2
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
@@ -213,6 +214,44 @@ static void descriptors(void)
 	close(s[0]), close(s[1]);
 }
 
+static void rest(long ms)
+{
+	nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL);
+}
+
+/* --- times of reading ----------------------------------------------------------------------------------- */
+
+static bool after(const struct timespec *time, const struct timespec *other)
+{
+	return time->tv_sec > other->tv_sec || (time->tv_sec == other->tv_sec && time->tv_nsec > other->tv_nsec);
+}
+
+static void reads(void)
+{
+	struct stat first, read_once, again, changed;
+	char byte;
+	int fd = open(TEXT, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	DIR *folder;
+
+	(void)write(fd, "abc", 3);
+	fstat(fd, &first);
+	rest(3);
+	ok(pread(fd, &byte, 1, 0) == 1 && !fstat(fd, &read_once) && after(&read_once.st_atim, &first.st_atim) &&
+	   after(&read_once.st_atim, &read_once.st_mtim) && !after(&read_once.st_ctim, &first.st_ctim), "a file that has been read");
+	rest(3);
+	ok(pread(fd, &byte, 1, 0) == 1 && !fstat(fd, &again) && !after(&again.st_atim, &read_once.st_atim),
+	   "again, without a change: nothing new");
+	(void)pwrite(fd, "x", 1, 0);
+	rest(3);
+	fstat(fd, &changed);
+	ok(after(&changed.st_mtim, &changed.st_atim) && pread(fd, &byte, 1, 0) == 1 && !fstat(fd, &again) &&
+	   after(&again.st_atim, &changed.st_mtim), "after a change");
+	ok(pread(fd, &byte, 1, 50) == 0 && !mkdir("/tmp/folder", 0700) && !stat("/tmp/folder", &first) && (rest(3), true) &&
+	   (folder = opendir("/tmp/folder")) && readdir(folder) && !closedir(folder) && !stat("/tmp/folder", &again) &&
+	   after(&again.st_atim, &first.st_atim), "a directory");
+	rmdir("/tmp/folder"), close(fd);
+}
+
 /* --- the empty path ------------------------------------------------------------------------------------- */
 
 static void empty_paths(void)
@@ -252,11 +291,6 @@ static void *anywhere(void *arg)
 		seen[sched_getcpu() & 1]++;
 	}
 	return arg;
-}
-
-static void rest(long ms)
-{
-	nanosleep(&(struct timespec){ 0, ms * 1000000 }, NULL);
 }
 
 static void affinity(void)
@@ -308,6 +342,7 @@ int main(int argc, char **argv)
 	terminals();
 	descriptors();
 	empty_paths();
+	reads();
 	affinity();
 	return tap_done();
 }
