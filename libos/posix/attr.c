@@ -169,11 +169,14 @@ int pthread_yield(void)
 	return sched_yield();
 }
 
+/* To another thread; or, if there is none that wants it, to another process. */
 int sched_yield(void)
 {
-	bool was = posix_enter();
+	bool was = posix_enter(), alone = !thread_others_ready();
 
 	thread_yield();
+	if (alone)
+		core_yield(EXO_CAP_NONE);
 	posix_leave(was);
 	return 0;
 }

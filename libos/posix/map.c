@@ -443,6 +443,8 @@ int msync(void *address, size_t bytes, int flags)
 	bool was = posix_enter();
 	if (end < va || !all_mapped(va, end))
 		result = -ENOMEM;
+	else if (flags & MS_INVALIDATE && posix_locked && posix_locked())
+		result = -EBUSY;
 	else
 		result = posix_ask(REQUEST_MSYNC, va, (end - va) / EXO_PAGE_SIZE, (uint64_t)flags, NULL);
 	posix_leave(was);

@@ -26,6 +26,8 @@ int posix_unmap(exo_vaddr_t va, exo_vaddr_t end);
 
 /* Inside brackets. A page of a region that may be read is there from now on; 0 or -ENOMEM. */
 int posix_map_touch(struct vm_region *region, exo_vaddr_t va);
+/* mlock.c: has the process locked all that it had mapped? */
+bool posix_locked(void) __attribute__((weak));
 /* What is mapped, or the heap grows by, shall be there at once (mlock.c); NULL: nobody has asked for that. */
 extern void (*posix_locks_new)(exo_vaddr_t va, exo_vaddr_t end);
 

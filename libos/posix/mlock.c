@@ -4,7 +4,7 @@
  * locked when all of it has been touched, and what is mapped later, by touching it then. What the keeper has lent, the pages of
  * shared maps of files, can be asked back: they come again when they are touched. Nothing has to be undone.
  *
- * A child of fork has no locks of its parent's (POSIX): `locker` is who asked.
+ * A child of fork has no locks of its parent's (POSIX): `locker` is who asked for what will be mapped, `all_locker` for what was.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -13,6 +13,12 @@
 #include "libos/posix/map.h"
 
 static pid_t locker;
+static pid_t all_locker;
+
+bool posix_locked(void)
+{
+	return all_locker == posix_page->pid;
+}
 
 /* Inside brackets. `all`: an address that is no region's, or may not be read, is an error. */
 static int touch(exo_vaddr_t va, exo_vaddr_t end, bool all)
@@ -80,7 +86,7 @@ static int touch_all(void)
 		va = region->end;
 		if (posix_map_kind(region))
 			error = touch(from, va, false);
-		else if (heap > from && heap <= va)
+		else if (heap > from && heap < va)	/* at its end begins another: it is never full */
 			error = touch(from, PAGE_UP(heap), false);
 	}
 	return error;
@@ -98,6 +104,8 @@ int mlockall(int flags)
 	posix_locks_new = touch_new;
 	if (flags & MCL_CURRENT)
 		result = touch_all();
+	if (flags & MCL_CURRENT && !result)
+		all_locker = posix_page->pid;
 	posix_leave(was);
 	return (int)posix_result(result);
 }
@@ -105,5 +113,6 @@ int mlockall(int flags)
 int munlockall(void)
 {
 	locker = 0;
+	all_locker = 0;
 	return 0;
 }

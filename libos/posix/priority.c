@@ -8,6 +8,9 @@
 #include <unistd.h>
 #include <sys/resource.h>
 #include "libos/posix/call.h"
+#include "libos/posix/thread.h"
+
+#pragma weak pthread_setschedparam
 
 _Static_assert(PRIO_PROCESS == (int)WIRE_PRIORITY_PROCESS && PRIO_PGRP == (int)WIRE_PRIORITY_GROUP &&
 	       PRIO_USER == (int)WIRE_PRIORITY_USER && SCHED_OTHER == (int)WIRE_SCHED_OTHER &&
@@ -77,14 +80,37 @@ int sched_getparam(pid_t pid, struct sched_param *parameter)
 	return 0;
 }
 
+/*
+ * The threads of the process itself are what it is. Whoever is more urgent than the caller now has the CPU at once: the
+ * keeper has given him the slices.
+ */
+static void set_threads(pid_t pid, const struct sched_param *parameter)
+{
+	int policy = sched_getscheduler(0);
+	bool was = posix_enter();
+
+	for (uint32_t number = 1; number <= POSIX_THREADS_MAX && pthread_setschedparam; number++)
+		if ((!pid || pid == posix_page->pid) && posix_thread(number))
+			pthread_setschedparam(posix_thread(number), policy, parameter);
+	core_yield(EXO_CAP_NONE);
+	posix_leave(was);
+}
+
 int sched_setscheduler(pid_t pid, int policy, const struct sched_param *parameter)
 {
-	return (int)posix_result(schedule(pid, 2, policy, parameter, NULL));
+	int64_t result = schedule(pid, 2, policy, parameter, NULL);
+
+	if (result >= 0)
+		set_threads(pid, parameter);
+	return (int)posix_result(result);
 }
 
 int sched_setparam(pid_t pid, const struct sched_param *parameter)
 {
 	int64_t result = schedule(pid, 1, 0, parameter, NULL);
 
-	return result < 0 ? (int)posix_result(result) : 0;
+	if (result < 0)
+		return (int)posix_result(result);
+	set_threads(pid, parameter);
+	return 0;
 }

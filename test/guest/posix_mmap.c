@@ -269,6 +269,8 @@ static void locked(void)
 		_exit(own == MAP_FAILED || there - frames() >= 32);
 	}
 	ok(waitpid(child, &status, 0) == child && status == 0, "a child has no locks");
+	ok(msync(map, 4096, MS_SYNC | MS_INVALIDATE) == -1 && errno == EBUSY && !msync(map, 4096, MS_SYNC),
+	   "what is locked is not invalidated: EBUSY");
 	ok(!munlockall() && munmap(map, bytes) == 0 && munmap(hole, bytes) == 0, "given back");
 	before = frames();
 	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
