@@ -191,10 +191,10 @@ static void make(void)
 	}
 }
 
-static struct posix_cpu *idle(void)
+static struct posix_cpu *idle(const struct __exo_thread *thread)
 {
 	for (uint32_t i = 0; i < made; i++)
-		if (!posix_cpu[i].thread && !posix_cpu_barred(i))
+		if (!posix_cpu[i].thread && !posix_cpu_barred(i) && !(thread->not_cpus >> posix_cpu_number(i) & 1))
 			return &posix_cpu[i];
 	return NULL;
 }
@@ -202,7 +202,7 @@ static struct posix_cpu *idle(void)
 bool posix_cpus_room(const struct __exo_thread *thread)
 {
 	return core_info->cpus > 1 && (!asked || posix_cpus_busy < made) && !posix_sched_levels &&
-		thread->thread != NULL && (!posix_page->not_cpus || !asked || idle());
+		thread->thread != NULL && (!(posix_page->not_cpus | thread->not_cpus) || !asked || idle(thread));
 }
 
 /* As the next thread, below its stack: nothing of the other's is in use any more. */
@@ -223,7 +223,7 @@ void posix_cpus_give(struct __exo_thread *self, const struct signal_frame *frame
 
 	if (!asked)
 		make();
-	cpu = idle();
+	cpu = idle(self);
 	next = cpu ? thread_take() : NULL;
 	if (!next)
 		return;

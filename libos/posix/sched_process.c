@@ -57,6 +57,39 @@ int sched_setaffinity(pid_t pid, size_t bytes, const cpu_set_t *set)
 	return (int)posix_result(posix_ask(REQUEST_AFFINITY, (uint64_t)(int64_t)pid, ~word, 1, NULL));
 }
 
+int pthread_getaffinity_np(pthread_t thread, size_t bytes, cpu_set_t *set)
+{
+	uint64_t more[2];
+
+	if (!posix_thread_of(thread))
+		return ESRCH;
+	if (!bytes || bytes % sizeof(set->__bits[0]))
+		return EINVAL;
+	posix_ask(REQUEST_AFFINITY, 0, 0, 0, more);
+	memset(set, 0, bytes);
+	set->__bits[0] = more[0] & ~thread->not_cpus;
+	return 0;
+}
+
+/* One that computes where it may not any more comes home. */
+int pthread_setaffinity_np(pthread_t thread, size_t bytes, const cpu_set_t *set)
+{
+	unsigned long word = 0;
+	bool was;
+
+	memcpy(&word, set, bytes < sizeof(word) ? bytes : sizeof(word));
+	if (!posix_thread_of(thread))
+		return ESRCH;
+	if (!(word >> posix_page->cpu & 1))
+		return EINVAL;
+	was = posix_enter();
+	thread->not_cpus = ~word;
+	if (thread->cpu && thread->not_cpus >> posix_cpu_number(thread->cpu - 1u) & 1)
+		posix_cpus_recall(thread);
+	posix_leave(was);
+	return 0;
+}
+
 /* Asked where the thread is: it does not come home for it. */
 int sched_getcpu(void)
 {

@@ -181,6 +181,7 @@ static void inherit(struct __exo_thread *thread, const struct __exo_thread *self
 {
 	bool own = thread->attributes.__explicit;
 
+	thread->not_cpus = self->not_cpus;
 	thread->policy = own ? thread->attributes.__policy : self->policy;
 	thread->priority = thread->own_priority = own ? thread->attributes.__priority : self->own_priority;
 	thread->lifting = NULL;

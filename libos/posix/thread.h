@@ -48,6 +48,7 @@ struct __exo_thread {
 	pthread_mutex_t *lifting;	/* held, with a protocol */
 	const pthread_mutex_t *awaits;	/* that inherits, NULL: none */
 	uint32_t fpu_control, sse_control;
+	uint64_t not_cpus;		/* where it may not go, beside its process (pthread_setaffinity_np) */
 	uint64_t counts, counts_away, away_since, told_ns;	/* thread_clock.c's */
 	uint8_t cpu;			/* of cpus.h, n + 1, on which it runs; 0: at home */
 	const struct signal_frame *interrupted;	/* during posix_preempt: what goes on after it, if it was interrupted ... */

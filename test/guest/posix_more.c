@@ -328,8 +328,21 @@ static void affinity(void)
 	for (int i = 0; i < 100 && !seen[away]; i++)
 		rest(10);
 	ok(seen[away], "they go there");
+	CPU_CLR(away, &set);
+	ok(pthread_setaffinity_np(thread[0], sizeof(set), &set) == 0 && pthread_setaffinity_np(thread[1], sizeof(set), &set) == 0 &&
+	   !pthread_getaffinity_np(thread[0], sizeof(got), &got) && CPU_EQUAL(&got, &set) &&
+	   !pthread_getaffinity_np(pthread_self(), sizeof(got), &got) && CPU_COUNT(&got) == 2, "of single threads");
+	rest(50);
+	seen[away] = seen[home] = 0;
+	rest(100);
+	ok(!seen[away] && seen[home], "they stay where they may be");
+	CPU_ZERO(&set);
+	CPU_SET(away, &set);
+	ok(pthread_setaffinity_np(thread[0], sizeof(set), &set) == EINVAL && pthread_getaffinity_np(thread[0], 3, &got) == EINVAL,
+	   "EINVAL");
 	over = true;
 	pthread_join(thread[0], NULL), pthread_join(thread[1], NULL);
+	ok(pthread_setaffinity_np(thread[0], sizeof(set), &set) == ESRCH, "ESRCH");
 	ok(in_order(), "the keeper is in order");
 }
 

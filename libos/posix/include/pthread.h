@@ -71,6 +71,11 @@ int pthread_once(pthread_once_t *, void (*)(void));
 int pthread_atfork(void (*)(void), void (*)(void), void (*)(void));
 int pthread_getconcurrency(void);
 int pthread_getcpuclockid(pthread_t, clockid_t *);
+#if __GNU_VISIBLE
+/* Without the CPU of its keeper: EINVAL. A new thread has its maker's. */
+int pthread_getaffinity_np(pthread_t, size_t, cpu_set_t *);
+int pthread_setaffinity_np(pthread_t, size_t, const cpu_set_t *);
+#endif
 int pthread_setconcurrency(int);
 int pthread_getschedparam(pthread_t, int *__restrict, struct sched_param *__restrict);
 int pthread_setschedparam(pthread_t, int, const struct sched_param *);
