@@ -206,8 +206,9 @@ static void signals(void)
 	memcpy(process->buffer, &one, sizeof(one));
 	ok(fd >= 0 && process->signalfds && fake_ask(process, REQUEST_POLL, 1, 0, 0, NULL) == WIRE_WAIT, "a set of signals");
 	process->page->pending = 1ull << 9;
-	ok(fake_ask(process, REQUEST_POLL, 1, 0, 0, NULL) == 1 && fake_ask(process, REQUEST_READ, (uint64_t)fd, 128, (uint64_t)-1,
-									    more) == WIRE_TAKE && more[0] == set, "ready, and taken by the process");
+	ok(fake_ask(process, REQUEST_POLL, 1, 0, 0, NULL) == 1 &&
+	   fake_ask(process, REQUEST_READ, (uint64_t)fd, 128, (uint64_t)-1, more) == WIRE_TAKE && more[0] == set,
+	   "ready, and taken by the process");
 	process->page->pending = 0;
 	process->page->held = 1ull << 11;
 	ok(fake_ask(process, REQUEST_POLL, 1, 0, 0, NULL) == 1 && fake_ask(process, REQUEST_SIGNALFD, (uint64_t)fd, 1, 0, NULL) == fd &&
