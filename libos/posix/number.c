@@ -223,12 +223,12 @@ static long double decimal_value(const struct text *text, const struct type *typ
 	return slowly(text, type, minus);
 }
 
-/* The exponent behind a letter, if there is one, bounded; `at` goes behind it. */
-static int exponent_at(const char **at, char letter)
+/* The exponent behind a letter, if there is one, bounded beyond any count of digits; `at` goes behind it. */
+static long long exponent_at(const char **at, char letter)
 {
 	const char *next = *at + 1;
 	bool minus;
-	int value = 0;
+	long long value = 0;
 
 	if ((**at | 32) != letter)
 		return 0;
@@ -237,7 +237,7 @@ static int exponent_at(const char **at, char letter)
 	if (!isdigit((unsigned char)*next))
 		return 0;
 	for (; isdigit((unsigned char)*next); next++)
-		value = value < 100000000 ? value * 10 + (*next - '0') : value;
+		value = value < 100000000000000000 ? value * 10 + (*next - '0') : value;
 	*at = next;
 	return minus ? -value : value;
 }

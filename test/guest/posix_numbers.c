@@ -239,6 +239,20 @@ static void kept(void)
 	ok(!fetestexcept(FE_ALL_EXCEPT), "or that there were none");
 }
 
+/* Digits and an exponent that make up for each other. */
+static void far_exponents(void)
+{
+	static char text[2000];
+
+	text[0] = '1';
+	memset(text + 1, '0', 1500);
+	strcpy(text + 1501, "e-1500");
+	ok(strtod(text, NULL) == 1, "1500 digits and their exponent");
+	strcpy(text + 1501, "e-20000000000000000001");
+	ok(strtod(text, NULL) == 0 && strtod("0.1e20000000000000000001", NULL) == HUGE_VAL && strtod("0x1p-20000000000000000001", NULL) == 0,
+	   "exponents beyond all bounds");
+}
+
 static void options(void)
 {
 	char text[] = "ro,rsize=5,bad=1,worse,=,", *at = text, *value;
@@ -259,6 +273,7 @@ int main(void)
 	numbers();
 	gamma_function();
 	kept();
+	far_exponents();
 	options();
 	return tap_done();
 }
