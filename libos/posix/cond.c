@@ -95,7 +95,7 @@ static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, exo_time_t deadli
 		error = -posix_word_wait(&cond->__turn, turn, cond->__shared, deadline);
 		if (error != 0)
 			posix_cancel_check();
-	} while (error == EINTR);
+	} while (error == EINTR || (!error && __atomic_load_n(&cond->__turn, __ATOMIC_ACQUIRE) == turn));
 	pthread_cleanup_pop(0);
 	locked = end(&waiting);
 	return locked ? locked : error == ETIMEDOUT ? ETIMEDOUT : 0;

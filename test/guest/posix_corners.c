@@ -317,12 +317,13 @@ static void *waits(void *arg)
 	return NULL;
 }
 
-static void condition_and_signal(void)
+static void condition_and_signal(int flags)
 {
-	struct sigaction action = { .sa_handler = handler };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
 	pthread_t thread;
 	int result = -1;
 
+	handled = woken = 0;
 	sigaction(SIGUSR1, &action, NULL);
 	pthread_create(&thread, NULL, waits, &result);
 	sem_wait(&told);
@@ -444,7 +445,8 @@ int main(void)
 	others_of_patterns();
 	ended();
 	values_after_fork();
-	condition_and_signal();
+	condition_and_signal(0);
+	condition_and_signal(SA_RESTART);
 	cancelled_at_open();
 	put_off();
 	return tap_done();
