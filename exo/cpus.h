@@ -301,6 +301,20 @@ static inline void cpu_replace(struct env *out, struct env *in)
 		here.ready = in;
 }
 
+/*
+ * A device's interrupt came in user mode, and its handler is done: does the current one go on at once? What comes by the
+ * timer does so in any case (P3), even if it is due by now; so all that matters is whether somebody else may claim the slice.
+ */
+static inline bool cpu_goes_on(void)
+{
+	struct env *env = here.current;
+
+	if (!env || unlikely(here.slice_owner && here.slice_owner != env))
+		return false;
+	env->info->interrupts++;
+	return true;
+}
+
 /* Entered by the port: an interrupt came while `frame` was running in user mode (NULL: idle). After the handlers. */
 _Noreturn void cpu_interrupted(struct arch_frame *frame);
 /* The same, when the CPU idled: comes back if it is to go on with that. */

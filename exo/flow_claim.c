@@ -78,9 +78,11 @@ static void words_make(struct flow_words *words, const struct flow_terms *terms)
 		uint8_t byte[EXO_GUARD_BYTES];
 		uint64_t word[EXO_GUARD_BYTES / 8];
 	} mask = { { 0 } }, value = { { 0 } };
+	uint8_t bytes = 0;
 	unsigned i, k;
 
 	__builtin_memset(words, 0, sizeof(*words));
+	words->bytes = WORDS_NONE;
 	for (i = 0; i < terms->count; i++) {
 		const struct exo_term *term = &terms->term[i];
 
@@ -94,8 +96,8 @@ static void words_make(struct flow_words *words, const struct flow_terms *terms)
 			mask.byte[at] |= (uint8_t)(term->mask >> shift);
 			value.byte[at] |= (uint8_t)(term->value >> shift);
 		}
-		if (term->offset + term->width > words->bytes)
-			words->bytes = (uint8_t)(term->offset + term->width);
+		if (term->offset + term->width > bytes)
+			bytes = (uint8_t)(term->offset + term->width);
 	}
 	for (i = 0; i < EXO_GUARD_BYTES / 8; i++) {
 		if (!mask.word[i])
@@ -104,7 +106,7 @@ static void words_make(struct flow_words *words, const struct flow_terms *terms)
 		words->mask[words->count] = mask.word[i];
 		words->value[words->count++] = value.word[i];
 	}
-	words->made = true;
+	words->bytes = bytes;
 }
 
 int64_t flow_claim_read(struct flow_claim *out, const struct exo_claim *in)
@@ -119,6 +121,7 @@ int64_t flow_claim_read(struct flow_claim *out, const struct exo_claim *in)
 		return ERR(INVAL);
 	if (!terms_read(&out->terms, in->term, in->terms, EXO_FRAME_BYTES_MAX))
 		return ERR(INVAL);
+	out->words[0].bytes = WORDS_NONE;
 	for (uint32_t i = 0; i < in->guards; i++) {
 		if (in->guard_terms[i] > EXO_GUARD_TERMS_MAX ||
 		    !terms_read(&out->guard[i], in->guard[i], in->guard_terms[i], EXO_GUARD_BYTES))
@@ -253,11 +256,36 @@ static bool conjunction_holds(const struct flow_terms *terms, const uint8_t *hea
 	return true;
 }
 
+typedef uint64_t __attribute__((may_alias, aligned(1))) word_t;
+
+static inline uint64_t wrong(const struct flow_words *words, unsigned i, const uint8_t *head)
+{
+	return (*(const word_t *)(head + words->at[i]) & words->mask[i]) ^ words->value[i];
+}
+
+static out_of_line bool more_hold(const struct flow_words *words, const uint8_t *head)
+{
+	for (unsigned i = 2; i < words->count; i++)
+		if (wrong(words, i, head))
+			return false;
+	return true;
+}
+
+/* A word that is not used is 0 and never wrong: mostly there are no more than two. */
+out_of_line bool flow_words_hold(const struct flow_words *words, const uint8_t *head, uint32_t bytes)
+{
+	if (unlikely(bytes < words->bytes || (wrong(words, 0, head) | wrong(words, 1, head))))
+		return false;
+	if (unlikely(words->count > 2))
+		return more_hold(words, head);
+	return true;
+}
+
 /* What lies behind the frame in the head's room may be anything: a mask is 0 there, if it has `bytes`. */
 bool flow_guard(const struct flow_claim *claim, const uint8_t *head, uint32_t bytes)
 {
 	for (uint32_t i = 0; i < claim->guards; i++) {
-		if (claim->words[i].made ? flow_words_hold(&claim->words[i], head, bytes) :
+		if (claim->words[i].bytes != WORDS_NONE ? flow_words_hold(&claim->words[i], head, bytes) :
 		    conjunction_holds(&claim->guard[i], head, bytes))
 			return true;
 	}

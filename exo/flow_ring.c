@@ -252,14 +252,14 @@ static out_of_line unsigned handle(struct flow *flow)
 	struct code *code = flow->code;
 	struct bpf_run *run = &code->run;
 	struct exo_flow_info *counts;
-	unsigned cost = finder_cost;
+	unsigned cost;
 	uint64_t verdict;
 	uint32_t used;
 
 	if (unlikely(!flow_env(flow)))
-		return keep(flow, cost);
+		return keep(flow, finder_cost);
 	if (unlikely(flow->meter != NULL) && spend(flow, COST_RUN))
-		return drop(flow, cost);
+		return drop(flow, finder_cost);
 	packet.flow = flow->index;
 	run->window[EXO_WINDOW_PACKET] = (struct bpf_window){ (uint8_t *)(uintptr_t)packet.data, packet.bytes };
 	run->fuel = code->program.fuel;
@@ -272,7 +272,7 @@ static out_of_line unsigned handle(struct flow *flow)
 		flow->ran_next = ran;
 		ran = flow;
 	}
-	cost += COST_RUN + used * code->weight;
+	cost = finder_cost + COST_RUN + used * code->weight;
 	flow->ran += cost;
 	counts = flow->info;
 	counts->runs++;
@@ -471,7 +471,7 @@ static void posted_read(const struct flow *flow, uint32_t available, struct post
 }
 
 /* A frame's first bytes: where no page ends in what is copied, that may as well be all that a head has room for. */
-static inline __attribute__((always_inline)) void head_copy(uint8_t *head, const void *from, uint32_t bytes)
+static inline __attribute__((always_inline)) void head_copy(uint8_t *head, const void *from, uint64_t bytes)
 {
 	if (likely((uintptr_t)from % EXO_PAGE_SIZE <= EXO_PAGE_SIZE - EXO_GUARD_BYTES))
 		__builtin_memcpy(head, from, EXO_GUARD_BYTES);
@@ -479,11 +479,18 @@ static inline __attribute__((always_inline)) void head_copy(uint8_t *head, const
 		__builtin_memcpy(head, from, bytes);
 }
 
-/* As flow_guard(); mostly it is the first conjunction, and that is made of words. */
-static out_of_line bool guard_holds(const struct flow_claim *claim, const uint8_t *head, uint32_t bytes)
+/* Does the flow's first conjunction hold of a frame of so many bytes? Mostly it does, and is made of words. */
+static inline bool first_holds(const struct flow *flow, const uint8_t *head, uint64_t bytes)
 {
-	return (likely(claim->guards && claim->words[0].made) && flow_words_hold(&claim->words[0], head, bytes)) ||
-	    flow_guard(claim, head, bytes);
+	return likely(flow_words_hold(&flow->claim.words[0], head,
+	    bytes < EXO_GUARD_BYTES ? (uint32_t)bytes : EXO_GUARD_BYTES));
+}
+
+/* Any of them? */
+static out_of_line bool guard_holds(const struct flow *flow, const uint8_t *head, uint64_t bytes)
+{
+	return first_holds(flow, head, bytes) ||
+	    flow_guard(&flow->claim, head, bytes < EXO_GUARD_BYTES ? (uint32_t)bytes : EXO_GUARD_BYTES);
 }
 
 /* Copy the first bytes to `head`; what is left by reference goes to `send`. */
@@ -556,7 +563,7 @@ static bool transmit(struct flow *flow, const struct posted *posted)
 	send.count = posted->descriptors;
 	flow->tx_taken += posted->descriptors;
 	if (posted->bad || (posted->cut && !(send.cut = cut_told(device, posted->bytes, posted->cut, head))) ||
-	    !guard_holds(&flow->claim, head, send.head_bytes)) {
+	    !guard_holds(flow, head, send.head_bytes)) {
 		flow->info->tx_refused++;
 		flow_sent(flow, send.start, send.count);
 		return true;
@@ -588,32 +595,29 @@ static out_of_line void send_more(struct flow *flow, const uint8_t *from, uint32
 }
 
 /* For a program: send bytes of its memory under its flow's guard. 0, 1 refused, 2 no room. */
-static inline uint64_t program_send(struct flow *flow, const uint8_t *from, uint32_t bytes)
+static inline uint64_t program_send(struct flow *flow, const uint8_t *from, uint64_t bytes)
 {
-	struct device *device = flow->device;
-	struct exo_flow_info *counts = flow->info;
-	uint32_t head_bytes = bytes < EXO_GUARD_BYTES ? bytes : EXO_GUARD_BYTES;
 	uint8_t *head;
 
 	if (bytes < FRAME_BYTES_MIN || bytes > EXO_FRAME_BYTES_MAX)
 		goto refused;
-	head = device->head(device, 1);
+	head = flow->device->head(flow->device, 1);
 	if (!head)
 		return 2;
-	head_copy(head, from, head_bytes);
-	if (!guard_holds(&flow->claim, head, head_bytes))
+	head_copy(head, from, bytes < EXO_GUARD_BYTES ? bytes : EXO_GUARD_BYTES);
+	if (!first_holds(flow, head, bytes) && !guard_holds(flow, head, bytes))
 		goto refused;
-	if (bytes <= EXO_GUARD_BYTES)
-		device->send_head(device, head, bytes);
+	if (likely(bytes <= EXO_GUARD_BYTES))
+		flow->device->send_head(flow->device, head, (uint32_t)bytes);
 	else
-		send_more(flow, from, bytes);
-	counts->tx_packets++;
-	counts->tx_bytes += bytes;
-	device->info->tx_packets++;
+		send_more(flow, from, (uint32_t)bytes);
+	flow->info->tx_packets++;
+	flow->info->tx_bytes += bytes;
+	flow->device->info->tx_packets++;
 	ran_sent = true;
 	return 0;
 refused:
-	counts->tx_refused++;
+	flow->info->tx_refused++;
 	return 1;
 }
 
@@ -625,7 +629,7 @@ uint64_t bpf_call_send(uint64_t from, uint64_t bytes, uint64_t r3, uint64_t r4, 
 	(void)r3, (void)r4, (void)r5;
 	if (!bpf_pay(run, SEND_FUEL) || !bpf_own(run, from, bytes, false))
 		return BPF_REFUSED;
-	return program_send(run->owner, (const uint8_t *)(uintptr_t)from, (uint32_t)bytes);
+	return program_send(run->owner, (const uint8_t *)(uintptr_t)from, bytes);
 }
 
 static unsigned guard_terms(const struct flow_claim *claim)

@@ -47,9 +47,11 @@ struct flow_terms {
 _Static_assert(EXO_GUARD_TERMS_MAX <= EXO_TERMS_MAX, "one type for both");
 
 /* A guard without relative or negated terms, as words of a frame's first bytes. */
+#define WORDS_NONE	UINT8_MAX	/* no head has so many */
+_Static_assert(EXO_GUARD_BYTES < WORDS_NONE, "words");
+
 struct flow_words {
-	bool made;		/* else the terms themselves are looked at */
-	uint8_t bytes;		/* that a frame has at least */
+	uint8_t bytes;		/* that a frame has at least; WORDS_NONE: not made, the terms themselves are looked at */
 	uint8_t count;
 	uint8_t at[EXO_GUARD_BYTES / 8];	/* place of each */
 	uint64_t mask[EXO_GUARD_BYTES / 8], value[EXO_GUARD_BYTES / 8];
@@ -152,18 +154,7 @@ bool flow_guards_within(const struct flow_claim *parent, const struct flow_claim
 /* Is a frame with these first bytes one that the claim's guard lets pass? */
 bool flow_guard(const struct flow_claim *claim, const uint8_t *head, uint32_t bytes);
 /* The same of one conjunction that is made of words. */
-static inline bool flow_words_hold(const struct flow_words *words, const uint8_t *head,
-    uint32_t bytes)
-{
-	typedef uint64_t __attribute__((may_alias, aligned(1))) word_t;
-
-	if (bytes < words->bytes)
-		return false;
-	for (unsigned i = 0; i < words->count; i++)
-		if ((*(const word_t *)(head + words->at[i]) & words->mask[i]) != words->value[i])
-			return false;
-	return true;
-}
+bool flow_words_hold(const struct flow_words *words, const uint8_t *head, uint32_t bytes);
 
 /* --- flow_table.c */
 

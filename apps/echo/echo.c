@@ -44,8 +44,40 @@ static _Noreturn void fail(const char *what, const char *why)
 
 /* --- the program in the kernel --------------------------------------------------------------------------- */
 
+/* Requests have these bytes there, as far as the mask says. */
+static void ask(struct echo_state *state, unsigned place, const void *bytes, unsigned count, uint8_t mask)
+{
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned n = 0; n < ECHO_WORDS; n++) {
+			unsigned at = place + i - ECHO_WORD_AT(n);
+
+			if (at >= sizeof(uint64_t))
+				continue;
+			((uint8_t *)&state->word[n].mask)[at] = mask;
+			((uint8_t *)&state->word[n].value)[at] = ((const uint8_t *)bytes)[i] & mask;
+		}
+}
+
+/* Unfragmented IPv4 packets of a protocol without options, to an address (0: any), and a port, if it has ports. */
+static void ask_all(struct echo_state *state, uint8_t protocol, uint32_t address, uint16_t port)
+{
+	static const uint8_t version[] = { 0x08, 0x00, 0x45 }, whole[2], request[] = { ECHO_REQUEST, 0 };
+
+	port = ECHO_BE(port);
+	ask(state, ECHO_TYPE, version, sizeof(version), 0xff);
+	ask(state, ECHO_FRAGMENT, whole, sizeof(whole), 0xff);
+	ask(state, ECHO_FRAGMENT, whole, 1, ECHO_UNCUT);
+	ask(state, ECHO_PROTOCOL, &protocol, 1, 0xff);
+	if (address)
+		ask(state, ECHO_IP_TO, &address, sizeof(address), 0xff);
+	if (protocol == ECHO_UDP)
+		ask(state, ECHO_PORT_TO, &port, sizeof(port), 0xff);
+	else
+		ask(state, ECHO_PORT_FROM, request, sizeof(request), 0xff);
+}
+
 /* Say where a rejected program went wrong. */
-static void load(const char *start, const char *end, uint32_t address, uint16_t port)
+static void load(const char *start, const char *end, uint8_t protocol, uint32_t address, uint16_t port)
 {
 	int64_t error = code_load_object(&program, &object, start, (size_t)(end - start), NULL);
 	struct echo_state *state;
@@ -58,8 +90,7 @@ static void load(const char *start, const char *end, uint32_t address, uint16_t 
 	state = code_variable(&program, &object, "state", sizeof(*state));
 	if (!state)
 		fail("the program", "its variable is missing");
-	state->address = address;
-	state->port = ECHO_BE(port);
+	ask_all(state, protocol, address, port);
 	echoes = &state->echoes;
 	error = exo_flow_attach(flow, program.cap);
 	if (error)
@@ -196,9 +227,9 @@ int main(int argc, char **argv)
 		flow = core_named(CLAIM_NAME_ALL);
 	}
 	if (!own && icmp)
-		load(echo_icmp, echo_icmp_end, address, 0);
+		load(echo_icmp, echo_icmp_end, ECHO_ICMP, address, 0);
 	else if (!own)
-		load(echo_udp, echo_udp_end, address, port);
+		load(echo_udp, echo_udp_end, ECHO_UDP, address, port);
 	printf("echo: ready, %s\n", own ? "in the application" : "at arrival");
 	fflush(stdout);
 	if (own && ring)

@@ -36,32 +36,40 @@ typedef uint64_t ECHO_ALIGNED echo64;
 
 #define ECHO_TYPE		12
 #define ECHO_VERSION		14
-#define ECHO_FRAGMENT		20
-#define ECHO_WHOLE		ECHO_BE(0x4000)	/* it may not be cut; all else says that it was, or is reserved */
+#define ECHO_FRAGMENT		20	/* 0, but for a bit that says it may not be cut: ... */
+#define ECHO_UNCUT		0xbf	/* ... of its first byte all the others */
 #define ECHO_PROTOCOL		23
+#define ECHO_ICMP		1
+#define ECHO_UDP		17
 #define ECHO_IP_FROM		26
 #define ECHO_IP_TO		30
 #define ECHO_PORT_FROM		34	/* ICMP: type and code */
 #define ECHO_PORT_TO		36	/* ICMP: checksum */
+#define ECHO_PORTS_END		38
+#define ECHO_REQUEST		8	/* ICMP: type; the code is 0 */
+
+/* What requests look like: three words of them, from these places on, with this mask. */
+#define ECHO_WORDS		3
+#define ECHO_WORD_AT(n)		((n) == 0 ? ECHO_TYPE : (n) == 1 ? ECHO_FRAGMENT - 4 : ECHO_IP_TO)
+struct echo_word {
+	uint64_t mask, value;
+};
 
 struct echo_state {
-	uint64_t echoes, octets;	/* read by the application */
-	uint32_t address;		/* set by it: its own, network order; 0: any ... */
-	uint16_t port;			/* ... and the port, if there are ports */
+	uint64_t echoes;		/* read by the application */
+	struct echo_word word[ECHO_WORDS];	/* set by it */
 	uint8_t answer[ECHO_SLOTS][ECHO_BYTES] __attribute__((aligned(64)));
 };
 
 #define ECHO_KNOWN(number)	__asm__ ("" : "+r"(number))
 
-/* A frame of at least ECHO_LEAST bytes: an unfragmented IPv4 packet of this protocol without options, to this address
- * (0: any)? */
-static inline int echo_for(const uint8_t *frame, uint8_t protocol, uint32_t address)
+/* Is a frame of at least ECHO_LEAST bytes a request? */
+static inline int echo_asked(const uint8_t *frame, const struct echo_state *own)
 {
-	uint32_t fragment = ECHO_16(frame, ECHO_FRAGMENT) | ECHO_WHOLE;
-
-	ECHO_KNOWN(fragment);
-	return ECHO_16(frame, ECHO_TYPE) == ECHO_BE(0x0800) && frame[ECHO_VERSION] == 0x45 &&
-	    frame[ECHO_PROTOCOL] == protocol && fragment == ECHO_WHOLE && (!address || ECHO_32(frame, ECHO_IP_TO) == address);
+	for (unsigned n = 0; n < ECHO_WORDS; n++)
+		if ((ECHO_64(frame, ECHO_WORD_AT(n)) & own->word[n].mask) != own->word[n].value)
+			return 0;
+	return 1;
 }
 
 /* `out` is a copy of `in`, up to these fields. */
@@ -75,16 +83,24 @@ static inline void echo_turn(uint8_t *out, const uint8_t *in)
 }
 
 #ifdef __bpf__
-/* The frame from `in` to `end`, but for the first 8 bytes, which echo_turn() makes. */
-static inline void echo_copy(uint8_t *out, const uint8_t *in, const uint8_t *end, uint64_t bytes)
+/* The same, and all else of the frame from `in` to `end`, but for ports. What a word has too much the next ones replace. */
+static inline void echo_answer(uint8_t *out, const uint8_t *in, const uint8_t *end, uint64_t bytes)
 {
 	if (in + ECHO_FIRST > end) {
 		exo_code_copy(out, bytes, 0, 0);
+		echo_turn(out, in);
 		return;
 	}
-	for (unsigned at = sizeof(uint64_t); at < ECHO_FIRST; at += sizeof(uint64_t))
+	ECHO_64(out, 0) = ECHO_64(in, 6);
+	ECHO_64(out, 6) = ECHO_64(in, 0);
+	ECHO_64(out, 12) = ECHO_64(in, 12);
+	ECHO_64(out, 20) = ECHO_64(in, 20);
+	ECHO_64(out, ECHO_IP_FROM) = ECHO_64(in, ECHO_IP_TO);
+	ECHO_32(out, ECHO_IP_TO) = ECHO_32(in, ECHO_IP_FROM);
+	for (unsigned at = ECHO_PORTS_END; at + 8 <= ECHO_FIRST; at += sizeof(uint64_t))
 		ECHO_64(out, at) = ECHO_64(in, at);
-	if (bytes > ECHO_FIRST)
+	ECHO_64(out, ECHO_FIRST - 8) = ECHO_64(in, ECHO_FIRST - 8);
+	if (__builtin_expect(bytes > ECHO_FIRST, 0))
 		exo_code_copy(out + ECHO_FIRST, bytes - ECHO_FIRST, ECHO_FIRST, 0);
 }
 #endif

@@ -3,8 +3,6 @@
 #include <exo/bpf.h>
 #include "apps/echo/echo.h"
 
-#define UDP	17
-
 struct echo_state state;
 
 EXO_PROGRAM(packet) int udp_echo(struct exo_packet *packet)
@@ -15,18 +13,15 @@ EXO_PROGRAM(packet) int udp_echo(struct exo_packet *packet)
 	uint8_t *out;
 
 	ECHO_KNOWN(own);
-	if (in + ECHO_LEAST > end || !echo_for(in, UDP, own->address) ||
-	    ECHO_16(in, ECHO_PORT_TO) != own->port)
+	if (in + ECHO_LEAST > end || !echo_asked(in, own))
 		return EXO_PACKET_KEEP;
 	bytes = packet->bytes;
 	out = own->answer[own->echoes % ECHO_SLOTS];
 	ECHO_KNOWN(out);
-	echo_copy(out, in, end, bytes);
-	echo_turn(out, in);
+	echo_answer(out, in, end, bytes);
 	echo_turn_ports(out, in);
-	if (exo_code_send(out, bytes))
+	if (__builtin_expect(exo_code_send(out, bytes) != 0, 0))
 		return EXO_PACKET_DROP;
 	own->echoes++;
-	own->octets += bytes;
 	return EXO_PACKET_DONE;
 }

@@ -109,7 +109,7 @@ void timer_learn(uint64_t ns_per_tsc)
 	write_once(timer_per_ns, mul_div(timer_per_tsc, 1ULL << 32, ns_per_tsc));
 }
 
-static void timer_interrupt(void)
+static out_of_line void timer_interrupt(void)
 {
 	struct apic_timer *timer = &this_cpu()->timer;
 	exo_time_t now = arch_now();
@@ -154,28 +154,30 @@ void apic_stop_others(void)
 
 /* --- devices -------------------------------------------------------------------------------------------------------- */
 
-/* Called by the entry code. `frame` is what was interrupted; NULL: arch_idle. */
-void interrupt(uint64_t vector, struct arch_frame *frame)
+/* Called by the entry code. `frame` is what was interrupted; NULL: arch_idle. True: it goes on. */
+bool interrupt(uint64_t vector, struct arch_frame *frame)
 {
 	const struct irq *irq;
+	bool goes_on = false;
 
 	cpu_self()->info->interrupts++;
-	if (unlikely(vector == VECTOR_ASK)) {
+	if (likely(vector >= VECTOR_DEVICE)) {
+		irq = &irqs[vector - VECTOR_DEVICE];
+		if (irq->handler)
+			irq->handler(irq->arg);
 		lapic_write(LAPIC_EOI, 0);
-		cpu_serve(frame);
+		goes_on = cpu_goes_on();
 	} else {
-		if (likely(vector >= VECTOR_DEVICE)) {
-			irq = &irqs[vector - VECTOR_DEVICE];
-			if (irq->handler)
-				irq->handler(irq->arg);
-		} else {
-			timer_interrupt();
-		}
 		lapic_write(LAPIC_EOI, 0);
+		if (vector == VECTOR_ASK)
+			cpu_serve(frame);
+		else
+			timer_interrupt();
 	}
 	/* What user mode cannot be (entry.S). If it has gone away meanwhile, its flags will be masked. */
 	if (frame && unlikely(frame->rflags & (RFLAGS_VM | RFLAGS_IOPL)) && current_env())
 		cpu_exception(frame, VECTOR_PROTECTION, 0, 0);
+	return goes_on;
 }
 
 /* A vector for a handler; 0: none is left. */

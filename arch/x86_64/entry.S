@@ -48,7 +48,7 @@
 	push	%rax
 .endm
 
-.macro pop_all
+.macro pop_c
 	pop	%rax
 	pop	%rbx
 	pop	%rcx
@@ -60,6 +60,10 @@
 	pop	%r9
 	pop	%r10
 	pop	%r11
+.endm
+
+.macro pop_all
+	pop_c
 	pop	%r12
 	pop	%r13
 	pop	%r14
@@ -394,9 +398,15 @@ interrupted:
 	mov	FRAME_VECTOR(%rdi), %edi
 	xor	%ebp, %ebp
 	call	interrupt
+	test	%al, %al
+	jnz	1f
 	mov	%rsp, %rdi
 	call	cpu_interrupted
 	ud2
+1:	pop_c
+	add	$6 * 8, %rsp			/* C has kept r12 to r15 */
+	swapgs
+	iretq
 
 	/* Nothing of arch_idle's is kept. It runs with the flags that C relies on. */
 idle_interrupted:

@@ -268,7 +268,7 @@ void apic_send(uint32_t id, uint32_t what);
 void apic_stop_others(void);
 extern bool apic_stopping;
 void timer_learn(uint64_t ns_per_tsc);	/* 32.32, as the clock now believes */
-void interrupt(uint64_t vector, struct arch_frame *frame);
+bool interrupt(uint64_t vector, struct arch_frame *frame);
 
 /* clock.c */
 void clock_start(void);

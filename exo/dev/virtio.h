@@ -41,7 +41,8 @@ struct virtq_used {
 struct virtqueue {
 	uint16_t number, size;		/* size: a power of two; */
 	uint32_t mask;			/* ... less one */
-	uint16_t posted, seen;		/* our own copies of avail->index and of what we took from used */
+	uint32_t posted;		/* so many in all; avail->index has the lower half */
+	uint16_t seen;			/* our own copy of what we took from used */
 	struct virtq_desc *desc;
 	struct virtq_avail *avail;
 	struct virtq_used *used;
@@ -98,7 +99,7 @@ static inline __attribute__((always_inline)) void virtqueue_post(struct virtqueu
 /* Publish what was posted and tell the device, unless it asked not to be told. */
 static inline __attribute__((always_inline)) void virtqueue_publish(const struct virtio *virtio, struct virtqueue *queue)
 {
-	__atomic_store_n(&queue->avail->index, queue->posted, __ATOMIC_RELEASE);
+	__atomic_store_n(&queue->avail->index, (uint16_t)queue->posted, __ATOMIC_RELEASE);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (read_once(queue->used->flags) & 1)
 		return;

@@ -12,7 +12,7 @@
  *
  * V1 slot[i].busy iff descriptor i is the device's. What it returns beside that is counted in info->errors and ignored;
  *    a buffer that it returns twice is posted twice, which harms it alone
- * V2 free_slots and free_parts are stacks of the others
+ * V2 free_slots and free_parts are stacks of the others; a free slot has no parts
  * V3 a busy slot with a flow is counted in the flow's descriptors and in `told`; one marked orphan holds pins of its own
  * V4 rx_out has bit i iff the device has the owner's slot i, of which there are rx_has. While `resetting`, nothing that it
  *    returns of the receive queue is looked at, and lent_count frames of the last owner's hold pins of the driver's
@@ -89,8 +89,8 @@ struct net {
 	uint32_t again;		/* data word of the interrupt that is raised for work left */
 	uint8_t *queues, *buffers, *heads;
 	struct tx_slot slot[TX_SLOTS];
-	uint16_t free_slot[TX_SLOTS], free_slots;
-	uint16_t free_part[TX_DESCRIPTORS - TX_SLOTS], free_parts;
+	uint32_t free_slots, free_parts;
+	uint16_t free_slot[TX_SLOTS], free_part[TX_DESCRIPTORS - TX_SLOTS];
 	uint16_t next_part[TX_DESCRIPTORS];
 	struct device_part part[TX_DESCRIPTORS];
 };
@@ -126,6 +126,7 @@ static out_of_line bool parts_done(struct net *net, struct tx_slot *slot)
 	}
 	for (uint16_t i = 0, at = slot->part; i < slot->parts; i++, at = net->next_part[at])
 		net->free_part[net->free_parts++] = at;
+	slot->parts = 0;
 	if (slot->flow) {
 		net->told--;
 		flow_sent(slot->flow, slot->start, slot->count);
@@ -219,9 +220,11 @@ static uint8_t *net_head(struct device *device, uint32_t parts)
 {
 	struct net *net = net_of(device);
 
-	if (unlikely(net->free_slots == 0 || net->free_parts < parts || net->resetting))
+	uint32_t slots = net->free_slots;
+
+	if (unlikely(slots == 0 || net->free_parts < parts || net->resetting))
 		return NULL;
-	return net->heads + net->free_slot[net->free_slots - 1] * HEAD_BYTES + HEADER_BYTES;
+	return net->heads + net->free_slot[slots - 1] * (size_t)HEAD_BYTES + HEADER_BYTES;
 }
 
 static void net_send(struct device *device, const struct device_send *frame)
@@ -271,7 +274,6 @@ static void net_send_head(struct device *device, uint8_t *head, uint32_t bytes)
 	desc->bytes = HEADER_BYTES + bytes;
 	desc->flags = 0;
 	net->slot[id].busy = true;
-	net->slot[id].parts = 0;
 	virtqueue_post(&net->tx, id);
 }
 
@@ -367,7 +369,7 @@ static out_of_line void own_post(struct net *net)
 		net->rx_has++;
 		virtqueue_post(&net->rx, (uint16_t)slot);
 	}
-	if (net->rx.posted != net->rx.avail->index)
+	if ((uint16_t)net->rx.posted != net->rx.avail->index)
 		rx_publish(net);
 }
 
