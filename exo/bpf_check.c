@@ -13,8 +13,8 @@
  *
  * In VALUES the state is carried on from instruction to instruction. A way to one whose turn comes later
  * leaves a copy there, in a pool of states, joined with what others left; when it is its turn, the copy is
- * taken up and free again. Where two states are to meet, what a comparison teaches of a few values is laid over the state that
- * goes there (bpf_narrow), which is not copied. At a loop's head the state is made one that can hold each time round, and kept
+ * taken up and free again. What a comparison teaches is in the state itself while one of its ways is looked at (bpf_narrow,
+ * bpf_widen). At a loop's head the state is made one that can hold each time round, and kept
  * until the last way back has proved it (bpf_state.c); if one could not, or an instruction is rejected while
  * a guess is open, the function is gone through again with weaker guesses. What each part costs is counted, and a
  * program that comes to more than COST_INSN for each of its instructions is too tangled, so the time is linear in its
@@ -29,12 +29,10 @@
 
 #define PASSES		8	/* over a function */
 #define COST_ALL	100000	/* bounds of the whole check: for a program, and for each of its instructions */
-#define COST_INSN	1850	/* a chain of comparisons that all lead to one place comes to 1,862 */
-#define CELLS_A_STATE	5	/* of memory for one state and so many cells: */
-#define UNIT_BYTES	(sizeof(struct bpf_state) + CELLS_A_STATE * sizeof(struct bpf_cell))
-#define UNITS_MIN	12
-#define UNITS		24	/* and more with the program's length */
-#define UNITS_MAX	12000
+#define COST_INSN	1860
+#define STATES_MIN	12
+#define STATES		20	/* and more with the program's length */
+#define STATES_MAX	12000
 
 /* --- memory ------------------------------------------------------------------------------------------- */
 
@@ -45,57 +43,48 @@ static size_t head_bytes(uint32_t insns)
 
 size_t bpf_check_bytes(uint32_t insns)
 {
-	return head_bytes(insns) + (UNITS + insns / 13) * UNIT_BYTES;
+	return head_bytes(insns) + (STATES + insns / 24) * sizeof(struct bpf_state);
 }
 
 struct bpf_check *bpf_check_begin(struct bpf_program *program, void *work, size_t work_bytes)
 {
 	struct bpf_check *check = work;
-	size_t head = head_bytes(program->insns), units;
+	size_t head = head_bytes(program->insns), states;
 
-	if (work_bytes < head + UNITS_MIN * UNIT_BYTES)
+	if (work_bytes < head + STATES_MIN * sizeof(struct bpf_state))
 		return NULL;
-	units = (work_bytes - head) / UNIT_BYTES;
-	units = units < UNITS_MAX ? units : UNITS_MAX;
-	*check = (struct bpf_check){ .program = program, .states = (uint32_t)units, .cells = (uint32_t)units * CELLS_A_STATE,
-		.cells_used = BPF_CELLS_FIXED };
+	states = (work_bytes - head) / sizeof(struct bpf_state);
+	*check = (struct bpf_check){ .program = program, .states = (uint32_t)(states < STATES_MAX ? states : STATES_MAX),
+		.names = BPF_SAME_MIXED };
 	check->place = (struct bpf_place *)(check + 1);
 	check->pool = (struct bpf_state *)((char *)work + head);
-	check->cell = (struct bpf_cell *)(check->pool + units);
-	for (unsigned i = 0; i < BPF_CELLS_FIXED; i++)
-		check->cell[i] = (struct bpf_cell){
-			.value.kind = i == BPF_UNSET ? EXO_KIND_UNSET : EXO_KIND_MIXED, .uses = 1u << 31,
-		};
 	program->depth = program->accesses = program->guarded = 0;
 	return check;
 }
 
-/* A state from the pool, by its number; 0: there is none. Those never used so far follow when the free list
- * is empty. */
-static uint16_t state_take(struct bpf_check *check)
+/* A copy in the pool, by its number; 0: there is no room, and the report says so. Those never used so far follow when the
+ * free list is empty. */
+static uint16_t keep(struct bpf_check *check, const struct bpf_state *state)
 {
 	uint32_t number = check->free;
 
+	check->spent += COST_KEEP;
 	if (number)
 		check->free = check->pool[number - 1].next;
 	else if (check->used < check->states)
 		number = ++check->used;
-	check->exhausted |= !number;
+	else
+		bpf_reject(check, EXO_REJECT_WORK, -1);
+	if (number)
+		check->pool[number - 1] = *state;
 	return (uint16_t)number;
 }
 
-/* The state has become another, or nothing was in it. */
-static void state_moved(struct bpf_check *check, uint16_t *number)
+static void let_go(struct bpf_check *check, uint16_t *number)
 {
-	check->pool[*number - 1].next = check->free;
+	check->pool[*number - 1].next = (uint16_t)check->free;
 	check->free = *number;
 	*number = 0;
-}
-
-static void state_free(struct bpf_check *check, uint16_t *number)
-{
-	bpf_state_drop(check, &check->pool[*number - 1]);
-	state_moved(check, number);
 }
 
 /* --- the result --------------------------------------------------------------------------------------- */
@@ -108,9 +97,8 @@ int bpf_reject(struct bpf_check *check, unsigned reason, int reg)
 	report->insn = check->at;
 	report->reg = reg < 0 ? 0 : (uint32_t)reg;
 	report->known = (struct exo_known){ 0 };
-	if (reg >= 0 && check->phase == BPF_VALUES) {
-		bpf_known(bpf_get(check, &check->now, (unsigned)reg), &report->known);
-	}
+	if (reg >= 0 && check->phase == BPF_VALUES)
+		bpf_known(&check->now.var[reg], &report->known);
 	return -1;
 }
 
@@ -122,76 +110,53 @@ int bpf_refuse(struct bpf_check *check, unsigned reason, uint32_t insn)
 
 /* --- VALUES ------------------------------------------------------------------------------------------- */
 
-void bpf_way_lost(struct bpf_check *check)
-{
-	bpf_state_drop(check, &check->now);
-	check->live = false;
-}
-
 int bpf_way(struct bpf_check *check, uint32_t target)
 {
 	struct bpf_place *place = &check->place[target];
-	struct bpf_state *state = NULL;
 
-	if (!place->slot && place->order <= check->turn + 1) {
+	if (place->order > check->turn + 1) {
+		if (place->slot)
+			bpf_join(check, &check->pool[place->slot - 1], &check->now, target);
+		else
+			place->slot = keep(check, &check->now);
+	} else if (!place->slot) {
 		bpf_reject(check, EXO_REJECT_MIXED, -1);	/* back to where control has not been */
-	} else if (!place->slot && (place->slot = state_take(check))) {
-		state = &check->pool[place->slot - 1];
-		*state = check->now;
-		bpf_state_hold(check, state);
-	} else if (place->slot && place->order > check->turn + 1) {
-		bpf_state_join(check, &check->pool[place->slot - 1], &check->now, target);
-	} else if (place->slot && !bpf_loop_covers(check, target, &check->now)) {
+	} else if (!bpf_loop_covers(check, target, &check->now)) {
 		check->again = true;
 		check->stuck = check->at;
 	}
-	bpf_narrowed(check, state);
 	return place->slot ? 0 : -1;
-}
-
-int bpf_go(struct bpf_check *check, uint32_t target)
-{
-	if (bpf_way(check, target) < 0)
-		return -1;
-	bpf_way_lost(check);
-	return 0;
 }
 
 int bpf_enter(struct bpf_check *check, uint32_t function)
 {
 	struct bpf_place *place = &check->place[function];
-	struct bpf_state own, *entry = &own;
+	struct bpf_state *entry = &check->before;
 
-	bpf_state_clear(entry);
-	entry->packet = check->now.packet;
+	*entry = (struct bpf_state){ .packet = check->now.packet };
 	for (unsigned reg = 1; reg <= 5; reg++) {
-		struct bpf_value v = *bpf_get(check, &check->now, reg);
+		struct bpf_value v = check->now.var[reg];
 
-		if (v.kind == EXO_KIND_ADDRESS && v.window == EXO_WINDOW_PACKET && v.id) {
+		if (bpf_in_packet(&v) && v.id) {
 			v.room = (int32_t)bpf_room(&check->now, &v);
 			bpf_rename(&v, BPF_FRESH(function, reg));
 		} else if (v.kind == EXO_KIND_NUMBER && v.id) {
 			bpf_rename(&v, 0);
 		}
-		v.foreign = v.window == EXO_WINDOW_STACK;
+		if (v.window == EXO_WINDOW_STACK)
+			v.window = BPF_WINDOW_CALLER;
 		bpf_put(check, entry, reg, &v);
 	}
-	if (place->entry) {
-		bpf_state_join(check, &check->pool[place->entry - 1], entry, function);
-		bpf_state_drop(check, entry);
-	} else if ((place->entry = state_take(check))) {
-		check->pool[place->entry - 1] = *entry;
-	} else {
-		bpf_state_drop(check, entry);
-		return -1;
-	}
-	return 0;
+	if (place->entry)
+		bpf_join(check, &check->pool[place->entry - 1], entry, function);
+	else
+		place->entry = keep(check, entry);
+	return place->entry ? 0 : -1;
 }
 
 /* Go to the start of the function at check->start, once more or for the first time. */
 static void function_begin(struct bpf_check *check)
 {
-	struct bpf_program *program = check->program;
 	struct bpf_place *place = &check->place[check->start];
 	struct bpf_value v;
 
@@ -199,25 +164,18 @@ static void function_begin(struct bpf_check *check)
 	check->end = place->end;
 	check->turn = place->order - 1u;
 	check->live = !check->start || place->entry;
-	check->again = check->failed = check->exhausted = false;
+	check->again = check->failed = false;
 	check->open = 0;
-	program->accesses = check->accesses;
-	program->guarded = check->guarded;
-	if (!check->live)
-		return;
-	if (place->entry)
-		check->now = check->pool[place->entry - 1];
-	else
-		bpf_state_clear(&check->now);
-	bpf_state_hold(check, &check->now);
+	check->program->accesses = check->accesses;
+	check->program->guarded = check->guarded;
+	check->now = place->entry ? check->pool[place->entry - 1] : (struct bpf_state){ 0 };
 	bpf_number(&v, 0);
 	v.kind = EXO_KIND_ADDRESS;
 	v.window = EXO_WINDOW_CONTEXT;
-	if (!check->start) {
+	if (!check->start)
 		bpf_put(check, &check->now, 1, &v);
-		if (program->use == BPF_USE_FILTER)
-			bpf_put(check, &check->now, 2, &bpf_any);
-	}
+	if (!check->start && check->program->use == BPF_USE_FILTER)
+		bpf_put(check, &check->now, 2, &bpf_any);
 	v.window = EXO_WINDOW_STACK;
 	bpf_put(check, &check->now, BPF_FRAME, &v);
 }
@@ -227,7 +185,7 @@ static void function_first(struct bpf_check *check, uint32_t start)
 	check->start = start;
 	check->pass = 0;
 	check->loose = false;
-	check->loose_slots = check->mixed_slots = 0;
+	check->lost = 0;
 	check->accesses = check->program->accesses;
 	check->guarded = check->program->guarded;
 	function_begin(check);
@@ -239,21 +197,19 @@ static int function_end(struct bpf_check *check)
 	struct bpf_place *place = &check->place[check->start];
 
 	if (check->failed && !check->again) {
-		if (check->loose || check->exhausted)
+		if (check->loose)
 			return -1;
 		check->loose = true;
 	}
 	if (check->failed || check->again) {
-		if (++check->pass == PASSES) {
-			if (!check->failed)
-				bpf_refuse(check, EXO_REJECT_MIXED, check->stuck);
-			return -1;
+		if (++check->pass < PASSES) {
+			function_begin(check);
+			return 1;
 		}
-		function_begin(check);
-		return 1;
+		return check->failed ? -1 : bpf_refuse(check, EXO_REJECT_MIXED, check->stuck);
 	}
 	if (place->entry)
-		state_free(check, &place->entry);
+		let_go(check, &place->entry);
 	if (!place->next)
 		return 0;
 	function_first(check, place->next);
@@ -265,15 +221,12 @@ static void meet(struct bpf_check *check, uint16_t *number)
 {
 	struct bpf_state *waits = &check->pool[*number - 1];
 
-	if (check->live || check->failed) {
-		if (check->live)
-			bpf_state_join(check, &check->now, waits, check->at);
-		state_free(check, number);
-		return;
-	}
-	check->now = *waits;
-	check->live = true;
-	state_moved(check, number);
+	if (check->live)
+		bpf_join(check, &check->now, waits, check->at);
+	else if (!check->failed)
+		check->now = *waits;
+	check->live = !check->failed;
+	let_go(check, number);
 }
 
 static int loop_begin(struct bpf_check *check)
@@ -281,12 +234,9 @@ static int loop_begin(struct bpf_check *check)
 	struct bpf_place *place = &check->place[check->at];
 
 	bpf_loop_guess(check, &check->now, check->at);
-	if (!(place->slot = state_take(check)))
-		return -1;
-	check->pool[place->slot - 1] = check->now;
-	bpf_state_hold(check, &check->now);
+	place->slot = keep(check, &check->now);
 	check->open++;
-	return 0;
+	return place->slot ? 0 : -1;
 }
 
 /* No more ways lead back to a head: the state that was taken for granted there is not needed any more. */
@@ -296,39 +246,42 @@ static void loop_end(struct bpf_check *check, uint32_t to)
 
 	if (!to || head->until != check->turn + 1 || !head->slot)
 		return;
-	state_free(check, &head->slot);
+	let_go(check, &head->slot);
 	check->open--;
 }
 
-static int values(struct bpf_check *check)
+/* The instruction at check->at, if control comes there. 0, or -1: rejected. */
+static int value(struct bpf_check *check)
 {
-	uint32_t i = check->at;
-	struct bpf_place *place = &check->place[i];
-	struct bpf_note *note = &check->program->note[i];
-	uint32_t to = place->to[1];
+	struct bpf_place *place = &check->place[check->at];
 
-	check->spent += COST_LOOPS;
-	note->flags &= BPF_NOTE_SECOND | BPF_NOTE_TARGET | BPF_NOTE_FUNCTION;
+	check->spent += COST_STEP;
+	check->program->note[check->at].flags |= BPF_NOTE_REACHED;
+	if ((place->until && loop_begin(check) < 0) || bpf_step(check) < 0)
+		return -1;
+	if (!check->live || check->place[place->to[1] - 1].order == check->turn + 2)
+		return 0;
+	check->live = false;
+	return bpf_way(check, place->to[1] - 1u);
+}
+
+static int phase_values(struct bpf_check *check)
+{
+	struct bpf_place *place = &check->place[check->at];
+
+	check->spent += COST_TURN;
+	check->program->note[check->at].flags &= BPF_NOTE_SECOND | BPF_NOTE_TARGET | BPF_NOTE_FUNCTION;
 	if (place->slot)
 		meet(check, &place->slot);
-	if (check->live) {
-		check->spent += COST_STEP;
-		note->flags |= BPF_NOTE_REACHED;
-		if ((place->until && loop_begin(check) < 0) || bpf_step(check) < 0 ||
-		    (check->live && check->place[to - 1].order != check->turn + 2 && bpf_go(check, to - 1) < 0))
-			check->failed = true;
-		if (check->exhausted) {
-			bpf_reject(check, EXO_REJECT_WORK, -1);
-			check->failed = true;
-		}
-		if (check->failed && !check->open && !check->again)
+	if (check->live && value(check) < 0) {
+		if ((!check->open && !check->again) || check->report.reject == EXO_REJECT_WORK)
 			return -1;
-		if (check->failed && check->live)
-			bpf_way_lost(check);
+		check->failed = true;
+		check->live = false;
 	}
 	if (place->returns) {
 		loop_end(check, place->to[0]);
-		loop_end(check, to);
+		loop_end(check, place->to[1]);
 	}
 	if (++check->turn == check->end)
 		return function_end(check);
@@ -341,16 +294,6 @@ static int phase_begin(struct bpf_check *check)
 	check->phase = BPF_VALUES;
 	function_first(check, 0);
 	return 1;
-}
-
-static int phase_values(struct bpf_check *check)
-{
-	int more;
-
-	do
-		more = values(check);
-	while (more > 0 && check->spent < check->budget);
-	return more;
 }
 
 /* --- steps -------------------------------------------------------------------------------------------- */

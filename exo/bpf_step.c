@@ -50,17 +50,17 @@ static int needs(struct bpf_check *check, unsigned reason, int reg, unsigned win
 /* The value of a register, to be used; NULL: it cannot be. */
 static const struct bpf_value *read(struct bpf_check *check, unsigned reg)
 {
-	const struct bpf_value *v = bpf_get(check, &check->now, reg);
+	const struct bpf_value *v = &check->now.var[reg];
 
-	if (v->kind == BPF_KIND_RESULT) {
-		bpf_put(check, &check->now, reg, bpf_result(check, v));
-		v = bpf_get(check, &check->now, reg);
+	if (!reg) {
+		bpf_need(check, check->now.result);
+		check->now.result = 0;
 	}
 	if (v->kind == EXO_KIND_UNSET)
 		bpf_reject(check, EXO_REJECT_UNSET, (int)reg);
 	else if (v->kind == EXO_KIND_MIXED)
 		bpf_reject(check, EXO_REJECT_MIXED, (int)reg);
-	else if (v->foreign)
+	else if (v->window == BPF_WINDOW_CALLER)
 		bpf_reject(check, EXO_REJECT_WINDOW, (int)reg);
 	else
 		return v;
@@ -78,11 +78,20 @@ static const struct bpf_value *read_number(struct bpf_check *check, unsigned reg
 	return v;
 }
 
-/* The instruction's register becomes this. */
-static int set(struct bpf_check *check, const struct bpf_value *value)
+static void set(struct bpf_check *check, unsigned reg, const struct bpf_value *value)
 {
-	bpf_put(check, &check->now, bpf_dst(at(check)), value);
-	return 0;
+	if (!reg)
+		check->now.result = 0;
+	bpf_put(check, &check->now, reg, value);
+}
+
+/* The instruction's second operand: a register, or its constant (in *imm). NULL: it cannot be used. */
+static const struct bpf_value *operand(struct bpf_check *check, const struct exo_insn *insn, struct bpf_value *imm)
+{
+	if (insn->code & BPF_SRC_REG)
+		return read(check, bpf_src(insn));
+	bpf_number(imm, (uint64_t)(int64_t)insn->imm);
+	return imm;
 }
 
 /* --- arithmetic --------------------------------------------------------------------------------------- */
@@ -96,70 +105,66 @@ static int32_t room_less(int32_t room, int64_t by)
 	return (int32_t)(rest < BPF_FAR ? rest : BPF_FAR);
 }
 
-/* An address and a number. */
-static void move_address(struct bpf_check *check, struct bpf_value *v, const struct bpf_value *by)
+/* An address, or what is left behind one, and a number. */
+static void move(struct bpf_check *check, struct bpf_value *v, const struct bpf_value *by)
 {
-	bool small = bpf_within(by, -BPF_FAR, BPF_FAR);
+	bool small = bpf_within(by, -BPF_FAR, BPF_FAR), packet = bpf_in_packet(v);
 	int64_t delta = small ? (int64_t)by->low + v->delta : 0;
 	int32_t room = (int32_t)bpf_room(&check->now, v);
 
 	bpf_alu(v, BPF_ALU64 | BPF_ADD, 0, 0, by);
-	if (v->kind != EXO_KIND_ADDRESS || v->window != EXO_WINDOW_PACKET)
-		return;
-	v->room = small ? room_less(room, bpf_max(by)) : BPF_ROOM_NONE;
-	if (small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR)
+	if (packet)
+		v->room = small ? room_less(room, bpf_max(by)) : BPF_ROOM_NONE;
+	if ((packet || v->left) && small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR)
 		v->delta = (int32_t)delta;
 	else
-		bpf_rename(v, BPF_FRESH(check->at, BPF_FRESH_RESULT));
+		bpf_rename(v, packet ? BPF_FRESH(check->at, BPF_FRESH_RESULT) : 0);
 }
 
 /* The distance between two addresses of a window. */
 static void distance(struct bpf_check *check, struct bpf_value *a, const struct bpf_value *b)
 {
 	struct bpf_value length, from = *a;
-	bool near = bpf_is_near(a) && bpf_is_near(b);
-	int64_t room = near && a->kind == EXO_KIND_END ? bpf_room(&check->now, b) : BPF_ROOM_NONE;
+	bool left = from.kind == EXO_KIND_END && b->kind == EXO_KIND_ADDRESS && bpf_is_near(b) && bpf_is_exact(&from) &&
+	    bpf_is_near(&from);
+	int64_t room = left ? bpf_room(&check->now, b) + (int64_t)from.low : 0;
 
 	bpf_bounded(&length, check->now.packet, BPF_PACKET_MAX);
 	bpf_alu(a, BPF_ALU64 | BPF_SUB, 0, 0, b);
-	if (from.kind == EXO_KIND_ADDRESS && b->kind == EXO_KIND_END)
-		bpf_alu(a, BPF_ALU64 | BPF_SUB, 0, 0, &length);
-	else if (from.kind == EXO_KIND_END && b->kind == EXO_KIND_ADDRESS)
-		bpf_alu(a, BPF_ALU64 | BPF_ADD, 0, 0, &length);
+	if (from.kind != b->kind)
+		bpf_alu(a, BPF_ALU64 | (b->kind == EXO_KIND_END ? BPF_SUB : BPF_ADD), 0, 0, &length);
 	a->kind = EXO_KIND_NUMBER;
 	a->window = 0;
 	a->room = BPF_ROOM_NONE;
-	bpf_rename(a, 0);
-	if (from.kind != EXO_KIND_END || b->kind != EXO_KIND_ADDRESS || !near || !bpf_is_exact(&from))
+	bpf_rename(a, left ? b->id : 0);
+	if (!left)
 		return;
 	a->left = true;
-	a->id = b->id;
 	a->delta = (int32_t)from.low - b->delta;
-	if (room > BPF_ROOM_NONE && bpf_min(a) < (room += (int64_t)from.low))
+	if (room > -BPF_FAR && bpf_min(a) < room)
 		bpf_clip(a, (uint64_t)room, (uint64_t)INT64_MAX - (uint64_t)room);
 }
 
-/* 64-bit ADD and SUB where one operand, or both, is an address. */
-static int add_address(struct bpf_check *check, uint8_t op, struct bpf_value *d, const struct bpf_value *s,
-    unsigned src)
+/* 64-bit ADD and SUB where an operand is an address, or left behind one. */
+static int add(struct bpf_check *check, uint8_t op, struct bpf_value *d, const struct bpf_value *s)
 {
-	unsigned dst = bpf_dst(at(check));
+	unsigned src = bpf_src(at(check));
 	struct bpf_value number = *s;
 
 	if (!bpf_is_address(s)) {
 		if (op == BPF_SUB)
 			bpf_alu(&number, BPF_ALU64 | BPF_NEG, 0, 0, &number);
-		move_address(check, d, &number);
+		move(check, d, &number);
 	} else if (op == BPF_ADD && !bpf_is_address(d)) {
 		number = *d;
 		*d = *s;
-		move_address(check, d, &number);
+		move(check, d, &number);
 	} else if (op == BPF_SUB && bpf_is_address(d)) {
 		if (d->window != s->window)
 			return needs(check, EXO_REJECT_WINDOW, (int)src, d->window, 0, 0);
 		distance(check, d, s);
 	} else {
-		return bpf_reject(check, EXO_REJECT_NUMBER, (int)(bpf_is_address(d) && op == BPF_SUB ? dst : src));
+		return bpf_reject(check, EXO_REJECT_NUMBER, (int)src);
 	}
 	return 0;
 }
@@ -167,51 +172,33 @@ static int add_address(struct bpf_check *check, uint8_t op, struct bpf_value *d,
 static int arithmetic(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
-	bool wide = BPF_CLASS(insn->code) == BPF_ALU64;
-	bool by_reg = insn->code & BPF_SRC_REG && BPF_OP(insn->code) != BPF_END;
+	bool wide = BPF_CLASS(insn->code) == BPF_ALU64, by_reg = insn->code & BPF_SRC_REG && BPF_OP(insn->code) != BPF_END;
 	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
 	uint8_t op = BPF_OP(insn->code);
-	struct bpf_value operand, d = bpf_any;
-	const struct bpf_value *v;
+	struct bpf_value imm, d = bpf_any;
+	const struct bpf_value *s = op == BPF_END ? &bpf_any : operand(check, insn, &imm), *v = &d;
 
-	check->spent += COST_ALU;
-	if (by_reg) {
-		if (!(v = read(check, src)))
-			return -1;
-		operand = *v;
-	} else {
-		bpf_number(&operand, (uint64_t)(int64_t)insn->imm);
-	}
-	if (op == BPF_MOV && !insn->offset &&
-	    (wide || (operand.kind == EXO_KIND_NUMBER && bpf_umax(&operand) <= UINT32_MAX))) {
-		if (!by_reg)
-			return set(check, &operand);
-		bpf_share(check, &check->now, dst, check->now.cell[src]);
+	if (!s || (op != BPF_MOV && !(v = read(check, dst))))
+		return -1;
+	if (op == BPF_MOV && !insn->offset && by_reg &&
+	    (wide || (s->kind == EXO_KIND_NUMBER && bpf_umax(s) <= UINT32_MAX))) {
+		if (!dst)
+			check->now.result = 0;
+		bpf_copy(&check->now, dst, src);
 		return 0;
 	}
-	if (op != BPF_MOV) {
-		if (!(v = read(check, dst)))
+	d = *v;
+	if (wide && (op == BPF_ADD || op == BPF_SUB) && (bpf_is_address(&d) || bpf_is_address(s) || d.left)) {
+		if (add(check, op, &d, s) < 0)
 			return -1;
-		d = *v;
-	}
-	if (wide && (op == BPF_ADD || op == BPF_SUB) && (bpf_is_address(&d) || bpf_is_address(&operand))) {
-		if (add_address(check, op, &d, &operand, src) < 0)
-			return -1;
-		return set(check, &d);
-	}
-	if (bpf_is_address(&d) || bpf_is_address(&operand))
-		return bpf_reject(check, EXO_REJECT_NUMBER, (int)(bpf_is_address(&operand) ? src : dst));
-
-	int64_t delta = d.delta + (op == BPF_ADD ? (int64_t)insn->imm : -(int64_t)insn->imm);
-	bool left = d.left && wide && !by_reg && (op == BPF_ADD || op == BPF_SUB) &&
-	    delta >= -BPF_FAR && delta <= BPF_FAR && bpf_within(&d, -BPF_FAR, BPF_FAR);
-
-	bpf_alu(&d, insn->code, insn->offset, insn->imm, &operand);
-	if (left)
-		d.delta = (int32_t)delta;
-	else
+	} else if (bpf_is_address(&d) || bpf_is_address(s)) {
+		return bpf_reject(check, EXO_REJECT_NUMBER, (int)(bpf_is_address(s) ? src : dst));
+	} else {
+		bpf_alu(&d, insn->code, insn->offset, insn->imm, s);
 		bpf_rename(&d, 0);
-	return set(check, &d);
+	}
+	set(check, dst, &d);
+	return 0;
 }
 
 /* --- memory ------------------------------------------------------------------------------------------- */
@@ -270,12 +257,11 @@ static int in_context(struct bpf_check *check, const struct bpf_value *v, const 
 {
 	unsigned use = check->program->use == BPF_USE_FILTER ? EXO_USE_PACKET : check->program->use;
 	int64_t offset = bpf_is_exact(v) && bpf_is_near(v) ? (int64_t)v->low + a->offset : -1;
-	const struct field *f;
+	const struct field *f = fields, *end = fields + sizeof(fields) / sizeof(fields[0]);
 
-	for (f = fields; f < fields + sizeof(fields) / sizeof(fields[0]); f++)
-		if (f->use == use && offset >= f->offset && offset + a->width <= f->offset + f->bytes)
-			break;
-	if (f == fields + sizeof(fields) / sizeof(fields[0]) || offset % a->width)
+	while (f < end && !(f->use == use && offset >= f->offset && offset + a->width <= f->offset + f->bytes))
+		f++;
+	if (f == end || offset % a->width)
 		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0, 32 - a->width);
 	loaded(a->value, a->width, a->sign);
 	if (f->what == PACKET_BYTES && a->width == 4 && !a->sign) {
@@ -292,38 +278,29 @@ static int in_context(struct bpf_check *check, const struct bpf_value *v, const 
 	return 0;
 }
 
+/* What is stored as a whole stays known; an address must be. */
 static int stack_store(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
 {
 	struct bpf_state *now = &check->now;
 	bool whole = exact && a->width == 8 && first % 8 == 0, address = bpf_is_address(a->stored);
-	unsigned var;
+	unsigned slot = (unsigned)first / 8, var = BPF_REGS + slot % BPF_SAVED;
 
 	if (address && !whole)
 		return needs(check, EXO_REJECT_ALIGN, (int)a->reg, EXO_WINDOW_STACK, 8, 8);
-	for (int slot = first / 8; slot <= last / 8; slot++) {
-		if ((var = bpf_spill_find(now, (unsigned)slot)) && bpf_get(check, now, var)->kind != EXO_KIND_NUMBER)
-			now->written[slot] = 0;		/* what is left of an address */
-		bpf_spill_forget(check, now, (unsigned)slot);
-	}
+	for (unsigned s = slot; s <= (unsigned)last / 8; s++)
+		if (bpf_saved(now, s))
+			bpf_forget(now, bpf_saved(now, s));
 	for (int byte = first; exact && byte <= last; byte++)
 		now->written[byte / 8] |= (uint8_t)(1u << byte % 8);
-	if (!whole)
+	if (!whole || (!address && bpf_is_address(&now->var[var])))
 		return 0;
-	var = bpf_spill_find(now, BPF_SPILL_NONE);
-	for (unsigned i = BPF_REGS; !var && address && i < BPF_VARS; i++)
-		if (bpf_get(check, now, i)->kind == EXO_KIND_NUMBER) {
-			bpf_spill_forget(check, now, now->slot[i - BPF_REGS]);
-			var = i;
-		}
-	if (!var)
-		return address ? bpf_reject(check, EXO_REJECT_STACK, (int)a->reg) : 0;
-	check->spent += COST_SAVED;
+	if (bpf_is_address(&now->var[var]))
+		return bpf_reject(check, EXO_REJECT_STACK, (int)a->reg);
 	if (a->var < 0)
 		bpf_put(check, now, var, a->stored);
 	else
-		bpf_share(check, now, var, now->cell[a->var]);
-	now->slot[var - BPF_REGS] = (uint8_t)(first / 8);
-	now->spilled |= 1ull << first / 8;
+		bpf_copy(now, var, (unsigned)a->var);
+	now->slot[slot % BPF_SAVED] = (uint8_t)slot;
 	return 0;
 }
 
@@ -331,20 +308,23 @@ static int stack_store(struct bpf_check *check, const struct access *a, int firs
 static int stack_load(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
 {
 	struct bpf_state *now = &check->now;
-	unsigned var = bpf_spill_find(now, (unsigned)first / 8);
+	unsigned var = bpf_saved(now, (unsigned)first / 8);
 
 	if (var && exact && first % 8 == 0 && a->width == 8) {
-		*a->value = *bpf_get(check, now, var);
-		if (a->var >= 0)
-			bpf_share(check, now, (unsigned)a->var, now->cell[var]);
+		*a->value = now->var[var];
+		if (a->var < 0)
+			return 1;
+		if (!a->var)
+			now->result = 0;
+		bpf_copy(now, (unsigned)a->var, var);
 		return 1;
 	}
 	for (int byte = first; byte <= last; byte++) {
 		if (!(now->written[byte / 8] >> byte % 8 & 1))
 			return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK,
 			    (uint64_t)(byte - EXO_CODE_STACK), 0);
-		var = bpf_spill_find(now, (unsigned)byte / 8);
-		if (var && bpf_get(check, now, var)->kind != EXO_KIND_NUMBER)
+		var = bpf_saved(now, (unsigned)byte / 8);
+		if (var && now->var[var].kind != EXO_KIND_NUMBER)
 			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
 	}
 	loaded(a->value, a->width, a->sign);
@@ -372,7 +352,6 @@ static int memory(struct bpf_check *check, const struct access *a)
 	struct bpf_value base;
 	bool own;
 
-	check->spent += COST_MEMORY;
 	if (!v)
 		return -1;
 	if (!bpf_is_address(v))
@@ -400,7 +379,6 @@ static int memory(struct bpf_check *check, const struct access *a)
 static int load(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
-
 	struct bpf_value value;
 	int result = memory(check, &(struct access){
 		.reg = bpf_src(insn), .width = bpf_width(insn->code), .offset = insn->offset,
@@ -408,24 +386,8 @@ static int load(struct bpf_check *check)
 	});
 
 	if (!result)
-		return set(check, &value);
+		set(check, bpf_dst(insn), &value);
 	return result < 0 ? result : 0;
-}
-
-static int store(struct bpf_check *check)
-{
-	const struct exo_insn *insn = at(check);
-	bool by_reg = BPF_CLASS(insn->code) == BPF_STX;
-	struct bpf_value imm;
-	const struct bpf_value *stored = by_reg ? read(check, bpf_src(insn)) : &imm;
-
-	if (!stored)
-		return -1;
-	bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
-	return memory(check, &(struct access){
-		.reg = bpf_dst(insn), .width = bpf_width(insn->code), .offset = insn->offset,
-		.var = by_reg ? (int)bpf_src(insn) : -1, .stored = stored,
-	});
 }
 
 static int atomic(struct bpf_check *check)
@@ -441,7 +403,7 @@ static int atomic(struct bpf_check *check)
 		return -1;
 	bpf_number(&offset, (uint64_t)(int64_t)insn->offset);
 	bpf_alu(&offset, BPF_ALU64 | BPF_ADD, 0, 0, v);
-	if (bpf_is_address(v) && (offset.value | offset.unknown) & (width - 1))
+	if (bpf_is_address(v) && ((offset.low & (width - 1)) || (offset.gap & (width - 1))))
 		return needs(check, EXO_REJECT_ALIGN, (int)reg, v->window, width, width);
 	if (v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_STACK) {
 		if (memory(check, &a) < 0)
@@ -455,9 +417,26 @@ static int atomic(struct bpf_check *check)
 		return -1;
 	if (insn->imm & BPF_FETCH) {
 		loaded(&old, width, false);
-		bpf_put(check, &check->now, insn->imm == BPF_CMPXCHG ? 0 : bpf_src(insn), &old);
+		set(check, insn->imm == BPF_CMPXCHG ? 0 : bpf_src(insn), &old);
 	}
 	return 0;
+}
+
+static int store(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	bool by_reg = BPF_CLASS(insn->code) == BPF_STX;
+	struct bpf_value stored;
+
+	if (by_reg && BPF_MODE(insn->code) == BPF_ATOMIC)
+		return atomic(check);
+	if (by_reg && !read(check, bpf_src(insn)))
+		return -1;
+	bpf_number(&stored, (uint64_t)(int64_t)insn->imm);
+	return memory(check, &(struct access){
+		.reg = bpf_dst(insn), .width = bpf_width(insn->code), .offset = insn->offset,
+		.var = by_reg ? (int)bpf_src(insn) : -1, .stored = by_reg ? &check->now.var[bpf_src(insn)] : &stored,
+	});
 }
 
 static int constant(struct bpf_check *check)
@@ -467,38 +446,45 @@ static int constant(struct bpf_check *check)
 	struct bpf_value d;
 	uint32_t window = (uint32_t)insn->imm, offset = (uint32_t)insn[1].imm, bytes;
 
-	if (bpf_src(insn) != BPF_LDDW_WINDOW) {
-		bpf_number(&d, (uint64_t)offset << 32 | (uint32_t)insn->imm);
-		return set(check, &d);
+	bpf_number(&d, (uint64_t)offset << 32 | (uint32_t)insn->imm);
+	if (bpf_src(insn) == BPF_LDDW_WINDOW) {
+		bytes = window == EXO_WINDOW_DATA ? program->data_bytes :
+		    window < EXO_WINDOWS_OWN && program->use != EXO_USE_OWNER ? program->window_bytes[window] : 0;
+		if (!bytes || (program->use == BPF_USE_FILTER && window > 0 && window != EXO_WINDOW_DATA))
+			return needs(check, EXO_REJECT_WINDOW, -1, window, 0, 0);
+		if (offset > bytes)
+			return needs(check, EXO_REJECT_RANGE, -1, window, 0, bytes);
+		bpf_number(&d, offset);
+		d.kind = EXO_KIND_ADDRESS;
+		d.window = (uint8_t)window;
 	}
-	bytes = window == EXO_WINDOW_DATA ? program->data_bytes :
-	    window < EXO_WINDOWS_OWN && program->use != EXO_USE_OWNER ? program->window_bytes[window] : 0;
-	if (!bytes || (program->use == BPF_USE_FILTER && window > 0 && window != EXO_WINDOW_DATA))
-		return needs(check, EXO_REJECT_WINDOW, -1, window, 0, 0);
-	if (offset > bytes)
-		return needs(check, EXO_REJECT_RANGE, -1, window, 0, bytes);
-	bpf_number(&d, offset);
-	d.kind = EXO_KIND_ADDRESS;
-	d.window = (uint8_t)window;
-	return set(check, &d);
+	set(check, bpf_dst(insn), &d);
+	return 0;
 }
 
 /* --- calls -------------------------------------------------------------------------------------------- */
 
-static void called(struct bpf_check *check, const struct bpf_value *result)
+/* r0 is the result, r1 to r5 are lost. */
+static void called(struct bpf_check *check, uint32_t function)
 {
-	bpf_put(check, &check->now, 0, result);
+	set(check, 0, &bpf_any);
+	check->now.result = (uint16_t)function;
 	for (unsigned reg = 1; reg <= 5; reg++)
-		bpf_share(check, &check->now, reg, BPF_UNSET);
+		bpf_unset(&check->now, reg, EXO_KIND_UNSET);
 }
 
 static int call(struct bpf_check *check)
 {
-	uint32_t number = (uint32_t)at(check)->imm;
+	uint32_t number = (uint32_t)at(check)->imm, function = check->at + 1 + number;
 	const struct bpf_call_spec *spec = &bpf_call_spec[number < EXO_CODE_CALL_COUNT ? number : 0];
 	char use = " PWO "[check->program->use];
 
-	check->spent += COST_CALL;
+	if (bpf_src(at(check)) == BPF_CALL_LOCAL) {
+		if (bpf_enter(check, function) < 0)
+			return -1;
+		called(check, function);
+		return 0;
+	}
 	if (use == ' ' || (spec->uses[0] != use && spec->uses[1] != use))
 		return bpf_reject(check, EXO_REJECT_CALL, -1);
 	for (unsigned i = 0; spec->args[i]; i++) {
@@ -513,18 +499,7 @@ static int call(struct bpf_check *check)
 		    (writes && (v->window >= EXO_WINDOWS_OWN || !(check->program->window_write >> v->window & 1)))))
 			return bpf_reject(check, EXO_REJECT_WINDOW, (int)i + 1);
 	}
-	called(check, &bpf_any);
-	return 0;
-}
-
-static int call_local(struct bpf_check *check)
-{
-	uint32_t function = check->at + 1 + (uint32_t)at(check)->imm;
-
-	check->spent += COST_ENTER;
-	if (bpf_enter(check, function) < 0)
-		return -1;
-	called(check, &(struct bpf_value){ .kind = BPF_KIND_RESULT, .id = function });
+	called(check, 0);
 	return 0;
 }
 
@@ -532,17 +507,11 @@ static int leave(struct bpf_check *check)
 {
 	if ((!check->start || check->place[check->start].needed) && !read_number(check, 0, EXO_REJECT_ESCAPE))
 		return -1;
-	bpf_way_lost(check);
+	check->live = false;
 	return 0;
 }
 
 /* --- jumps -------------------------------------------------------------------------------------------- */
-
-/* What is known of a register on the way that is looked at. */
-static const struct bpf_value *seen(const struct bpf_check *check, unsigned reg)
-{
-	return bpf_seen(check, check->now.cell[reg]);
-}
 
 /* The packet has `bytes` bytes from point `id` on, which lies at offset `least` or behind. false: it cannot. */
 static bool learn(struct bpf_check *check, uint32_t id, int64_t bytes, int64_t least)
@@ -557,63 +526,60 @@ static bool learn(struct bpf_check *check, uint32_t id, int64_t bytes, int64_t l
 /* A register, and what is known to equal it, was compared. */
 static bool settle(struct bpf_check *check, unsigned reg, const struct bpf_value *v)
 {
-	const struct bpf_value *old = seen(check, reg);
-
-	if (old->span != v->span || old->low != v->low || old->unknown != v->unknown)
+	if (check->now.var[reg].span != v->span || check->now.var[reg].low != v->low)
 		bpf_narrow(check, reg, v);
 	return !v->left || !bpf_within(v, 1 - BPF_FAR, BPF_FAR - 1) ||
 	    learn(check, v->id, (int64_t)v->low - v->delta, v->id ? INT32_MIN : 0);
 }
 
+/* A register, and s: another one's, or (src < 0) a constant. */
+static bool compare(struct bpf_check *check, uint8_t op, bool wide, unsigned dst, int src,
+    const struct bpf_value *s)
+{
+	struct bpf_value a = check->now.var[dst], b = *s;
+
+	return bpf_assume(op, wide, &a, &b) && settle(check, dst, &a) &&
+	    (src < 0 || settle(check, (unsigned)src, &b));
+}
+
 /* low <= high, or <: what follows, for addresses of one window. */
 static bool ordered(struct bpf_check *check, unsigned low, unsigned high, bool strict)
 {
-	struct bpf_value a = *seen(check, low), b = *seen(check, high);
+	const struct bpf_value *a = &check->now.var[low], *b = &check->now.var[high];
 
-	if (a.kind == b.kind)
-		return bpf_assume(strict ? BPF_JSLT : BPF_JSLE, true, &a, &b) && settle(check, low, &a) &&
-		    settle(check, high, &b);
-	if (a.kind == EXO_KIND_END)
-		return bpf_room(&check->now, &b) + bpf_min(&a) + strict <= 0;
-	return !bpf_is_exact(&b) || learn(check, a.id, a.delta + strict - (int64_t)b.low, bpf_min(&a) - a.delta);
+	if (a->kind == b->kind)
+		return compare(check, strict ? BPF_JSLT : BPF_JSLE, true, low, (int)high, b);
+	if (a->kind == EXO_KIND_END)
+		return bpf_room(&check->now, b) + bpf_min(a) + strict <= 0;
+	return !bpf_is_exact(b) || learn(check, a->id, a->delta + strict - (int64_t)b->low, bpf_min(a) - a->delta);
 }
 
-/* On this way the jump's `a op b` holds; of 64 bits, or as if. false: there is no such way. */
-static bool assume(struct bpf_check *check, uint8_t op, bool wide)
+/* On this way the jump's `a op b` holds, where b is s. false: it cannot. */
+static bool assume(struct bpf_check *check, const struct exo_insn *insn, uint8_t op, const struct bpf_value *s)
 {
-	const struct exo_insn *insn = at(check);
 	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
-	uint64_t number = (uint64_t)(int64_t)insn->imm;
-	struct bpf_value a = *seen(check, dst), b;
-	bool by_reg = insn->code & BPF_SRC_REG, address = bpf_is_address(&a);
+	const struct bpf_value *d = &check->now.var[dst];
 
-	if (!by_reg && (address || wide))	/* an address with 0 */
-		return address || (bpf_assume_number(op, &a, number) && settle(check, dst, &a));
-	if (by_reg)
-		b = *seen(check, src);
-	else
-		bpf_number(&b, number);
-	if (address != bpf_is_address(&b))
+	if (bpf_is_address(d) != bpf_is_address(s))	/* an address with 0 */
 		return true;
-	if (address && dst == src)
+	if (!bpf_is_address(d) || (op == BPF_JNE && d->kind == s->kind && dst != src))
+		return compare(check, op, BPF_CLASS(insn->code) == BPF_JMP, dst, insn->code & BPF_SRC_REG ? (int)src : -1, s);
+	if (dst == src)
 		return op != BPF_JNE && op != BPF_JLT && op != BPF_JGT;
-	if (address && op == BPF_JNE && a.kind == b.kind)
-		return bpf_assume(op, true, &a, &b) && settle(check, dst, &a) && settle(check, src, &b);
-	if (address)
-		return op == BPF_JNE ||
-		    ((op == BPF_JLT || op == BPF_JLE || ordered(check, src, dst, op == BPF_JGT)) &&
-		    (op == BPF_JGT || op == BPF_JGE || ordered(check, dst, src, op == BPF_JLT)));
-	return bpf_assume(op, wide, &a, &b) && settle(check, dst, &a) && (!by_reg || settle(check, src, &b));
+	return op == BPF_JNE || ((op == BPF_JLT || op == BPF_JLE || ordered(check, src, dst, op == BPF_JGT)) &&
+	    (op == BPF_JGT || op == BPF_JGE || ordered(check, dst, src, op == BPF_JLT)));
 }
 
 /* May these be compared? */
-static int comparable(struct bpf_check *check, uint8_t op, int dst, const struct bpf_value *d, int src,
-    const struct bpf_value *s)
+static int comparable(struct bpf_check *check, const struct exo_insn *insn, const struct bpf_value *d, const struct bpf_value *s)
 {
+	int dst = (int)bpf_dst(insn), src = (int)bpf_src(insn), which = bpf_is_address(d) ? dst : src;
+	uint8_t op = BPF_OP(insn->code);
+
 	if (!bpf_is_address(d) && !bpf_is_address(s))
 		return 0;
-	if (BPF_CLASS(at(check)->code) != BPF_JMP || op == BPF_JSET || bpf_is_signed(op))
-		return bpf_reject(check, EXO_REJECT_NUMBER, bpf_is_address(d) ? dst : src);
+	if (BPF_CLASS(insn->code) != BPF_JMP || op == BPF_JSET || bpf_is_signed(op))
+		return bpf_reject(check, EXO_REJECT_NUMBER, which);
 	if (bpf_is_address(d) && !bpf_is_near(d))
 		return needs(check, EXO_REJECT_RANGE, dst, d->window, (uint64_t)BPF_NEAR, BPF_FAR);
 	if (bpf_is_address(s) && !bpf_is_near(s))
@@ -622,56 +588,47 @@ static int comparable(struct bpf_check *check, uint8_t op, int dst, const struct
 		return d->window == s->window ? 0 : needs(check, EXO_REJECT_WINDOW, src, d->window, 0, 0);
 	if ((op == BPF_JEQ || op == BPF_JNE) && !bpf_umax(bpf_is_address(d) ? s : d))
 		return 0;
-	return bpf_reject(check, EXO_REJECT_NUMBER, bpf_is_address(d) ? dst : src);
+	return bpf_reject(check, EXO_REJECT_NUMBER, which);
+}
+
+static int branch(struct bpf_check *check)
+{
+	const struct exo_insn *insn = at(check);
+	uint8_t op = BPF_OP(insn->code);
+	struct bpf_value imm;
+	const struct bpf_value *d = read(check, bpf_dst(insn)), *s = d ? operand(check, insn, &imm) : NULL;
+
+	check->spent += insn->code & BPF_SRC_REG ? COST_JUMP + COST_PAIR : COST_JUMP;
+	if (!s || comparable(check, insn, d, s) < 0)
+		return -1;
+	check->narrowed = 0;
+	check->before.packet = check->now.packet;
+	if (assume(check, insn, op, s) && bpf_way(check, check->place[check->at].to[0] - 1u) < 0)
+		return -1;
+	bpf_widen(check);
+	check->narrowed = ~0u;		/* for good */
+	check->live = assume(check, insn, bpf_negated(op), s);
+	return 0;
 }
 
 static int jump(struct bpf_check *check)
 {
-	const struct exo_insn *insn = at(check);
-	uint8_t op = BPF_OP(insn->code);
-	bool by_reg = insn->code & BPF_SRC_REG, wide, open;
-	uint32_t target = check->place[check->at].to[0] - 1u, packet = check->now.packet;
-	const struct bpf_value *d, *s;
-	struct bpf_value imm;
-
-	if (op == BPF_JA)
-		return bpf_go(check, target);
-	check->spent += COST_JUMP;
-	s = &imm;
-	if (by_reg)
-		check->spent += COST_PAIR;
-	else
-		bpf_number(&imm, (uint64_t)(int64_t)insn->imm);
-	if (!(d = read(check, bpf_dst(insn))) || (by_reg && !(s = read(check, bpf_src(insn)))) ||
-	    comparable(check, op, bpf_dst(insn), d, bpf_src(insn), s) < 0)
-		return -1;
-	wide = BPF_CLASS(insn->code) == BPF_JMP || bpf_is_narrow(op, d, s);
-	check->spent += wide ? 0 : COST_JUMP32;
-	if (assume(check, op, wide) && bpf_way(check, target) < 0)
-		return -1;
-	bpf_narrowed(check, NULL);
-	check->now.packet = packet;
-	open = assume(check, bpf_negated[op >> 4], wide);
-	bpf_narrowed(check, open ? &check->now : NULL);
-	if (!open)
-		bpf_way_lost(check);
-	return 0;
+	switch (BPF_OP(at(check)->code)) {
+	case BPF_CALL:	return call(check);
+	case BPF_EXIT:	return leave(check);
+	case BPF_JA:
+		check->live = false;
+		return bpf_way(check, check->place[check->at].to[0] - 1u);
+	}
+	return branch(check);
 }
 
 int bpf_step(struct bpf_check *check)
 {
-	const struct exo_insn *insn = at(check);
-	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+	static int (*const step[])(struct bpf_check *) = {
+		[BPF_LD] = constant,	[BPF_LDX] = load,		[BPF_ST] = store,	[BPF_STX] = store,
+		[BPF_ALU] = arithmetic,	[BPF_ALU64] = arithmetic,	[BPF_JMP] = jump,	[BPF_JMP32] = jump,
+	};
 
-	switch (class) {
-	case BPF_LD:	return constant(check);
-	case BPF_LDX:	return load(check);
-	case BPF_ST:	return store(check);
-	case BPF_STX:	return BPF_MODE(insn->code) == BPF_ATOMIC ? atomic(check) : store(check);
-	case BPF_ALU:
-	case BPF_ALU64:	return arithmetic(check);
-	}
-	if (class == BPF_JMP && op == BPF_CALL)
-		return bpf_src(insn) == BPF_CALL_LOCAL ? call_local(check) : call(check);
-	return class == BPF_JMP && op == BPF_EXIT ? leave(check) : jump(check);
+	return step[BPF_CLASS(at(check)->code)](check);
 }

@@ -63,8 +63,9 @@ static int scan(struct bpf_check *check)
 	bpf_writes(insn, &writes);
 	if (bpf_dst(insn) >= BPF_REGS || bpf_src(insn) >= BPF_REGS || writes.regs >> BPF_FRAME)
 		return bpf_reject(check, EXO_REJECT_REGISTER, -1);
-	place->regs = writes.regs;
-	place->slots = writes.slots;
+	place->writes = writes.regs;
+	for (uint64_t slots = writes.slots; slots; slots &= slots - 1)
+		place->writes |= 1u << (BPF_REGS + (unsigned)__builtin_ctzll(slots) % BPF_SAVED);
 	place->live = writes.reads;
 	if (class == BPF_LD)
 		program->note[check->at + 1].flags |= BPF_NOTE_SECOND;
@@ -137,17 +138,10 @@ static int order_first(struct bpf_check *check, const struct bpf_place *place)
 static void loop_found(struct bpf_check *check, struct bpf_place *head)
 {
 	check->spent += COST_LOOP;
-	head->regs = 0;
-	head->slots = 0;
-	for (unsigned reg = 0; reg < BPF_FRAME; reg++)
-		if (check->written[reg] >= head->order && check->written[reg] <= head->until)
-			head->regs |= (uint16_t)(1u << reg);
-	for (uint64_t slots = check->slots; slots; slots &= slots - 1) {
-		uint16_t turn = check->written[BPF_FRAME + __builtin_ctzll(slots)];
-
-		if (turn >= head->order && turn <= head->until)
-			head->slots |= slots & -slots;
-	}
+	head->writes = 0;
+	for (unsigned var = 0; var < BPF_VARS; var++)
+		if (check->written[var] >= head->order && check->written[var] <= head->until)
+			head->writes |= 1u << var;
 }
 
 /* All ways from an instruction have been gone: it comes into the order before what they lead to. One that still is being
@@ -163,24 +157,19 @@ static void order_last(struct bpf_check *check, struct bpf_place *place)
 
 		if (!place->to[way])
 			continue;
-		place->returns |= on->loose || on->returns;
+		place->returns |= on->ways || on->returns;
 		live |= on->live;
-		if (on->loose && !on->until)
+		if (on->ways && !on->until)
 			on->until = place->order;
 	}
-	place->live |= (uint16_t)(live & ~(uint32_t)place->regs);
-	if (place->returns) {
-		for (uint32_t regs = place->regs; regs; regs &= regs - 1)
-			check->written[__builtin_ctz(regs)] = place->order;
-		check->slots |= place->slots;
-		for (uint64_t slots = place->slots; slots; slots &= slots - 1)
-			check->written[BPF_FRAME + __builtin_ctzll(slots)] = place->order;
-	}
+	place->live |= (uint16_t)(live & ~place->writes);
+	for (uint32_t writes = place->returns ? place->writes : 0; writes; writes &= writes - 1)
+		check->written[__builtin_ctz(writes)] = place->order;
 	if (place->until)
 		loop_found(check, place);
 	check->place[check->turn].turn = (uint16_t)check->at;
 	check->at = place->slot;
-	place->slot = place->loose = 0;
+	place->slot = place->ways = 0;
 }
 
 /* The function is in order: the next one. When there is none, but some was not ordered, that is in a circle, or called from
@@ -231,7 +220,7 @@ int bpf_phase_scan(struct bpf_check *check)
 }
 
 /* Through the function's ways, depth first, the way behind an instruction last, so that it is the next in order.
- * `slot` remembers who led here, `loose` which ways were gone. */
+ * `slot` remembers who led here, `ways` how many ways were gone. */
 int bpf_phase_order(struct bpf_check *check)
 {
 	struct bpf_place *first = &check->place[check->start];
@@ -240,12 +229,12 @@ int bpf_phase_order(struct bpf_check *check)
 		struct bpf_place *place = &check->place[check->at], *on;
 		uint32_t to = 0;
 
-		if (!place->loose && order_first(check, place) < 0)
+		if (!place->ways && order_first(check, place) < 0)
 			return -1;
-		while (place->loose < 2 && !to) {
-			to = place->to[place->loose++];
+		while (place->ways < 2 && !to) {
+			to = place->to[place->ways++];
 			on = &check->place[to - 1];
-			to = to && !on->loose && !on->order ? to : 0;
+			to = to && !on->ways && !on->order ? to : 0;
 		}
 		if (!to) {
 			order_last(check, place);

@@ -20,16 +20,11 @@ int bpf_step(struct bpf_check *check);
 
 /* --- what the verifier believed ---------------------------------------------------------------------------------------- */
 
-static struct {
-	struct bpf_state state;
-	struct bpf_value var[BPF_VARS];
-} believed[INSNS_MAX];
+static struct bpf_state believed[INSNS_MAX];
 
 int noted_step(struct bpf_check *check)
 {
-	believed[check->at].state = check->now;
-	for (unsigned var = 0; var < BPF_VARS; var++)
-		believed[check->at].var[var] = *bpf_get(check, &check->now, var);
+	believed[check->at] = check->now;
 	return bpf_step(check);
 }
 
@@ -72,7 +67,7 @@ static void show(const char *what, uint32_t pc, unsigned reg)
 
 static bool has(const struct bpf_value *v, uint64_t number)
 {
-	return number - v->low <= v->span && !((number ^ v->value) & ~v->unknown) && !(v->value & v->unknown);
+	return number - v->low <= v->span && !((number - v->low) & (v->gap - 1));
 }
 
 static uint64_t base_of(const struct machine *m, const struct bpf_value *v)
@@ -87,7 +82,7 @@ static uint64_t base_of(const struct machine *m, const struct bpf_value *v)
 static bool holds_value(const struct machine *m, const struct bpf_value *v, uint64_t is)
 {
 	beliefs++;
-	if (v->foreign)
+	if (v->window == BPF_WINDOW_CALLER)
 		return true;
 	if (v->kind == EXO_KIND_NUMBER)
 		return has(v, is) && (!v->left || v->id || is == packet_bytes + (uint64_t)(int64_t)v->delta);
@@ -108,7 +103,7 @@ static bool holds_pair(const struct machine *m, const struct bpf_value *v, uint6
 	bool address = v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_PACKET;
 	bool other = w->kind == EXO_KIND_ADDRESS && w->window == EXO_WINDOW_PACKET;
 
-	if (!v->id || v->id != w->id || v->foreign || w->foreign)
+	if (!v->id || v->id != w->id || v->window == BPF_WINDOW_CALLER || w->window == BPF_WINDOW_CALLER)
 		return true;
 	if (address && other)
 		return is - was == (uint64_t)(int64_t)(v->delta - w->delta);
@@ -119,8 +114,8 @@ static bool holds_pair(const struct machine *m, const struct bpf_value *v, uint6
 
 static void hold(const struct machine *m)
 {
-	struct bpf_state *state = &believed[m->next].state;
-	struct bpf_value *var = believed[m->next].var;
+	struct bpf_state *state = &believed[m->next];
+	struct bpf_value *var = state->var;
 	uint64_t is[BPF_VARS];
 
 	if (!(notes[m->next].flags & BPF_NOTE_REACHED))
@@ -131,7 +126,7 @@ static void hold(const struct machine *m)
 		is[i] = 0;
 		if (i < BPF_REGS)
 			is[i] = m->r[i];
-		else if (state->slot[i - BPF_REGS] != BPF_SPILL_NONE)
+		else if (var[i].kind != EXO_KIND_UNSET)
 			memcpy(&is[i], (void *)(m->r[BPF_FRAME] - EXO_CODE_STACK + state->slot[i - BPF_REGS] * 8u), 8);
 		if (!holds_value(m, &var[i], is[i]))
 			show("value", m->next, i);
@@ -139,8 +134,7 @@ static void hold(const struct machine *m)
 	for (unsigned i = 0; i < BPF_VARS; i++)
 		for (unsigned j = 0; j < BPF_VARS; j++)
 			if (!holds_pair(m, &var[i], is[i], &var[j], is[j]) ||
-			    (state->cell[i] == state->cell[j] && state->cell[i] >= BPF_CELLS_FIXED &&
-			     var[i].kind != BPF_KIND_RESULT && is[i] != is[j]))
+			    (state->same[i] == state->same[j] && state->same[i] > BPF_SAME_MIXED && is[i] != is[j]))
 				show("pair", m->next, i * 32 + j);
 }
 

@@ -39,22 +39,21 @@ static uint64_t interesting(void)
 
 static bool has(const struct bpf_value *v, uint64_t number)
 {
-	return number - v->low <= v->span && !((number ^ v->value) & ~v->unknown) && !(v->value & v->unknown);
+	return number - v->low <= v->span && !((number - v->low) & (v->gap - 1));
 }
 
 /* A value with all these members, and no end that is none: the run begins at the first. */
 static struct bpf_value hull(const uint64_t *member, unsigned members)
 {
 	struct bpf_value v;
+	uint64_t gaps = 0;
 
 	bpf_number(&v, member[0]);
 	for (unsigned i = 1; i < members; i++) {
-		uint64_t m = member[i];
-
-		v.span = m - v.low > v.span ? m - v.low : v.span;
-		v.unknown |= m ^ v.value;
-		v.value &= ~v.unknown;
+		v.span = member[i] - v.low > v.span ? member[i] - v.low : v.span;
+		gaps |= member[i] - v.low;
 	}
+	bpf_align(&v, gaps);
 	return v;
 }
 
@@ -83,10 +82,10 @@ static void complain(const char *what, struct exo_insn insn, uint64_t a, uint64_
     const struct bpf_value *v)
 {
 	if (bad++ < 10)
-		printf("# %s: code %#x offset %d imm %d: %#llx, %#llx -> %#llx not in %#llx and %#llx behind, %#llx/%#llx\n",
+		printf("# %s: code %#x offset %d imm %d: %#llx, %#llx -> %#llx not in %#llx and %#llx behind, %#llx apart\n",
 		    what, insn.code, insn.offset, insn.imm, (unsigned long long)a, (unsigned long long)b,
 		    (unsigned long long)result, (unsigned long long)v->low, (unsigned long long)v->span,
-		    (unsigned long long)v->value, (unsigned long long)v->unknown);
+		    (unsigned long long)v->gap);
 }
 
 /* Every operation there is, on registers 1 and 2. */
@@ -119,11 +118,20 @@ static void all_operations(void)
 	}
 }
 
+/* Is it as N2 says? */
+static bool is_proper(const struct bpf_value *v)
+{
+	return v->gap ? !(v->gap & (v->gap - 1)) && v->span && !(v->span & (v->gap - 1)) && (v->span != -v->gap || v->low < v->gap) :
+	    !v->span;
+}
+
 static struct bpf_value abstract(struct exo_insn insn, const struct bpf_value *a, const struct bpf_value *b)
 {
 	struct bpf_value v = *a;
 
 	bpf_alu(&v, insn.code, insn.offset, insn.imm, b);
+	if (!is_proper(&v))
+		complain("not proper", insn, a->low, b->low, 0, &v);
 	return v;
 }
 
@@ -147,7 +155,7 @@ static void try_comparison(uint8_t op, bool wide, const uint64_t *as, unsigned n
 {
 	struct exo_insn insn = { (uint8_t)((wide ? BPF_JMP : BPF_JMP32) | op | BPF_SRC_REG), 2 << 4 | 1, 2, 0 };
 	struct bpf_value yes_a = *a, yes_b = *b, no_a = *a, no_b = *b;
-	bool yes = bpf_assume(op, wide, &yes_a, &yes_b), no = bpf_assume(bpf_negated[op >> 4], wide, &no_a, &no_b);
+	bool yes = bpf_assume(op, wide, &yes_a, &yes_b), no = bpf_assume(bpf_negated(op), wide, &no_a, &no_b);
 
 	for (unsigned i = 0; i < na; i++)
 		for (unsigned j = 0; j < nb; j++, checked++) {
@@ -212,28 +220,27 @@ static void random_sets(unsigned rounds)
 	}
 }
 
-/* Bits and bounds that know of each other say no less, and nothing wrong. */
-static void syncs(void)
+/* What two sets make of each other: all that is in one of them, or in both. */
+static void sets(void)
 {
-	for (unsigned round = 0; round < 200000; round++) {
-		uint64_t m[3] = { interesting(), interesting(), interesting() };
-		struct bpf_value v = hull(m, 3), w;
+	for (unsigned round = 0; round < 400000; round++) {
+		uint64_t m[4] = { interesting(), interesting(), interesting(), interesting() };
+		struct bpf_value a = hull(m, 1 + round % 3), b = hull(m + 1, 3), both = a, common = a;
+		bool some;
 
-		uint64_t rest = UINT64_MAX - v.span, before = any64() % 2 && rest ? any64() % rest >> any64() % 64 : 0;
-
-		v.low -= before;
-		v.span += before;
-		rest -= before;
-		v.span += rest ? any64() % rest >> any64() % 64 : 0;
-		v.low = v.span == UINT64_MAX ? 0 : v.low;
-		v.unknown |= any64() & any64();
-		v.value &= ~v.unknown;
-		w = v;
-		checked += 3;
-		if (!bpf_sync(&w) || !has(&w, m[0]) || !has(&w, m[1]) || !has(&w, m[2]))
-			complain("sync", (struct exo_insn){ 0 }, m[0], m[1], m[2], &w);
-		if (!bpf_in_run(w.low, w.span, v.low, v.span) || w.unknown & ~v.unknown)
-			complain("sync knows less", (struct exo_insn){ 0 }, m[0], m[1], m[2], &w);
+		bpf_hull(&both, &b);
+		some = bpf_clip(&common, b.low, b.span);
+		checked += 6;
+		for (unsigned i = 0; i < 4; i++) {
+			if ((i <= round % 3 || i) && !has(&both, m[i]))
+				complain("together", (struct exo_insn){ 0 }, a.low, b.low, m[i], &both);
+			if (has(&a, m[i]) && m[i] - b.low <= b.span && !(some && has(&common, m[i])))
+				complain("in both", (struct exo_insn){ 0 }, a.low, b.low, m[i], &common);
+		}
+		if (!is_proper(&both) || !is_proper(&common))
+			complain("not proper", (struct exo_insn){ 0 }, a.low, b.low, 0, is_proper(&both) ? &common : &both);
+		if (some && common.span > a.span)
+			complain("grows", (struct exo_insn){ 0 }, a.low, b.low, 0, &common);
 	}
 }
 
@@ -247,7 +254,7 @@ static void sharp(void)
 	bpf_alu(&a, BPF_ALU64 | BPF_AND, 0, 0, &b);
 	bpf_number(&b, 2);
 	bpf_alu(&a, BPF_ALU64 | BPF_LSH, 0, 0, &b);
-	ok(a.low == 0 && a.span == 60 && a.unknown == 60, "(x & 15) << 2");
+	ok(a.low == 0 && a.span == 60 && a.gap == 4, "(x & 15) << 2");
 	bpf_bounded(&a, 0, 255);
 	bpf_number(&b, 32);
 	bpf_alu(&a, BPF_ALU64 | BPF_LSH, 0, 0, &b);
@@ -276,15 +283,15 @@ static void sharp(void)
 	bpf_alu(&a, BPF_ALU64 | BPF_MUL, 0, 0, &b);
 	ok(bpf_min(&a) == -30 && bpf_max(&a) == 50, "times 10");
 	bpf_number(&b, 0);
-	ok(bpf_assume(BPF_JSLT, true, &a, &b) && bpf_max(&a) == -1, "less than 0");
+	ok(bpf_assume(BPF_JSLT, true, &a, &b) && bpf_max(&a) == -2, "less than 0, by twos");
 }
 
 int main(void)
 {
 	all_operations();
 	sharp();
-	syncs();
-	is_int(bad, 0, "bounds and bits");
+	sets();
+	is_int(bad, 0, "two sets together, and what they have in common");
 	small_ranges();
 	is_int(bad, 0, "every operation and comparison on small ranges");
 	random_sets(20000);
