@@ -345,30 +345,31 @@ static int in_stack(struct bpf_check *check, const struct bpf_value *v, const st
 	    stack_load(check, a, (int)first, (int)last, exact);
 }
 
+static bool may_write(const struct bpf_program *program, const struct bpf_value *v)
+{
+	return v->window < EXO_WINDOWS_OWN && program->window_write >> v->window & 1;
+}
+
 static int memory(struct bpf_check *check, const struct access *a)
 {
 	struct bpf_program *program = check->program;
 	const struct bpf_value *v = read(check, a->reg);
-	struct bpf_value base;
-	bool own;
 
 	if (!v)
 		return -1;
 	if (!bpf_is_address(v))
 		return bpf_reject(check, EXO_REJECT_ADDRESS, (int)a->reg);
-	base = *v;
-	own = base.window < EXO_WINDOWS_OWN;
-	program->note[check->at].window = base.window;
+	program->note[check->at].window = v->window;
 	program->accesses++;
-	if (a->stored && base.window != EXO_WINDOW_STACK && !(own && program->window_write >> base.window & 1))
+	if (v->window == EXO_WINDOW_STACK)
+		return in_stack(check, v, a);
+	if (a->stored && !may_write(program, v))
 		return bpf_reject(check, EXO_REJECT_WINDOW, (int)a->reg);
-	if (base.window == EXO_WINDOW_STACK)
-		return in_stack(check, &base, a);
-	if (base.window == EXO_WINDOW_CONTEXT)
-		return in_context(check, &base, a);
+	if (v->window == EXO_WINDOW_CONTEXT)
+		return in_context(check, v, a);
 	if (a->stored && a->stored->kind != EXO_KIND_NUMBER)
 		return needs(check, EXO_REJECT_ESCAPE, (int)bpf_src(at(check)), EXO_WINDOW_STACK, 0, 0);
-	if (in_window(check, &base, a) < 0)
+	if (in_window(check, v, a) < 0)
 		return -1;
 	program->guarded += program->note[check->at].flags & BPF_NOTE_GUARD ? 1 : 0;
 	if (!a->stored)
@@ -496,7 +497,7 @@ static int call(struct bpf_check *check)
 		if (wants != bpf_is_address(v))
 			return bpf_reject(check, wants ? EXO_REJECT_ADDRESS : EXO_REJECT_NUMBER, (int)i + 1);
 		if (wants && (v->window == EXO_WINDOW_STACK || v->window == EXO_WINDOW_CONTEXT ||
-		    (writes && (v->window >= EXO_WINDOWS_OWN || !(check->program->window_write >> v->window & 1)))))
+		    (writes && !may_write(check->program, v))))
 			return bpf_reject(check, EXO_REJECT_WINDOW, (int)i + 1);
 	}
 	called(check, 0);

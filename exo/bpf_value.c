@@ -279,46 +279,32 @@ static void xor(struct bpf_value *a, const struct bpf_value *b)
 	merge(a, b, a->low ^ b->low);
 }
 
+/* Shifts are by one number: by others, see bpf_alu. */
 static void left(struct bpf_value *a, const struct bpf_value *by)
 {
-	unsigned n = (unsigned)by->low;
-
-	if (!bpf_is_exact(by)) {
-		run(a, 0, UINT64_MAX);
-		return;
-	}
-	a->low <<= n;
-	a->span = a->span << n >> n == a->span ? a->span << n : UINT64_MAX;
-	bpf_align(a, a->gap << n);
+	a->span = a->span << by->low >> by->low == a->span ? a->span << by->low : UINT64_MAX;
+	a->low <<= by->low;
+	bpf_align(a, a->gap << by->low);
 }
 
-/* By a number that is not known, only so much: the result of a shift to the right is no larger. */
+/* With its sign: all is half the circle further on meanwhile. */
+static void shift_right(struct bpf_value *a, uint64_t n, uint64_t turn)
+{
+	struct view x = view(a, turn);
+
+	a->low = (x.min >> n) - (turn >> n);
+	a->span = (x.max >> n) - (x.min >> n);
+	bpf_align(a, a->gap >> n ? a->gap >> n : a->gap != 0);
+}
+
 static void right(struct bpf_value *a, const struct bpf_value *by)
 {
-	unsigned n = (unsigned)by->low;
-	struct view x = view(a, 0);
-
-	if (!bpf_is_exact(by)) {
-		run(a, 0, x.max);
-		return;
-	}
-	a->low = x.min >> n;
-	a->span = (x.max >> n) - a->low;
-	bpf_align(a, a->gap >> n ? a->gap >> n : a->gap != 0);
+	shift_right(a, by->low, 0);
 }
 
 static void right_signed(struct bpf_value *a, const struct bpf_value *by)
 {
-	unsigned n = (unsigned)by->low;
-	struct view x = view(a, SIGN);
-
-	if (!bpf_is_exact(by)) {
-		run(a, 0, UINT64_MAX);
-		return;
-	}
-	a->low = (uint64_t)((int64_t)(x.min - SIGN) >> n);
-	a->span = (uint64_t)((int64_t)(x.max - SIGN) >> n) - a->low;
-	bpf_align(a, a->gap >> n ? a->gap >> n : a->gap != 0);
+	shift_right(a, by->low, SIGN);
 }
 
 static void move(struct bpf_value *a, const struct bpf_value *b)
@@ -375,8 +361,8 @@ void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, con
 		run(&mask, wide ? 63 : 31, 0);
 		and(&b, &mask);
 	}
-	if (op->by_offset && offset && (bpf_min(a) < 0 || bpf_min(&b) < 0))
-		run(a, 0, UINT64_MAX);
+	if ((op->shifts && !bpf_is_exact(&b)) || (op->by_offset && offset && (bpf_min(a) < 0 || bpf_min(&b) < 0)))
+		run(a, 0, op->make == right ? bpf_umax(a) : UINT64_MAX);	/* of a shift to the right: it is no larger */
 	else
 		op->make(a, &b);
 	if (op->make == move && offset)
