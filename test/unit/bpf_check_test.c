@@ -274,6 +274,18 @@ static void stack(void)
 	REJECT("part of an address, askew", PACKET, ESCAPE, 2, 10, ST(DW, 10, 1, -8), STI(DW, 10, -16, 0), LD(DW, 0, 10, -12), EXIT);
 	REJECT("what is left of an address", PACKET, STACK, 2, 10, ST(DW, 10, 1, -8), STI(B, 10, -8, 0), LD(B, 0, 10, -7), EXIT);
 	ACCEPT("what was written over one", PACKET, ST(DW, 10, 1, -8), STI(B, 10, -8, 0), LD(B, 0, 10, -8), EXIT);
+	ACCEPT("eight addresses in a row", PACKET, ST(DW, 10, 1, -72), ST(DW, 10, 1, -80), ST(DW, 10, 1, -88), ST(DW, 10, 1, -96),
+	    ST(DW, 10, 1, -104), ST(DW, 10, 1, -112), ST(DW, 10, 1, -120), ST(DW, 10, 1, -128), LD(DW, 2, 10, -128), LD(W, 0, 2, 16),
+	    LD(DW, 2, 10, -72), LD(W, 0, 2, 16), EXIT);
+	REJECT("two addresses eight slots apart", PACKET, STACK, 1, 10, ST(DW, 10, 1, -8), ST(DW, 10, 1, -72), RET(0));
+	ACCEPT("the first no longer one", PACKET, ST(DW, 10, 1, -8), STI(DW, 10, -8, 3), ST(DW, 10, 1, -72), LD(DW, 2, 10, -72),
+	    LD(W, 0, 2, 16), LD(DW, 0, 10, -8), EXIT);
+	ACCEPT("a number eight slots from an address", PACKET, ST(DW, 10, 1, -8), STI(DW, 10, -72, 3), LD(DW, 0, 10, -72),
+	    LD(DW, 2, 10, -8), LD(W, 0, 2, 16), EXIT);
+	REJECT("the address that came in its place, as a number", PACKET, ESCAPE, 3, 10, STI(DW, 10, -8, 3), ST(DW, 10, 1, -72),
+	    LD(DW, 0, 10, -8), LD(W, 0, 10, -72), EXIT);
+	REJECT("one of them on each way", PACKET, STACK, 5, 10, LD(W, 2, 1, 16), J(JEQ, 2, 0, 2), ST(DW, 10, 1, -8), J(JA, 0, 0, 1),
+	    ST(DW, 10, 1, -72), LD(DW, 2, 10, -72), RET(0));
 	ACCEPT("an array by index", PACKET, STI(DW, 10, -16, 0), STI(DW, 10, -8, 0), LD(W, 2, 1, 16), K(AND, 2, 15), MOVX(3, 10),
 	    K(ADD, 3, -16), X(ADD, 3, 2), STI(B, 3, 0, 7), LD(B, 0, 3, 0), EXIT);
 	REJECT("an array by an index that is too large", PACKET, STACK, 7, 3, STI(DW, 10, -16, 0), STI(DW, 10, -8, 0), LD(W, 2, 1, 16),
