@@ -200,15 +200,16 @@ bool env_destroy_some(struct env *env, unsigned *budget)
 	exo_pfn_t self = env->self, disp = env->disp_pfn, arg = env->arg_pfn;
 	uint32_t index;
 
-	if (!env->quiet) {	/* nobody thinks any more that it lives; who thought so may have woken it */
+	if (!env->quiet)	/* nobody thinks any more that it lives; who thought so may have woken it */
 		smp_quiet();
-		if (__atomic_load_n(&env->wake_posted, __ATOMIC_SEQ_CST))
-			return false;
-		env->quiet = true;
-	}
+	if (__atomic_load_n(&env->wake_posted, __ATOMIC_SEQ_CST))
+		return false;
+	env->quiet = true;
 	if (!env->cleared && !cap_clear(env, budget))
 		return false;
 	env->cleared = true;
+	if (__atomic_load_n(&env->wake_posted, __ATOMIC_SEQ_CST))
+		return false;	/* by a device that was its own until then */
 	if (!space_unhold(env->root, budget))
 		return false;
 	index = env->index;

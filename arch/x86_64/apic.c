@@ -161,6 +161,8 @@ bool interrupt(uint64_t vector, struct arch_frame *frame)
 	bool goes_on = false;
 
 	cpu_self()->info->interrupts++;
+	if (!frame)	/* before a handler finds any name (smp_quiet) */
+		__atomic_store_n(&cpu_self()->idle, false, __ATOMIC_SEQ_CST);
 	if (likely(vector >= VECTOR_DEVICE)) {
 		irq = &irqs[vector - VECTOR_DEVICE];
 		if (irq->handler)

@@ -55,6 +55,9 @@ static void go_on(void *arg)
 	signal_copy(&core_disp->on, area->regs, sizeof(area->regs));
 	signal_copy(core_disp->on_fpu, area->fpu, sizeof(area->fpu));
 	core_disp->saved |= EXO_SAVED_ON;
+	/* It may have been called for this: who is cancelled anywhere ends before it goes on, and nobody else asks it here. */
+	if (posix_cancel_due())
+		signal_look = true;
 	/* What failed on another CPU has a try here before anybody gets the CPU. */
 	if (signal_look || posix_page->pending)
 		posix_go_on((void *)core_disp->run_entry);
