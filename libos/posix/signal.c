@@ -496,6 +496,8 @@ static exo_time_t look(void *arg)
 	signal_intake();
 	if (core_now() >= signal_timer_next)
 		signal_timers();
+	if (signal_slice_over && posix_thread_count() > 1)	/* who goes on now has one of its own: nothing else would end it */
+		signal_slice(POSIX_SLICE_NS);
 	return signal_timer_next;
 }
 
