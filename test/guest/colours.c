@@ -30,7 +30,7 @@ static uint32_t count_free(uint32_t colours, uint32_t colour)
 
 static void some(void)
 {
-	bool good = true, apart = true;
+	bool good = true, apart = true, back[100];
 
 	for (int s = 0; s < 2; s++)
 		for (int i = 0; i < 100; i++) {
@@ -48,11 +48,14 @@ static void some(void)
 	for (int i = 0; i < 100; i++)
 		good = good && info_frame(taken[0][i].pfn)->state == EXO_FRAME_FREE;
 	ok(good && !set[0].frames, "given back, they are free");
+	/* A run goes back when the last one of it does: each of these leaves its neighbour. */
 	for (int i = 0; i < 100; i += 2)
-		colour_give(&set[1], &taken[1][i]);
-	good = true;
+		if ((back[i] = taken[1][i].cap == taken[1][i + 1].cap))
+			colour_give(&set[1], &taken[1][i]);
+	good = set[1].frames < 80;
 	for (int i = 0; i < 100; i += 2)
-		good = good && colour_take(&set[1], &taken[1][i]) && taken[1][i].dirty;
+		if (back[i])
+			good = good && colour_take(&set[1], &taken[1][i]) && taken[1][i].dirty;
 	ok(good && set[1].frames == 100, "what is given back singly is used again, and known to be used");
 	for (int i = 0; i < 100; i++)
 		colour_give(&set[1], &taken[1][i]);
