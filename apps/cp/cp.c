@@ -141,11 +141,5 @@ static int copy_one(void)
 
 int main(int argc, char **argv)
 {
-	int status = 0;
-
-	if (!cp_words(&words, argc, argv))
-		return 2;
-	while (cp_next(&words))
-		status |= copy_one();
-	return status;
+	return cp_all(&words, argc, argv, copy_one);
 }

@@ -67,6 +67,18 @@ static inline bool cp_next(struct cp_words *words)
 	return true;
 }
 
+/* All that main() does: each copy in its turn, by `copy`, which returns 0 or 1. Exit status: 2 for wrong words. */
+static inline int cp_all(struct cp_words *words, int argc, char **argv, int (*copy)(void))
+{
+	int status = 0;
+
+	if (!cp_words(words, argc, argv))
+		return 2;
+	while (cp_next(words))
+		status |= copy();
+	return status;
+}
+
 static inline double cp_seconds(clockid_t clock)
 {
 	struct timespec now;

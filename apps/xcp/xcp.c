@@ -305,6 +305,7 @@ static int move_all(void)
 	uint32_t run = 0, page = 0, since = 0;
 	int result = 0, flushed;
 
+	flush.result = 0;
 	qsort(runs, run_count, sizeof(*runs), by_block);
 	ahead(cache, &run, &page, window);
 	for (uint32_t i = 0; i < run_count && result >= 0; i++)
@@ -356,11 +357,5 @@ static int copy_one(void)
 
 int main(int argc, char **argv)
 {
-	int status = 0;
-
-	if (!cp_words(&words, argc, argv))
-		return 2;
-	while (cp_next(&words))
-		status |= copy_one();
-	return status;
+	return cp_all(&words, argc, argv, copy_one);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The gamma function, and functions of float. picolibc's tgamma is the exponential of lgamma, hundreds of units off (10
- * gives no whole number), and its functions of float that are listed here are off by more than a unit, or wrong.
+ * The gamma function. picolibc's tgamma is the exponential of lgamma, hundreds of units off (10 gives no whole number).
  *
  * Gamma is reckoned in long double: by Stirling's series from 16 on, moved there by the recurrence (DLMF 5.11.1, 5.5.1),
  * as a product of whole numbers while that is exact, and by reflection below 0 (5.5.3), where the sine's argument is reduced
@@ -98,66 +97,4 @@ float tgammaf(float x)
 long double tgammal(long double x)
 {
 	return isless(fabsl(x), LEAST) ? posix_libc_tgammal(x) : gamma_of(x);
-}
-
-/* --- of float ------------------------------------------------------------------------------------------------- */
-
-float lgammaf_r(float x, int *sign)
-{
-	return (float)lgamma_r(x, sign);
-}
-
-float lgammaf(float x)
-{
-	return (float)lgamma(x);
-}
-
-float gammaf(float x)
-{
-	return (float)lgamma(x);
-}
-
-float cbrtf(float x)
-{
-	return (float)cbrt(x);
-}
-
-float erff(float x)
-{
-	return (float)erf(x);
-}
-
-float erfcf(float x)
-{
-	return (float)erfc(x);
-}
-
-float j0f(float x)
-{
-	return (float)j0(x);
-}
-
-float j1f(float x)
-{
-	return (float)j1(x);
-}
-
-float jnf(int order, float x)
-{
-	return (float)jn(order, x);
-}
-
-float y0f(float x)
-{
-	return (float)y0(x);
-}
-
-float y1f(float x)
-{
-	return (float)y1(x);
-}
-
-float ynf(int order, float x)
-{
-	return (float)yn(order, x);
 }

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Mathematical functions of float that picolibc has more than a unit off, or wrong: those of double, rounded once more.
+ */
+#include <math.h>
+
+float lgammaf_r(float x, int *sign)
+{
+	return (float)lgamma_r(x, sign);
+}
+
+float lgammaf(float x)
+{
+	return (float)lgamma(x);
+}
+
+float gammaf(float x)
+{
+	return (float)lgamma(x);
+}
+
+float cbrtf(float x)
+{
+	return (float)cbrt(x);
+}
+
+float erff(float x)
+{
+	return (float)erf(x);
+}
+
+float erfcf(float x)
+{
+	return (float)erfc(x);
+}
+
+float j0f(float x)
+{
+	return (float)j0(x);
+}
+
+float j1f(float x)
+{
+	return (float)j1(x);
+}
+
+float jnf(int order, float x)
+{
+	return (float)jn(order, x);
+}
+
+float y0f(float x)
+{
+	return (float)y0(x);
+}
+
+float y1f(float x)
+{
+	return (float)y1(x);
+}
+
+float ynf(int order, float x)
+{
+	return (float)yn(order, x);
+}
