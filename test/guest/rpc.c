@@ -241,6 +241,20 @@ static bool start_server(struct member *member, exo_cap_t next)
 	       family_await_word(READY, ready + 1, 5000);
 }
 
+/* A trusted call. The server may be at work for itself; then again, as often as rpc_ask would. */
+static int64_t call(struct rpc_client *client, uint32_t number, uint64_t word[RPC_WORDS], uint32_t *bytes)
+{
+	int64_t result;
+
+	for (unsigned i = 0; i < RPC_TRIES; i++) {
+		result = rpc_call(client, number, word, bytes);
+		if (result != -EXO_EBUSY || client->answered)
+			break;
+		core_yield(EXO_CAP_NONE);
+	}
+	return result;
+}
+
 static void words_and_bytes(struct member *member)
 {
 	struct rpc_client client = { .entry = family_entry(member, BADGE_PLAIN), .buffer = mine,
@@ -269,20 +283,24 @@ static void words_and_bytes(struct member *member)
 	   "a handler that answers more than there is");
 	is(bytes, 0, "answers nothing");
 	/* What a hostile client puts in the registers. */
-	uint64_t raw[4] = { REVERSE | (uint64_t)(BUFFER + 1) << 32, 0, 0, 0 };
-	int64_t status = exo_call(client.entry, EXO_NEVER, raw);
+	uint64_t raw[4];
+	int64_t status = -EXO_EBUSY;
+	for (unsigned i = 0; i < RPC_TRIES && status == -EXO_EBUSY; i++) {
+		memcpy(raw, (uint64_t[4]){ REVERSE | (uint64_t)(BUFFER + 1) << 32 }, sizeof(raw));
+		status = exo_call(client.entry, EXO_NEVER, raw);
+	}
 	ok(status > 0 && (int64_t)raw[0] == -EXO_ERANGE,
 	   "a length beyond the buffer is refused by the server");
 	struct rpc_client trusting = client;
 	trusting.entry = family_entry(member, BADGE_TRUSTED);
 	memcpy(mine, "0123456789", 10);
 	bytes = 10;
-	is(rpc_call(&trusting, REVERSE, word, &bytes), 10, "trusted");
+	is(call(&trusting, REVERSE, word, &bytes), 10, "trusted");
 	ok(bytes == 10 && !memcmp(mine, "9876543210", 10), "in place");
-	is(rpc_call(&trusting, GAP, word, NULL), -EXO_ENOCALL, "no such number");
+	is(call(&trusting, GAP, word, NULL), -EXO_ENOCALL, "no such number");
 	caps_delete(trusting.entry);
 	trusting.entry = family_entry(member, BADGE_REFUSED);
-	is(rpc_call(&trusting, ADD, word, NULL), -EXO_ERIGHTS, "a badge that the server refuses");
+	is(call(&trusting, ADD, word, NULL), -EXO_ERIGHTS, "a badge that the server refuses");
 	ok(trusting.answered, "by its own word");
 	caps_delete(trusting.entry);
 	family_await_word(REFUSED, 4, 2000);
