@@ -142,7 +142,7 @@ static int ask(void)
 	while ((result = exo_repossess(lender)) > 0 || result == -EXO_EAGAIN) {
 		family_word[FORCED] += result > 0 ? (uint64_t)result : 0;
 		/* The other must come to read its records: there are only so many. */
-		family_await_word(BEATS, family_word[BEATS] + 2, 1000);
+		family_await_word(BEATS, family_word[BEATS] + 2, 5000);
 	}
 	family_word[TAKEN] = 1 + (frame_reserve(WANTED) ? WANTED : 0);
 	for (;;)

@@ -113,7 +113,7 @@ static bool prey_begin(void)
 	prey.word[VECTOR] = 1;
 	space_map(tiny_window(&prey, 3), EXO_MAP_READ | EXO_MAP_WRITE, prey.frames, prey.spare, 1);
 	tiny_map(&prey, TINY_X, EXO_MAP_READ | EXO_MAP_EXEC, prey.spare, 1);
-	return tiny_start(&prey) && tiny_await(&prey, EXO_ENV_ASLEEP, 100);
+	return tiny_start(&prey) && tiny_await(&prey, EXO_ENV_ASLEEP, 5000);
 }
 
 /* Let it execute bytes, with int3 behind them. The vector that came, 0x100 if they returned, ENDED or STILL_RUNS. */
@@ -297,7 +297,7 @@ static void stepping(void)
 	one.disp->critical = (uint64_t)step_entry;
 	one.disp->critical_end = (uint64_t)step_entry + 64;
 	tiny_start(&one);
-	ok(tiny_await(&one, EXO_ENV_ENDED, 500), "it comes to its end");
+	ok(tiny_await(&one, EXO_ENV_ENDED, 5000), "it comes to its end");
 	ok(tiny_info(&one)->cause == EXO_CAUSE_EXIT && tiny_info(&one)->status > 20 &&
 		tiny_info(&one)->status < 40,
 	    "stepped over each instruction but none of the kernel's (%lu)", (long)tiny_info(&one)->status);

@@ -47,7 +47,7 @@ static void forging(void)
 	if (!ok(tiny_make(&one, forger, 0), "one that holds nothing"))
 		return;
 	tiny_start(&one);
-	ok(tiny_await(&one, EXO_ENV_ENDED, 2000), "it tries every name");
+	ok(tiny_await(&one, EXO_ENV_ENDED, 5000), "it tries every name");
 	is((int64_t)one.word[0], 0, "none of them names anything");
 	tiny_drop(&one);
 }
@@ -180,7 +180,7 @@ static void cut_off(void)
 		core_yield(one.env);
 		thread_sleep(core_now() + MS / 10);
 		if (i == 4)
-			ok(tiny_await(&one, EXO_ENV_ENDED, 2000), "without code it ends");
+			ok(tiny_await(&one, EXO_ENV_ENDED, 5000), "without code it ends");
 		is(exo_env_read(one.env, va[i], 0, 8), -EXO_ERANGE, "the page is gone");
 		tiny_drop(&one);
 	}

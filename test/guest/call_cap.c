@@ -225,7 +225,7 @@ static void others(void)
 	is(info_frame(pfn_of(frames))->holds, 1, "revoke reaches into its table");
 	is(exo_cap_derive(frames, tiny.env, 50, EXO_RIGHT_READ, 0, 1), (int64_t)exo_cap_make(50, 2), "again");
 	tiny_start(&tiny);
-	tiny_await(&tiny, EXO_ENV_ASLEEP, 2000);
+	tiny_await(&tiny, EXO_ENV_ASLEEP, 5000);
 	while (exo_env_destroy(tiny.env) == -EXO_EAGAIN)
 		;
 	is(exo_cap_derive(frames, tiny.env, 6, EXO_RIGHT_READ, 0, 1), -EXO_EDEAD, "DEAD");
@@ -285,7 +285,7 @@ static void full_table(void)
 		return;
 	tiny.word[100] = (uint64_t)tiny_grant(&tiny, frames, 1, RWX);
 	tiny_start(&tiny);
-	ok(tiny_await(&tiny, EXO_ENV_ENDED, 2000), "its table grows");
+	ok(tiny_await(&tiny, EXO_ENV_ENDED, 5000), "its table grows");
 	for (unsigned i = 0; i < 63; i++)
 		good = good && tiny.word[i] == (i + 1) * EXO_CAPS_PER_FRAME;
 	ok(good, "by 64 slots at a time");

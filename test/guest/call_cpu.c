@@ -25,11 +25,11 @@ static void yield(void)
 	is(exo_yield(weak, 0), -EXO_ERIGHTS, "yield RIGHTS");
 	is(exo_yield(agent.env, 0), -EXO_ESTATE, "yield STATE: not started");
 	tiny_start(&agent);
-	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "it sleeps");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 5000), "it sleeps");
 	uint64_t upcalls = tiny_info(&agent)->upcalls;
 	core_yield(agent.env);
 	ok(tiny_info(&agent)->upcalls > upcalls, "yield wakes and runs it");
-	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "it sleeps again");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 5000), "it sleeps again");
 	uint32_t slot = caps_slot();
 	exo_cap_t entry = made(slot, exo_entry_make(slot, core_named(EXO_NAME_ENV), 5));
 	is(agent_do(&agent, EXO_CALL_yield, exo_cap_make(9, 1), 0, 0, 0, 0, 0), -EXO_ECAP, "from there: CAP");
@@ -106,7 +106,7 @@ static void sleep(void)
 	exo_time_t end = core_now() + 1000 * MS;
 	while (tiny_info(&agent)->upcalls == upcalls && core_now() < end)
 		core_yield(EXO_CAP_NONE);
-	ok(tiny_info(&agent)->upcalls > upcalls && tiny_await(&agent, EXO_ENV_ASLEEP, 1000), "it was woken");
+	ok(tiny_info(&agent)->upcalls > upcalls && tiny_await(&agent, EXO_ENV_ASLEEP, 5000), "it was woken");
 	tiny_drop(&agent);
 }
 

@@ -120,7 +120,7 @@ static void run(unsigned cpu)
 	    "both are what it goes on with");
 	is(stop(), 0, "stop once more");
 	is(go_on(!cpu), 0, "go on, on the other CPU");
-	ok(family_await(&member, EXO_ENV_READY, 100) && info_env((uint32_t)member.spawn.id)->cpu == !cpu, "it is there");
+	ok(family_await(&member, EXO_ENV_READY, 5000) && info_env((uint32_t)member.spawn.id)->cpu == !cpu, "it is there");
 	count = family_word[COUNT];
 	ok(family_await_word(COUNT, count + (1ULL << 20), 5000), "and counts");
 	is(go_on(!cpu), 0, "to go on while it runs changes nothing");
@@ -134,7 +134,7 @@ static void stopped_end(unsigned cpu)
 	uint64_t count;
 
 	ok(start("sleeper", cpu), "on CPU %u: one that sleeps", cpu);
-	family_await(&member, EXO_ENV_ASLEEP, 1000);
+	family_await(&member, EXO_ENV_ASLEEP, 5000);
 	is(stop(), 0, "it is stopped");
 	count = family_word[COUNT];
 	is(exo_wake(member.spawn.env), 0, "it is woken");

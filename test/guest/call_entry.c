@@ -35,7 +35,7 @@ static int64_t take(const struct tiny *who, uint64_t slot, exo_cap_t name)
 static int64_t calls(const struct tiny *who, exo_cap_t entry)
 {
 	agent_do(who, EXO_CALL_call, entry, EXO_NEVER, 1, 2, 3, 4);
-	tiny_await(who, EXO_ENV_ASLEEP, 2000);
+	tiny_await(who, EXO_ENV_ASLEEP, 5000);
 	return (int64_t)who->word[RESULT];
 }
 

@@ -80,7 +80,7 @@ static void start(void)
 	is(tiny_state(&agent), EXO_ENV_MADE, "it has not run");
 	is(exo_env_start(agent.env), 0, "start");
 	is(exo_env_start(agent.env), -EXO_ESTATE, "start STATE: twice");
-	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "it runs");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 5000), "it runs");
 	is(exo_env_start(agent.env), -EXO_ESTATE, "start STATE: it has run");
 	is(agent_do(&agent, EXO_CALL_env_exit, EXO_CAUSE_EXIT + 1, 0, 0, 0, 0, 0), -EXO_EINVAL, "exit INVAL");
 	is(agent_do(&agent, EXO_CALL_env_exit, 32, 0, 0, 0, 0, 0), -EXO_EINVAL, "exit INVAL: 32");

@@ -89,7 +89,7 @@ static void bomb(void)
 	b.disp->reenter = 1;
 	is(ask(to_a, EXO_NEVER), EXO_EDEPTH + EXO_CHAIN_MAX - 1, "call DEPTH: as deep as it goes");
 	ok(a.word[SERVED] == 2 + EXO_CHAIN_MAX / 2 && b.word[SERVED] == 1 + EXO_CHAIN_MAX / 2, "by turns");
-	ok(tiny_await(&a, EXO_ENV_ASLEEP, 2000) && tiny_await(&b, EXO_ENV_ASLEEP, 2000), "both sleep again");
+	ok(tiny_await(&a, EXO_ENV_ASLEEP, 5000) && tiny_await(&b, EXO_ENV_ASLEEP, 5000), "both sleep again");
 	ok(a.disp->call_sp == TINY_CALL_SP && b.disp->call_sp == TINY_CALL_SP, "their stacks are as before");
 	is(ask(to_b, EXO_NEVER), EXO_EDEPTH + EXO_CHAIN_MAX - 1, "once more, from the other side");
 	caps_delete(to_a), caps_delete(to_b);
@@ -131,12 +131,12 @@ static void strangers(void)
 	is(ask(to_client, EXO_NEVER), 7, "a negative status cannot be sent");
 	client.word[SERVE] = SERVE_SLEEP;
 	is(ask(to_client, core_now() + 5 * MS), -EXO_ETIME, "a handler that sleeps: TIME");
-	ok(tiny_await(&client, EXO_ENV_ASLEEP, 2000), "it is still inside of it");
+	ok(tiny_await(&client, EXO_ENV_ASLEEP, 5000), "it is still inside of it");
 	ok(client.disp->pending & EXO_EVENT_CUT, "but was told");
 	is(ask(to_client, core_now() + 5 * MS), -EXO_ETIME, "another on top of that");
-	tiny_await(&client, EXO_ENV_ASLEEP, 2000);
+	tiny_await(&client, EXO_ENV_ASLEEP, 5000);
 	is(agent_do(&server, EXO_CALL_reply, 77, 1, 2, 3, 4, 0), COMES_BACK, "the server answers the outermost");
-	ok(tiny_await(&client, EXO_ENV_ASLEEP, 2000), "which has to wait for those on top");
+	ok(tiny_await(&client, EXO_ENV_ASLEEP, 5000), "which has to wait for those on top");
 	agent_do(&client, EXO_CALL_reply, 5, 0, 0, 0, 0, 0);
 	is((int64_t)client.word[RESULT], COMES_BACK, "the last ends, though nobody hears it");
 	agent_do(&client, EXO_CALL_reply, 5, 0, 0, 0, 0, 0);
@@ -164,7 +164,7 @@ static void cuts(void)
 		if (i == 0) {
 			tiny_drop(&server);
 			is(agent_do(&client, EXO_CALL_reply, 5, 0, 0, 0, 0, 0), -EXO_EDEAD, "the server died");
-			tiny_await(&other, EXO_ENV_ASLEEP, 2000);
+			tiny_await(&other, EXO_ENV_ASLEEP, 5000);
 			is((int64_t)other.word[RESULT], 5, "the other one was answered");
 		} else if (i == 1) {
 			tiny_drop(&other);
@@ -172,11 +172,11 @@ static void cuts(void)
 			agent_do(&client, EXO_CALL_reply, 5, 0, 0, 0, 0, 0);
 			is(tiny_state(&client), EXO_ENV_CALLING, "its handler ends: the client waits on");
 			agent_do(&server, EXO_CALL_reply, 9, 0, 0, 0, 0, 0);
-			tiny_await(&client, EXO_ENV_ASLEEP, 2000);
+			tiny_await(&client, EXO_ENV_ASLEEP, 5000);
 			is((int64_t)client.word[RESULT], 9, "and is answered");
 		} else {
 			tiny_drop(&client);
-			tiny_await(&other, EXO_ENV_ASLEEP, 2000);
+			tiny_await(&other, EXO_ENV_ASLEEP, 5000);
 			is((int64_t)other.word[RESULT], -EXO_EDEAD, "the client died");
 			ok(server.disp->pending & EXO_EVENT_CUT, "its server is told");
 			is(agent_do(&server, EXO_CALL_reply, 5, 0, 0, 0, 0, 0), -EXO_ESTATE, "and late");
@@ -197,7 +197,7 @@ static void moving(void)
 	tiny_drop(&server);
 	is(exo_env_move(client.env, 1), -EXO_EBUSY, "nor when nobody else is there any more");
 	agent_do(&client, EXO_CALL_reply, 5, 0, 0, 0, 0, 0);
-	tiny_await(&client, EXO_ENV_ASLEEP, 2000);
+	tiny_await(&client, EXO_ENV_ASLEEP, 5000);
 	is(exo_env_move(client.env, 1), 0, "but when all is over");
 	waiting_over();
 }

@@ -350,7 +350,7 @@ static void rest(void)
 	core_yield(EXO_CAP_NONE);
 	ok(tiny_info(&one)->upcalls > upcalls && sleeper_runs(&one) == runs, "sleeps on that program no more");
 	one.word[SERVE] = SERVE_REPLY;
-	tiny_await(&one, EXO_ENV_ASLEEP, 1000);
+	tiny_await(&one, EXO_ENV_ASLEEP, 5000);
 	agent_do(&one, EXO_CALL_sleep, EXO_NEVER, 0, (uint64_t)own, 0, 0, 0);
 	upcalls = tiny_info(&one)->upcalls;
 	core_yield(one.env);

@@ -320,7 +320,7 @@ static void race(void)
 		uint32_t slot = caps_slot();
 		exo_cap_t twin = made(slot, split(frames, 0, slot, records, 0));
 		uint64_t was = *word;
-		ended += tiny_await(&other, EXO_ENV_ENDED, 2000);
+		ended += tiny_await(&other, EXO_ENV_ENDED, 5000);
 		changed += !twin || *word != was;
 		tiny_drop(&other);
 		caps_delete(twin);

@@ -50,7 +50,7 @@ static void entries(void)
 	is(exo_send(entry, 0, 0, 0, 0), -EXO_ESTATE, "send STATE: not started");
 	agent.disp->call_entry = 0;
 	tiny_start(&agent);
-	tiny_await(&agent, EXO_ENV_ASLEEP, 2000);
+	tiny_await(&agent, EXO_ENV_ASLEEP, 5000);
 	is(ask(entry, EXO_NEVER), -EXO_ESTATE, "call STATE: no call_entry");
 	is(ask(entry, core_now() + MS), -EXO_ESTATE, "call STATE: the same with a deadline");
 	is(exo_send(entry, 0, 0, 0, 0), -EXO_ESTATE, "send STATE: no call_entry");
@@ -78,7 +78,7 @@ static void call(void)
 	    "four words went there");
 	ok(agent.word[BADGE] == 0xfedcba9876543210, "with the badge");
 	ok(agent.word[CALLER] == core_disp->self && agent.word[WANTED] == 1, "and who asked");
-	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "the server sleeps again");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 5000), "the server sleeps again");
 	is(ask(entry, core_now() + 1000 * MS), 7, "call with a deadline");
 	is(ask(entry, core_now()), -EXO_ETIME, "call TIME: it has passed");
 	is(ask(entry, 0), -EXO_ETIME, "call TIME: long ago");
@@ -96,14 +96,14 @@ static void call(void)
 	agent.word[SERVE] = SERVE_YIELD;
 	is(ask(entry, core_now() + 20 * MS), -EXO_ETIME, "a server that goes astray is cut off in time");
 	ok(agent.disp->pending & EXO_EVENT_CUT, "it is told");
-	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "and sleeps again");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 5000), "and sleeps again");
 	agent.word[SERVE] = SERVE_SLEEP;
 	exo_time_t end = core_now() + 10 * MS;
 	is(ask(entry, end), -EXO_ETIME, "call TIME: a server that sleeps");
 	ok(core_now() >= end && core_now() < end + 2000 * MS, "at the deadline");
 	ok(agent.disp->pending & EXO_EVENT_CUT, "it gets CUT");
 	is(agent_do(&agent, EXO_CALL_reply, 1, 2, 3, 4, 5, 0), -EXO_ESTATE, "reply STATE: too late");
-	tiny_await(&agent, EXO_ENV_ASLEEP, 2000);
+	tiny_await(&agent, EXO_ENV_ASLEEP, 5000);
 	agent.word[SERVE] = SERVE_REPLY;
 	is(ask(entry, core_now() + 2000 * MS), 7, "it can be called again");
 	agent.word[SERVE] = SERVE_SPIN;
@@ -147,7 +147,7 @@ static void deaths(void)
 	exo_cap_t back = entry_to(client.env, 8);
 	is(ask(back, EXO_NEVER), -EXO_EBUSY, "call BUSY: it waits for another");
 	tiny_drop(&client);
-	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 2000), "the client is destroyed, the server lives");
+	ok(tiny_await(&agent, EXO_ENV_ASLEEP, 5000), "the client is destroyed, the server lives");
 	ok(agent.disp->pending & EXO_EVENT_CUT, "and is told");
 	is(agent_do(&agent, EXO_CALL_reply, 1, 2, 3, 4, 5, 0), -EXO_ESTATE, "there is nobody to reply to");
 	agent.word[SERVE] = SERVE_REPLY;
@@ -186,20 +186,20 @@ static void chains(void)
 	is(ask(entry[0], core_now() + 10 * MS), -EXO_ETIME, "the first caller's deadline passes");
 	is(tiny_state(&agent[0]), EXO_ENV_CALLING, "the others wait on");
 	agent_do(&agent[4], EXO_CALL_reply, 1, 0, 0, 0, 0, 0);
-	ok(tiny_await(&agent[3], EXO_ENV_ASLEEP, 2000) && tiny_await(&agent[0], EXO_ENV_ASLEEP, 2000),
+	ok(tiny_await(&agent[3], EXO_ENV_ASLEEP, 5000) && tiny_await(&agent[0], EXO_ENV_ASLEEP, 5000),
 	    "until the deepest replies");
 	is((int64_t)agent[0].word[RESULT], 1 + 3, "and those above it");
 	for (i = 0; i < deep; i++)
-		tiny_await(&agent[i], EXO_ENV_ASLEEP, 2000);
+		tiny_await(&agent[i], EXO_ENV_ASLEEP, 5000);
 	agent[4].word[SERVE] = SERVE_SLEEP;
 	is(ask(entry[0], core_now() + 10 * MS), -EXO_ETIME, "once more");
 	tiny_drop(&agent[2]);
-	tiny_await(&agent[0], EXO_ENV_ASLEEP, 2000);
+	tiny_await(&agent[0], EXO_ENV_ASLEEP, 5000);
 	is((int64_t)agent[1].word[RESULT], -EXO_EDEAD, "the middle is destroyed: the one above gets DEAD");
 	ok(agent[3].disp->pending & EXO_EVENT_CUT, "the one below is cut");
-	ok(tiny_await(&agent[3], EXO_ENV_CALLING, 2000), "and waits for those below it");
+	ok(tiny_await(&agent[3], EXO_ENV_CALLING, 5000), "and waits for those below it");
 	tiny_drop(&agent[4]);
-	tiny_await(&agent[3], EXO_ENV_ASLEEP, 2000);
+	tiny_await(&agent[3], EXO_ENV_ASLEEP, 5000);
 	is((int64_t)agent[3].word[RESULT], -EXO_EDEAD, "until they die");
 	for (i = 0; i < deep; i++) {
 		caps_delete(entry[i]);
@@ -219,7 +219,7 @@ static void send(void)
 	agent.word[WANTED] = 5;
 	is(agent_do(&client, EXO_CALL_send, there, 1, 2, 3, 4, 0), COMES_BACK,
 	    "send comes back as an upcall");
-	tiny_await(&agent, EXO_ENV_ASLEEP, 2000);
+	tiny_await(&agent, EXO_ENV_ASLEEP, 5000);
 	ok(agent.word[GOT] == 1 && agent.word[GOT + 3] == 4 && agent.word[BADGE] == 77 &&
 		agent.word[WANTED] == 0 && agent.word[CALLER] == client.id,
 	    "the message is there, and no reply is wanted");

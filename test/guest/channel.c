@@ -166,7 +166,7 @@ static void round_trips(uint32_t cpu)
 	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), 0,
 	   "the answer comes later");
 	channel_close(&channel);
-	ok(family_await_word(DONE, 1, 2000), "closing wakes the peer");
+	ok(family_await_word(DONE, 1, 5000), "closing wakes the peer");
 	is((int64_t)family_word[DONE], 1 + EXO_EDEAD, "which sees it");
 	is(channel_receive(&channel, &message, NULL, 0, core_now() + CORE_SECOND), -EXO_EDEAD,
 	   "and closes, too");
@@ -200,7 +200,7 @@ static void stream(void)
 	ok(here <= 2 * (channel.wakes + channel.sleeps) + (by_kick ? 40 : 2),
 	   "the kernel is entered to sleep and to wake, and for nothing else");
 	channel_close(&channel);
-	family_await_word(DONE, 1, 2000);
+	family_await_word(DONE, 1, 5000);
 	end(&member);
 }
 
@@ -238,7 +238,7 @@ static void deaths(void)
 		;
 	is(result, 0, "the memory is taken from it");
 	ok(ask(2, 0, core_now() + 300 * MS) < 0, "no answer comes");
-	family_await(&member, EXO_ENV_ENDED, 2000);
+	family_await(&member, EXO_ENV_ENDED, 5000);
 	const struct exo_env_info *info = info_env((uint32_t)member.spawn.id);
 	ok(info->cause == EXO_CAUSE_EXIT && family_word[DONE] == 1 + EXO_ERANGE,
 	    "the peer saw a channel that is broken, and ended by itself (cause %u)", info->cause);

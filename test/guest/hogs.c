@@ -248,7 +248,7 @@ static void processor(void)
 				printf("# it has ended: %lx\n", (long)tiny_info(&hogs[i])->status);
 			hogs[i].word[STOP] = 1;		/* what it has made must not outlive it */
 			if (kind >= ENVS)
-				tiny_await(&hogs[i], EXO_ENV_ASLEEP, 1000);
+				tiny_await(&hogs[i], EXO_ENV_ASLEEP, 5000);
 			good = good && tiny_state(&hogs[i]) != EXO_ENV_ENDED && hogs[i].word[COUNT] > (kind >= ENVS);
 			tiny_drop(&hogs[i]);
 		}

@@ -288,7 +288,7 @@ static void limits(void)
 			refused++;
 		} else {
 			spawn_start(&member.spawn);
-			stuck += !family_await(&member, EXO_ENV_ENDED, 2000);
+			stuck += !family_await(&member, EXO_ENV_ENDED, 5000);
 			const struct exo_env_info *info = info_env((uint32_t)member.spawn.id);
 			faults += info->cause != EXO_CAUSE_EXIT;
 			if (info->cause == EXO_CAUSE_EXIT)

@@ -248,7 +248,7 @@ static void make_parties(struct parties *p, uint32_t count, bool cooperates)
 	p->slices = made(slot, exo_slice_take(slot, 0, 0, EXO_SLICES));
 	need(exo_slice_bind(p->slices, p->demander.env) == EXO_SLICES, "slices");
 	tiny_start(&p->demander);
-	need(tiny_await(&p->demander, EXO_ENV_ASLEEP, 1000), "waiting demander");
+	need(tiny_await(&p->demander, EXO_ENV_ASLEEP, 5000), "waiting demander");
 }
 
 static void drop_parties(struct parties *p)

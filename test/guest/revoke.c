@@ -124,9 +124,9 @@ static void cooperative(void)
 	if (!begin(40, 10) || !ok(tiny_make(&tenant, cooperates, 0), "a tenant that answers"))
 		return;
 	tiny_start(&tenant);
-	ok(tiny_await(&tenant, EXO_ENV_ASLEEP, 1000) && (int64_t)tenant.word[KEEPS] > 0, "has 24 frames");
+	ok(tiny_await(&tenant, EXO_ENV_ASLEEP, 5000) && (int64_t)tenant.word[KEEPS] > 0, "has 24 frames");
 	is(demand(14), 0, "14 are demanded");
-	ok(tiny_await(&tenant, EXO_ENV_ASLEEP, 1000), "it runs");
+	ok(tiny_await(&tenant, EXO_ENV_ASLEEP, 5000), "it runs");
 	is(tenant.word[EVENTS], 1, "it is told");
 	is(tenant.word[GAVE], 14, "and gives 14");
 	ok(t.asks.disp->pending & EXO_EVENT_ANSWERED, "the one who asked is told");
@@ -153,7 +153,7 @@ TINY static void hoards(uint64_t reasons)
 static bool hoarder_begin(struct tiny *hoarder)
 {
 	if (!ok(tiny_make(hoarder, hoards, 0) && tiny_start(hoarder) &&
-		    tiny_await(hoarder, EXO_ENV_ASLEEP, 1000),
+		    tiny_await(hoarder, EXO_ENV_ASLEEP, 5000),
 		"a hoarder"))
 		return false;
 	return ok((int64_t)tiny_grant(hoarder, hoarder->space, 3, EXO_RIGHT_WRITE) > 0, "with its space");
@@ -182,7 +182,7 @@ static void ignores(void)
 	is(tiny_info(&hoarder)->frames, before - 70, "it has 70 less");
 	is(core_info->frames_free, free_before + 70, "they are free");
 	is(core_info->frames_promised, 70, "for the one who asked");
-	tiny_await(&hoarder, EXO_ENV_ASLEEP, 1000);
+	tiny_await(&hoarder, EXO_ENV_ASLEEP, 5000);
 	ok(hoarder.word[EVENTS] > 0, "it still runs and is told");
 	ok(hoarder.disp->abort.lost > 0 && hoarder.disp->abort.loss[0].slot == 40, "what it has lost");
 	is(hoarder.disp->abort.spill_next, 24, "as much is spilled as there was room");
@@ -546,12 +546,12 @@ static void in_flight(void)
 	caller.word[ARGS + 1] = core_now() + 300 * MS;
 	caller.word[ASKED]++;
 	core_yield(caller.env);
-	ok(tiny_await(&caller, EXO_ENV_CALLING, 1000), "a transfer that waits for its reply");
+	ok(tiny_await(&caller, EXO_ENV_CALLING, 5000), "a transfer that waits for its reply");
 	while (exo_cap_revoke(server.env) == -EXO_EAGAIN)
 		;
 	is(cap_of(entry)->type, EXO_TYPE_NONE, "its entry is revoked");
 	is(tiny_state(&caller), EXO_ENV_CALLING, "the transfer goes on");
-	ok(tiny_await(&caller, EXO_ENV_ASLEEP, 1000), "until its time is over");
+	ok(tiny_await(&caller, EXO_ENV_ASLEEP, 5000), "until its time is over");
 	is((int64_t)caller.word[RESULT], -EXO_ETIME, "which the caller is told");
 	is(agent_do(&caller, EXO_CALL_call, (uint64_t)there, core_now() + 10 * MS, 0, 0, 0, 0), -EXO_ECAP,
 	    "it cannot call again");

@@ -132,7 +132,7 @@ static void race(unsigned round)
 	    (unsigned)other.word[ROUNDS]);
 	is(short_of, 0, "each came back in full");
 	other.word[STOP] = 1;
-	tiny_await(&other, EXO_ENV_ASLEEP, 2000);
+	tiny_await(&other, EXO_ENV_ASLEEP, 5000);
 	if (!ok(tiny_state(&other) == EXO_ENV_ASLEEP, "it still lives"))
 		printf("# cause %u, status %lx, rip %lx\n", tiny_info(&other)->cause,
 		    tiny_info(&other)->status, tiny_info(&other)->rip);

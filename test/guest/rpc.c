@@ -303,8 +303,8 @@ static void words_and_bytes(struct member *member)
 	is(call(&trusting, ADD, word, NULL), -EXO_ERIGHTS, "a badge that the server refuses");
 	ok(trusting.answered, "by its own word");
 	caps_delete(trusting.entry);
-	family_await_word(REFUSED, 4, 2000);
-	family_await_word(AWAY, 1, 2000);
+	family_await_word(REFUSED, 4, 5000);
+	family_await_word(AWAY, 1, 5000);
 	ok(family_word[REFUSED] == 4 && family_word[AWAY] == 1, "it has counted what it refused (%lu, %lu)",
 	    (long)family_word[REFUSED], (long)family_word[AWAY]);
 	caps_delete(client.entry);
@@ -340,7 +340,7 @@ static void sessions_apart(struct member *member)
 	family_drop(&other);
 	family_word[GO] = 1;
 	ok(family_await_word(FINISHED, 1, 5000), "the client is destroyed, the handler ends");
-	family_await_word(LATE, 1, 2000);
+	family_await_word(LATE, 1, 5000);
 	ok(family_word[LATE] >= 1 && family_word[CLIENT_SAID] == 1, "its answer reaches nobody");
 	is(rpc_ask(&one, COUNT, word, NULL, 0, NULL, NULL), 4, "the server serves on");
 
@@ -379,7 +379,7 @@ static void late_and_never(struct member *member)
 	client.tries = 1000000;
 	is(rpc_ask(&client, ADD, word, NULL, 0, NULL, NULL), 42, "then the next call is answered");
 	ok(word[0] == 6, "by its own answer, not by the late one");
-	family_await_word(LATE, late + 1, 2000);
+	family_await_word(LATE, late + 1, 5000);
 	ok(family_word[LATE] == late + 1, "which the server knows to be late");
 
 	client.timeout_ns = 10 * MS;
@@ -437,7 +437,7 @@ static void memory_gone(struct member *member)
 	bytes = sizeof(got);
 	is(rpc_ask(&client, REVERSE, word, text, 2000, got, &bytes), 2000, "it answers");
 	is(rpc_ask(&client, ADD, word, NULL, 0, NULL, NULL), 42, "and lives");
-	family_await_word(HOLES, 1, 2000);
+	family_await_word(HOLES, 1, 5000);
 	ok(family_word[HOLES] >= 1, "on a page of its own (%lu holes)", (long)family_word[HOLES]);
 	caps_delete(client.entry);
 }

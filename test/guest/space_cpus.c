@@ -91,7 +91,7 @@ static bool start(void (*entry)(uint64_t))
 static void stop(void)
 {
 	other.word[STOP] = 1;
-	tiny_await(&other, EXO_ENV_ASLEEP, 1000);
+	tiny_await(&other, EXO_ENV_ASLEEP, 5000);
 	tiny_drop(&other);
 }
 
@@ -137,7 +137,7 @@ static void protected(void)
 		return;
 	is(write_one(other.space, PAGE | R, 0, 0, 1), 1, "its page becomes read-only");
 	uint64_t was = *frame_word(0);
-	ok(tiny_await(&other, EXO_ENV_ENDED, 2000), "it ends");
+	ok(tiny_await(&other, EXO_ENV_ENDED, 5000), "it ends");
 	is((int64_t)*frame_word(0), (int64_t)was, "nothing was written after the call");
 	is(tiny_info(&other)->cause, 14, "of a page fault");
 	tiny_drop(&other);
@@ -148,7 +148,7 @@ static void protected(void)
 	ok(goes_round(), "it writes");
 	is(exo_cap_delete(strong), 0, "which goes");
 	was = *frame_word(1);
-	ok(tiny_await(&other, EXO_ENV_ENDED, 2000), "it ends");
+	ok(tiny_await(&other, EXO_ENV_ENDED, 5000), "it ends");
 	is((int64_t)*frame_word(1), (int64_t)was, "nothing was written after the call");
 	tiny_drop(&other);
 }

@@ -139,7 +139,7 @@ static void watch_all(void)
 			break;
 		if (!program_load(&programs[i], 1, 64, WHEN_NOT_ZERO(8 * SLEEPER_WORDS)) ||
 		    exo_code_bind(programs[i].code, 0, all[i].frames, TINY_DATA_FRAME) || !tiny_start(&all[i]) ||
-		    !tiny_await(&all[i], EXO_ENV_ASLEEP, 2000))
+		    !tiny_await(&all[i], EXO_ENV_ASLEEP, 5000))
 			break;
 		all[i].word[ON] = (uint64_t)tiny_grant(&all[i], programs[i].code, 5, EXO_RIGHT_EXEC);
 		asleep += sleeper_arm(&all[i], EXO_NEVER) == SLEEPS;

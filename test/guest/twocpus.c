@@ -113,7 +113,7 @@ static void moves(const struct member *other)
 	uint64_t total = 0, began;
 
 	for (unsigned i = 0; i < REPEAT; i++) {
-		need(family_await(other, EXO_ENV_ASLEEP, 1000), "sleep");
+		need(family_await(other, EXO_ENV_ASLEEP, 5000), "sleep");
 		began = count();
 		int64_t result = exo_env_move(other->spawn.env, i % 2);
 		total += count() - began;
@@ -131,7 +131,7 @@ static void cross(void)
 	family_grant(&other, "director", director, EXO_RIGHT_EXEC, 0);
 	need(family_make(&other, "echo", NULL) && exo_env_move(other.spawn.env, 1) == 0 &&
 		 spawn_start(&other.spawn) == 0, "environment on the other CPU");
-	need(family_await(&other, EXO_ENV_ASLEEP, 1000), "sleep");
+	need(family_await(&other, EXO_ENV_ASLEEP, 5000), "sleep");
 	wakes(&other);
 	moves(&other);
 }
