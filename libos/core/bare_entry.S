@@ -6,17 +6,9 @@
  * the dispatcher page, turns upcalls on and returns as from an interrupt, with no kernel call. From bare_resume to
  * bare_resume_end the area is still wanted: a slice that ends there is saved in another one (include/exo/disp.h).
  */
-#include <exo/call.h>
-#include <exo/disp.h>
-#include <exo/start.h>
+#include "libos/core/entry.h"
 
-/* The ABI note: the interface version that the program was built for. */
-	.section .note.exo, "a", @note
-	.balign	4
-	.long	4, 16, 1
-	.asciz	"Exo"
-	.long	EXO_ABI_MAJOR, EXO_ABI_MINOR
-	.quad	0
+	ABI_NOTE
 
 	.text
 

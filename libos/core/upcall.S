@@ -18,28 +18,14 @@
  * From core_critical to core_critical_end an interruption is saved in area OFF and resumed by the kernel. The
  * sequence only pops from the area: the interrupted stack, red zone included, is never written.
  */
-#include <exo/call.h>
-#include <exo/disp.h>
-#include <exo/start.h>
+#include "libos/core/entry.h"
 
 #define DISP	EXO_VA_DISP
 #define ON	(DISP + EXO_DISP_ON)
 #define FAULT	(DISP + EXO_DISP_FAULT)
 #define PENDING	(DISP + 0x060)	/* checked in fault.c */
 
-#define CALL_NUMBER(nr, name, args, names, rights, meaning)	.set EXO_CALL_##name, nr;
-	EXO_CALLS(CALL_NUMBER)
-
-/*
- * The ABI note: the interface version that the program was built for, and the kernel features it cannot do
- * without.
- */
-	.section .note.exo, "a", @note
-	.balign	4
-	.long	4, 16, 1
-	.asciz	"Exo"
-	.long	EXO_ABI_MAJOR, EXO_ABI_MINOR
-	.quad	0
+	ABI_NOTE
 
 	.text
 
@@ -201,29 +187,12 @@ core_yield:
 	.type	core_lend, @function
 core_lend:
 	movl	$EXO_CALL_yield, %eax
-1:	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
-	subq	$8, %rsp
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
+1:	PARK
 	movq	%rsp, core_parked(%rip)
 	syscall
 	.globl	core_unpark
 core_unpark:
-	ldmxcsr	(%rsp)
-	fldcw	4(%rsp)
-	addq	$8, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
-	popq	%rbp
-	ret
+	UNPARK
 	.size	core_yield, . - core_yield
 
 /*
@@ -233,30 +202,13 @@ core_unpark:
 	.globl	thread_swap
 	.type	thread_swap, @function
 thread_swap:
-	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
-	subq	$8, %rsp
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
+	PARK
 	movq	%rsp, (%rdi)
 	movq	%rsi, %rsp
 	cmpb	$0, core_fsgsbase(%rip)
 	je	1f
 	wrfsbase %rdx
-	ldmxcsr	(%rsp)
-	fldcw	4(%rsp)
-	addq	$8, %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbx
-	popq	%rbp
-	ret
+	UNPARK
 1:	movq	%rdx, %rdi
 	movl	$EXO_CALL_env_fsbase, %eax
 	syscall

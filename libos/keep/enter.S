@@ -6,8 +6,7 @@
  * is run below that. If it ends at once, the worker is as it was. If it has to wait, what it was doing is saved in the
  * same shape (core_unpark in libos/core/upcall.S takes it up), and when it ends at last, the first state is taken up.
  */
-#include <exo/disp.h>
-#include <exo/start.h>
+#include "libos/core/entry.h"
 
 #define DISP	EXO_VA_DISP
 
@@ -32,15 +31,7 @@ keep_enter:
 	.globl	keep_away
 	.type	keep_away, @function
 keep_away:
-	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
-	subq	$8, %rsp
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
+	PARK
 	movl	$EXO_OFF_YES, DISP + EXO_DISP_OFF
 	movq	%rsp, (%rdi)
 	subq	$8, %rsp

@@ -5,12 +5,7 @@
  * Each has its dispatcher page at another address; the upcall stack is the page's own end, so that the page is found from
  * the stack pointer.
  */
-#include <exo/call.h>
-#include <exo/disp.h>
-#include <exo/start.h>
-
-#define CALL_NUMBER(nr, name, args, names, rights, meaning)	.set EXO_CALL_##name, nr;
-	EXO_CALLS(CALL_NUMBER)
+#include "libos/core/entry.h"
 
 #define PAGE	0x1000
 #define CPUS	0x18000			/* WIRE_VA_CPUS; checked in cpus.c */
@@ -81,15 +76,7 @@ posix_cpu_off_entry:
 	.globl	posix_home
 	.type	posix_home, @function
 posix_home:
-	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
-	subq	$8, %rsp
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
+	PARK
 	movq	%rsp, %rsi
 	movzbl	%fs:posix_away@tpoff, %edi
 	testl	%edi, %edi

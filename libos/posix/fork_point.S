@@ -2,11 +2,7 @@
 /*
  * Where the two ways of a fork part, and where the child begins. See fork.c.
  */
-#include <exo/call.h>
-#include <exo/start.h>
-
-#define CALL_NUMBER(nr, name, args, names, rights, meaning)	.set EXO_CALL_##name, nr;
-	EXO_CALLS(CALL_NUMBER)
+#include "libos/core/entry.h"
 
 #define SPACE	0x100000002	/* slot 2 of a new table, first generation */
 
@@ -15,15 +11,7 @@
 	.globl	posix_fork_point
 	.type	posix_fork_point, @function
 posix_fork_point:
-	pushq	%rbp
-	pushq	%rbx
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
-	subq	$8, %rsp
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
+	PARK
 	movq	%rsp, posix_fork_sp(%rip)
 	leaq	posix_wired_stack + 8192(%rip), %rsp
 	call	posix_fork_work
