@@ -194,28 +194,34 @@ struct env *env_need_living(const struct env *env, exo_cap_t handle, unsigned ri
 /*
  * One bounded step; true when it is no more. The table goes first, then the space, which nothing is mapped in
  * by then.
+ *
+ * Why no list of wakeups has it when it is zeroed: wake_posted is set before it is put into one, while it is passed
+ * from CPU to CPU, and until it has been taken out. Who sets it has found it by a capability, and its state was another
+ * than ENDED (exo_wake, without a lock); or by what was bound to it: console, lines, predicate and transfers until its
+ * end, flows and disks until cap_clear. So nobody begins that behind both, and smp_quiet waits for who has begun: his
+ * answer is a release; and a CPU that idles, and is not asked, says that it does not, and fences, before it looks for
+ * names, while here what it looks at is written, and fenced, before that is read. If wake_posted is clear then, it stays
+ * so.
  */
 bool env_destroy_some(struct env *env, unsigned *budget)
 {
 	exo_pfn_t self = env->self, disp = env->disp_pfn, arg = env->arg_pfn;
 	uint32_t index;
 
-	if (!env->quiet)	/* nobody thinks any more that it lives; who thought so may have woken it */
-		smp_quiet();
-	if (__atomic_load_n(&env->wake_posted, __ATOMIC_SEQ_CST))
-		return false;
-	env->quiet = true;
 	if (!env->cleared && !cap_clear(env, budget))
 		return false;
 	env->cleared = true;
+	if (!env->quiet)
+		smp_quiet();
 	if (__atomic_load_n(&env->wake_posted, __ATOMIC_SEQ_CST))
-		return false;	/* by a device that was its own until then */
+		return false;
+	env->quiet = true;	/* and nobody posts it any more */
 	if (!space_unhold(env->root, budget))
 		return false;
 	index = env->index;
-	env_set_state(env, EXO_ENV_NONE);
 	info_frame[self].state = EXO_FRAME_KERNEL;	/* nobody finds it from here on ... */
 	smp_quiet();
+	env_set_state(env, EXO_ENV_NONE);		/* ... or has it in hand: not before (E4) */
 	account_charge(pfn_to_virt(env->account), EXO_SHARE_ENVS, -1);
 	account_unuse(env);
 	frame_retype(disp, EXO_FRAME_OWNED, 0);
@@ -436,6 +442,16 @@ static int64_t env_stop(struct env *env)
 	return 0;
 }
 
+/* It leaves the CPU that it was on only now, and that is asked: until then it counts as one of its own there. */
+static int64_t env_go_on(struct env *env, uint32_t cpu)
+{
+	env->cpu_next = cpu;
+	if (env->cpu != cpu)
+		(void)cpu_ask(cpus[env->cpu], ASK_TAKE, env, NULL);
+	env_set_state(env, env->stopped);
+	return cpu_ask(cpus[cpu], ASK_ARRIVE, env, NULL);
+}
+
 int64_t sys_env_move(CALL_ARGS)
 {
 	struct env *self = current_env(), *env = self;
@@ -451,11 +467,8 @@ int64_t sys_env_move(CALL_ARGS)
 		return env_stop(env);
 	if (a1 >= info->cpus || cpus[a1]->info->state != EXO_CPU_RUNS)
 		return ERR(CPU);
-	if (env_state(env) == EXO_ENV_STOPPED) {
-		env_set_state(env, env->stopped);
-		env->cpu = env->cpu_next = (uint32_t)a1;
-		return cpu_ask(cpus[a1], ASK_ARRIVE, env, NULL);
-	}
+	if (env_state(env) == EXO_ENV_STOPPED)
+		return env_go_on(env, (uint32_t)a1);
 	if (env->cpu == a1)
 		return 0;
 	if (env->serving || env->called)

@@ -447,6 +447,8 @@ void space_written(exo_pfn_t root, uint64_t va);
  * E1 info_env[index].state is NONE iff no frame of state ENV has this index
  * E2 an env is in the ring of its CPU iff its state is READY; it is in its heap of timed ones iff timed_at is not NEVER
  * E3 T1 and T2 of transfer.c
+ * E4 who finds one without the kernel lock looks at its state before he wakes, enters or yields to it; from its end on
+ *    that is ENDED until nobody can find it any more, and nobody who has found it has it in hand (smp_quiet)
  * An id's high half is the number of the creation, so no two environments ever share it. A capability of type ENV or
  * ENTRY keeps it in `count`, and reaches nothing once the environment in its frame is another, or none.
  */
@@ -505,7 +507,7 @@ struct env {			/* a frame of state ENV */
 	struct env *account_next, *account_prev;	/* [k] others charged to it */
 	exo_env_id_t creator;	/* told when it ends */
 	uint32_t reasons;	/* [c] EXO_RUN_* for the next RUN upcall */
-	bool quiet;		/* env_destroy: no CPU has its name in hand from before its end */
+	bool quiet;		/* env_destroy: nobody posts it any more (env_destroy_some) */
 	bool cleared;		/* env_destroy has emptied its table */
 	uint32_t cap_frames;
 	exo_pfn_t cap_frame[EXO_CAP_FRAMES_MAX];

@@ -10,7 +10,7 @@
  * frames rest in limbo until every CPU has passed by, makes a call's effect complete when it returns.
  *
  * A wakeup needs no answer: the environment is pushed on a list of its CPU, and the CPU is interrupted if the list was
- * empty. A dead one is on its way to nobody once wake_posted is clear after smp_quiet, which destroying waits for.
+ * empty. A dead one is on its way to nobody once wake_posted is clear after smp_quiet (env_destroy_some says why).
  *
  * After Barrelfish's per-CPU kernels, with shared tables under one lock in place of their messages. The lock is a
  * ticket lock (Mellor-Crummey, Scott 1991): first come, first served, so a CPU waits for at most one turn of each other.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Two CPUs against each other: what one takes away while the other uses it, what one changes while the other's call
- * reads it, wakeups that cross, environments that move, end or are bound while they run.
+ * reads it, wakeups that cross, environments that move, end or are bound while they run, or are destroyed while they
+ * are woken or sent to.
  *
  * A tiny environment on the second CPU does one thing for ever; the test, on the first, works against it. What must
  * hold: once a call that takes a page away has returned, nobody writes to its frame any more; no wakeup is lost;
@@ -23,6 +24,8 @@ enum { TURN, STOP };
 static uint64_t state, slow; /* slow: how many times, of the kernel that runs */
 static volatile uint64_t *page; /* the test's window on the frame that is fought for */
 static volatile uint64_t *canary;
+
+static void mover_called(void);
 
 static uint64_t next(void)
 {
@@ -195,6 +198,60 @@ static void ping_pong(uint64_t rounds)
 		tiny_drop(&pair[i]);
 	space_map((exo_vaddr_t)page, 0, 0, 0, 1);
 	caps_delete(frame);
+}
+
+/* --- names of who is destroyed -------------------------------------------------------------------------- */
+
+/* It wakes, and sends to, whom it is told to, for ever. */
+TINY static void pesterer(uint64_t reasons)
+{
+	(void)reasons;
+	for (;;) {
+		tiny_word(COUNT)++;
+		if (tiny_word(ME))
+			tiny_call(EXO_CALL_send, tiny_word(PEER), 1, 2, 3, 4, 0);
+		else
+			tiny_call(EXO_CALL_wake, tiny_word(PEER), 0, 0, 0, 0, 0);
+	}
+}
+
+/*
+ * Who has found an environment just before it is destroyed by another CPU neither wakes nor enters it: one on this CPU
+ * that the other one wakes, and one on the other CPU that is sent to there.
+ */
+static void pestered(unsigned rounds, bool sends)
+{
+	struct tiny one, other;
+	unsigned made_count = 0;
+
+	tiny_cpu = 1;
+	bool good = tiny_make(&one, pesterer, 0);
+	if (good)
+		one.word[ME] = sends;
+	if (!ok(good && tiny_start(&one), "one there %s those who are destroyed", sends ? "sends to" : "wakes"))
+		return;
+	for (unsigned i = 0; i < rounds; i++) {
+		tiny_cpu = sends;
+		if (!tiny_make(&other, writer, 0))
+			break;
+		other.disp->call_entry = (uint64_t)mover_called;
+		uint32_t slot = sends ? caps_slot() : 0;
+		exo_cap_t named = sends ? made(slot, exo_entry_make(slot, other.env, 1)) : other.env;
+		one.word[PEER] = (uint64_t)tiny_grant(&one, named, 5, sends ? EXO_RIGHT_EXEC : EXO_RIGHT_WAKE);
+		made_count += (int64_t)one.word[PEER] > 0;
+		pause_for(next() % 300);
+		while (exo_env_destroy(other.env) == -EXO_EAGAIN)
+			;
+		while (exo_cap_revoke(named) == -EXO_EAGAIN)
+			;
+		if (sends)
+			caps_delete(named);
+		tiny_drop(&other);
+	}
+	tiny_cpu = 0;
+	ok(made_count == rounds, "%u of them", made_count);
+	ok(tiny_state(&one) != EXO_ENV_ENDED, "and goes on");
+	tiny_drop(&one);
 }
 
 /* --- those who move ------------------------------------------------------------------------------------- */
@@ -379,6 +436,8 @@ int main(void)
 	shootdown((unsigned)rounds);
 	use_against_free((unsigned)rounds);
 	ping_pong(10 * rounds);
+	pestered((unsigned)rounds / 5, false);
+	pestered((unsigned)rounds / 5, true);
 	storm((unsigned)rounds);
 	double_fetch(rounds);
 	revoke_against_use((unsigned)rounds / 2);

@@ -217,6 +217,74 @@ static void test_on_its_way(void)
 	sound_everywhere("on its way");
 }
 
+static unsigned asked, lived;
+
+/* CPU 1 has found it, looks at its state, and is asked whether it is done. */
+static void look_at_other(unsigned index)
+{
+	(void)index;
+	asked++;
+	lived += env_state(other) != EXO_ENV_ENDED;
+	null.on_interrupt = look_at_other;
+}
+
+/* CPU 1 looked at its state before it ended. */
+static void wake_other(unsigned index)
+{
+	null_on(index);
+	smp_wake(other);
+	null_on(0);
+}
+
+/* A call on CPU 1 that takes no lock has found one that is destroyed here. */
+static void test_found_before_destroyed(void)
+{
+	struct child a = child_make_on(1), b = child_start();
+
+	(void)CALL(env_start, a.cap);
+	ok(there_goes_on(0) == NULL_UPCALL && cpus[1]->current == a.env, "CPU 1 runs one");
+	other = b.env;
+	cpus[0]->wakes_quiet = true;	/* what is posted stays in its list */
+	cpus[0]->wakes_until = null.now + SLICE;
+	null.on_interrupt = wake_other;
+	is_int(CALL(env_destroy, b.cap), ERR(AGAIN), "woken when it had just ended: not before it is in no list");
+	ok(env_state(b.env) == EXO_ENV_ENDED && b.env->wake_posted, "where it was put");
+	null.now += SLICE;
+	smp_take_wakes(null.now);
+	asked = lived = 0;
+	null.on_interrupt = look_at_other;
+	is_int(CALL(env_destroy, b.cap), 0, "then it is destroyed");
+	null.on_interrupt = NULL;
+	ok(asked == 2 && !lived, "and has ended for whoever has found it, to the last moment");
+	sound_everywhere("found before");
+}
+
+/* One that is stopped goes to another CPU: nobody on the one that it leaves takes it for one of his own after that. */
+static void test_stopped_moves(void)
+{
+	struct child a = child_make_on(1), b = child_make_on(1);
+	uint64_t sent;
+
+	(void)CALL(env_start, a.cap);
+	(void)there_goes_on(0);
+	(void)call_there(EXO_CALL_sleep, EXO_NEVER, a.env->disp->events);
+	(void)CALL(env_start, b.cap);
+	(void)there_goes_on(0);
+	is_int(CALL(env_move, a.cap, EXO_CPU_NONE), 0, "a sleeper is stopped");
+	sent = null.interrupts[1];
+	other = a.env;
+	null.on_interrupt = wake_other;
+	is_int(CALL(env_move, a.cap, 0), 0, "and goes to this CPU");
+	is_int((long long)(null.interrupts[1] - sent), 1, "after the one that it was on was asked");
+	ok(a.env->cpu == 0 && env_state(a.env) == EXO_ENV_READY, "an event that came there meanwhile wakes it here");
+	sound_everywhere("stopped on one CPU, started on another");
+	(void)CALL(env_move, a.cap, EXO_CPU_NONE);
+	sent = null.interrupts[1];
+	is_int(CALL(env_move, a.cap, 0), 0, "stopped, and started where it was");
+	is_int((long long)(null.interrupts[1] - sent), 0, "which no other CPU is asked for");
+	sound_everywhere("stopped and started");
+}
+
 /* CPU 1 has the kernel lock, ends who would run next on CPU 0, and gives the lock back. */
 static void end_other(void)
 {
@@ -320,6 +388,8 @@ int main(void)
 	fresh(test_move);
 	fresh(test_move_self);
 	fresh(test_on_its_way);
+	fresh(test_found_before_destroyed);
+	fresh(test_stopped_moves);
 	fresh(test_end_while_waiting);
 	fresh(test_random);
 	return done();
