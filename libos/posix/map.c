@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include "libos/core/space.h"
 #include "libos/posix/call.h"
+#include "libos/posix/cpus.h"
 #include "libos/posix/map.h"
 #include "libos/posix/memory.h"
 
@@ -83,6 +84,7 @@ static int copy_page(struct vm_region *region, exo_vaddr_t va)
 		if (!result && !memory_left(1))
 			result = -ENOMEM;
 		if (!result) {
+			posix_cpus_recall_all();	/* who would see it half filled */
 			filled = va;
 			*(volatile unsigned *)&region->flags = EXO_MAP_READ | EXO_MAP_WRITE;
 			*(volatile char *)va = 0;			/* faults */

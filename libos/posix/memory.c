@@ -9,10 +9,13 @@
  * META_WINDOW). On a page that nobody else holds it is one call: the exposed frame table says so beforehand,
  * and if that was true a moment ago only, the kernel refuses and the page is copied. Who writes pages in a row
  * has the next ones copied along, with the same calls: at most as many ahead as were written in that row before.
+ *
+ * While threads are on other CPUs (cpus.h) they see each page at once that is mapped here: what is mapped in a page's place
+ * is whole, and what is read to be copied cannot be written (clear, row).
  */
 #include <string.h>
 #include "libos/core/spawn.h"
-#include "libos/posix/call.h"
+#include "libos/posix/cpus.h"
 #include "libos/posix/leaves.h"
 #include "libos/posix/runs.h"
 
@@ -203,7 +206,8 @@ static exo_vaddr_t stage(uint32_t place)
 
 /*
  * How many pages from va on are copied at once: not more than `most`, their frames and those of the copies follow each
- * other, and the others are mapped, too. What is taken for them is used.
+ * other, and the others are mapped, too: to be read only, if another CPU's thread could write to one. What is taken for
+ * them is used.
  */
 static uint32_t row(exo_vaddr_t va, const uint32_t *at, uint32_t copy, uint32_t most)
 {
@@ -217,7 +221,7 @@ static uint32_t row(exo_vaddr_t va, const uint32_t *at, uint32_t copy, uint32_t 
 		most = room;
 	while (pages < most && at[pages] == *at + pages)
 		pages++;
-	if (pages > 1 && !leaves[leaf_hint].mapped &&
+	if (pages > 1 && (!leaves[leaf_hint].mapped || posix_cpus_busy) &&
 	    write_run((va + EXO_PAGE_SIZE) | EXO_MAP_READ, from->cap, (*at & INDEX_MASK) + 1, pages - 1) != 1)
 		return 1;
 	run->used += pages - 1;
@@ -296,28 +300,27 @@ static const char *write_page(const struct vm_region *region, exo_vaddr_t va, ui
 	return run_of(*at)->split ? copy_page(va, flags, at, present, 1) : "its frame has gone";
 }
 
-/* A frame that is to be zeros; one with old contents is writable until it is. */
+/* A frame with old contents becomes zeros: in its page's place, unless another CPU's threads would see it there. */
+static bool clear(exo_vaddr_t va, uint32_t place)
+{
+	void *to = (void *)(posix_cpus_busy ? stage(place) : map_place(va, RW, place) < 0 ? 0 : va);
+	uint64_t words = EXO_PAGE_SIZE / 8;
+
+	if (to)
+		__asm__ volatile("rep stosq" : "+D"(to), "+c"(words) : "a"(0ULL) : "memory");
+	return to != NULL;
+}
+
+/* A frame that is zeros. */
 static const char *first_touch(exo_vaddr_t va, unsigned flags, uint32_t *at)
 {
 	bool dirty;
 	uint32_t place = run_take(&dirty);
-	uint64_t words = EXO_PAGE_SIZE / 8;
-	void *to = (void *)va;
 
 	if (!place)
 		return NO_FRAME;
-	if (dirty) {
-		if (map_place(va, RW, place) < 0) {
-			run_put(place);
-			return NO_TABLE;
-		}
-		__asm__ volatile("rep stosq" : "+D"(to), "+c"(words) : "a"(0ULL) : "memory");
-		if (flags == RW) {
-			*at = place;
-			return NULL;
-		}
-	}
-	if (map_place(va, flags, place) < 0) {
+	if ((dirty && !clear(va, place)) ||
+	    ((!dirty || flags != RW || posix_cpus_busy) && map_place(va, flags, place) < 0)) {
 		run_put(place);
 		return NO_TABLE;
 	}
