@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Condition variables: a turn that each signal advances, and threads that wait for it to do so, in the order
- * in which they came. Among processes a signal may wake more than one, as POSIX allows.
+ * in which they came. Among processes a signal may wake more than one, as POSIX allows. Who was woken looks at the
+ * condition once more, and whoever destroys it waits for that.
  */
 #include <errno.h>
 #include "libos/posix/signals.h"
 #include "libos/posix/thread.h"
+
+#define LEAVE_NS	1000000000	/* that destroying waits for those who were woken, at most */
+#define LOOK_NS		50000		/* between two looks */
 
 int pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attributes)
 {
@@ -17,12 +21,42 @@ int pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attributes
 	return 0;
 }
 
-/* Those that were woken and have not got out yet may still look at it: they do so only at `__waiters`. */
-int pthread_cond_destroy(pthread_cond_t *cond)
+/* Somebody who was woken has not got out yet, and will look at the condition again. */
+static bool leaves(const pthread_cond_t *cond)
+{
+	if (cond->__shared)
+		return __atomic_load_n(&cond->__waiters, __ATOMIC_ACQUIRE) != 0;
+	for (const struct signal_thread *each = signal_threads; each; each = each->next)
+		if (each->of && each->of->condition == cond)
+			return true;
+	return false;
+}
+
+static bool blocks(const pthread_cond_t *cond)
 {
 	bool more;
 
-	return !cond->__shared && posix_word_first(&cond->__turn, &more) ? EBUSY : 0;
+	return !cond->__shared && posix_word_first(&cond->__turn, &more);
+}
+
+/*
+ * Its memory may be used for something else at once, so those who were woken are let out first; but not for ever: who
+ * was killed in the wait, or jumped out of it, never leaves.
+ */
+int pthread_cond_destroy(pthread_cond_t *cond)
+{
+	bool was = posix_enter();
+	exo_time_t end = core_now() + LEAVE_NS;
+	uint32_t nothing = 0;
+
+	posix_cancel_hold();
+	while (!blocks(cond) && leaves(cond) && core_now() < end)
+		posix_word_wait(&nothing, 0, false, core_now() + LOOK_NS);
+	int error = blocks(cond) ? EBUSY : 0;
+
+	posix_cancel_release();
+	posix_leave(was);
+	return error;
 }
 
 /* Where nobody waits, on any CPU: who waits has counted itself before it gave up the mutex. */
@@ -56,12 +90,19 @@ struct waiting {
 	unsigned depth;
 };
 
+/* From here on it may be destroyed. */
+static void leave(pthread_cond_t *cond)
+{
+	__atomic_sub_fetch(&cond->__waiters, 1, __ATOMIC_ACQ_REL);
+	posix_self()->condition = NULL;
+}
+
 /* The wait has ended, by whatever: the mutex is held again, as deep as it was. */
 static int end(struct waiting *waiting)
 {
 	int error;
 
-	__atomic_sub_fetch(&waiting->cond->__waiters, 1, __ATOMIC_ACQ_REL);
+	leave(waiting->cond);
 	error = pthread_mutex_lock(waiting->mutex);
 	if (waiting->depth > 1)
 		waiting->mutex->__depth = waiting->depth;
@@ -82,12 +123,13 @@ static int await(pthread_cond_t *cond, pthread_mutex_t *mutex, exo_time_t deadli
 
 	posix_cancel_check();
 	__atomic_add_fetch(&cond->__waiters, 1, __ATOMIC_ACQ_REL);
+	posix_self()->condition = cond;
 	turn = __atomic_load_n(&cond->__turn, __ATOMIC_ACQUIRE);
 	if (waiting.depth > 1 && (mutex->__kind & 3) == PTHREAD_MUTEX_RECURSIVE)
 		mutex->__depth = 1;
 	error = pthread_mutex_unlock(mutex);
 	if (error) {
-		__atomic_sub_fetch(&cond->__waiters, 1, __ATOMIC_ACQ_REL);
+		leave(cond);
 		return error;
 	}
 	pthread_cleanup_push(end_cancelled, &waiting);

@@ -38,6 +38,7 @@ struct __exo_thread {
 	struct __pthread_cleanup *cleanup;
 	void **value;			/* of keys; NULL: none was ever set */
 	const uint32_t *word;		/* that it waits for, if it does */
+	const pthread_cond_t *condition;	/* in whose wait it is, from before it gives up the mutex */
 	bool handed;			/* what it waited for has been given to it */
 	bool writes;			/* it waits for a read-write lock, to write */
 	pthread_mutex_t *held[8];	/* robust mutexes; NULL: none */

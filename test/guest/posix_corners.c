@@ -2,7 +2,7 @@
 /*
  * Corners of functions that picolibc has otherwise, or that others' suites ask for: strftime with its flags and widths,
  * strtok_r behind the end, alignments, the end of a wide stream, patterns of characters; of threads: what has ended and is not joined, values in
- * a child of fork, conditions and signals, cancellation at sem_open, who is put off by a higher priority.
+ * a child of fork, conditions and signals, conditions that are destroyed when all were woken, cancellation at sem_open, who is put off by a higher priority.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/sem.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -342,6 +343,107 @@ static void condition_and_signal(int flags)
 	ok(woken == 1 && result == 0, "the condition's signal does");
 }
 
+struct reused {
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	volatile int waiting, go;
+};
+
+static void *waits_there(void *arg)
+{
+	struct reused *in = arg;
+
+	pthread_mutex_lock(&in->mutex);
+	in->waiting++;
+	while (!in->go)
+		pthread_cond_wait(&in->cond, &in->mutex);
+	in->waiting--;
+	pthread_mutex_unlock(&in->mutex);
+	return NULL;
+}
+
+/* All are woken; the condition is destroyed before one of them has run, and its memory becomes `byte`, and stays so. */
+static bool destroyed_early(struct reused *in, int byte, bool processes)
+{
+	pthread_t thread[5];
+	pthread_cond_t after;
+	pid_t pid[5];
+	bool good = true;
+
+	in->waiting = in->go = 0;
+	for (int i = 0; i < 5; i++) {
+		if (!processes)
+			pthread_create(&thread[i], NULL, waits_there, in);
+		else if ((pid[i] = fork()) == 0)
+			_exit(waits_there(in) != NULL);
+	}
+	pthread_mutex_lock(&in->mutex);
+	while (in->waiting < 5) {
+		pthread_mutex_unlock(&in->mutex);
+		usleep(1000);
+		pthread_mutex_lock(&in->mutex);
+	}
+	in->go = 1;
+	pthread_cond_broadcast(&in->cond);
+	pthread_mutex_unlock(&in->mutex);
+	good = !pthread_cond_destroy(&in->cond);
+	memset(&in->cond, byte, sizeof(in->cond));
+	memset(&after, byte, sizeof(after));
+	for (int i = 0; i < 5; i++)
+		if (processes)
+			waitpid(pid[i], NULL, 0);
+		else
+			pthread_join(thread[i], NULL);
+	return good && !in->waiting && !memcmp(&in->cond, &after, sizeof(after));
+}
+
+static void destroyed_when_woken(void)
+{
+	struct reused *in = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_mutexattr_t mutex_how;
+	pthread_condattr_t how;
+	bool good = true;
+
+	alarm(20);
+	for (int byte = 0; byte < 256; byte += 0xff) {
+		pthread_mutex_init(&in->mutex, NULL);
+		pthread_cond_init(&in->cond, NULL);
+		good = destroyed_early(in, byte, false) && good;
+	}
+	ok(good, "a condition is destroyed when all were woken, and its memory used for something else");
+	pthread_mutexattr_init(&mutex_how);
+	pthread_condattr_init(&how);
+	pthread_mutexattr_setpshared(&mutex_how, PTHREAD_PROCESS_SHARED);
+	pthread_condattr_setpshared(&how, PTHREAD_PROCESS_SHARED);
+	good = true;
+	for (int byte = 0; byte < 256; byte += 0xff) {
+		pthread_mutex_init(&in->mutex, &mutex_how);
+		pthread_cond_init(&in->cond, &how);
+		good = destroyed_early(in, byte, true) && good;
+	}
+	ok(good, "and one of processes");
+	alarm(0);
+	munmap(in, 4096);
+}
+
+static int initialized;
+
+static void initializes(void)
+{
+	initialized++;
+}
+
+static void once_again(void)
+{
+	pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, initializes);
+	pthread_once(&once, initializes);
+	once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, initializes);
+	ok(initialized == 2, "what is done once is done again when it is assigned its initializer");
+}
+
 static void *opens(void *arg)
 {
 	sem_t *sem;
@@ -447,6 +549,8 @@ int main(void)
 	values_after_fork();
 	condition_and_signal(0);
 	condition_and_signal(SA_RESTART);
+	destroyed_when_woken();
+	once_again();
 	cancelled_at_open();
 	put_off();
 	return tap_done();

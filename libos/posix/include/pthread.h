@@ -40,7 +40,7 @@
 #define PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP { .__kind = PTHREAD_MUTEX_ERRORCHECK }
 #define PTHREAD_COND_INITIALIZER	{ 0 }
 #define PTHREAD_RWLOCK_INITIALIZER	{ 0 }
-#define PTHREAD_ONCE_INIT		{ 0 }
+#define PTHREAD_ONCE_INIT		0
 
 struct __pthread_cleanup {
 	void (*__routine)(void *);
