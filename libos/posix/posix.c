@@ -3,6 +3,7 @@
  * The libOS posix: from the first thread to main() and back.
  */
 #include <errno.h>
+#include <stdio-bufio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,19 @@ static void point_at(const struct wire_args *from, char **vector, uint32_t count
 	}
 }
 
+/*
+ * Standard output goes out line by line where a terminal shows it, and else (a file, a pipe) by whole buffers, as ISO C
+ * wants. Weak: nothing is asked in a program that has no use for it.
+ */
+extern FILE *const stdout __attribute__((__weak__));
+
+static void output_begin(void)
+{
+	if (&stdout && !isatty(STDOUT_FILENO))
+		((struct __file_bufio *)stdout)->bflags &= (uint8_t)~__BLBF;
+	errno = 0;
+}
+
 void posix_begin(void)
 {
 	posix_threads_start();
@@ -61,6 +75,7 @@ void core_main(void)
 	point_at(from, vector, count);
 	environ = envp;
 	posix_begin();
+	output_begin();
 	__libc_init_array();
 	exit(main((int)from->argc, vector, envp));
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -53,6 +54,10 @@ static int child(int argc, char **argv)
 		char byte = 0;
 
 		return read(0, &byte, 1) == 1 ? byte : 1;
+	}
+	if (!strcmp(what, "line")) {
+		printf("a line\n");
+		_exit(61);
 	}
 	if (!strcmp(what, "group"))
 		return getpgrp() == getpid() ? 51 : 52;
@@ -353,6 +358,33 @@ static void spawns(void)
 	ok(wait(NULL) < 0 && errno == ECHILD, "no child is left");
 }
 
+/* What a program has printed when it ends without emptying its buffer. */
+static long printed_to(int fd, int from)
+{
+	char text[40] = "";
+	pid_t pid = fork();
+
+	if (!pid) {
+		dup2(fd, 1);
+		execv(SELF, (char *[]){ (char *)SELF, (char *)"line", NULL });
+		_exit(99);
+	}
+	if (exits(status_of(pid)) != 61)
+		return -1;
+	close(fd);
+	return read(from, text, sizeof(text));
+}
+
+static void lines(void)
+{
+	int end[2], master, slave;
+
+	ok(!pipe(end) && printed_to(end[1], end[0]) == 0, "standard output goes into a pipe by whole buffers");
+	close(end[0]);
+	ok(!openpty(&master, &slave, NULL, NULL, NULL) && printed_to(slave, master) == 8, "to a terminal by lines");
+	close(master);
+}
+
 /* --- what is left ---------------------------------------------------------------------------------------- */
 
 static void settle(void)
@@ -531,6 +563,7 @@ int main(int argc, char **argv)
 	images();
 	damaged();
 	spawns();
+	lines();
 	leaves_nothing();
 	removed_programs();
 	hunger();
