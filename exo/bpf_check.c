@@ -8,8 +8,8 @@
  *	SCAN	each instruction by itself, where it leads; local calls mark where functions start
  *	ORDER	functions in an order with callers first (A. B. Kahn's), so there is no recursion; depths. In each, its
  *		instructions in reverse postorder, jumps stay in it: but for ways back to a loop's head, all ways lead onward;
- *		what each loop writes. UNREACHED finds what has no turn
- *	VALUES	(after BEGIN) for each function in that order: what registers and stack may hold (bpf_step.c, bpf_state.c)
+ *		what each loop writes. Nothing is left that has no turn
+ *	VALUES	for each function in that order: what registers and stack may hold (bpf_step.c, bpf_state.c)
  *
  * In VALUES the state is carried on from instruction to instruction. A way to one whose turn comes later
  * leaves a copy there, in a pool of states, joined with what others left; when it is its turn, the copy is
@@ -135,17 +135,9 @@ int bpf_enter(struct bpf_check *check, uint32_t function)
 
 	*entry = (struct bpf_state){ .packet = check->now.packet };
 	for (unsigned reg = 1; reg <= 5; reg++) {
-		struct bpf_value v = check->now.var[reg];
-
-		if (bpf_in_packet(&v) && v.id) {
-			v.room = (int32_t)bpf_room(&check->now, &v);
-			bpf_rename(&v, BPF_FRESH(function, reg));
-		} else if (v.kind == EXO_KIND_NUMBER && v.id) {
-			bpf_rename(&v, 0);
-		}
-		if (v.window == EXO_WINDOW_STACK)
-			v.window = BPF_WINDOW_CALLER;
-		bpf_put(check, entry, reg, &v);
+		bpf_put(check, entry, reg, &check->now.var[reg]);
+		if (entry->var[reg].window == EXO_WINDOW_STACK)
+			entry->var[reg].window = BPF_WINDOW_CALLER;
 	}
 	if (place->entry)
 		bpf_join(check, &check->pool[place->entry - 1], entry, function);
@@ -180,8 +172,9 @@ static void function_begin(struct bpf_check *check)
 	bpf_put(check, &check->now, BPF_FRAME, &v);
 }
 
-static void function_first(struct bpf_check *check, uint32_t start)
+void bpf_function(struct bpf_check *check, uint32_t start)
 {
+	check->phase = BPF_VALUES;
 	check->start = start;
 	check->pass = 0;
 	check->loose = false;
@@ -212,7 +205,7 @@ static int function_end(struct bpf_check *check)
 		let_go(check, &place->entry);
 	if (!place->next)
 		return 0;
-	function_first(check, place->next);
+	bpf_function(check, place->next);
 	return 1;
 }
 
@@ -289,13 +282,6 @@ static int phase_values(struct bpf_check *check)
 	return 1;
 }
 
-static int phase_begin(struct bpf_check *check)
-{
-	check->phase = BPF_VALUES;
-	function_first(check, 0);
-	return 1;
-}
-
 /* --- steps -------------------------------------------------------------------------------------------- */
 
 static bool is_legal(const struct bpf_program *program)
@@ -307,8 +293,7 @@ static bool is_legal(const struct bpf_program *program)
 int bpf_check_step(struct bpf_check *check, unsigned budget, struct exo_code_report *report)
 {
 	static int (*const phase[])(struct bpf_check *) = {
-		[BPF_SCAN] = bpf_phase_scan, [BPF_ORDER] = bpf_phase_order, [BPF_UNREACHED] = bpf_phase_unreached,
-		[BPF_BEGIN] = phase_begin, [BPF_VALUES] = phase_values,
+		[BPF_SCAN] = bpf_phase_scan, [BPF_ORDER] = bpf_phase_order, [BPF_VALUES] = phase_values,
 	};
 	struct bpf_program *program = check->program;
 	int result = check->phase == BPF_SCAN && !check->turn && !is_legal(program) ?

@@ -5,14 +5,14 @@
  *
  * A *value* stands for a set of numbers (bpf_value.c). An address is such a number, too: its offset, modulo 2^64, from the
  * first byte of its window, or (END) from the end of the packet. A *state* is what is known when control is at one
- * instruction: values of its *variables* (registers 0 to 10, then stack slots: slot n may be variable 11 + n % 8).
+ * instruction: values of its *variables* (registers 0 to 10, then addresses saved in stack slots: that in slot n is 11 + n % 8).
  *
  * V1 every number that a register may hold at an instruction, on any way there, is in the value's set
- * V2 two variables of a state with the same number in `same` hold the same; two states' variables with the same number have
- *    the same value. Numbers are drawn anew (check->names), but for UNSET and MIXED
+ * V2 variables with the same number in `same` have the same value, in whatever states. Numbers are drawn anew (check->names),
+ *    but for UNSET and MIXED
  * V3 two addresses in the packet with the same `id`, at the same time in the same function's run, lie `delta` apart: each is
  *    delta bytes behind a point that the id names. id 0 names the packet's first byte. A name is made of the instruction
- *    where it arises (BPF_FRESH). A number that is `left` is the bytes from the point to the packet's end, and delta more
+ *    where it arises (BPF_FRESH)
  * V4 an address in the packet is followed by at least `room` bytes of it, if its own offset is not negative
  * V5 bytes of the stack that `written` does not name may hold anything, and are never read. Those that it names, and no
  *    variable, are numbers
@@ -28,12 +28,11 @@
 #define BPF_FAR		(1 << 29)	/* in the first page, or ends in the last GiB */
 #define BPF_ROOM_NONE	(-(1 << 30))
 #define BPF_WINDOW_CALLER	EXO_WINDOWS	/* the stack of a caller: of no use */
-#define BPF_JNSET	0xf0	/* not JSET */
+#define BPF_JNSET	0x00	/* not JSET */
 
 struct bpf_value {
 	uint8_t kind;		/* EXO_KIND_* */
 	uint8_t window;
-	bool left;
 	uint32_t id;
 	int32_t delta;
 	int32_t room;
@@ -43,14 +42,13 @@ struct bpf_value {
 #define BPF_SLOTS	(EXO_CODE_STACK / 8)
 #define BPF_SAVED	8		/* variables that stack slots can be */
 #define BPF_VARS	(BPF_REGS + BPF_SAVED)
+#define BPF_RESULT	(1u << BPF_VARS)
 #define BPF_SAME_MIXED	1		/* 0: UNSET */
 
 struct bpf_state {
 	struct bpf_value var[BPF_VARS];
 	uint32_t same[BPF_VARS + 1] __attribute__((aligned(8)));
-	uint32_t twins;				/* variables that others may be like */
 	uint32_t packet;			/* the packet has at least so many bytes */
-	uint16_t result;			/* r0 is the result, not looked at so far, of this function; 0: of none */
 	uint16_t next;				/* of the free list */
 	uint8_t slot[BPF_SAVED] __attribute__((aligned(8)));	/* which slots: if the variable is not UNSET */
 	uint8_t written[BPF_SLOTS] __attribute__((aligned(8)));	/* bit b of byte s: byte b of slot s */
@@ -64,8 +62,8 @@ struct bpf_place {
 	uint16_t turn;		/* place number n: the instruction whose turn is n */
 	uint16_t slot;		/* state that waits here, or (loop head) was taken for granted; ORDER: who led here */
 	uint16_t until;		/* loop head: order of the last that leads back to here */
-	uint16_t live;		/* registers that may be read before they are written, on ways that lead onward; before
-				 * ORDER: which it reads */
+	uint32_t live;		/* registers that may be read before they are written, on ways that lead onward; before
+				 * ORDER: which it reads. BPF_RESULT: r0 may be, by others than an exit */
 	bool returns;		/* from here a loop's head can be reached again */
 	uint8_t ways;		/* ORDER: ways gone */
 	uint32_t writes;	/* variables it writes; once a loop head: what is written until then, by those that return */
@@ -76,10 +74,10 @@ struct bpf_place {
 	uint16_t next;		/* function in the order of checking */
 	uint16_t entry;		/* the state at its start: what all calls have in common */
 	uint8_t depth;
-	bool needed;		/* its result is looked at */
+	bool needed;		/* its result is looked at: it has to be a number */
 };
 
-enum { BPF_SCAN, BPF_ORDER, BPF_UNREACHED, BPF_BEGIN, BPF_VALUES };
+enum { BPF_SCAN, BPF_ORDER, BPF_VALUES };
 
 struct bpf_check {
 	struct bpf_program *program;
@@ -104,7 +102,7 @@ struct bpf_check {
 	uint32_t functions, unordered;	/* ... and instructions that are not in the order so far */
 	uint32_t accesses, guarded;	/* before this function */
 	struct exo_code_report report;
-	uint16_t written[BPF_VARS];	/* ORDER: the first turn so far that writes each variable */
+	uint16_t written[BPF_VARS + 1];	/* ORDER: the first turn so far that writes each variable */
 	uint64_t function[EXO_INSNS_MAX / 64];	/* where functions start */
 };
 
@@ -162,9 +160,8 @@ static inline bool bpf_is_signed(uint8_t op)
 {
 	return (1 << (BPF_JSGT >> 4) | 1 << (BPF_JSGE >> 4) | 1 << (BPF_JSLT >> 4) | 1 << (BPF_JSLE >> 4)) >> (op >> 4) & 1;
 }
-/* The jump that is taken when another is not; that says the same with its operands the other way round. */
+/* The jump that is taken when another is not. */
 uint8_t bpf_negated(uint8_t op);
-uint8_t bpf_mirrored(uint8_t op);
 
 /* --- bpf_state.c: states, loops ----------------------------------------------------------------------- */
 
@@ -187,19 +184,16 @@ static inline bool bpf_is_near(const struct bpf_value *value)
 /* Nothing is known of it in relation to others but by that name; 0: by none. */
 static inline void bpf_rename(struct bpf_value *value, uint32_t id)
 {
-	value->left = false;
 	value->id = id;
 	value->delta = 0;
 }
-/* The variable has that value, and is like no other; is like another; has no value (EXO_KIND_UNSET) or may not be used. */
+/* The variable has that value; what another one has, of a state; has no value (EXO_KIND_UNSET) or may not be used. */
 void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, const struct bpf_value *value);
-void bpf_copy(struct bpf_state *state, unsigned var, unsigned from);
+void bpf_copy(struct bpf_state *to, unsigned var, const struct bpf_state *from, unsigned other);
 void bpf_unset(struct bpf_state *state, unsigned var, uint8_t kind);
-/* In check->now, all that are like the variable have this value; and: they have those again that were narrowed. */
+/* In check->now, the variable has this value, for a while; and: those have theirs again that were narrowed. */
 void bpf_narrow(struct bpf_check *check, unsigned var, const struct bpf_value *value);
 void bpf_widen(struct bpf_check *check);
-/* Somebody wants to know that function's result: it has to be a number. */
-void bpf_need(struct bpf_check *check, uint32_t function);
 /* Bytes of the packet that are known to follow an address there. */
 int64_t bpf_room(const struct bpf_state *state, const struct bpf_value *value);
 /* In check->now, the packet has `bytes` bytes from point `id` on. false: it cannot. */
@@ -227,12 +221,13 @@ int bpf_refuse(struct bpf_check *check, unsigned reason, uint32_t insn);
 int bpf_way(struct bpf_check *check, uint32_t target);
 /* What a call passes. 0, or -1. */
 int bpf_enter(struct bpf_check *check, uint32_t function);
+/* Go to the start of a function, for the first time. */
+void bpf_function(struct bpf_check *check, uint32_t start);
 
 /* --- bpf_structure.c: phases, as far as the budget goes: 1, or -1: rejected --------------------------- */
 
 int bpf_phase_scan(struct bpf_check *check);
 int bpf_phase_order(struct bpf_check *check);
-int bpf_phase_unreached(struct bpf_check *check);
 
 /* --- bpf_step.c: the instruction at check->at changes check->now. 0, or -1: rejected ------------------ */
 int bpf_step(struct bpf_check *check);

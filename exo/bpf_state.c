@@ -3,8 +3,6 @@
  * States of the verifier: what is known of registers, stack and packet at one instruction; what is left of
  * that where ways meet; and loops.
  *
- * Where ways meet, two variables stay alike if they were alike on both.
- *
  * The head of a loop is entered with a *guess*: a state meant to hold each time round. Each jump back proves
  * it: the state there has to be covered by the head's (bpf_loop_covers), or else what was wrong is marked,
  * and the function gone through once more with a weaker guess there. So nothing depends on how good a guess
@@ -24,14 +22,12 @@ void bpf_put(struct bpf_check *check, struct bpf_state *state, unsigned var, con
 {
 	state->var[var] = *value;
 	state->same[var] = ++check->names;
-	state->twins &= ~(1u << var);
 }
 
-void bpf_copy(struct bpf_state *state, unsigned var, unsigned from)
+void bpf_copy(struct bpf_state *to, unsigned var, const struct bpf_state *from, unsigned other)
 {
-	state->var[var] = state->var[from];
-	state->same[var] = state->same[from];
-	state->twins |= 1u << var | 1u << from;
+	to->var[var] = from->var[other];
+	to->same[var] = from->same[other];
 }
 
 void bpf_unset(struct bpf_state *state, unsigned var, uint8_t kind)
@@ -42,23 +38,11 @@ void bpf_unset(struct bpf_state *state, unsigned var, uint8_t kind)
 
 void bpf_narrow(struct bpf_check *check, unsigned var, const struct bpf_value *value)
 {
-	struct bpf_state *now = &check->now, *before = &check->before;
-	uint32_t same = now->same[var], new = ++check->names;
-
-	for (uint32_t vars = 1u << var | (now->twins >> var & 1 ? now->twins : 0); vars; vars &= vars - 1) {
-		unsigned i = (unsigned)__builtin_ctz(vars);
-
-		if (now->same[i] != same)
-			continue;
-		if (!(check->narrowed >> i & 1)) {
-			before->var[i] = now->var[i];
-			before->same[i] = same;
-		}
-		check->spent += COST_NARROW;
-		check->narrowed |= 1u << i;
-		now->var[i] = *value;
-		now->same[i] = new;
-	}
+	if (!(check->narrowed >> var & 1))
+		bpf_copy(&check->before, var, &check->now, var);
+	check->spent += COST_NARROW;
+	check->narrowed |= 1u << var;
+	bpf_put(check, &check->now, var, value);
 }
 
 void bpf_widen(struct bpf_check *check)
@@ -66,16 +50,9 @@ void bpf_widen(struct bpf_check *check)
 	for (; check->narrowed; check->narrowed &= check->narrowed - 1) {
 		unsigned i = (unsigned)__builtin_ctz(check->narrowed);
 
-		check->now.var[i] = check->before.var[i];
-		check->now.same[i] = check->before.same[i];
+		bpf_copy(&check->now, i, &check->before, i);
 	}
 	check->now.packet = check->before.packet;
-}
-
-void bpf_need(struct bpf_check *check, uint32_t function)
-{
-	if (function)
-		check->place[function].needed = true;
 }
 
 unsigned bpf_saved(const struct bpf_state *state, unsigned slot)
@@ -89,8 +66,7 @@ void bpf_forget(struct bpf_state *state, unsigned var)
 {
 	if (state->var[var].kind == EXO_KIND_UNSET)
 		return;
-	if (state->var[var].kind != EXO_KIND_NUMBER)
-		state->written[state->slot[var - BPF_REGS]] = 0;
+	state->written[state->slot[var - BPF_REGS]] = 0;
 	bpf_unset(state, var, EXO_KIND_UNSET);
 }
 
@@ -135,26 +111,16 @@ void bpf_join_values(const struct bpf_state *x, struct bpf_value *a, const struc
 	}
 	a->room = (int32_t)(room_a < room_b ? room_a : room_b);
 	bpf_hull(a, b);
-	if (a->left != b->left || a->id != b->id || a->delta != b->delta)
+	if (a->id != b->id || a->delta != b->delta)
 		bpf_rename(a, bpf_in_packet(a) ? name : 0);
 }
 
-/* A variable comes together with another state's: like one of `met` that has met the same. */
-static void join(struct bpf_check *check, struct bpf_state *into, const uint32_t *was, uint32_t met, unsigned var,
-    const struct bpf_state *from, uint32_t at)
+/* A variable comes together with another state's. */
+static void join(struct bpf_check *check, struct bpf_state *into, unsigned var, const struct bpf_state *from, uint32_t at)
 {
-	struct bpf_value v;
+	struct bpf_value v = into->var[var];
 
-	for (; met; met &= met - 1) {
-		unsigned i = (unsigned)__builtin_ctz(met);
-
-		if (was[i] == was[var] && from->same[i] == from->same[var]) {
-			bpf_copy(into, var, i);
-			return;
-		}
-	}
 	check->spent += COST_VALUE;
-	v = into->var[var];
 	bpf_join_values(into, &v, from, &from->var[var], BPF_FRESH(at, var));
 	if (bpf_is_readable(&v))
 		bpf_put(check, into, var, &v);
@@ -175,61 +141,29 @@ static uint32_t differ(const struct bpf_state *x, const struct bpf_state *y)
 
 void bpf_join(struct bpf_check *check, struct bpf_state *into, const struct bpf_state *from, uint32_t at)
 {
-	uint32_t was[BPF_VARS], met = 0, twins = into->twins;
-
 	check->spent += COST_JOIN;
 	for (uint32_t vars = differ(into, from); vars; vars &= vars - 1) {
 		unsigned var = (unsigned)__builtin_ctz(vars), slot = var < BPF_REGS ? 0 : from->slot[var - BPF_REGS];
 		bool one = var < BPF_REGS || (into->slot[var - BPF_REGS] == slot && into->same[var] && from->same[var]);
 
-		was[var] = into->same[var];
-		if (one && was[var] == from->same[var])
+		if (one && into->same[var] == from->same[var])
 			continue;
-		if (one) {
-			join(check, into, was, twins >> var & 1 ? met : 0, var, from, at);
-			met |= twins & 1u << var;
-		} else if (bpf_is_address(&from->var[var])) {
+		if (one)
+			join(check, into, var, from, at);
+		else if (from->same[var])
 			into->written[slot] = 0;	/* it is lost if it is not the same slot */
-		}
 		if (var >= BPF_REGS && !(one && bpf_is_readable(&into->var[var])))
 			bpf_forget(into, var);
 	}
 	for (unsigned i = 0; i < BPF_SLOTS / 8; i++)
 		((word *)into->written)[i] &= ((const word *)from->written)[i];
 	into->packet = into->packet < from->packet ? into->packet : from->packet;
-	if (into->result && from->result && into->result != from->result) {
-		bpf_need(check, into->result);
-		bpf_need(check, from->result);
-	}
-	into->result = into->result ? into->result : from->result;
 }
 
 /* --- loops: guesses ----------------------------------------------------------------------------------- */
 
-/* If the instruction at `i` compares the register with what the loop does not change: `on` is what it may be if the loop
- * goes on. */
-static void compared(struct bpf_check *check, const struct bpf_state *state, uint32_t i, unsigned reg,
-    const struct bpf_place *head, struct bpf_value *on)
-{
-	const struct exo_insn *insn = &check->program->insn[i];
-	const struct bpf_place *target = &check->place[check->place[i].to[0] - 1];
-	bool by_reg = insn->code & BPF_SRC_REG, turned = by_reg && bpf_src(insn) == reg;
-	unsigned other = turned ? bpf_dst(insn) : bpf_src(insn);
-	uint8_t op = turned ? bpf_mirrored(BPF_OP(insn->code)) : BPF_OP(insn->code);
-	struct bpf_value with;
-
-	if (!check->place[i].to[0] || !check->place[i].to[1] || (!turned && bpf_dst(insn) != reg) ||
-	    (by_reg && (other == reg || head->writes >> other & 1)))
-		return;
-	bpf_number(&with, (uint64_t)(int64_t)insn->imm);
-	if (by_reg)
-		with = state->var[other];
-	if (with.kind == state->var[reg].kind && with.window == state->var[reg].window)
-		bpf_assume(target->order < head->order || target->order > head->until ? bpf_negated(op) : op, true, on, &with);
-}
-
 /* How a register goes through a loop, as far as the few instructions before it goes back tell: it is stepped by a constant
- * (0: no telling), and is what `on` says if the loop goes on. */
+ * (0: no telling), then compared with what the loop does not change, and is what `on` says if the loop goes on. */
 static int64_t course(struct bpf_check *check, const struct bpf_state *state, unsigned reg, const struct bpf_place *head,
     struct bpf_value *on)
 {
@@ -238,11 +172,20 @@ static int64_t course(struct bpf_check *check, const struct bpf_state *state, un
 
 	for (; i <= last; i++) {
 		const struct exo_insn *insn = &check->program->insn[i];
+		const struct bpf_place *place = &check->place[i], *target = &check->place[place->to[0] - 1];
+		unsigned other = insn->code & BPF_SRC_REG ? bpf_src(insn) : reg;
+		struct bpf_value with = state->var[other];
+		uint8_t op = BPF_OP(insn->code);
 
-		if ((insn->code & ~(BPF_ALU ^ BPF_ALU64)) == (BPF_ALU | BPF_ADD) && bpf_dst(insn) == reg)
+		if (other == reg)
+			bpf_number(&with, (uint64_t)(int64_t)insn->imm);
+		if (bpf_dst(insn) != reg || (other != reg && (head->writes >> other & 1 || with.window != state->var[reg].window)))
+			continue;
+		if ((insn->code & ~(BPF_ALU ^ BPF_ALU64)) == (BPF_ALU | BPF_ADD))
 			step = insn->imm;
-		else if (step)
-			compared(check, state, i, reg, head, on);
+		else if (step && place->to[0] && place->to[1])
+			bpf_assume(target->order < head->order || target->order > head->until ? bpf_negated(op) : op, true, on,
+			    &with);
 	}
 	return step;
 }
@@ -253,8 +196,9 @@ static void guess(struct bpf_check *check, const struct bpf_state *state, unsign
     struct bpf_value *v)
 {
 	struct bpf_value entry = *v, on = bpf_any;
+	bool address = v->kind == EXO_KIND_ADDRESS;
 	int64_t step = any ? 0 : course(check, state, var, &check->place[head], &on);
-	bool ends = step && bpf_is_near(&entry) && !bpf_is_exact(&on) && on.span < UINT64_MAX, address = v->kind == EXO_KIND_ADDRESS;
+	bool ends = step && bpf_is_near(&entry) && !bpf_is_exact(&on) && on.span < UINT64_MAX;
 	uint64_t gaps = entry.gap | (uint64_t)step;
 
 	if (v->window == EXO_WINDOW_CONTEXT)
@@ -303,10 +247,10 @@ void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t h
 		}
 	}
 	for (uint64_t lost = check->lost; lost; lost &= lost - 1) {
-		unsigned slot = (unsigned)__builtin_ctzll(lost), var = bpf_saved(state, slot);
+		unsigned slot = (unsigned)__builtin_ctzll(lost);
 
-		if (var)
-			bpf_unset(state, var, EXO_KIND_UNSET);
+		if (bpf_saved(state, slot))
+			bpf_forget(state, bpf_saved(state, slot));
 		state->written[slot] = 0;
 	}
 }
@@ -314,7 +258,7 @@ void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t h
 /* --- loops: proofs ------------------------------------------------------------------------------------ */
 
 /* Is all that a variable may be in the state `back` also what it may be in `then`, at the head, so that the one adds nothing
- * to the other? Those that were alike then have to be so. */
+ * to the other? */
 static bool covers(struct bpf_check *check, const struct bpf_state *then, const struct bpf_state *back, unsigned var,
     uint32_t head)
 {
@@ -325,9 +269,6 @@ static bool covers(struct bpf_check *check, const struct bpf_state *then, const 
 		return true;
 	if (var >= BPF_REGS && then->slot[var - BPF_REGS] != back->slot[var - BPF_REGS])
 		return false;
-	for (unsigned i = 0; i < var; i++)
-		if (then->same[i] == then->same[var] && back->same[i] != back->same[var])
-			return false;
 	if (then->same[var] == back->same[var])
 		return true;
 	check->spent += COST_VALUE;
@@ -345,13 +286,10 @@ static uint64_t uncovered(const struct bpf_state *then, const struct bpf_state *
 {
 	uint64_t lost = 0;
 
-	for (unsigned slot = 0; slot < BPF_SLOTS; slot++) {
-		unsigned var = bpf_saved(back, slot);
-
-		if (then->written[slot] & ~back->written[slot] || (then->written[slot] && var && !bpf_saved(then, slot) &&
-		    back->var[var].kind != EXO_KIND_NUMBER))
+	for (unsigned slot = 0; slot < BPF_SLOTS; slot++)
+		if (then->written[slot] & ~back->written[slot] ||
+		    (then->written[slot] && bpf_saved(back, slot) && !bpf_saved(then, slot)))
 			lost |= 1ull << slot;
-	}
 	return lost;
 }
 
@@ -373,7 +311,5 @@ bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_st
 		*(is->kind == was->kind && is->window == was->window && !(place->loose >> var & 1) ? &place->loose :
 		    &place->mixed) |= 1u << var;
 	}
-	if (back->result != then->result && bpf_is_readable(&then->var[0]))
-		bpf_need(check, back->result);
 	return all;
 }

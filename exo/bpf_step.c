@@ -11,28 +11,11 @@
  */
 #include "exo/bpf_check.h"
 
-/* What lies where in the contexts. An access is aligned, so a row of numbers may be several fields. */
-static const struct field {
-	uint8_t use, offset, bytes, what;
-} fields[] = {
-#define PACKET_START	1
-#define PACKET_END	2
-#define PACKET_BYTES	3
-#define BLOCK_START	4
-#define BLOCK_END	5
-#define PLAIN		6
-	{ EXO_USE_PACKET, 0, 8, PACKET_START },	/* and BPF_USE_FILTER */
-	{ EXO_USE_PACKET, 8, 8, PACKET_END },
-	{ EXO_USE_PACKET, 16, 4, PACKET_BYTES },
-	{ EXO_USE_PACKET, 20, 12, PLAIN },
-	{ EXO_USE_WAKE, 0, 32, PLAIN },
-	{ EXO_USE_OWNER, 0, 8, BLOCK_START },
-	{ EXO_USE_OWNER, 8, 8, BLOCK_END },
-	{ EXO_USE_OWNER, 16, 16, PLAIN },
-};
-_Static_assert(offsetof(struct exo_packet, bytes) == 16 && offsetof(struct exo_packet, time) == 24, "fields");
-_Static_assert(sizeof(struct exo_packet) == 32 && sizeof(struct exo_wake) == 32 && sizeof(struct exo_block) == 32,
-    "fields");
+/* A context is numbers; but for EXO_USE_WAKE, the first two fields are where packet or block start and end. */
+#define CONTEXT_BYTES	32
+_Static_assert(offsetof(struct exo_packet, end) == 8 && offsetof(struct exo_block, end) == 8, "fields");
+_Static_assert(sizeof(struct exo_packet) == CONTEXT_BYTES && sizeof(struct exo_wake) == CONTEXT_BYTES &&
+    sizeof(struct exo_block) == CONTEXT_BYTES, "fields");
 
 static const struct exo_insn *at(const struct bpf_check *check)
 {
@@ -52,10 +35,6 @@ static const struct bpf_value *read(struct bpf_check *check, unsigned reg)
 {
 	const struct bpf_value *v = &check->now.var[reg];
 
-	if (!reg) {
-		bpf_need(check, check->now.result);
-		check->now.result = 0;
-	}
 	if (v->kind == EXO_KIND_UNSET)
 		bpf_reject(check, EXO_REJECT_UNSET, (int)reg);
 	else if (v->kind == EXO_KIND_MIXED)
@@ -80,8 +59,6 @@ static const struct bpf_value *read_number(struct bpf_check *check, unsigned reg
 
 static void set(struct bpf_check *check, unsigned reg, const struct bpf_value *value)
 {
-	if (!reg)
-		check->now.result = 0;
 	bpf_put(check, &check->now, reg, value);
 }
 
@@ -105,7 +82,7 @@ static int32_t room_less(int32_t room, int64_t by)
 	return (int32_t)(rest < BPF_FAR ? rest : BPF_FAR);
 }
 
-/* An address, or what is left behind one, and a number. */
+/* An address and a number. */
 static void move(struct bpf_check *check, struct bpf_value *v, const struct bpf_value *by)
 {
 	bool small = bpf_within(by, -BPF_FAR, BPF_FAR), packet = bpf_in_packet(v);
@@ -115,37 +92,27 @@ static void move(struct bpf_check *check, struct bpf_value *v, const struct bpf_
 	bpf_alu(v, BPF_ALU64 | BPF_ADD, 0, 0, by);
 	if (packet)
 		v->room = small ? room_less(room, bpf_max(by)) : BPF_ROOM_NONE;
-	if ((packet || v->left) && small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR)
+	if (packet && small && bpf_is_exact(by) && delta >= -BPF_FAR && delta <= BPF_FAR)
 		v->delta = (int32_t)delta;
 	else
 		bpf_rename(v, packet ? BPF_FRESH(check->at, BPF_FRESH_RESULT) : 0);
 }
 
 /* The distance between two addresses of a window. */
-static void distance(struct bpf_check *check, struct bpf_value *a, const struct bpf_value *b)
+static void distance(struct bpf_value *a, const struct bpf_value *b)
 {
-	struct bpf_value length, from = *a;
-	bool left = from.kind == EXO_KIND_END && b->kind == EXO_KIND_ADDRESS && bpf_is_near(b) && bpf_is_exact(&from) &&
-	    bpf_is_near(&from);
-	int64_t room = left ? bpf_room(&check->now, b) + (int64_t)from.low : 0;
+	struct bpf_value from = *a;
 
-	bpf_bounded(&length, check->now.packet, BPF_PACKET_MAX);
-	bpf_alu(a, BPF_ALU64 | BPF_SUB, 0, 0, b);
+	*a = bpf_any;
 	if (from.kind != b->kind)
-		bpf_alu(a, BPF_ALU64 | (b->kind == EXO_KIND_END ? BPF_SUB : BPF_ADD), 0, 0, &length);
-	a->kind = EXO_KIND_NUMBER;
-	a->window = 0;
-	a->room = BPF_ROOM_NONE;
-	bpf_rename(a, left ? b->id : 0);
-	if (!left)
 		return;
-	a->left = true;
-	a->delta = (int32_t)from.low - b->delta;
-	if (room > -BPF_FAR && bpf_min(a) < room)
-		bpf_clip(a, (uint64_t)room, (uint64_t)INT64_MAX - (uint64_t)room);
+	a->low = from.low;
+	a->span = from.span;
+	a->gap = from.gap;
+	bpf_alu(a, BPF_ALU64 | BPF_SUB, 0, 0, b);
 }
 
-/* 64-bit ADD and SUB where an operand is an address, or left behind one. */
+/* 64-bit ADD and SUB where an operand is an address. */
 static int add(struct bpf_check *check, uint8_t op, struct bpf_value *d, const struct bpf_value *s)
 {
 	unsigned src = bpf_src(at(check));
@@ -162,7 +129,7 @@ static int add(struct bpf_check *check, uint8_t op, struct bpf_value *d, const s
 	} else if (op == BPF_SUB && bpf_is_address(d)) {
 		if (d->window != s->window)
 			return needs(check, EXO_REJECT_WINDOW, (int)src, d->window, 0, 0);
-		distance(check, d, s);
+		distance(d, s);
 	} else {
 		return bpf_reject(check, EXO_REJECT_NUMBER, (int)src);
 	}
@@ -182,13 +149,11 @@ static int arithmetic(struct bpf_check *check)
 		return -1;
 	if (op == BPF_MOV && !insn->offset && by_reg &&
 	    (wide || (s->kind == EXO_KIND_NUMBER && bpf_umax(s) <= UINT32_MAX))) {
-		if (!dst)
-			check->now.result = 0;
-		bpf_copy(&check->now, dst, src);
+		bpf_copy(&check->now, dst, &check->now, src);
 		return 0;
 	}
 	d = *v;
-	if (wide && (op == BPF_ADD || op == BPF_SUB) && (bpf_is_address(&d) || bpf_is_address(s) || d.left)) {
+	if (wide && (op == BPF_ADD || op == BPF_SUB) && (bpf_is_address(&d) || bpf_is_address(s))) {
 		if (add(check, op, &d, s) < 0)
 			return -1;
 	} else if (bpf_is_address(&d) || bpf_is_address(s)) {
@@ -255,51 +220,40 @@ static void loaded(struct bpf_value *to, unsigned width, bool sign)
 
 static int in_context(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
 {
-	unsigned use = check->program->use == BPF_USE_FILTER ? EXO_USE_PACKET : check->program->use;
 	int64_t offset = bpf_is_exact(v) && bpf_is_near(v) ? (int64_t)v->low + a->offset : -1;
-	const struct field *f = fields, *end = fields + sizeof(fields) / sizeof(fields[0]);
+	bool block = check->program->use == EXO_USE_OWNER;
 
-	while (f < end && !(f->use == use && offset >= f->offset && offset + a->width <= f->offset + f->bytes))
-		f++;
-	if (f == end || offset % a->width)
-		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0, 32 - a->width);
+	if (offset < 0 || offset + a->width > CONTEXT_BYTES || offset % a->width)
+		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0, CONTEXT_BYTES - a->width);
 	loaded(a->value, a->width, a->sign);
-	if (f->what == PACKET_BYTES && a->width == 4 && !a->sign) {
-		bpf_bounded(a->value, check->now.packet, BPF_PACKET_MAX);
-		a->value->left = true;
-	}
-	if (f->what == PACKET_BYTES || f->what == PLAIN)
+	if (check->program->use == EXO_USE_WAKE || offset >= 16)
 		return 0;
 	if (a->width != 8)
 		return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
-	bpf_number(a->value, f->what == BLOCK_END ? BPF_PAGE_BYTES : 0);
-	a->value->kind = f->what == PACKET_END ? EXO_KIND_END : EXO_KIND_ADDRESS;
-	a->value->window = use == EXO_USE_OWNER ? EXO_WINDOW_BLOCK : EXO_WINDOW_PACKET;
+	bpf_number(a->value, block && offset ? BPF_PAGE_BYTES : 0);
+	a->value->kind = offset && !block ? EXO_KIND_END : EXO_KIND_ADDRESS;
+	a->value->window = block ? EXO_WINDOW_BLOCK : EXO_WINDOW_PACKET;
 	return 0;
 }
 
-/* What is stored as a whole stays known; an address must be. */
 static int stack_store(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
 {
 	struct bpf_state *now = &check->now;
-	bool whole = exact && a->width == 8 && first % 8 == 0, address = bpf_is_address(a->stored);
+	bool address = bpf_is_address(a->stored);
 	unsigned slot = (unsigned)first / 8, var = BPF_REGS + slot % BPF_SAVED;
 
-	if (address && !whole)
+	if (address && !(exact && a->width == 8 && first % 8 == 0))
 		return needs(check, EXO_REJECT_ALIGN, (int)a->reg, EXO_WINDOW_STACK, 8, 8);
 	for (unsigned s = slot; s <= (unsigned)last / 8; s++)
 		if (bpf_saved(now, s))
 			bpf_forget(now, bpf_saved(now, s));
 	for (int byte = first; exact && byte <= last; byte++)
 		now->written[byte / 8] |= (uint8_t)(1u << byte % 8);
-	if (!whole || (!address && bpf_is_address(&now->var[var])))
+	if (!address)
 		return 0;
 	if (bpf_is_address(&now->var[var]))
 		return bpf_reject(check, EXO_REJECT_STACK, (int)a->reg);
-	if (a->var < 0)
-		bpf_put(check, now, var, a->stored);
-	else
-		bpf_copy(now, var, (unsigned)a->var);
+	bpf_copy(now, var, now, (unsigned)a->var);
 	now->slot[slot % BPF_SAVED] = (uint8_t)slot;
 	return 0;
 }
@@ -314,17 +268,14 @@ static int stack_load(struct bpf_check *check, const struct access *a, int first
 		*a->value = now->var[var];
 		if (a->var < 0)
 			return 1;
-		if (!a->var)
-			now->result = 0;
-		bpf_copy(now, (unsigned)a->var, var);
+		bpf_copy(now, (unsigned)a->var, now, var);
 		return 1;
 	}
 	for (int byte = first; byte <= last; byte++) {
 		if (!(now->written[byte / 8] >> byte % 8 & 1))
 			return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK,
 			    (uint64_t)(byte - EXO_CODE_STACK), 0);
-		var = bpf_saved(now, (unsigned)byte / 8);
-		if (var && now->var[var].kind != EXO_KIND_NUMBER)
+		if (bpf_saved(now, (unsigned)byte / 8))
 			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
 	}
 	loaded(a->value, a->width, a->sign);
@@ -465,13 +416,12 @@ static int constant(struct bpf_check *check)
 
 /* --- calls -------------------------------------------------------------------------------------------- */
 
-/* r0 is the result, r1 to r5 are lost. */
-static void called(struct bpf_check *check, uint32_t function)
+/* Does anybody look at r0 after this call? An exit does only if somebody looks at this function's result. */
+static bool is_result_read(const struct bpf_check *check)
 {
-	set(check, 0, &bpf_any);
-	check->now.result = (uint16_t)function;
-	for (unsigned reg = 1; reg <= 5; reg++)
-		bpf_unset(&check->now, reg, EXO_KIND_UNSET);
+	uint32_t live = check->place[check->place[check->at].to[1] - 1].live;
+
+	return live & BPF_RESULT || (live & 1 && check->place[check->start].needed);
 }
 
 static int call(struct bpf_check *check)
@@ -480,12 +430,8 @@ static int call(struct bpf_check *check)
 	const struct bpf_call_spec *spec = &bpf_call_spec[number < EXO_CODE_CALL_COUNT ? number : 0];
 	char use = " PWO "[check->program->use];
 
-	if (bpf_src(at(check)) == BPF_CALL_LOCAL) {
-		if (bpf_enter(check, function) < 0)
-			return -1;
-		called(check, function);
-		return 0;
-	}
+	if (bpf_src(at(check)) == BPF_CALL_LOCAL)
+		return bpf_enter(check, function);
 	if (use == ' ' || (spec->uses[0] != use && spec->uses[1] != use))
 		return bpf_reject(check, EXO_REJECT_CALL, -1);
 	for (unsigned i = 0; spec->args[i]; i++) {
@@ -500,13 +446,27 @@ static int call(struct bpf_check *check)
 		    (writes && !may_write(check->program, v))))
 			return bpf_reject(check, EXO_REJECT_WINDOW, (int)i + 1);
 	}
-	called(check, 0);
+	return 0;
+}
+
+/* r0 is the result, r1 to r5 are lost. */
+static int called(struct bpf_check *check)
+{
+	uint32_t function = bpf_src(at(check)) == BPF_CALL_LOCAL ? check->at + 1 + (uint32_t)at(check)->imm : 0;
+	bool result = !function || is_result_read(check);
+
+	if (call(check) < 0)
+		return -1;
+	check->place[function].needed |= result;
+	set(check, 0, &bpf_any);
+	for (unsigned reg = result; reg <= 5; reg++)
+		bpf_unset(&check->now, reg, EXO_KIND_UNSET);
 	return 0;
 }
 
 static int leave(struct bpf_check *check)
 {
-	if ((!check->start || check->place[check->start].needed) && !read_number(check, 0, EXO_REJECT_ESCAPE))
+	if (check->place[check->start].needed && !read_number(check, 0, EXO_REJECT_ESCAPE))
 		return -1;
 	check->live = false;
 	return 0;
@@ -524,13 +484,11 @@ static bool learn(struct bpf_check *check, uint32_t id, int64_t bytes, int64_t l
 	return !id || bytes < -BPF_FAR || bytes > BPF_FAR || bpf_learn(check, id, bytes);
 }
 
-/* A register, and what is known to equal it, was compared. */
-static bool settle(struct bpf_check *check, unsigned reg, const struct bpf_value *v)
+/* A register was compared. */
+static void settle(struct bpf_check *check, unsigned reg, const struct bpf_value *v)
 {
 	if (check->now.var[reg].span != v->span || check->now.var[reg].low != v->low)
 		bpf_narrow(check, reg, v);
-	return !v->left || !bpf_within(v, 1 - BPF_FAR, BPF_FAR - 1) ||
-	    learn(check, v->id, (int64_t)v->low - v->delta, v->id ? INT32_MIN : 0);
 }
 
 /* A register, and s: another one's, or (src < 0) a constant. */
@@ -539,8 +497,12 @@ static bool compare(struct bpf_check *check, uint8_t op, bool wide, unsigned dst
 {
 	struct bpf_value a = check->now.var[dst], b = *s;
 
-	return bpf_assume(op, wide, &a, &b) && settle(check, dst, &a) &&
-	    (src < 0 || settle(check, (unsigned)src, &b));
+	if (!bpf_assume(op, wide, &a, &b))
+		return false;
+	settle(check, dst, &a);
+	if (src >= 0)
+		settle(check, (unsigned)src, &b);
+	return true;
 }
 
 /* low <= high, or <: what follows, for addresses of one window. */
@@ -561,8 +523,8 @@ static bool assume(struct bpf_check *check, const struct exo_insn *insn, uint8_t
 	unsigned dst = bpf_dst(insn), src = bpf_src(insn);
 	const struct bpf_value *d = &check->now.var[dst];
 
-	if (bpf_is_address(d) != bpf_is_address(s))	/* an address with 0 */
-		return true;
+	if (bpf_is_address(d) != bpf_is_address(s) || (bpf_is_address(d) && !(bpf_is_near(d) && bpf_is_near(s))))
+		return true;	/* an address with 0, or not known */
 	if (!bpf_is_address(d) || (op == BPF_JNE && d->kind == s->kind && dst != src))
 		return compare(check, op, BPF_CLASS(insn->code) == BPF_JMP, dst, insn->code & BPF_SRC_REG ? (int)src : -1, s);
 	if (dst == src)
@@ -576,20 +538,19 @@ static int comparable(struct bpf_check *check, const struct exo_insn *insn, cons
 {
 	int dst = (int)bpf_dst(insn), src = (int)bpf_src(insn), which = bpf_is_address(d) ? dst : src;
 	uint8_t op = BPF_OP(insn->code);
+	bool equal = op == BPF_JEQ || op == BPF_JNE;
 
 	if (!bpf_is_address(d) && !bpf_is_address(s))
 		return 0;
 	if (BPF_CLASS(insn->code) != BPF_JMP || op == BPF_JSET || bpf_is_signed(op))
 		return bpf_reject(check, EXO_REJECT_NUMBER, which);
-	if (bpf_is_address(d) && !bpf_is_near(d))
-		return needs(check, EXO_REJECT_RANGE, dst, d->window, (uint64_t)BPF_NEAR, BPF_FAR);
-	if (bpf_is_address(s) && !bpf_is_near(s))
-		return needs(check, EXO_REJECT_RANGE, src, s->window, (uint64_t)BPF_NEAR, BPF_FAR);
-	if (bpf_is_address(d) && bpf_is_address(s))
-		return d->window == s->window ? 0 : needs(check, EXO_REJECT_WINDOW, src, d->window, 0, 0);
-	if ((op == BPF_JEQ || op == BPF_JNE) && !bpf_umax(bpf_is_address(d) ? s : d))
+	if (!bpf_is_address(d) || !bpf_is_address(s))
+		return equal && !bpf_umax(bpf_is_address(d) ? s : d) ? 0 : bpf_reject(check, EXO_REJECT_NUMBER, which);
+	if (d->window != s->window)
+		return needs(check, EXO_REJECT_WINDOW, src, d->window, 0, 0);
+	if (equal || (bpf_is_near(d) && bpf_is_near(s)))
 		return 0;
-	return bpf_reject(check, EXO_REJECT_NUMBER, which);
+	return needs(check, EXO_REJECT_RANGE, bpf_is_near(d) ? src : dst, d->window, (uint64_t)BPF_NEAR, BPF_FAR);
 }
 
 static int branch(struct bpf_check *check)
@@ -615,7 +576,7 @@ static int branch(struct bpf_check *check)
 static int jump(struct bpf_check *check)
 {
 	switch (BPF_OP(at(check)->code)) {
-	case BPF_CALL:	return call(check);
+	case BPF_CALL:	return called(check);
 	case BPF_EXIT:	return leave(check);
 	case BPF_JA:
 		check->live = false;

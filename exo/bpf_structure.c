@@ -66,7 +66,9 @@ static int scan(struct bpf_check *check)
 	place->writes = writes.regs;
 	for (uint64_t slots = writes.slots; slots; slots &= slots - 1)
 		place->writes |= 1u << (BPF_REGS + (unsigned)__builtin_ctzll(slots) % BPF_SAVED);
-	place->live = writes.reads;
+	if (writes.regs & 1)
+		place->writes |= BPF_RESULT;
+	place->live = writes.reads | (writes.reads & 1 && insn->code != (BPF_JMP | BPF_EXIT) ? BPF_RESULT : 0);
 	if (class == BPF_LD)
 		program->note[check->at + 1].flags |= BPF_NOTE_SECOND;
 	if (!is_end(insn))
@@ -162,7 +164,7 @@ static void order_last(struct bpf_check *check, struct bpf_place *place)
 		if (on->ways && !on->until)
 			on->until = place->order;
 	}
-	place->live |= (uint16_t)(live & ~place->writes);
+	place->live |= live & ~place->writes;
 	for (uint32_t writes = place->returns ? place->writes : 0; writes; writes &= writes - 1)
 		check->written[__builtin_ctz(writes)] = place->order;
 	if (place->until)
@@ -173,7 +175,7 @@ static void order_last(struct bpf_check *check, struct bpf_place *place)
 }
 
 /* The function is in order: the next one. When there is none, but some was not ordered, that is in a circle, or called from
- * one. */
+ * one; or some instruction has no turn. */
 static int order_end(struct bpf_check *check)
 {
 	uint32_t function = check->place[check->start].next;
@@ -186,8 +188,11 @@ static int order_end(struct bpf_check *check)
 		function = end_of(check, function);
 	if (check->functions)
 		return bpf_refuse(check, EXO_REJECT_RECURSION, function);
-	check->at = 0;
-	check->phase = check->unordered ? BPF_UNREACHED : BPF_BEGIN;
+	for (; check->unordered && check->spent < check->budget; check->spent += COST_LOOK, check->at++)	/* from 0 on */
+		if (!check->place[check->at].order && !(check->program->note[check->at].flags & BPF_NOTE_SECOND))
+			return bpf_refuse(check, EXO_REJECT_UNREACHED, check->at);
+	if (!check->unordered)
+		bpf_function(check, 0);
 	return 1;
 }
 
@@ -212,6 +217,7 @@ int bpf_phase_scan(struct bpf_check *check)
 	if (check->place[0].callers)
 		return bpf_refuse(check, EXO_REJECT_RECURSION, 0);
 	check->place[0].depth = 1;
+	check->place[0].needed = true;
 	order_begin(check, 0);
 	if (check->end <= program->fuel)
 		return 1;
@@ -244,14 +250,4 @@ int bpf_phase_order(struct bpf_check *check)
 		check->at = to - 1;
 	}
 	return first->order ? order_end(check) : 1;
-}
-
-/* Some instruction has no turn. */
-int bpf_phase_unreached(struct bpf_check *check)
-{
-	check->spent += COST_LOOK;
-	if (!check->place[check->at].order && !(check->program->note[check->at].flags & BPF_NOTE_SECOND))
-		return bpf_refuse(check, EXO_REJECT_UNREACHED, check->at);
-	check->at++;
-	return 1;
 }

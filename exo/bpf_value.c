@@ -164,18 +164,10 @@ static void cut(struct bpf_value *v, unsigned bits)
 /* Keep the low bits, extended by their sign. */
 static void extend(struct bpf_value *v, unsigned bits)
 {
-	uint64_t mask = UINT64_MAX >> (64 - bits), sign = mask ^ mask >> 1;
+	int64_t sign = 1ll << (bits - 1);
 
-	if (bpf_within(v, -(int64_t)sign, (int64_t)sign - 1))
-		return;
-	cut(v, bits);
-	if (v->low >= sign) {
-		v->low |= ~mask;
-	} else if (v->span >= sign - v->low) {
-		v->low = -sign + (v->low & (v->gap - 1));
-		v->span = mask;
-		bpf_align(v, v->gap);
-	}
+	if (!bpf_within(v, -sign, sign - 1))
+		run(v, (uint64_t)-sign, 2 * (uint64_t)sign - 1);
 }
 
 /* --- arithmetic on 64 bits ---------------------------------------------------------------------------- */
@@ -206,24 +198,16 @@ static void negate(struct bpf_value *a, const struct bpf_value *b)
 	bpf_align(a, a->gap);
 }
 
-/* By one number, a run becomes a longer one; else it takes that nothing wraps. */
+/* By one number, a run becomes a longer one. */
 static void multiply(struct bpf_value *a, const struct bpf_value *b)
 {
-	struct view x = view(a, 0), y = view(b, 0);
-	uint64_t low = x.min * y.min, span, gaps = 1;
-	bool wraps;
+	uint64_t by = bpf_is_exact(b) ? b->low : a->low;
+	bool runs = !bpf_is_exact(a) && !bpf_is_exact(b);
 
-	if (bpf_is_exact(a) || bpf_is_exact(b)) {
-		low = a->low * b->low;
-		wraps = __builtin_mul_overflow(a->span | b->span, bpf_is_exact(b) ? b->low : a->low, &span);
-		gaps = (a->gap | b->gap) * (bpf_is_exact(b) ? b->low : a->low);
-	} else {
-		wraps = __builtin_mul_overflow(x.max, y.max, &span);
-		span -= low;
-	}
-	a->low = low;
-	a->span = wraps ? UINT64_MAX : span;
-	bpf_align(a, gaps);
+	a->low *= b->low;
+	if (__builtin_mul_overflow(a->span | b->span, by, &a->span) || runs)
+		a->span = UINT64_MAX;
+	bpf_align(a, runs ? 1 : (a->gap | b->gap) * by);
 }
 
 /* 0 where the divisor is 0. */
@@ -242,10 +226,7 @@ static void modulo(struct bpf_value *a, const struct bpf_value *b)
 
 	if (!y.max || (y.min && x.max < y.min))
 		return;
-	if (bpf_is_exact(a) && bpf_is_exact(b))
-		run(a, x.min % y.min, 0);
-	else
-		run(a, 0, y.min && y.max - 1 < x.max ? y.max - 1 : x.max);
+	run(a, 0, y.min && y.max - 1 < x.max ? y.max - 1 : x.max);
 }
 
 /* A bit of the result is known where both are, or one is and decides. */
@@ -375,20 +356,9 @@ void bpf_alu(struct bpf_value *a, uint8_t code, int16_t offset, int32_t imm, con
 
 uint8_t bpf_negated(uint8_t op)
 {
-	static const uint8_t negated[16] = {
-		[BPF_JEQ >> 4] = BPF_JNE, [BPF_JNE >> 4] = BPF_JEQ, [BPF_JSET >> 4] = BPF_JNSET, [BPF_JNSET >> 4] = BPF_JSET,
-		[BPF_JGT >> 4] = BPF_JLE, [BPF_JLE >> 4] = BPF_JGT, [BPF_JGE >> 4] = BPF_JLT, [BPF_JLT >> 4] = BPF_JGE,
-		[BPF_JSGT >> 4] = BPF_JSLE, [BPF_JSLE >> 4] = BPF_JSGT, [BPF_JSGE >> 4] = BPF_JSLT, [BPF_JSLT >> 4] = BPF_JSGE,
-	};
+	bool ordered = op != BPF_JEQ && op != BPF_JNE && op != BPF_JSET && op != BPF_JNSET;
 
-	return negated[op >> 4];
-}
-
-uint8_t bpf_mirrored(uint8_t op)
-{
-	if (op == BPF_JEQ || op == BPF_JNE || op == BPF_JSET || op == BPF_JNSET)
-		return op;
-	return op ^ (bpf_is_signed(op) ? BPF_JSGT ^ BPF_JSLT : BPF_JGT ^ BPF_JLT);
+	return op ^ (!ordered ? BPF_JEQ ^ BPF_JNE : bpf_is_signed(op) ? BPF_JSGT ^ BPF_JSLE : BPF_JGT ^ BPF_JLE);
 }
 
 /* `turn`: SIGN if it has to do with signs. */
@@ -409,45 +379,24 @@ static bool assume_number(uint8_t op, uint64_t turn, struct bpf_value *a, uint64
 /* Of 64 bits. */
 static bool assume(uint8_t op, uint64_t turn, struct bpf_value *a, struct bpf_value *b)
 {
-	struct view x, y;
-	bool less = op >= BPF_JLT;
-
-	if (op == BPF_JSET || op == BPF_JNSET) {
-		struct bpf_value both = *a;
-
-		and(&both, b);
-		return op == BPF_JSET ? bpf_umax(&both) : !view(&both, 0).min;
-	}
+	if (op == BPF_JSET || op == BPF_JNSET)
+		return true;
 	if (bpf_is_exact(b))
 		return assume_number(op, turn, a, b->low);
-	if (bpf_is_exact(a))
-		return assume_number(bpf_mirrored(op), turn, b, a->low);
-	if (op == BPF_JEQ)
-		return bpf_clip(a, b->low, b->span) && bpf_clip(b, a->low, a->span);
-	if (op == BPF_JNE)
+	if (!bpf_is_exact(a))
 		return true;
-	x = view(a, turn);
-	y = view(b, turn);
-	return assume_number(op, turn, a, (less ? y.max : y.min) - turn) &&
-	    assume_number(bpf_mirrored(op), turn, b, (less ? x.min : x.max) - turn);
+	if (op != BPF_JEQ && op != BPF_JNE)	/* the other way round */
+		op ^= turn ? BPF_JSGT ^ BPF_JSLT : BPF_JGT ^ BPF_JLT;
+	return assume_number(op, turn, b, a->low);
 }
 
-/* Of 32 bits: as of 64, if both fit; else of the first, if no more than its low half is not 0, it teaches what is a run there. */
+/* Of 32 bits: as of 64, if both fit. */
 bool bpf_assume(uint8_t op, bool wide, struct bpf_value *a, struct bpf_value *b)
 {
 	bool is_signed = bpf_is_signed(op);
-	uint64_t turn = is_signed ? SIGN : 0;
 	int64_t min = is_signed ? INT32_MIN : 0, max = is_signed ? INT32_MAX : UINT32_MAX;
-	void (*low)(struct bpf_value *, unsigned) = is_signed ? extend : cut;
-	struct bpf_value x, y;
 
-	if (wide || (bpf_within(a, min, max) && bpf_within(b, min, max)))
-		return assume(op, turn, a, b);
-	x = *a;
-	y = *b;
-	low(&x, 32);
-	low(&y, 32);
-	if (!assume(op, turn, &x, &y))
-		return false;
-	return bpf_umax(a) > UINT32_MAX || (bpf_min(&x) < 0 && bpf_max(&x) >= 0) || bpf_clip(a, (uint32_t)x.low, x.span);
+	if (!wide && !(bpf_within(a, min, max) && bpf_within(b, min, max)))
+		return true;
+	return assume(op, is_signed ? SIGN : 0, a, b);
 }

@@ -85,7 +85,7 @@ static bool holds_value(const struct machine *m, const struct bpf_value *v, uint
 	if (v->window == BPF_WINDOW_CALLER)
 		return true;
 	if (v->kind == EXO_KIND_NUMBER)
-		return has(v, is) && (!v->left || v->id || is == packet_bytes + (uint64_t)(int64_t)v->delta);
+		return has(v, is);
 	if (v->kind != EXO_KIND_ADDRESS && v->kind != EXO_KIND_END)
 		return true;
 	is -= base_of(m, v);
@@ -98,18 +98,10 @@ static bool holds_value(const struct machine *m, const struct bpf_value *v, uint
 }
 
 /* Two values with one name are what the name says. */
-static bool holds_pair(const struct machine *m, const struct bpf_value *v, uint64_t is, const struct bpf_value *w, uint64_t was)
+static bool holds_pair(const struct bpf_value *v, uint64_t is, const struct bpf_value *w, uint64_t was)
 {
-	bool address = v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_PACKET;
-	bool other = w->kind == EXO_KIND_ADDRESS && w->window == EXO_WINDOW_PACKET;
-
-	if (!v->id || v->id != w->id || v->window == BPF_WINDOW_CALLER || w->window == BPF_WINDOW_CALLER)
-		return true;
-	if (address && other)
-		return is - was == (uint64_t)(int64_t)(v->delta - w->delta);
-	if (address && w->kind == EXO_KIND_NUMBER && w->left)
-		return was == base_of(m, v) + packet_bytes - (is - (uint64_t)(int64_t)v->delta) + (uint64_t)(int64_t)w->delta;
-	return true;
+	return !v->id || v->id != w->id || !bpf_in_packet(v) || !bpf_in_packet(w) ||
+	    is - was == (uint64_t)(int64_t)(v->delta - w->delta);
 }
 
 static void hold(const struct machine *m)
@@ -133,8 +125,8 @@ static void hold(const struct machine *m)
 	}
 	for (unsigned i = 0; i < BPF_VARS; i++)
 		for (unsigned j = 0; j < BPF_VARS; j++)
-			if (!holds_pair(m, &var[i], is[i], &var[j], is[j]) ||
-			    (state->same[i] == state->same[j] && state->same[i] > BPF_SAME_MIXED && is[i] != is[j]))
+			if (!holds_pair(&var[i], is[i], &var[j], is[j]) ||
+			    (state->same[i] == state->same[j] && memcmp(&var[i], &var[j], sizeof(var[i]))))
 				show("pair", m->next, i * 32 + j);
 }
 

@@ -166,6 +166,10 @@ static void registers(void)
 	REJECT("r6 of the caller", PACKET, UNSET, 3, 6, MOV(6, 1), LOCAL(1), EXIT, MOVX(0, 6), EXIT);
 	REJECT("result that is not set", PACKET, UNSET, 2, 0, LOCAL(1), EXIT, EXIT);
 	ACCEPT("no result, and none looked at", PACKET, LOCAL(2), RET(0), EXIT);
+	REJECT("a result that is the caller's", PACKET, UNSET, 4, 0, LOCAL(1), EXIT, LOCAL(1), EXIT, EXIT);
+	ACCEPT("one that nobody looks at, nor at the caller's", PACKET, LOCAL(2), RET(0), LOCAL(1), EXIT, EXIT);
+	REJECT("one that is looked at on one way", PACKET, UNSET, 7, 0, MOVX(6, 1), LOCAL(5), LD(W, 2, 6, 16), J(JEQ, 2, 0, 1), EXIT,
+	    RET(0), EXIT);
 	ACCEPT("an address left in r0 that nobody looks at", PACKET, LOCAL(2), RET(0), MOVX(0, 10), EXIT);
 	REJECT("an address is returned", PACKET, ESCAPE, 1, 0, MOVX(0, 1), EXIT);
 	REJECT("an address is returned by a function", PACKET, ESCAPE, 3, 0, LOCAL(1), EXIT, MOVX(0, 10), EXIT);
@@ -213,7 +217,8 @@ static void windows(void)
 	REJECT("the packet is written", PACKET, WINDOW, 1, 2, LD(DW, 2, 1, 0), STI(B, 2, 0, 1), RET(0));
 	REJECT("the block is written", OWNER, WINDOW, 1, 2, LD(DW, 2, 1, 0), STI(B, 2, 0, 1), RET(0));
 	REJECT("half of an address in the context", PACKET, ESCAPE, 0, 1, LD(W, 0, 1, 0), EXIT);
-	REJECT("two fields of the context at once", PACKET, RANGE, 0, 1, LD(DW, 0, 1, 16), EXIT);
+	REJECT("a number and an address of the context at once", OWNER, ESCAPE, 0, 1, LD(W, 0, 1, 12), EXIT);
+	ACCEPT("two numbers of the context at once", PACKET, LD(DW, 0, 1, 16), EXIT);
 	REJECT("behind the context", WAKE, RANGE, 0, 1, LD(DW, 0, 1, 32), EXIT);
 	REJECT("the context at an offset that is not known", WAKE, RANGE, 3, 1, LD(DW, 2, 1, 0), K(AND, 2, 8), X(ADD, 1, 2),
 	    LD(DW, 0, 1, 0), EXIT);
@@ -259,8 +264,8 @@ static void atomics(void)
 static void stack(void)
 {
 	ACCEPT("an address comes back", PACKET, ST(DW, 10, 1, -8), LD(DW, 2, 10, -8), LD(W, 0, 2, 16), EXIT);
-	ACCEPT("a number keeps what is known", PACKET, MOV(3, 16), ST(DW, 10, 3, -512), LD(DW, 4, 10, -512), X(ADD, 1, 4), LD(W, 0, 1, 0),
-	    EXIT);
+	REJECT("what is known of a number is not saved", PACKET, RANGE, 4, 1, MOV(3, 16), ST(DW, 10, 3, -512), LD(DW, 4, 10, -512),
+	    X(ADD, 1, 4), LD(W, 0, 1, 0), EXIT);
 	REJECT("not written", PACKET, STACK, 0, 10, LD(DW, 0, 10, -8), EXIT);
 	REJECT("written in part", PACKET, STACK, 1, 10, STI(W, 10, -8, 0), LD(DW, 0, 10, -8), EXIT);
 	REJECT("written on one way", PACKET, STACK, 3, 10, LD(W, 2, 1, 16), J(JEQ, 2, 0, 1), STI(DW, 10, -8, 0), LD(DW, 0, 10, -8), EXIT);
@@ -312,9 +317,9 @@ static void packets(void)
 	ACCEPT("data + 13 >= end", PACKET, LENGTHS, MOVX(4, 2), K(ADD, 4, 13), MOV(0, 0), JX(JGE, 4, 3, 1), LD(H, 0, 2, 12), EXIT);
 	ACCEPT("data == end - 14", PACKET, LENGTHS, K(ADD, 3, -14), MOV(0, 0), JX(JNE, 2, 3, 1), LD(H, 0, 2, 12), EXIT);
 	ACCEPT("data > end - 14", PACKET, LENGTHS, K(SUB, 3, 14), MOV(0, 0), JX(JGT, 2, 3, 1), LD(H, 0, 2, 12), EXIT);
-	ACCEPT("end - data < 14", PACKET, LENGTHS, X(SUB, 3, 2), MOV(0, 0), J(JLT, 3, 14, 1), LD(H, 0, 2, 12), EXIT);
-	ACCEPT("bytes < 14, 32 bits", PACKET, LD(DW, 2, 1, 0), LD(W, 3, 1, 16), MOV(0, 0), J32(JLT, 3, 14, 1), LD(H, 0, 2, 12), EXIT);
-	ACCEPT("bytes - 6 < 8, signed", PACKET, LD(DW, 2, 1, 0), LD(W, 3, 1, 16), K(ADD, 3, -6), MOV(0, 0), J(JSLT, 3, 8, 1),
+	GUARDED("end - data < 14", PACKET, 1, LENGTHS, X(SUB, 3, 2), MOV(0, 0), J(JLT, 3, 14, 1), LD(H, 0, 2, 12), EXIT);
+	GUARDED("bytes < 14, 32 bits", PACKET, 1, LD(DW, 2, 1, 0), LD(W, 3, 1, 16), MOV(0, 0), J32(JLT, 3, 14, 1), LD(H, 0, 2, 12), EXIT);
+	GUARDED("bytes - 6 < 8, signed", PACKET, 1, LD(DW, 2, 1, 0), LD(W, 3, 1, 16), K(ADD, 3, -6), MOV(0, 0), J(JSLT, 3, 8, 1),
 	    LD(H, 0, 2, 12), EXIT);
 	GUARDED("one byte less", PACKET, 1, LENGTHS, MOVX(4, 2), K(ADD, 4, 13), MOV(0, 0), JX(JGT, 4, 3, 1), LD(H, 0, 2, 12), EXIT);
 	GUARDED("on the other way", PACKET, 1, LENGTHS, MOVX(4, 2), K(ADD, 4, 14), MOV(0, 0), JX(JGT, 4, 3, 1), EXIT, LD(H, 0, 2, 12), EXIT);
@@ -327,7 +332,9 @@ static void packets(void)
 	GUARDED("behind a variable header", PACKET, 2, VARIABLE, JX(JGT, 6, 3, 1), LD(H, 0, 5, 7), EXIT);
 	GUARDED("a variable header, in what comes before", PACKET, 1, VARIABLE, JX(JGT, 6, 3, 1), LD(DW, 0, 2, 0), EXIT);
 	GUARDED("another variable header", PACKET, 2, VARIABLE, JX(JGT, 6, 3, 3), LD(B, 4, 2, 1), X(ADD, 5, 4), LD(H, 0, 5, 6), EXIT);
-	GUARDED("end - variable < 8", PACKET, 1, VARIABLE, X(SUB, 3, 5), J(JSLT, 3, 8, 1), LD(H, 0, 5, 6), EXIT);
+	GUARDED("a variable header, in a function", PACKET, 1, VARIABLE, MOVX(1, 5), MOVX(2, 6), LOCAL(1), EXIT, MOV(0, 0), JX(JGT, 2, 3, 1),
+	    LD(H, 0, 1, 6), EXIT);
+	GUARDED("end - variable < 8", PACKET, 2, VARIABLE, X(SUB, 3, 5), J(JSLT, 3, 8, 1), LD(H, 0, 5, 6), EXIT);
 	GUARDED("an end that is moved by what is not known", PACKET, 1, LENGTHS, LD(W, 4, 1, 20), K(AND, 4, 7), X(ADD, 3, 4), MOVX(5, 2),
 	    K(ADD, 5, 8), MOV(0, 0), JX(JGT, 5, 3, 1), LD(B, 0, 2, 7), EXIT);
 	ACCEPT("two ways, each long enough", PACKET, LENGTHS, MOV(0, 0), MOVX(4, 2), K(ADD, 4, 18), JX(JGT, 4, 3, 5), K(ADD, 2, 14),
@@ -362,10 +369,15 @@ static void loops(void)
 	    X(ADD, 5, 4), LD(B, 4, 2, 1), MOVX(8, 2), X(ADD, 8, 4), MOVX(6, 5), K(ADD, 6, 8), JX(JGT, 6, 3, 9), MOVX(7, 10),
 	    K(ADD, 7, -8), ST(DW, 10, 5, -8), MOV(9, 3), LD(DW, 1, 10, -8), LD(B, 0, 1, 7), ST(DW, 7, 8, 0), K(ADD, 9, -1),
 	    J(JNE, 9, 0, -5), EXIT);
+	GUARDED("and one of which something is learned there", PACKET, 3, LENGTHS, MOV(0, 0), LD(B, 4, 2, 0), MOVX(5, 2),
+	    X(ADD, 5, 4), LD(B, 4, 2, 1), MOVX(8, 2), X(ADD, 8, 4), MOVX(6, 5), K(ADD, 6, 8), MOVX(7, 10), K(ADD, 7, -8),
+	    ST(DW, 10, 5, -8), MOV(9, 3), JX(JGT, 6, 3, 5), LD(DW, 1, 10, -8), LD(B, 0, 1, 7), ST(DW, 7, 8, 0), K(ADD, 9, -1),
+	    J(JNE, 9, 0, -6), EXIT);
 	GUARDED("a slot that was equal to a register is not, by a way not seen in the text", PACKET, 1, LD(DW, 6, 1, 24), ST(DW, 10, 6, -8),
 	    MOVX(7, 10), K(ADD, 7, -8), LD(DW, 8, 1, 24), MOV(9, 0), MOV(0, 0), J(JGE, 9, 3, 3), ST(DW, 7, 8, 0), K(ADD, 9, 1),
 	    J(JA, 0, 0, -4), J(JGT, 6, 15, 5), LD(DW, 2, 10, -8), WINDOW(3, 0, 0), X(ADD, 3, 2), LD(B, 0, 3, 0), EXIT);
-	ACCEPT("one that is", PACKET, LD(DW, 6, 1, 24), ST(DW, 10, 6, -8), MOV(9, 0), MOV(0, 0), K(ADD, 9, 1), J(JLT, 9, 3, -2),
+	GUARDED("nor is it bounded by what the register is compared with", PACKET, 1, LD(DW, 6, 1, 24), ST(DW, 10, 6, -8), MOV(9, 0),
+	    MOV(0, 0), K(ADD, 9, 1), J(JLT, 9, 3, -2),
 	    J(JGT, 6, 15, 5), LD(DW, 2, 10, -8), WINDOW(3, 0, 0), X(ADD, 3, 2), LD(B, 0, 3, 0), EXIT);
 	ACCEPT("an end that it never comes back from", PACKET, WINDOW(2, 0, 0), MOV(3, 100), MOV(0, 0), K(ADD, 3, 1), J(JLT, 3, 50, -2),
 	    X(ADD, 2, 3), LD(B, 0, 2, 0), EXIT);
