@@ -171,10 +171,9 @@ static int arithmetic(struct bpf_check *check)
 struct access {
 	unsigned reg, width;
 	int32_t offset;
-	bool sign;
-	int var;			/* the register that is stored, or becomes what is loaded; -1: none */
-	const struct bpf_value *stored;	/* NULL: it is a load; of */
-	struct bpf_value *value;
+	bool loads, stores, sign;
+	unsigned var;			/* the register that is stored, or becomes what is loaded */
+	struct bpf_value value;		/* what is stored; what is loaded */
 };
 
 /* The access lies in the window, may lie there, or never does. */
@@ -211,35 +210,35 @@ static int in_window(struct bpf_check *check, const struct bpf_value *v, const s
 	return 0;
 }
 
-static void loaded(struct bpf_value *to, unsigned width, bool sign)
+static void loaded(struct access *a)
 {
-	uint64_t half = 1ull << (width * 8 - 1);
+	uint64_t half = 1ull << (a->width * 8 - 1);
 
-	bpf_bounded(to, sign ? (int64_t)-half : 0, (int64_t)((sign ? half : 2 * half) - 1));
+	bpf_bounded(&a->value, a->sign ? (int64_t)-half : 0, (int64_t)((a->sign ? half : 2 * half) - 1));
 }
 
-static int in_context(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
+static int in_context(struct bpf_check *check, const struct bpf_value *v, struct access *a)
 {
 	int64_t offset = bpf_is_exact(v) && bpf_is_near(v) ? (int64_t)v->low + a->offset : -1;
 	bool block = check->program->use == EXO_USE_OWNER;
 
 	if (offset < 0 || offset + a->width > CONTEXT_BYTES || offset % a->width)
 		return needs(check, EXO_REJECT_RANGE, (int)a->reg, v->window, 0, CONTEXT_BYTES - a->width);
-	loaded(a->value, a->width, a->sign);
+	loaded(a);
 	if (check->program->use == EXO_USE_WAKE || offset >= 16)
 		return 0;
 	if (a->width != 8)
 		return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
-	bpf_number(a->value, block && offset ? BPF_PAGE_BYTES : 0);
-	a->value->kind = offset && !block ? EXO_KIND_END : EXO_KIND_ADDRESS;
-	a->value->window = block ? EXO_WINDOW_BLOCK : EXO_WINDOW_PACKET;
+	bpf_number(&a->value, block && offset ? BPF_PAGE_BYTES : 0);
+	a->value.kind = offset && !block ? EXO_KIND_END : EXO_KIND_ADDRESS;
+	a->value.window = block ? EXO_WINDOW_BLOCK : EXO_WINDOW_PACKET;
 	return 0;
 }
 
 static int stack_store(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
 {
 	struct bpf_state *now = &check->now;
-	bool address = bpf_is_address(a->stored);
+	bool address = bpf_is_address(&a->value);
 	unsigned slot = (unsigned)first / 8, var = BPF_REGS + slot % BPF_SAVED;
 
 	if (address && !(exact && a->width == 8 && first % 8 == 0))
@@ -253,22 +252,19 @@ static int stack_store(struct bpf_check *check, const struct access *a, int firs
 		return 0;
 	if (bpf_is_address(&now->var[var]))
 		return bpf_reject(check, EXO_REJECT_STACK, (int)a->reg);
-	bpf_copy(now, var, now, (unsigned)a->var);
+	bpf_copy(now, var, now, a->var);
 	now->slot[slot % BPF_SAVED] = (uint8_t)slot;
 	return 0;
 }
 
 /* 1: the register already is what was loaded. */
-static int stack_load(struct bpf_check *check, const struct access *a, int first, int last, bool exact)
+static int stack_load(struct bpf_check *check, struct access *a, int first, int last, bool exact)
 {
 	struct bpf_state *now = &check->now;
 	unsigned var = bpf_saved(now, (unsigned)first / 8);
 
-	if (var && exact && first % 8 == 0 && a->width == 8) {
-		*a->value = now->var[var];
-		if (a->var < 0)
-			return 1;
-		bpf_copy(now, (unsigned)a->var, now, var);
+	if (var && exact && first % 8 == 0 && a->width == 8 && !a->stores) {
+		bpf_copy(now, a->var, now, var);
 		return 1;
 	}
 	for (int byte = first; byte <= last; byte++) {
@@ -278,22 +274,24 @@ static int stack_load(struct bpf_check *check, const struct access *a, int first
 		if (bpf_saved(now, (unsigned)byte / 8))
 			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
 	}
-	loaded(a->value, a->width, a->sign);
+	loaded(a);
 	return 0;
 }
 
-static int in_stack(struct bpf_check *check, const struct bpf_value *v, const struct access *a)
+static int in_stack(struct bpf_check *check, const struct bpf_value *v, struct access *a)
 {
 	bool exact = bpf_is_exact(v), near = bpf_is_near(v);
 	int64_t first = near ? (int64_t)v->low + a->offset + EXO_CODE_STACK : -1;
 	int64_t last = near ? first + (int64_t)v->span + a->width - 1 : -1;
+	int result = 0;
 
 	if (first < 0 || last >= EXO_CODE_STACK)
 		return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK, (uint64_t)-EXO_CODE_STACK,
 		    (uint64_t)-(int64_t)a->width);
 	check->spent += COST_BYTE * (uint32_t)(last - first + 1);
-	return a->stored ? stack_store(check, a, (int)first, (int)last, exact) :
-	    stack_load(check, a, (int)first, (int)last, exact);
+	if (a->loads)
+		result = stack_load(check, a, (int)first, (int)last, exact);
+	return result || !a->stores ? result : stack_store(check, a, (int)first, (int)last, exact);
 }
 
 static bool may_write(const struct bpf_program *program, const struct bpf_value *v)
@@ -301,7 +299,8 @@ static bool may_write(const struct bpf_program *program, const struct bpf_value 
 	return v->window < EXO_WINDOWS_OWN && program->window_write >> v->window & 1;
 }
 
-static int memory(struct bpf_check *check, const struct access *a)
+/* As stack_load. */
+static int access(struct bpf_check *check, struct access *a)
 {
 	struct bpf_program *program = check->program;
 	const struct bpf_value *v = read(check, a->reg);
@@ -314,81 +313,55 @@ static int memory(struct bpf_check *check, const struct access *a)
 	program->accesses++;
 	if (v->window == EXO_WINDOW_STACK)
 		return in_stack(check, v, a);
-	if (a->stored && !may_write(program, v))
+	if (a->stores && !may_write(program, v))
 		return bpf_reject(check, EXO_REJECT_WINDOW, (int)a->reg);
 	if (v->window == EXO_WINDOW_CONTEXT)
 		return in_context(check, v, a);
-	if (a->stored && a->stored->kind != EXO_KIND_NUMBER)
-		return needs(check, EXO_REJECT_ESCAPE, (int)bpf_src(at(check)), EXO_WINDOW_STACK, 0, 0);
+	if (a->stores && a->value.kind != EXO_KIND_NUMBER)
+		return needs(check, EXO_REJECT_ESCAPE, (int)a->var, EXO_WINDOW_STACK, 0, 0);
 	if (in_window(check, v, a) < 0)
 		return -1;
 	program->guarded += program->note[check->at].flags & BPF_NOTE_GUARD ? 1 : 0;
-	if (!a->stored)
-		loaded(a->value, a->width, a->sign);
+	if (a->loads)
+		loaded(a);
 	return 0;
 }
 
-static int load(struct bpf_check *check)
+/* Of numbers, and aligned. */
+static int atomic(struct bpf_check *check, const struct access *a)
 {
-	const struct exo_insn *insn = at(check);
-	struct bpf_value value;
-	int result = memory(check, &(struct access){
-		.reg = bpf_src(insn), .width = bpf_width(insn->code), .offset = insn->offset,
-		.var = (int)bpf_dst(insn), .value = &value, .sign = BPF_MODE(insn->code) == BPF_MEMSX,
-	});
-
-	if (!result)
-		set(check, bpf_dst(insn), &value);
-	return result < 0 ? result : 0;
-}
-
-static int atomic(struct bpf_check *check)
-{
-	const struct exo_insn *insn = at(check);
-	unsigned width = bpf_width(insn->code), reg = bpf_dst(insn);
-	struct bpf_value offset, old;
-	struct access a = { .reg = reg, .width = width, .offset = insn->offset, .var = -1, .value = &old };
+	bool compares = at(check)->imm == BPF_CMPXCHG;
 	const struct bpf_value *v;
 
-	if (!read_number(check, bpf_src(insn), EXO_REJECT_NUMBER) ||
-	    (insn->imm == BPF_CMPXCHG && !read_number(check, 0, EXO_REJECT_NUMBER)) || !(v = read(check, reg)))
+	if (!read_number(check, a->var, EXO_REJECT_NUMBER) ||
+	    (compares && !read_number(check, 0, EXO_REJECT_NUMBER)) || !(v = read(check, a->reg)))
 		return -1;
-	bpf_number(&offset, (uint64_t)(int64_t)insn->offset);
-	bpf_alu(&offset, BPF_ALU64 | BPF_ADD, 0, 0, v);
-	if (bpf_is_address(v) && ((offset.low & (width - 1)) || (offset.gap & (width - 1))))
-		return needs(check, EXO_REJECT_ALIGN, (int)reg, v->window, width, width);
-	if (v->kind == EXO_KIND_ADDRESS && v->window == EXO_WINDOW_STACK) {
-		if (memory(check, &a) < 0)
-			return -1;
-		if (old.kind != EXO_KIND_NUMBER)
-			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)reg);
-		check->program->accesses--;
-	}
-	a.stored = &bpf_any;
-	if (memory(check, &a) < 0)
-		return -1;
-	if (insn->imm & BPF_FETCH) {
-		loaded(&old, width, false);
-		set(check, insn->imm == BPF_CMPXCHG ? 0 : bpf_src(insn), &old);
-	}
+	if (bpf_is_address(v) && ((v->low + (uint64_t)(int64_t)a->offset) | v->gap) & (a->width - 1))
+		return needs(check, EXO_REJECT_ALIGN, (int)a->reg, v->window, a->width, a->width);
 	return 0;
 }
 
-static int store(struct bpf_check *check)
+static int memory(struct bpf_check *check)
 {
 	const struct exo_insn *insn = at(check);
-	bool by_reg = BPF_CLASS(insn->code) == BPF_STX;
-	struct bpf_value stored;
+	bool load = BPF_CLASS(insn->code) == BPF_LDX, by_reg = BPF_CLASS(insn->code) == BPF_STX;
+	bool both = by_reg && BPF_MODE(insn->code) == BPF_ATOMIC;
+	struct access a = {
+		.reg = load ? bpf_src(insn) : bpf_dst(insn), .var = load ? bpf_dst(insn) : bpf_src(insn),
+		.width = bpf_width(insn->code), .offset = insn->offset, .loads = load || both, .stores = !load,
+		.sign = BPF_MODE(insn->code) == BPF_MEMSX,
+	};
+	int result;
 
-	if (by_reg && BPF_MODE(insn->code) == BPF_ATOMIC)
-		return atomic(check);
-	if (by_reg && !read(check, bpf_src(insn)))
+	if ((both && atomic(check, &a) < 0) || (by_reg && !read(check, a.var)))
 		return -1;
-	bpf_number(&stored, (uint64_t)(int64_t)insn->imm);
-	return memory(check, &(struct access){
-		.reg = bpf_dst(insn), .width = bpf_width(insn->code), .offset = insn->offset,
-		.var = by_reg ? (int)bpf_src(insn) : -1, .stored = by_reg ? &check->now.var[bpf_src(insn)] : &stored,
-	});
+	bpf_number(&a.value, (uint64_t)(int64_t)insn->imm);
+	if (by_reg)
+		a.value = check->now.var[a.var];
+	result = access(check, &a);
+	if (!result && (load || (both && insn->imm & BPF_FETCH)))
+		set(check, both && insn->imm == BPF_CMPXCHG ? 0 : a.var, &a.value);
+	return result < 0 ? -1 : 0;
 }
 
 static int constant(struct bpf_check *check)
@@ -588,7 +561,7 @@ static int jump(struct bpf_check *check)
 int bpf_step(struct bpf_check *check)
 {
 	static int (*const step[])(struct bpf_check *) = {
-		[BPF_LD] = constant,	[BPF_LDX] = load,		[BPF_ST] = store,	[BPF_STX] = store,
+		[BPF_LD] = constant,	[BPF_LDX] = memory,	[BPF_ST] = memory,	[BPF_STX] = memory,
 		[BPF_ALU] = arithmetic,	[BPF_ALU64] = arithmetic,	[BPF_JMP] = jump,	[BPF_JMP32] = jump,
 	};
 
