@@ -14,8 +14,7 @@
  *    delta bytes behind a point that the id names. id 0 names the packet's first byte. A name is made of the instruction
  *    where it arises (BPF_FRESH)
  * V4 an address in the packet is followed by at least `room` bytes of it, if its own offset is not negative
- * V5 bytes of the stack that `written` does not name may hold anything, and are never read. Those that it names, and no
- *    variable, are numbers
+ * V5 bytes of the stack that `written` names are of numbers; others may hold anything, and are read only as a variable
  */
 #ifndef EXO_BPF_CHECK_H
 #define EXO_BPF_CHECK_H
@@ -196,12 +195,10 @@ void bpf_narrow(struct bpf_check *check, unsigned var, const struct bpf_value *v
 void bpf_widen(struct bpf_check *check);
 /* Bytes of the packet that are known to follow an address there. */
 int64_t bpf_room(const struct bpf_state *state, const struct bpf_value *value);
-/* In check->now, the packet has `bytes` bytes from point `id` on. false: it cannot. */
-bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes);
+/* In check->now, the packet has `bytes` bytes from point `id` on, which lies at offset `least` or behind. false: it cannot. */
+bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes, int64_t least);
 /* The variable that a slot is; 0: it is none. */
 unsigned bpf_saved(const struct bpf_state *state, unsigned slot);
-/* The variable is no slot any more; what was an address there is not to be read. */
-void bpf_forget(struct bpf_state *state, unsigned var);
 /* `a`, of state x, becomes what it and b, of y, have in common; as an address in the packet that has no other name: `name`. */
 void bpf_join_values(const struct bpf_state *x, struct bpf_value *a, const struct bpf_state *y, const struct bpf_value *b,
     uint32_t name);

@@ -62,14 +62,6 @@ unsigned bpf_saved(const struct bpf_state *state, unsigned slot)
 	return state->slot[i] == slot && state->var[BPF_REGS + i].kind != EXO_KIND_UNSET ? BPF_REGS + i : 0;
 }
 
-void bpf_forget(struct bpf_state *state, unsigned var)
-{
-	if (state->var[var].kind == EXO_KIND_UNSET)
-		return;
-	state->written[state->slot[var - BPF_REGS]] = 0;
-	bpf_unset(state, var, EXO_KIND_UNSET);
-}
-
 /* --- the packet's length ------------------------------------------------------------------------------ */
 
 int64_t bpf_room(const struct bpf_state *state, const struct bpf_value *v)
@@ -79,8 +71,14 @@ int64_t bpf_room(const struct bpf_state *state, const struct bpf_value *v)
 	return v->kind == EXO_KIND_END || room > v->room ? room : v->room;
 }
 
-bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes)
+bool bpf_learn(struct bpf_check *check, uint32_t id, int64_t bytes, int64_t least)
 {
+	if (least + bytes > BPF_PACKET_MAX)
+		return false;
+	if (least + bytes > (int64_t)check->now.packet)
+		check->now.packet = (uint32_t)(least + bytes);
+	if (!id || bytes < -BPF_FAR || bytes > BPF_FAR)
+		return true;
 	check->spent += COST_LEARN;
 	for (unsigned var = 0; var < BPF_VARS; var++) {
 		struct bpf_value v = check->now.var[var];
@@ -143,17 +141,15 @@ void bpf_join(struct bpf_check *check, struct bpf_state *into, const struct bpf_
 {
 	check->spent += COST_JOIN;
 	for (uint32_t vars = differ(into, from); vars; vars &= vars - 1) {
-		unsigned var = (unsigned)__builtin_ctz(vars), slot = var < BPF_REGS ? 0 : from->slot[var - BPF_REGS];
-		bool one = var < BPF_REGS || (into->slot[var - BPF_REGS] == slot && into->same[var] && from->same[var]);
+		unsigned var = (unsigned)__builtin_ctz(vars), i = var - BPF_REGS;
+		bool one = var < BPF_REGS || (into->slot[i] == from->slot[i] && into->same[var] && from->same[var]);
 
 		if (one && into->same[var] == from->same[var])
 			continue;
 		if (one)
 			join(check, into, var, from, at);
-		else if (from->same[var])
-			into->written[slot] = 0;	/* it is lost if it is not the same slot */
 		if (var >= BPF_REGS && !(one && bpf_is_readable(&into->var[var])))
-			bpf_forget(into, var);
+			bpf_unset(into, var, EXO_KIND_UNSET);
 	}
 	for (unsigned i = 0; i < BPF_SLOTS / 8; i++)
 		((word *)into->written)[i] &= ((const word *)from->written)[i];
@@ -240,19 +236,12 @@ void bpf_loop_guess(struct bpf_check *check, struct bpf_state *state, uint32_t h
 		if (!((place->mixed | dead) >> var & 1)) {
 			guess(check, state, var, head, var >= BPF_REGS || check->loose || place->loose >> var & 1, &v);
 			bpf_put(check, state, var, &v);
-		} else if (var < BPF_REGS) {
-			bpf_unset(state, var, EXO_KIND_MIXED);
 		} else {
-			bpf_forget(state, var);
+			bpf_unset(state, var, var < BPF_REGS ? EXO_KIND_MIXED : EXO_KIND_UNSET);
 		}
 	}
-	for (uint64_t lost = check->lost; lost; lost &= lost - 1) {
-		unsigned slot = (unsigned)__builtin_ctzll(lost);
-
-		if (bpf_saved(state, slot))
-			bpf_forget(state, bpf_saved(state, slot));
-		state->written[slot] = 0;
-	}
+	for (uint64_t lost = check->lost; lost; lost &= lost - 1)
+		state->written[__builtin_ctzll(lost)] = 0;
 }
 
 /* --- loops: proofs ------------------------------------------------------------------------------------ */
@@ -281,27 +270,19 @@ static bool covers(struct bpf_check *check, const struct bpf_state *then, const 
 	return !__builtin_memcmp(&both, was, sizeof(both));
 }
 
-/* Slots that were to be read at the head, of which some byte has no value any more, or is of an address. */
-static uint64_t uncovered(const struct bpf_state *then, const struct bpf_state *back)
-{
-	uint64_t lost = 0;
-
-	for (unsigned slot = 0; slot < BPF_SLOTS; slot++)
-		if (then->written[slot] & ~back->written[slot] ||
-		    (then->written[slot] && bpf_saved(back, slot) && !bpf_saved(then, slot)))
-			lost |= 1ull << slot;
-	return lost;
-}
-
 bool bpf_loop_covers(struct bpf_check *check, uint32_t head, const struct bpf_state *back)
 {
 	struct bpf_place *place = &check->place[head];
 	const struct bpf_state *then = &check->pool[place->slot - 1];
-	uint64_t lost = uncovered(then, back);
-	bool all = !lost && then->packet <= back->packet;
+	bool all = then->packet <= back->packet;
 
 	check->spent += COST_GUESS;
-	check->lost |= lost;
+	for (unsigned slot = 0; slot < BPF_SLOTS; slot++) {
+		if (!(then->written[slot] & ~back->written[slot]))
+			continue;
+		check->lost |= 1ull << slot;
+		all = false;
+	}
 	for (unsigned var = 0; var < BPF_VARS; var++) {
 		const struct bpf_value *was = &then->var[var], *is = &back->var[var];
 

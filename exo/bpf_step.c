@@ -245,7 +245,7 @@ static int stack_store(struct bpf_check *check, const struct access *a, int firs
 		return needs(check, EXO_REJECT_ALIGN, (int)a->reg, EXO_WINDOW_STACK, 8, 8);
 	for (unsigned s = slot; s <= (unsigned)last / 8; s++)
 		if (bpf_saved(now, s))
-			bpf_forget(now, bpf_saved(now, s));
+			bpf_unset(now, bpf_saved(now, s), EXO_KIND_UNSET);
 	for (int byte = first; exact && byte <= last; byte++)
 		now->written[byte / 8] |= (uint8_t)(1u << byte % 8);
 	if (!address)
@@ -253,6 +253,7 @@ static int stack_store(struct bpf_check *check, const struct access *a, int firs
 	if (bpf_is_address(&now->var[var]))
 		return bpf_reject(check, EXO_REJECT_STACK, (int)a->reg);
 	bpf_copy(now, var, now, a->var);
+	now->written[slot] = 0;
 	now->slot[slot % BPF_SAVED] = (uint8_t)slot;
 	return 0;
 }
@@ -268,11 +269,11 @@ static int stack_load(struct bpf_check *check, struct access *a, int first, int 
 		return 1;
 	}
 	for (int byte = first; byte <= last; byte++) {
+		if (bpf_saved(now, (unsigned)byte / 8))
+			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
 		if (!(now->written[byte / 8] >> byte % 8 & 1))
 			return needs(check, EXO_REJECT_STACK, (int)a->reg, EXO_WINDOW_STACK,
 			    (uint64_t)(byte - EXO_CODE_STACK), 0);
-		if (bpf_saved(now, (unsigned)byte / 8))
-			return bpf_reject(check, EXO_REJECT_ESCAPE, (int)a->reg);
 	}
 	loaded(a);
 	return 0;
@@ -447,16 +448,6 @@ static int leave(struct bpf_check *check)
 
 /* --- jumps -------------------------------------------------------------------------------------------- */
 
-/* The packet has `bytes` bytes from point `id` on, which lies at offset `least` or behind. false: it cannot. */
-static bool learn(struct bpf_check *check, uint32_t id, int64_t bytes, int64_t least)
-{
-	if (least + bytes > BPF_PACKET_MAX)
-		return false;
-	if (least + bytes > (int64_t)check->now.packet)
-		check->now.packet = (uint32_t)(least + bytes);
-	return !id || bytes < -BPF_FAR || bytes > BPF_FAR || bpf_learn(check, id, bytes);
-}
-
 /* A register was compared. */
 static void settle(struct bpf_check *check, unsigned reg, const struct bpf_value *v)
 {
@@ -487,7 +478,7 @@ static bool ordered(struct bpf_check *check, unsigned low, unsigned high, bool s
 		return compare(check, strict ? BPF_JSLT : BPF_JSLE, true, low, (int)high, b);
 	if (a->kind == EXO_KIND_END)
 		return bpf_room(&check->now, b) + bpf_min(a) + strict <= 0;
-	return !bpf_is_exact(b) || learn(check, a->id, a->delta + strict - (int64_t)b->low, bpf_min(a) - a->delta);
+	return !bpf_is_exact(b) || bpf_learn(check, a->id, a->delta + strict - (int64_t)b->low, bpf_min(a) - a->delta);
 }
 
 /* On this way the jump's `a op b` holds, where b is s. false: it cannot. */

@@ -172,23 +172,12 @@ static void extend(struct bpf_value *v, unsigned bits)
 
 /* --- arithmetic on 64 bits ---------------------------------------------------------------------------- */
 
-static void spread(struct bpf_value *a, const struct bpf_value *b)
-{
-	if (__builtin_add_overflow(a->span, b->span, &a->span))
-		a->span = UINT64_MAX;
-	bpf_align(a, a->gap | b->gap);
-}
-
 static void add(struct bpf_value *a, const struct bpf_value *b)
 {
 	a->low += b->low;
-	spread(a, b);
-}
-
-static void sub(struct bpf_value *a, const struct bpf_value *b)
-{
-	a->low -= b->low + b->span;
-	spread(a, b);
+	if (__builtin_add_overflow(a->span, b->span, &a->span))
+		a->span = UINT64_MAX;
+	bpf_align(a, a->gap | b->gap);
 }
 
 static void negate(struct bpf_value *a, const struct bpf_value *b)
@@ -196,6 +185,14 @@ static void negate(struct bpf_value *a, const struct bpf_value *b)
 	(void)b;
 	a->low = -(a->low + a->span);
 	bpf_align(a, a->gap);
+}
+
+static void sub(struct bpf_value *a, const struct bpf_value *b)
+{
+	struct bpf_value less = *b;
+
+	negate(&less, b);
+	add(a, &less);
 }
 
 /* By one number, a run becomes a longer one. */
