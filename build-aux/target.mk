@@ -152,6 +152,24 @@ libos/posix/libc.a: libos/posix/libposix.a $(THIRD_STAMP) $(TARGET_MK)
 	$(V_TAR)xargs $(TARGET_AR) ds $@.part <$@.out && mv $@.part $@
 MOSTLYCLEANFILES += libos/posix/libc.a.names libos/posix/libc.a.out
 
+# The libraries that programs of others are linked with (exo-cc --libos=posix): the same code, in which a name that no header
+# of POSIX' or the C library's mentions begins with __exo_. So a program may call what is its own as it likes, and neither
+# fails to link nor has the libOS call it instead. The linker script and exo-gdb know those of program_keeps.
+program_headers = $(srcdir)/libos/posix/include $(srcdir)/libos/include $(srcdir)/include $(THIRD)/prefix/include
+program_keeps = core_main core_parked posix_note
+libos/posix/program/names: libos/posix/libposix.a libos/posix/libc.a libos/core/libcore.a $(libposix_include:%=$(srcdir)/%) $(TARGET_MK)
+	@mkdir -p $(@D)
+	@find $(program_headers) -name '*.h' -exec cat {} + | LC_ALL=C tr -cs 'A-Za-z0-9_' '\n' | LC_ALL=C sort -u >$@.said
+	$(AM_V_GEN)$(TARGET_NM) -g --defined-only $(filter %.a,$^) | awk 'NF == 3 && $$3 !~ /^_/ { print $$3 }' | LC_ALL=C sort -u | \
+		LC_ALL=C comm -23 - $@.said | awk -v 'keeps= $(program_keeps) ' 'index(keeps, " " $$1 " ") == 0 { print $$1, "__exo_" $$1 }' \
+		>$@.part && mv $@.part $@
+define program_library
+libos/posix/program/$(notdir $(1)): $(1) libos/posix/program/names
+	$$(V_TAR)$$(TARGET_OBJCOPY) --redefine-syms=libos/posix/program/names $$< $$@.part && mv $$@.part $$@
+endef
+$(foreach l,libos/posix/libposix.a libos/posix/libc.a libos/core/libcore.a $(THIRD)/prefix/lib/libm.a,$(eval $(call program_library,$(l))))
+MOSTLYCLEANFILES += libos/posix/program/names libos/posix/program/names.said
+
 # Fault handlers run with the program's FPU registers live.
 $(call u_objects,$(libcore_src)): user_flags += -mgeneral-regs-only
 
@@ -240,7 +258,7 @@ $(foreach t,$(guest_tests) $(guest_programs),$(eval $(call program,$(t),$(t:.uni
 images = exo/exo.elf apps/init/init.elf $(uni_images) $(posix_images) $(guest_tests) $(guest_programs) \
 	$(posix_tests) $(posix_test_programs) $(variant_images)
 target_products = $(sort $(images) libos/uni/libkinds-weak.a $(foreach i,$(images),$(i).map $(i).sym $(i).dis) $(core_libraries) $(uni_libraries) \
-	$(keep_libraries) $(posix_libraries) $(variant_archives) $(kernel_objects) $(all_user_objects) $(bpf_src:.c=.o) \
+	$(keep_libraries) $(posix_libraries) $(program_libraries) $(variant_archives) $(kernel_objects) $(all_user_objects) $(bpf_src:.c=.o) \
 	$(bpf_test_src:.c=.o) test/fs/libguest.a)
 
 # The same program for Linux: the host's compiler and C library, over libos/conn/conn_poll.c.

@@ -149,6 +149,55 @@ def test_posix():
     good("--libos=posix", "-x", "c", "text", "-x", "none", "helper.o", "-o", "text.posix")
 
 
+NAMES = r"""
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+%s
+static void (*const own[])(void) = { %s };
+static void *second(void *unused)
+{
+	return unused;
+}
+
+int main(void)
+{
+	pthread_t thread;
+	int status;
+
+	for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (!own[i])
+			return 1;
+	if (pthread_create(&thread, NULL, second, NULL) || pthread_join(thread, NULL) || !getcwd(malloc(4096), 4096))
+		return 2;
+	if (fork() == 0)
+		exit(7);
+	wait(&status);
+	printf("%%d of %%s\n", WEXITSTATUS(status), sizeof(own) / sizeof(own[0]) > 500 ? "many" : "few");
+	return 0;
+}
+"""
+
+
+def test_posix_names():
+    """--libos=posix: a program may have functions and variables with each name that no header mentions, also the libOS's"""
+    with open(os.path.join(guest.build_dir(), "libos", "posix", "program", "names"), encoding="ascii") as file:
+        names = [line.split()[0] for line in file]
+    check({"thread_lock", "io_read", "signal_wait", "print_text"} <= set(names), "ordinary names of the libOS's are not there")
+    check(not {"read", "pthread_create", "environ", "optarg", "main", "memcpy", "exo_error_text"} & set(names), "names of POSIX' are")
+    write("names.c", NAMES % ("\n".join("void %s(void) { abort(); }" % name for name in names), ", ".join(names)))
+    good("--libos=posix", "-O1", "-w", "-fno-builtin", "names.c", "-o", "names.posix")
+    done = guest.exo("run", "-t", 30, os.path.join(work, "names.posix"))
+    same((done.returncode, done.stdout), (0, "7 of many\n"), "the run")
+    write("data.c", "#include <stdio.h>\nint thread_lock = 1, io_read, print_text, posix_buffer;\n"
+                    "int main(void) { printf(\"%d\\n\", thread_lock + io_read + print_text + posix_buffer); return 0; }\n")
+    good("--libos=posix", "data.c", "-o", "data.posix")
+    same(guest.exo("run", "-t", 30, os.path.join(work, "data.posix")).stdout, "1\n", "the run with variables")
+
+
 def test_errors():
     """unknown libOSes and options that cannot work are told, and compiler errors are the compiler's"""
     sources()

@@ -136,7 +136,7 @@ def built_flags(place, libos, pc):
     for directory in (os.path.join(third, "prefix/include"), values.get("TARGET_INCLUDE")):
         if directory:
             compile_flags += ["-isystem", directory]
-    link_flags = ["-L" + os.path.join(place.root, "libos", part) for part in (libos, "core", "net", "uni")]
+    link_flags = ["-L" + os.path.join(place.root, "libos", part) for part in (libos + "/program", libos, "core", "net", "uni")]
     link_flags.append("-L" + os.path.join(third, "prefix/lib"))
     script = os.path.join(source, "libos/core/user.ld")
     if os.path.isfile(script):

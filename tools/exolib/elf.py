@@ -24,6 +24,7 @@ PHDR = struct.Struct("<IIQQQQQQ")
 SHDR = struct.Struct("<IIQQQQIIQQ")
 SYM = struct.Struct("<IBBHQQ")
 PROCESS_NOTE = struct.pack("<III4s", 4, 16, 2, b"Exo\0")
+OWN_PREFIX = "__exo_"           # of the libOS's names in programs that others wrote
 NEEDLESS = (b".debug_", b".zdebug_", b".comment", b".gnu.lto_")
 
 
@@ -59,7 +60,10 @@ def is_process(path):
 
 
 def functions(path):
-    """The functions that a file's symbol table names, as (name, address, bytes, whether it is global)."""
+    """The functions that a file's symbol table names, as (name, address, bytes, whether it is global).
+
+    The libOS's own in a program of others are named as its sources name them (build-aux/target.mk, names of programs).
+    """
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -70,7 +74,8 @@ def functions(path):
         for at in range(table[4], table[4] + table[5], SYM.size):
             name, info, unused, section, address, size = SYM.unpack_from(data, at)
             if info & 15 in (STT_NOTYPE, STT_FUNC) and section:
-                found.append((_name(data, names, name).decode("ascii", "replace"), address, size, info >> 4 != 0))
+                word = _name(data, names, name).decode("ascii", "replace")
+                found.append((word.removeprefix(OWN_PREFIX), address, size, info >> 4 != 0))
         return found
     except OSError as error:
         raise ExoError(path, "cannot be read: %s" % error.strerror) from None

@@ -28,7 +28,7 @@ LETTER = 6.6
 
 def begins(name):
     """Has this function no caller?"""
-    return name in ("_start", "bare_start", "thread_begin") or name.endswith("_entry")
+    return name in ("_start", "bare_start", "thread_begin", "__exo_thread_begin") or name.endswith("_entry")
 
 
 class Costs:
