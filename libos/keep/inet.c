@@ -215,6 +215,22 @@ static int64_t connect_within(struct socket *socket, struct keep_process *proces
 	return 0;
 }
 
+/*
+ * Who must not wait asks how the connection went when the socket is ready, as of any other address: at the next connect(), or
+ * by SO_ERROR. Programs take it for granted that a stream is not connected at once (POSIX leaves it open).
+ */
+static int64_t within_later(struct socket *socket, int64_t error)
+{
+	if (error && error != -ECONNREFUSED)
+		return error;
+	socket->told = false;
+	if (error) {
+		socket->error = ECONNREFUSED;
+		socket_wake(socket);
+	}
+	return -EINPROGRESS;
+}
+
 /* Is there an address to speak from? Waits for one a while, and sees that the socket is still there then. */
 static int64_t addressed(struct socket *socket)
 {
@@ -243,8 +259,10 @@ static int64_t connect_stream(struct socket *socket, struct keep_process *proces
 		error = socket->bound ? 0 : bind_to(socket, 0, 0);
 		if (error)
 			return error == -EADDRINUSE ? -EADDRNOTAVAIL : error;
-		if (is_own(address))
-			return connect_within(socket, process, address, port, wait);
+		if (is_own(address)) {
+			error = connect_within(socket, process, address, port, wait);
+			return wait || error == WIRE_WAIT ? error : within_later(socket, error);
+		}
 		error = addressed(socket);
 		if (error)
 			return error;

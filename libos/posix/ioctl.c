@@ -9,6 +9,7 @@
 #include <string.h>
 #include <termios.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include "libos/posix/call.h"
 #include "libos/posix/interfaces.h"
 
@@ -57,6 +58,20 @@ static int64_t ask(int fd, const struct known *known, void *pointer)
 	return result < 0 ? result : 0;
 }
 
+static int at_mark(int fd, int *mark)
+{
+	int at = sockatmark(fd);
+
+	if (at < 0)
+		return at;
+	if (!mark) {
+		errno = EFAULT;
+		return -1;
+	}
+	*mark = at;
+	return 0;
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	const struct known *known = find(request);
@@ -71,6 +86,8 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 	if (posix_interface_ioctl(request, pointer, &result))
 		return (int)posix_result(result);
+	if (request == SIOCATMARK)
+		return at_mark(fd, pointer);
 	if (!known) {
 		errno = fcntl(fd, F_GETFD) < 0 ? EBADF : ENOTTY;
 		return -1;

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -195,6 +196,38 @@ static void test_tcp(void)
 	close(fd);
 	close(server);
 	free(data);
+}
+
+/* A stream that must not wait is connected, or refused, later, also to an own address. */
+static void test_later(void)
+{
+	struct sockaddr_in there = loopback(7161), nobody = loopback(7162);
+	int server = listener(7161), one = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), mark = 1, error = -1;
+	int two = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), file = open("/tmp/later", O_RDWR | O_CREAT, 0600);
+	struct in6_addr any = IN6ADDR_ANY_INIT, own = IN6ADDR_LOOPBACK_INIT;
+	struct pollfd ready[2] = { { one, POLLOUT, 0 }, { two, POLLOUT, 0 } };
+	socklen_t bytes = sizeof(error);
+
+	ok(connect(one, (struct sockaddr *)&there, sizeof(there)) == -1 && errno == EINPROGRESS, "connect without waiting: EINPROGRESS");
+	ok(poll(ready, 1, 1000) == 1 && ready[0].revents == POLLOUT &&
+	   !getsockopt(one, SOL_SOCKET, SO_ERROR, &error, &bytes) && error == 0, "... and connected");
+	ok(!connect(one, (struct sockaddr *)&there, sizeof(there)) &&
+	   connect(one, (struct sockaddr *)&there, sizeof(there)) == -1 && errno == EISCONN, "... as connect says");
+	ok(!ioctl(one, SIOCATMARK, &mark) && mark == 0 && ioctl(file, SIOCATMARK, &mark) == -1 && errno == ENOTTY &&
+	   ioctl(-1, SIOCATMARK, &mark) == -1 && errno == EBADF, "SIOCATMARK");
+	ok(connect(two, (struct sockaddr *)&nobody, sizeof(nobody)) == -1 && errno == EINPROGRESS, "nobody there: EINPROGRESS");
+	ok(poll(ready + 1, 1, 1000) == 1 && ready[1].revents & POLLERR &&
+	   !getsockopt(two, SOL_SOCKET, SO_ERROR, &error, &bytes) && error == ECONNREFUSED, "... and ECONNREFUSED");
+	ok(connect(two, (struct sockaddr *)&there, sizeof(there)) == -1 && errno == EINPROGRESS &&
+	   poll(ready + 1, 1, 1000) == 1 && ready[1].revents == POLLOUT, "... and the socket can be connected yet");
+	ok(setsockopt(one, IPPROTO_IP, IP_ADD_MEMBERSHIP, &(struct ip_mreq){ 0 }, sizeof(struct ip_mreq)) == -1 &&
+	   errno == ENOPROTOOPT, "IP_ADD_MEMBERSHIP: ENOPROTOOPT");
+	ok(IN6_ARE_ADDR_EQUAL(&own, &in6addr_loopback) && !IN6_ARE_ADDR_EQUAL(&own, &any), "IN6_ARE_ADDR_EQUAL");
+	close(one);
+	close(two);
+	close(file);
+	close(server);
+	unlink("/tmp/later");
 }
 
 static void test_ping_pong(void)
@@ -436,6 +469,7 @@ int main(void)
 	test_pair();
 	test_packets();
 	test_tcp();
+	test_later();
 	test_ping_pong();
 	test_many();
 	test_killed();

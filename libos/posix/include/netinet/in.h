@@ -86,6 +86,8 @@ extern const struct in6_addr in6addr_any, in6addr_loopback;
 #define IP_MULTICAST_IF	32
 #define IP_MULTICAST_TTL 33
 #define IP_MULTICAST_LOOP 34
+#define IP_ADD_MEMBERSHIP 35
+#define IP_DROP_MEMBERSHIP 36
 /* Options of IPPROTO_IPV6: there are no such sockets. */
 #define IPV6_UNICAST_HOPS 16
 #define IPV6_MULTICAST_IF 17
@@ -109,6 +111,10 @@ extern const struct in6_addr in6addr_any, in6addr_loopback;
 					 (a)->s6_addr32[2] == htonl(0xffff))
 #define IN6_IS_ADDR_V4COMPAT(a)		(!(a)->s6_addr32[0] && !(a)->s6_addr32[1] && !(a)->s6_addr32[2] && \
 					 ntohl((a)->s6_addr32[3]) > 1)
+#define IN6_ARE_ADDR_EQUAL(a, b)	((a)->s6_addr32[0] == (b)->s6_addr32[0] && \
+					 (a)->s6_addr32[1] == (b)->s6_addr32[1] && \
+					 (a)->s6_addr32[2] == (b)->s6_addr32[2] && \
+					 (a)->s6_addr32[3] == (b)->s6_addr32[3])
 #define IN6_IS_ADDR_MC_SCOPE(a, scope)	(IN6_IS_ADDR_MULTICAST(a) && ((a)->s6_addr[1] & 0xf) == (scope))
 #define IN6_IS_ADDR_MC_NODELOCAL(a)	IN6_IS_ADDR_MC_SCOPE(a, 0x1)
 #define IN6_IS_ADDR_MC_LINKLOCAL(a)	IN6_IS_ADDR_MC_SCOPE(a, 0x2)

@@ -26,6 +26,7 @@
 #define TIOCGSID	0x5429	/* pid_t * */
 #define TIOCGPTN	0x5430	/* unsigned *: number of a master's slave */
 #define TIOCSPTLCK	0x5431	/* int *: lock */
+#define SIOCATMARK	0x8905	/* int *: what sockatmark says */
 
 #ifndef EXO_POSIX_WINSIZE
 #define EXO_POSIX_WINSIZE
