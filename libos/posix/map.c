@@ -13,9 +13,12 @@
  * request that has begun to fill it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include "libos/core/space.h"
 #include "libos/posix/call.h"
 #include "libos/posix/cpus.h"
@@ -320,6 +323,18 @@ static bool bad_protection(int protection)
 	return protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC);
 }
 
+/* The device that reads as zeros maps as memory, of one's own or shared. ENODEV: it is another one. */
+static int64_t of_zeros(int fd, int protection, int flags)
+{
+	struct stat st;
+	int mode;
+
+	if (fstat(fd, &st) || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 5))
+		return -ENODEV;
+	mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+	return mode == O_WRONLY || (mode == O_RDONLY && protection & PROT_WRITE && flags & MAP_SHARED) ? -EACCES : 0;
+}
+
 void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
 	int kind = flags & (MAP_SHARED | MAP_PRIVATE);
@@ -352,6 +367,10 @@ void *mmap(void *address, size_t bytes, int protection, int flags, int fd, off_t
 	}
 	if (!result)
 		return (void *)at;
+	if (result == -ENODEV)
+		result = of_zeros(fd, protection, flags);
+	if (!result)
+		return mmap(address, bytes, protection, flags | MAP_ANONYMOUS, -1, 0);
 	errno = (int)-result;
 	return MAP_FAILED;
 }

@@ -77,6 +77,32 @@ static void anonymous(void)
 	   "unmapped, twice");
 }
 
+/* The device that reads as zeros, as programs map it that know no anonymous memory. */
+static void zero_device(void)
+{
+	int fd = open("/dev/zero", O_RDWR), reads = open("/dev/zero", O_RDONLY), writes = open("/dev/zero", O_WRONLY), status = 0;
+	char *own = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE, reads, 0), *all = mmap(NULL, PAGE, RW, MAP_SHARED, fd, 0);
+
+	ok(own != MAP_FAILED && all != MAP_FAILED && zeros(own, 2 * PAGE) && zeros(all, PAGE), "/dev/zero is mapped");
+	pid_t pid = fork();
+	if (!pid) {
+		own[0] = all[0] = 5;
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+	ok(own[0] == 0 && all[0] == 5, "private or shared");
+	ok(mmap(NULL, PAGE, RW, MAP_SHARED, reads, 0) == MAP_FAILED && errno == EACCES, "not to be written if it is open to be read");
+	ok(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, writes, 0) == MAP_FAILED && errno == EACCES, "not at all if to be written");
+	munmap(own, 2 * PAGE);
+	munmap(all, PAGE);
+	close(fd);
+	close(reads);
+	close(writes);
+	fd = open("/dev/null", O_RDWR);
+	ok(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == ENODEV, "others are not");
+	close(fd);
+}
+
 static void protection(void)
 {
 	char *at = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -321,6 +347,7 @@ int main(void)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	anonymous();
+	zero_device();
 	protection();
 	files();
 	locked();
