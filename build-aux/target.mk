@@ -164,10 +164,11 @@ libos/posix/program/names: libos/posix/libposix.a libos/posix/libc.a libos/core/
 		LC_ALL=C comm -23 - $@.said | awk -v 'keeps= $(program_keeps) ' 'index(keeps, " " $$1 " ") == 0 { print $$1, "__exo_" $$1 }' \
 		>$@.part && mv $@.part $@
 define program_library
-libos/posix/program/$(notdir $(1)): $(1) libos/posix/program/names
-	$$(V_TAR)$$(TARGET_OBJCOPY) --redefine-syms=libos/posix/program/names $$< $$@.part && mv $$@.part $$@
+libos/posix/program/$(notdir $(1)): $(2) libos/posix/program/names
+	$$(V_TAR)$$(TARGET_OBJCOPY) --redefine-syms=libos/posix/program/names $(1) $$@.part && mv $$@.part $$@
 endef
-$(foreach l,libos/posix/libposix.a libos/posix/libc.a libos/core/libcore.a $(THIRD)/prefix/lib/libm.a,$(eval $(call program_library,$(l))))
+$(foreach l,libos/posix/libposix.a libos/posix/libc.a libos/core/libcore.a,$(eval $(call program_library,$(l),$(l))))
+$(eval $(call program_library,$(THIRD)/prefix/lib/libm.a,$(THIRD_STAMP)))
 MOSTLYCLEANFILES += libos/posix/program/names libos/posix/program/names.said
 
 # Fault handlers run with the program's FPU registers live.
