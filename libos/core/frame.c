@@ -17,7 +17,10 @@
  */
 #include "libos/core/frame.h"
 #include "libos/core/space.h"
+#include "libos/core/spawn.h"
 #include <string.h>
+
+#pragma weak info_frame		/* programs that make no others do without the exposed table */
 
 #define META_RUNS	0x60000
 #define META_MAP	0x70000
@@ -644,6 +647,39 @@ uint32_t frame_left(void)
 
 /* --- bags ----------------------------------------------------------------------------------------------- */
 
+/*
+ * The next `count` free frames in a row below *at, as the exposed table says now; *at is the first one then. False:
+ * there are none, or this program does not look into the table.
+ */
+static bool find_free(exo_pfn_t *at, uint32_t count)
+{
+	const char *table = info_frame ? (const char *)info_frame(0) : NULL;
+	uint32_t run = 0;
+
+	for (exo_pfn_t pfn = *at; table && pfn-- > 1;) {
+		const struct exo_frame_info *frame =
+			(const struct exo_frame_info *)(table + (uint64_t)pfn * core_info->frames.stride);
+
+		run = frame->state == EXO_FRAME_FREE ? run + 1 : 0;
+		if (run == count) {
+			*at = pfn;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Into a slot, when memory is in pieces and the kernel's first ones are too small. */
+static bool take_found(uint32_t slot, uint32_t count)
+{
+	exo_pfn_t at = core_info->frames_total;
+	int64_t error = -EXO_EBUSY;
+
+	while (error == -EXO_EBUSY && find_free(&at, count))
+		error = exo_frame_take(slot, at, count);
+	return error >= 0;
+}
+
 int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *frame)
 {
 	struct frame_run *last = bag->runs ? &bag->run[bag->runs - 1] : NULL;
@@ -667,7 +703,7 @@ int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *fram
 		return error;
 	if (caps_at(slot)->count < count) {
 		caps_delete(caps_handle(slot));
-		if (!frame_take_by_number(slot, count))
+		if (!frame_take_by_number(slot, count) && !take_found(slot, count))
 			return -EXO_EFULL;
 	}
 	last = &bag->run[bag->runs++];

@@ -97,7 +97,10 @@ struct frame_bag {
 	uint32_t runs;
 	struct frame_run run[FRAME_BAG_RUNS];
 };
-/* Take `count` (at most EXO_TAKE_MAX) fresh consecutive frames into a bag; 0 or an error. */
+/*
+ * Take `count` (at most EXO_TAKE_MAX) fresh consecutive frames into a bag, wherever there are so many in a row; 0 or an
+ * error. Cost: if memory is in many pieces, up to a load for each frame of the machine.
+ */
 int64_t frame_bag_take(struct frame_bag *bag, uint32_t count, struct frame *frame);
 /*
  * Delete all its capabilities: frames that nobody else holds are free again. False: some cover objects still

@@ -19,7 +19,8 @@ static const void *table_entry(const char **table, const struct exo_table_info *
 		uint32_t first = where->offset / EXO_PAGE_SIZE;
 		uint64_t bytes = where->offset % EXO_PAGE_SIZE + (uint64_t)where->stride * where->entries;
 		exo_cap_t cap = core_named(EXO_NAME_INFO);
-		exo_vaddr_t va = cap ? vm_addresses(bytes) : 0;
+		const struct exo_cap *there = caps_at(exo_cap_slot(cap));
+		exo_vaddr_t va = cap && there && there->type != EXO_TYPE_NONE ? vm_addresses(bytes) : 0;
 		if (!va ||
 		    space_map(va, EXO_MAP_READ, cap, first, (uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)))
 			return NULL;

@@ -22,7 +22,7 @@
 
 struct memory_run memory_run[MEMORY_RUNS + 1];
 exo_vaddr_t memory_hot[MEMORY_HOT_PAGES];
-static uint32_t current, held;	/* the run that was made last; frames of all that were taken */
+static uint32_t current;	/* the run that was made last */
 static bool started;
 uint32_t runs_ahead;
 
@@ -50,7 +50,8 @@ bool runs_started(void)
 void runs_start(void)
 {
 	started = true;
-	caps_reserve(MEMORY_SLOT, MEMORY_SLOT_FREE);
+	/* What lies between them is the keeper's, and comes from it at any time (WIRE_SLOT_INFO). */
+	caps_reserve(1, MEMORY_SLOT_FREE);
 	for (uint32_t i = 0; i < MEMORY_RUNS; i++) {
 		struct memory_run *run = &memory_run[i];
 		const struct exo_cap *cap = cap_of(run);
@@ -105,6 +106,16 @@ bool run_hot(void)
 
 /* --- taking --------------------------------------------------------------------------------------------- */
 
+/* Frames of all runs that frames are taken from. */
+static uint32_t held(void)
+{
+	uint32_t frames = 0;
+
+	for (uint32_t i = 0; i < MEMORY_RUNS; i++)
+		frames += memory_run[i].inherited ? 0 : memory_run[i].count - memory_run[i].given;
+	return frames;
+}
+
 static uint32_t pop_spare(struct memory_run *run)
 {
 	uint64_t *bits = bits_of(run);
@@ -147,7 +158,6 @@ static uint32_t take_grown(struct memory_run *run, uint32_t wanted)
 	if (got <= 0)
 		return 0;
 	run->count += (uint32_t)got;
-	held += (uint32_t)got;
 	return place_of(run, run->used++);
 }
 
@@ -175,7 +185,7 @@ static bool take_frames(uint32_t slot, uint32_t wanted)
 {
 	const struct exo_cap *cap = caps_at(slot);
 
-	if (held >= LARGE && (take_apart(slot) || frame_take_by_number(slot, EXO_TAKE_MAX)))
+	if (held() >= LARGE && (take_apart(slot) || frame_take_by_number(slot, EXO_TAKE_MAX)))
 		return true;
 	if (exo_frame_take(slot, EXO_PFN_ANY, wanted) < 0)
 		return false;
@@ -197,7 +207,6 @@ static uint32_t take_new(uint32_t wanted)
 			return 0;
 		*run = (struct memory_run){ .cap = caps_handle(MEMORY_SLOT + i), .first = (exo_pfn_t)cap->first,
 			.count = cap->count, .used = 1 };
-		held += cap->count;
 		current = i;
 		return place_of(run, 0);
 	}
@@ -231,11 +240,14 @@ static bool soon(void)
 
 static __attribute__((noinline)) uint32_t take_slowly(bool *dirty)
 {
-	uint32_t wanted = held / 4, place = take_there(dirty);
+	uint32_t place = take_there(dirty), wanted;
 
+	if (place)
+		return place;
+	wanted = held() / 4;
 	if (wanted < 4 * runs_ahead)
 		wanted = 4 * runs_ahead;
-	if (wanted < TAKE_LEAST || (!place && soon()))
+	if (wanted < TAKE_LEAST || soon())
 		wanted = TAKE_LEAST;
 	if (wanted > EXO_TAKE_MAX)
 		wanted = EXO_TAKE_MAX;
@@ -299,7 +311,6 @@ static void trim(struct memory_run *run)
 	for (uint32_t i = end; i < run->used; i++)
 		bits[i / 64] &= ~(1ULL << i % 64);
 	run->spare -= run->used - end;
-	held -= run->count - end;
 	run->used = run->count = end;
 	if (!end)
 		run_drop(run);
@@ -402,7 +413,6 @@ void runs_emptied(uint64_t chosen)
 void runs_forked(void)
 {
 	current = 0;
-	held = 0;
 	adopt_hot();
 	for (uint32_t i = 0; i < MEMORY_RUNS; i++) {
 		struct memory_run *run = &memory_run[i];

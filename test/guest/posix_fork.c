@@ -18,6 +18,7 @@
 #include "test/guest/tap.h"
 
 #define MEGABYTE	(1 << 20)
+#define NEAR_BYTES	400000
 
 static int zero[3000], one[3000] = { 1 };
 static __thread int local_of_thread = 3;
@@ -507,6 +508,33 @@ static void rows(uint32_t seed)
 	munmap(base, ROW_BYTES);
 }
 
+/*
+ * A process that needed many capabilities before it forked for the first time: none of them lies where those of the
+ * keeper's and of fork come to. It writes as much after each fork.
+ */
+static void again_and_again(void)
+{
+	char *memory = malloc(NEAR_BYTES);
+	uint32_t free_then = 0, low = 0;
+
+	for (unsigned i = 0; i < 3 * EXO_CAPS_PER_FRAME; i++)
+		low += caps_slot() < MEMORY_SLOT_FREE;
+	ok(!low, "slots that the keeper or fork fill are nobody else's (%u handed out)", low);
+	for (unsigned i = 0; i < 40; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		memset(memory, (int)i, NEAR_BYTES);
+		waitpid(pid, NULL, 0);
+		if (i == 3)
+			free_then = core_info->frames_free;
+	}
+	ok(core_info->frames_free + 150 > free_then, "pages written again after each fork need no more memory each time (%u, %u)",
+	   free_then, core_info->frames_free);
+	free(memory);
+}
+
 int main(int argc, char **argv)
 {
 	int number = 0, status;
@@ -514,6 +542,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && !strncmp(argv[1], "exit=", 5))
 		return atoi(argv[1] + 5);
+	again_and_again();
 	copies();
 	grows();
 	status = in_child(generation, &number);
