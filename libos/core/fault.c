@@ -12,6 +12,7 @@
 #define PAGE_FAULT	14
 #define RED_ZONE	128
 #define DEFER_ROOM	1024	/* bytes of mapped stack that a deferred function begins with */
+#define FLAG_TRAP	0x100
 #define FLAG_DIRECTION	0x400
 
 static core_exception_fn handlers[VECTORS];
@@ -188,6 +189,6 @@ bool core_fault_defer(struct exo_regs *regs, void (*fn)(void *arg, struct exo_re
 	regs->rsp = at;
 	regs->rbx = (uint64_t)run_deferred;
 	regs->rdi = at;
-	regs->rflags &= ~(uint64_t)FLAG_DIRECTION;
+	regs->rflags &= ~(uint64_t)(FLAG_DIRECTION | FLAG_TRAP);	/* a step is the interrupted code's */
 	return true;
 }
