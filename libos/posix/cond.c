@@ -65,10 +65,11 @@ static int advance(pthread_cond_t *cond, uint32_t most)
 	if (!__atomic_load_n(&cond->__waiters, __ATOMIC_SEQ_CST))
 		return 0;
 	bool was = posix_enter();
+	const bool shared = cond->__shared;
 
 	if (__atomic_load_n(&cond->__waiters, __ATOMIC_ACQUIRE)) {
 		__atomic_add_fetch(&cond->__turn, 1, __ATOMIC_ACQ_REL);
-		posix_word_wake(&cond->__turn, most, cond->__shared);
+		posix_word_wake(&cond->__turn, most, shared);	/* where it was: it may be gone */
 	}
 	posix_leave(was);
 	return 0;

@@ -61,9 +61,13 @@ static pthread_mutex_t **held_slot(const pthread_mutex_t *mutex)
 	return NULL;
 }
 
-static void wake(pthread_mutex_t *mutex)
+/* Given up, robust or shared: it is another's then, and may be destroyed, so only its address is used afterwards. */
+static void give(pthread_mutex_t *mutex, uint32_t word, bool waited)
 {
-	posix_word_wake(&mutex->__word, UINT32_MAX, mutex->__kind & KIND_SHARED);
+	const bool shared = mutex->__kind & KIND_SHARED;
+
+	if (__atomic_exchange_n(&mutex->__word, word, __ATOMIC_RELEASE) & WAITED || waited)
+		posix_word_wake(&mutex->__word, UINT32_MAX, shared);
 }
 
 void posix_mutexes_abandon(struct __exo_thread *thread)
@@ -73,8 +77,7 @@ void posix_mutexes_abandon(struct __exo_thread *thread)
 		if (!mutex)
 			continue;
 		thread->held[i] = NULL;
-		__atomic_store_n(&mutex->__word, mutex->__kind & KIND_DEAD ? LOST : DEAD, __ATOMIC_RELEASE);
-		wake(mutex);
+		give(mutex, mutex->__kind & KIND_DEAD ? LOST : DEAD, true);
 	}
 }
 
@@ -275,11 +278,9 @@ static int unlock(pthread_mutex_t *mutex)
 		posix_lift_drop(self, mutex);
 	if (mutex->__kind & KIND_DEAD) {	/* not made consistent */
 		mutex->__kind &= ~KIND_DEAD;
-		__atomic_store_n(&mutex->__word, LOST, __ATOMIC_RELEASE);
-		wake(mutex);
+		give(mutex, LOST, true);
 	} else if (mutex->__kind & KIND_SHARED) {
-		if (__atomic_exchange_n(&mutex->__word, 0, __ATOMIC_RELEASE) & WAITED)
-			wake(mutex);
+		give(mutex, 0, false);
 	} else if (word & WAITED) {
 		hand_over(mutex);
 	} else {

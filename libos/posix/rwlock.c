@@ -4,7 +4,7 @@
  * again whatever waits. But one with a priority waits behind writers that have the same or a higher one.
  *
  * What is free is taken and given back by one atomic operation, outside of brackets and so on any CPU. Who waits counts
- * itself before it looks at the word, and who gives it back looks at the count afterwards: one of them sees the other.
+ * itself before it looks at the word, and who gives it back changes word and count as one (posix_pair_change).
  */
 #include <errno.h>
 #include "libos/posix/signals.h"
@@ -126,21 +126,21 @@ int pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 
 int pthread_rwlock_unlock(pthread_rwlock_t *lock)
 {
-	uint32_t word = __atomic_load_n(&lock->__word, __ATOMIC_RELAXED);
+	const bool shared = lock->__shared;
+	uint64_t pair = posix_pair(&lock->__word);
+	uint32_t word = (uint32_t)pair;
 
 	if (!word || (word & WRITTEN && lock->__writer != me(lock)))
 		return EINVAL;
-	if (word & WRITTEN) {
+	if (word & WRITTEN)
 		lock->__writer = 0;
-		__atomic_store_n(&lock->__word, 0, __ATOMIC_SEQ_CST);
-		word = 0;
-	} else {
-		word = __atomic_sub_fetch(&lock->__word, 1, __ATOMIC_SEQ_CST);
-	}
-	if (!word && __atomic_load_n(&lock->__waiters, __ATOMIC_SEQ_CST)) {
+	do
+		word = (uint32_t)pair & WRITTEN ? 0 : (uint32_t)pair - 1;
+	while (!posix_pair_change(&lock->__word, &pair, word));
+	if (!word && pair >> 32) {	/* from here on `lock` is an address only */
 		bool was = posix_enter();
 
-		posix_word_wake(&lock->__word, UINT32_MAX, lock->__shared);
+		posix_word_wake(&lock->__word, UINT32_MAX, shared);
 		posix_leave(was);
 	}
 	return 0;

@@ -120,19 +120,19 @@ int sem_clockwait(sem_t *sem, clockid_t clock, const struct timespec *until)
 
 int sem_post(sem_t *sem)
 {
-	unsigned value = __atomic_load_n(&sem->__value, __ATOMIC_RELAXED);
+	const bool shared = sem->__shared;
+	uint64_t pair = posix_pair(&sem->__value);
 
 	if (sem->__valid != VALID)
 		return fail(EINVAL);
 	do {
-		if (value == SEM_VALUE_MAX)
+		if ((uint32_t)pair == SEM_VALUE_MAX)
 			return fail(EOVERFLOW);
-	} while (!__atomic_compare_exchange_n(&sem->__value, &value, value + 1, false, __ATOMIC_RELEASE,
-	    __ATOMIC_RELAXED));
-	if (__atomic_load_n(&sem->__waiters, __ATOMIC_ACQUIRE)) {
+	} while (!posix_pair_change(&sem->__value, &pair, (uint32_t)pair + 1));
+	if (pair >> 32) {		/* from here on `sem` is an address only */
 		bool was = posix_enter();
 
-		posix_word_wake(&sem->__value, 1, sem->__shared);
+		posix_word_wake(&sem->__value, 1, shared);
 		posix_leave(was);
 	}
 	return 0;

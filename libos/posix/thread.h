@@ -168,6 +168,21 @@ int posix_word_wait(uint32_t *word, uint32_t value, bool shared, exo_time_t dead
 void posix_word_wake(uint32_t *word, uint32_t most, bool shared);
 /* The first of this process's threads that waits for a word; NULL: none. `more`: there are others. */
 struct __exo_thread *posix_word_first(const uint32_t *word, bool *more);
+/*
+ * A word that counts, and behind it how many wait for it, as one value (waiters above; aligned to 8). Who gives an object
+ * back changes the word alone and learns by that whether somebody waits, for as soon as it is given back another thread
+ * may have taken and unmapped it. False: it was changed meanwhile, and *pair is what it is now.
+ */
+typedef uint64_t __attribute__((__may_alias__)) posix_pair_t;
+static inline uint64_t posix_pair(const uint32_t *word)
+{
+	return __atomic_load_n((const posix_pair_t *)(const void *)word, __ATOMIC_RELAXED);
+}
+static inline bool posix_pair_change(uint32_t *word, uint64_t *pair, uint32_t to)
+{
+	return __atomic_compare_exchange_n((posix_pair_t *)(void *)word, pair, (*pair & ~(uint64_t)UINT32_MAX) | to, false,
+					   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
 /* Does a thread of such a priority or a higher one wait for a read-write lock's word, to write? */
 bool posix_word_written(const uint32_t *word, int priority);
 /* Words in memory that is shared, among processes (shared.c); -ENODEV: the memory is this process's alone. */

@@ -7,7 +7,8 @@
 #include <sys/types.h>
 #include <time.h>
 
-typedef struct { unsigned __value, __waiters, __shared, __valid; } sem_t;
+/* Aligned so that value and waiters change at once. */
+typedef struct { unsigned __value, __waiters, __shared, __valid; } __attribute__((__aligned__(8))) sem_t;
 
 #define SEM_FAILED	((sem_t *)0)
 

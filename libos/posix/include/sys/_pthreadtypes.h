@@ -24,7 +24,9 @@ typedef struct { unsigned __kind, __ceiling; } pthread_mutexattr_t;
 typedef struct { unsigned __turn, __waiters, __shared, __clock, __spare[8]; } pthread_cond_t;
 typedef struct { unsigned __shared, __clock; } pthread_condattr_t;
 
-typedef struct { unsigned __word, __waiters, __writer, __shared, __spare[10]; } pthread_rwlock_t;
+/* Aligned so that word and waiters change at once. */
+typedef struct { unsigned __word, __waiters, __writer, __shared, __spare[10]; } __attribute__((__aligned__(8)))
+	pthread_rwlock_t;
 typedef struct { unsigned __shared; } pthread_rwlockattr_t;
 
 typedef struct { unsigned __count, __arrived, __turn, __shared, __inside, __spare[3]; } pthread_barrier_t;
