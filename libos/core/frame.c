@@ -244,12 +244,12 @@ static bool refill(uint32_t count)
 	}
 	if (fresh_end - fresh < count && !take_new_run(count, count))
 		return false;
+	/* A larger capability table, and the next page of a full run table, are taken from what has just come. */
 	if (!spare_slot)
 		spare_slot = caps_slot();
-	/* A full run table takes its next page from what has just come. */
-	if (run_count == run_max && room_for_run() && fresh_end - fresh < count)
-		return refill(count);
-	return fresh_end - fresh >= count;
+	if (run_count == run_max)
+		(void)room_for_run();
+	return fresh_end - fresh >= count || refill(count);
 }
 
 static bool pop_recycled(struct frame *frame)
