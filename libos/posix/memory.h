@@ -36,10 +36,10 @@
 #define MEMORY_RUNS		27
 #define MEMORY_HOT		MEMORY_RUNS	/* the run of hot pages, in the slot behind them */
 #define MEMORY_HOT_PAGES	3
-#define MEMORY_SLOT_WIRED	36	/* a child's wired pages: 4 slots */
-#define MEMORY_SLOT_WINDOW	40	/* for FORK_BEGIN ... */
+#define MEMORY_SLOT_WIRED	36	/* a child's wired pages: 5 slots, 115 pages; there are some 105 at most */
+#define MEMORY_SLOT_WINDOW	41	/* for FORK_BEGIN ... */
 #define MEMORY_WINDOW		12	/* slots */
-#define MEMORY_SLOT_FREE	52	/* from here on: anybody's. In a child they are empty */
+#define MEMORY_SLOT_FREE	53	/* from here on: anybody's. In a child they are empty */
 #define MEMORY_INDEX_BITS	24
 
 /* A region with memory of its own for it; NULL: too many. Its pager is vm_zero_pager; vm_add puts it in force. */
