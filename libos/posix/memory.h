@@ -104,7 +104,7 @@ void memory_window_empty(void);
 /* Called once, before anything is touched. */
 void memory_start(void);
 /* In the child, before anything else, as upcall code: its runs are its parent's siblings. It can go on at `sp`,
- * and look at what lies right below `tls`. */
-void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls);
+ * and look at what lies right below `tls` and at `inside`. */
+void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls, exo_vaddr_t inside);
 
 #endif

@@ -11,7 +11,7 @@
 
 #define HOT_BELOW	256U		/* bytes around a stack pointer that are hot */
 #define HOT_ABOVE	512U
-#define TLS_BELOW	512	/* of a thread pointer: what upcalls look at (posix_inside) lies here */
+#define TLS_BELOW	512	/* of a thread pointer: what upcalls look at lies here, but for posix_inside */
 
 extern char __data_start[], __wired_start[], __wired_end[], __end[];
 
@@ -115,7 +115,7 @@ static void be_there(exo_vaddr_t va)
 		(void)map_place(va, EXO_MAP_READ, *at);
 }
 
-void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls)
+void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls, exo_vaddr_t inside)
 {
 	runs_forked();
 	info_forked();
@@ -128,6 +128,7 @@ void memory_forked(exo_vaddr_t sp, exo_vaddr_t tls)
 		be_there(va);
 	be_there(PAGE_DOWN(tls));
 	be_there(PAGE_DOWN(tls - TLS_BELOW));
+	be_there(PAGE_DOWN(inside));	/* a program's own variables may lie between */
 }
 
 /* A hot page is an ordinary one again; it stays hot if there is no memory. */

@@ -261,10 +261,10 @@ void signal_entered(struct signal_frame *frame)
 			posix_preempt();
 			(void)posix_enter();
 		}
+		posix_asked_at = asked_at;	/* while its page may fault; that of posix_inside has been written */
 		*(volatile uint32_t *)&core_disp->off = EXO_OFF_YES;
 		__asm__ volatile("" ::: "memory");
 	} while (*(volatile uint64_t *)&signal_page->pending && --rounds);
-	posix_asked_at = asked_at;
 	posix_inside = false;
 	signal_copy(&core_disp->on, &frame->regs, sizeof(frame->regs));
 	__asm__ volatile("fxrstor64 %0\n\tjmp core_critical" :: "m"(frame->fpu) : "memory");

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +23,7 @@
 
 static int zero[3000], one[3000] = { 1 };
 static __thread int local_of_thread = 3;
+static __thread char apart[3 * 4096];	/* the libOS's own, which it has a thread with, lie on both sides of it */
 
 /* The status of a child that runs a function. */
 static int in_child(int (*fn)(void *), void *arg)
@@ -224,6 +226,43 @@ static void in_thread(void)
 }
 
 static volatile sig_atomic_t handled;
+
+static volatile bool over;
+static volatile unsigned rounds;
+
+static void *computes(void *arg)
+{
+	for (apart[0] = 1; !over; rounds++)
+		;
+	return arg;
+}
+
+static int reads_apart(void *arg)
+{
+	(void)arg;
+	return apart[sizeof(apart) - 1];
+}
+
+/* What a thread was interrupted in goes on though all of its memory has become shared meanwhile. */
+static void beside_thread(void)
+{
+	pthread_t thread;
+	bool good = !pthread_create(&thread, NULL, computes, NULL);
+
+	apart[sizeof(apart) - 1] = 5;
+	for (int i = 0; good && i < 10; i++) {
+		unsigned was = rounds;
+
+		while (rounds == was)
+			sched_yield();
+		good = in_child(reads_apart, NULL) == 5 << 8;
+		for (volatile int k = 0; k < 1000000; k++)
+			;
+	}
+	over = true;
+	pthread_join(thread, NULL);
+	ok(good, "forks beside a thread that is interrupted");
+}
 
 static void forks(int number)
 {
@@ -551,6 +590,7 @@ int main(int argc, char **argv)
 	memset(memory, 1, 50000);
 	ok(!in_child(orphan_parent, memory), "a parent that does not wait");
 	in_thread();
+	beside_thread();
 	in_handler();
 	sparse();
 	hooks();
