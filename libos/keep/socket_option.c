@@ -158,9 +158,14 @@ static int64_t set(struct socket *socket, int level, int name, const char *data,
 				   data, bytes);
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		return linger_set(socket, data, bytes);
+	/* Those of IP may be a byte, as elsewhere; one that is not there is so in any length. */
+	if (bytes < sizeof(value) && !(bytes && level == IPPROTO_IP))
+		return !(level == SOL_SOCKET && name == SO_ERROR) && number_get(socket, level, name, &value) ?
+			-EINVAL : -ENOPROTOOPT;
 	if (bytes < sizeof(value))
-		return -EINVAL;
-	memcpy(&value, data, sizeof(value));
+		value = (uint8_t)*data;
+	else
+		memcpy(&value, data, sizeof(value));
 	result = number_set(socket, level, name, value);
 	if (!result && socket->family->option)
 		socket->family->option(socket);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Names of hosts (POSIX.1-2017): numbers, "localhost", /etc/hosts, then a name server, which the keeper asks.
+ *
+ * There is no IPv6 and no name leads to an address of it, but numbers of it are translated, both ways, as everywhere: who
+ * then wants a socket for them is told by socket().
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -55,7 +58,7 @@ static int address_of(const char *name, bool numeric, uint32_t *address)
 		*address = number.s_addr;
 		return 0;
 	}
-	if (numeric || !*name)
+	if (numeric || !*name || strchr(name, ':'))
 		return EAI_NONAME;
 	if (in_hosts(name, address, NULL, 0))
 		return 0;
@@ -84,9 +87,15 @@ static const struct {
 	const char *name;
 } kinds[] = { { SOCK_STREAM, IPPROTO_TCP, "tcp" }, { SOCK_DGRAM, IPPROTO_UDP, "udp" }, { SOCK_RAW, 0, NULL } };
 
+union address {
+	struct sockaddr any;
+	struct sockaddr_in four;
+	struct sockaddr_in6 six;
+};
+
 struct answer {
 	struct addrinfo info;	/* first */
-	struct sockaddr_in address;
+	union address address;
 };
 
 /* The port of a service for one kind, network byte order; 0 or EAI_*. */
@@ -114,23 +123,26 @@ static int port_of(const char *text, int flags, unsigned kind, uint16_t *port)
 	return 0;
 }
 
-static struct answer *answer_make(unsigned kind, uint32_t address, uint16_t port, const struct addrinfo *hints)
+static struct answer *answer_make(unsigned kind, const union address *address, uint16_t port,
+				  const struct addrinfo *hints)
 {
 	struct answer *answer = calloc(1, sizeof(*answer));
 
 	if (!answer)
 		return NULL;
-	answer->address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = address };
+	answer->address = *address;
+	answer->address.four.sin_port = port;	/* where that of IPv6 is, too */
 	answer->info = (struct addrinfo){
-		.ai_flags = hints->ai_flags, .ai_family = AF_INET, .ai_socktype = kinds[kind].type,
+		.ai_flags = hints->ai_flags, .ai_family = address->any.sa_family, .ai_socktype = kinds[kind].type,
 		.ai_protocol = kinds[kind].protocol ? kinds[kind].protocol : hints->ai_protocol,
-		.ai_addrlen = sizeof(answer->address), .ai_addr = (struct sockaddr *)&answer->address,
+		.ai_addrlen = address->any.sa_family == AF_INET ? sizeof(address->four) : sizeof(address->six),
+		.ai_addr = &answer->address.any,
 	};
 	return answer;
 }
 
-static int answers_make(const char *node, const char *service, uint32_t address, const struct addrinfo *hints,
-    struct addrinfo **result)
+static int answers_make(const char *node, const char *service, const union address *address,
+			const struct addrinfo *hints, struct addrinfo **result)
 {
 	int error = EAI_SOCKTYPE;
 
@@ -159,12 +171,52 @@ static int answers_make(const char *node, const char *service, uint32_t address,
 	return error;
 }
 
+static int find_four(const char *node, int flags, struct sockaddr_in *four)
+{
+	*four = (struct sockaddr_in){ .sin_family = AF_INET };
+	if (node)
+		return address_of(node, flags & AI_NUMERICHOST, &four->sin_addr.s_addr);
+	four->sin_addr.s_addr = htonl(flags & AI_PASSIVE ? INADDR_ANY : INADDR_LOOPBACK);
+	return 0;
+}
+
+/* Where IPv6 is all that is wanted and the node is no number of it. */
+static int find_six(const char *node, int flags, struct sockaddr_in6 *six)
+{
+	struct sockaddr_in four;
+	int error;
+
+	if (flags & AI_ADDRCONFIG || (node && !(flags & AI_V4MAPPED)))
+		return EAI_NONAME;
+	*six = (struct sockaddr_in6){ .sin6_family = AF_INET6 };
+	if (!node) {
+		six->sin6_addr = flags & AI_PASSIVE ? in6addr_any : in6addr_loopback;
+		return 0;
+	}
+	error = find_four(node, flags, &four);
+	six->sin6_addr.s6_addr16[5] = 0xffff;
+	six->sin6_addr.s6_addr32[3] = four.sin_addr.s_addr;
+	return error;
+}
+
+static int find(const char *node, const struct addrinfo *hints, union address *address)
+{
+	struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+
+	if (node && hints->ai_family != AF_INET && inet_pton(AF_INET6, node, &six.sin6_addr) == 1) {
+		address->six = six;
+		return 0;
+	}
+	return hints->ai_family == AF_INET6 ? find_six(node, hints->ai_flags, &address->six) :
+		find_four(node, hints->ai_flags, &address->four);
+}
+
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
 	static const struct addrinfo none;
 	struct addrinfo *first = NULL;
-	uint32_t address;
-	int error = 0;
+	union address address;
+	int error;
 
 	if (!hints)
 		hints = &none;
@@ -172,15 +224,12 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 		return EAI_NONAME;
 	if (hints->ai_flags & ~FLAGS || (hints->ai_flags & AI_CANONNAME && !node))
 		return EAI_BADFLAGS;
-	if (hints->ai_family != AF_UNSPEC && hints->ai_family != AF_INET)
+	if (hints->ai_family != AF_UNSPEC && hints->ai_family != AF_INET && hints->ai_family != AF_INET6)
 		return EAI_FAMILY;
-	if (node)
-		error = address_of(node, hints->ai_flags & AI_NUMERICHOST, &address);
-	else
-		address = htonl(hints->ai_flags & AI_PASSIVE ? INADDR_ANY : INADDR_LOOPBACK);
+	error = find(node, hints, &address);
 	if (error)
 		return error;
-	error = answers_make(node, service, address, hints, &first);
+	error = answers_make(node, service, &address, hints, &first);
 	if (first && error != EAI_MEMORY) {
 		*result = first;
 		return 0;
@@ -221,6 +270,22 @@ const char *gai_strerror(int error)
 
 /* --- the other way --------------------------------------------------------------------------------------------- */
 
+static int text_out(const char *text, char *host, socklen_t bytes)
+{
+	if (strlen(text) >= bytes)
+		return EAI_OVERFLOW;
+	strcpy(host, text);
+	return 0;
+}
+
+static int six_out(const struct in6_addr *address, char *host, socklen_t bytes, int flags)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	return flags & NI_NAMEREQD ? EAI_NONAME :
+		text_out(inet_ntop(AF_INET6, address, text, sizeof(text)), host, bytes);
+}
+
 static int host_out(uint32_t address, char *host, socklen_t bytes, int flags)
 {
 	char name[NI_MAXHOST];
@@ -233,10 +298,7 @@ static int host_out(uint32_t address, char *host, socklen_t bytes, int flags)
 		else
 			inet_ntop(AF_INET, &address, name, sizeof(name));
 	}
-	if (strlen(name) >= bytes)
-		return EAI_OVERFLOW;
-	strcpy(host, name);
-	return 0;
+	return text_out(name, host, bytes);
 }
 
 static int service_out(uint16_t port, char *service, socklen_t bytes, int flags)
@@ -254,13 +316,16 @@ int getnameinfo(const struct sockaddr *address, socklen_t bytes, char *host, soc
     socklen_t service_bytes, int flags)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
 	int error = 0;
 
-	if (bytes < sizeof(*in) || in->sin_family != AF_INET)
+	if (bytes < sizeof(*in) || (in->sin_family != AF_INET && (in->sin_family != AF_INET6 || bytes < sizeof(*six))))
 		return EAI_FAMILY;
 	if (!(host && host_bytes) && !(service && service_bytes))
 		return EAI_NONAME;
-	if (host && host_bytes)
+	if (host && host_bytes && in->sin_family == AF_INET6)
+		error = six_out(&six->sin6_addr, host, host_bytes, flags);
+	else if (host && host_bytes)
 		error = host_out(in->sin_addr.s_addr, host, host_bytes, flags);
 	if (!error && service && service_bytes)
 		error = service_out(in->sin_port, service, service_bytes, flags);

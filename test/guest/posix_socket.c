@@ -463,8 +463,79 @@ static void test_names(void)
 	freeifaddrs(list);
 }
 
+/* One address of IPv6 for `node`: 0 and its text, or what getaddrinfo says. */
+static int six_of(const char *node, int family, int flags, char *text)
+{
+	struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_DGRAM, .ai_flags = flags }, *found = NULL;
+	int error = getaddrinfo(node, "7", &hints, &found);
+
+	strcpy(text, "none");
+	if (error)
+		return error;
+	if (found->ai_family == AF_INET6 && found->ai_addrlen == sizeof(struct sockaddr_in6) && !found->ai_next &&
+	    ((struct sockaddr_in6 *)found->ai_addr)->sin6_port == htons(7))
+		error = getnameinfo(found->ai_addr, found->ai_addrlen, text, NI_MAXHOST, NULL, 0, NI_NUMERICHOST);
+	freeaddrinfo(found);
+	return error;
+}
+
+/* There is none; but its numbers are numbers. */
+static void test_six(void)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	const struct sockaddr *any = (const struct sockaddr *)&address;
+	char text[NI_MAXHOST];
+
+	ok(!six_of("::1", AF_UNSPEC, AI_NUMERICHOST, text) && !strcmp(text, "::1"), "::1 as a number: %s", text);
+	ok(!six_of("fe80::2", AF_INET6, 0, text) && !strcmp(text, "fe80::2"), "fe80::2 where a name may be: %s",
+	   text);
+	ok(six_of("::1", AF_INET, 0, text) == EAI_NONAME, "::1 is no IPv4");
+	ok(six_of("::x", AF_UNSPEC, 0, text) == EAI_NONAME, "nor ::x a name");
+	ok(six_of("10.1.2.3", AF_INET6, AI_NUMERICHOST, text) == EAI_NONAME, "an address of IPv4 is none of IPv6");
+	ok(!six_of("10.1.2.3", AF_INET6, AI_V4MAPPED, text) && !strcmp(text, "::ffff:10.1.2.3"),
+	   "unless mapped: %s", text);
+	ok(six_of("localhost", AF_INET6, 0, text) == EAI_NONAME, "no name leads to IPv6");
+	ok(!six_of(NULL, AF_INET6, 0, text) && !strcmp(text, "::1") && !six_of(NULL, AF_INET6, AI_PASSIVE, text) &&
+	   !strcmp(text, "::"), "the own one, and any");
+	ok(six_of(NULL, AF_INET6, AI_ADDRCONFIG, text) == EAI_NONAME, "which no interface has");
+	ok(six_of("::1", AF_UNIX, 0, text) == EAI_FAMILY, "another family");
+	ok(!six_of(NULL, AF_UNSPEC, AI_PASSIVE, text) && !strcmp(text, "none"), "who does not mind gets IPv4");
+	ok(getnameinfo(any, sizeof(address), text, sizeof(text), NULL, 0, NI_NAMEREQD) == EAI_NONAME &&
+	   getnameinfo(any, sizeof(address), text, 3, NULL, 0, 0) == EAI_OVERFLOW &&
+	   getnameinfo(any, sizeof(struct sockaddr_in), text, sizeof(text), NULL, 0, 0) == EAI_FAMILY,
+	   "no name, no room, no address");
+	ok(socket(AF_INET6, SOCK_STREAM, 0) == -1 && errno == EAFNOSUPPORT, "no socket of IPv6");
+}
+
+static int option_error(int fd, int level, int name, const void *value, socklen_t bytes)
+{
+	return setsockopt(fd, level, name, value, bytes) ? errno : 0;
+}
+
+static void test_option_lengths(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), value = 9;
+	struct ip_mreq group = { .imr_multiaddr.s_addr = htonl(0xe0000001) };
+	socklen_t bytes = sizeof(value);
+	uint8_t byte = 5;
+
+	ok(option_error(fd, IPPROTO_IP, IP_MULTICAST_TTL, &byte, 1) == ENOPROTOOPT &&
+	   option_error(fd, IPPROTO_IP, IP_MULTICAST_LOOP, &value, sizeof(value)) == ENOPROTOOPT &&
+	   option_error(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)) == ENOPROTOOPT,
+	   "no multicast, in any length");
+	ok(!option_error(fd, IPPROTO_IP, IP_TTL, &byte, 1) &&
+	   !getsockopt(fd, IPPROTO_IP, IP_TTL, &value, &bytes) && value == 5, "a time to live in a byte");
+	ok(option_error(fd, IPPROTO_IP, IP_TTL, &byte, 0) == EINVAL &&
+	   option_error(fd, SOL_SOCKET, SO_BROADCAST, &byte, 1) == EINVAL, "what is there has its length");
+	ok(option_error(fd, SOL_SOCKET, 999, &byte, 1) == ENOPROTOOPT &&
+	   option_error(fd, SOL_SOCKET, SO_ERROR, &byte, 1) == ENOPROTOOPT, "what is not has none");
+	close(fd);
+}
+
 int main(void)
 {
+	test_six();
+	test_option_lengths();
 	test_pieces();
 	test_pair();
 	test_packets();
