@@ -6,10 +6,6 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 
-char *fgets_unlocked(char *line, int bytes, FILE *file);
-int fputs_unlocked(const char *text, FILE *file);
-int fileno_unlocked(FILE *file);
-
 char *fgets_unlocked(char *line, int bytes, FILE *file)
 {
 	return fgets(line, bytes, file);

@@ -25,6 +25,9 @@ FILE *popen(const char *, const char *);
 int pclose(FILE *);
 #if __BSD_VISIBLE || __MISC_VISIBLE
 int fpurge(FILE *);
+char *fgets_unlocked(char *__restrict, int, FILE *__restrict);
+int fputs_unlocked(const char *__restrict, FILE *__restrict);
+int fileno_unlocked(FILE *);
 #endif
 #ifdef __cplusplus
 }
