@@ -262,7 +262,10 @@ static int set(struct fs_node *fs_node, const struct fs_attributes *new, unsigne
 	error = cofs_begin(fs, 2, 0, true);
 	if (error)
 		return error;
-	cofs_touch(fs, node, false);
+	if (fs_set_changes(which))
+		cofs_touch(fs, node, false);
+	else
+		cofs_node_changed(fs, node);
 	if (which & FS_SET_MODE)
 		inode->mode = new->mode & 07777;
 	if (which & FS_SET_UID)

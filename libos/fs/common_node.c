@@ -249,7 +249,8 @@ static int set(struct common_head *head, const void *arg)
 		head->accessed = (struct common_time){ to->accessed.seconds, to->accessed.nanoseconds, 0 };
 	if (s->which & FS_SET_MODIFIED)
 		head->modified = (struct common_time){ to->modified.seconds, to->modified.nanoseconds, 0 };
-	head->changed = s->now;
+	if (fs_set_changes(s->which))
+		head->changed = s->now;
 	return 0;
 }
 

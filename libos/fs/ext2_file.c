@@ -471,6 +471,7 @@ int ext2_readlink(struct fs_node *node, char *target, size_t bytes)
 	if (node->kind != FS_SYMLINK)
 		return -EINVAL;
 	bytes = least(bytes, inode->bytes);
+	read_time(inode);
 	if (!ext2_symlink_fast(inode))
 		return (int)read_inode(inode, 0, (uint8_t *)target, bytes);
 	memcpy(target, inode->pointer, bytes);

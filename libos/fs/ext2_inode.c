@@ -427,6 +427,9 @@ int ext2_set(struct fs_node *node, const struct fs_attributes *attributes, unsig
 		inode->accessed = attributes->accessed;
 	if (which & FS_SET_MODIFIED)
 		inode->modified = attributes->modified;
-	ext2_touch(inode, false);
+	if (fs_set_changes(which))
+		ext2_touch(inode, false);
+	else
+		inode->dirty = true;
 	return 0;
 }

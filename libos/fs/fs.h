@@ -53,6 +53,13 @@ struct fs_attributes {
 #define FS_SET_GID	0x04
 #define FS_SET_ACCESSED	0x08
 #define FS_SET_MODIFIED	0x10
+#define FS_SET_USE	0x20	/* the times are of reading or writing: without FS_SET_MODIFIED, `changed` stays */
+
+/* Is this a change of the node, of which `changed` tells? */
+static inline bool fs_set_changes(unsigned which)
+{
+	return (which & (FS_SET_USE | FS_SET_MODIFIED)) != FS_SET_USE;
+}
 
 struct fs_node {
 	struct fs *fs;

@@ -370,6 +370,7 @@ static int memory_readlink(struct fs_node *node, char *target, size_t bytes)
 	if (length > bytes)
 		length = bytes;
 	memcpy(target, of(node)->target, length);
+	memory_was_read(of(node));
 	return (int)length;
 }
 
@@ -399,7 +400,8 @@ static int memory_set(struct fs_node *node, const struct fs_attributes *to, unsi
 		mem->accessed = to->accessed;
 	if (which & FS_SET_MODIFIED)
 		mem->modified = to->modified;
-	mem->changed = fs_of(mem)->now();
+	if (fs_set_changes(which))
+		mem->changed = fs_of(mem)->now();
 	return 0;
 }
 

@@ -76,6 +76,14 @@ int vfs_cut(const struct vfs_place *place, uint64_t bytes)
 	return result;
 }
 
+static int empty(const struct path_end *end)
+{
+	const struct vfs_place place = { .mount = end->mount, .node = end->node };
+	int result = vfs_drop_ids(end->who, &place);
+
+	return result ? result : vfs_cut(&place, 0);
+}
+
 /* A path that is known all the way: the walk's end without its directory; false: it has to be walked. */
 static bool find_known(const struct vfs_place *from, const char *path, bool follow, struct path_end *end)
 {
@@ -106,7 +114,7 @@ static int find_or_create(const struct vfs_place *from, const char *path, unsign
 		} else {
 			result = check_there(&end, flags);
 			if (!result && flags & VFS_TRUNCATE && end.node->kind == FS_FILE)
-				result = vfs_cut(&(struct vfs_place){ .mount = end.mount, .node = end.node }, 0);
+				result = empty(&end);
 			if (result == -EEXIST)
 				flags |= VFS_EXCLUSIVE;
 		}

@@ -183,6 +183,14 @@ int path_may_remove(const struct path_end *end);
 #define VFS_MAY_SEARCH	1	/* of a file: to execute */
 int vfs_may(const struct vfs_who *who, const struct vfs_place *place, unsigned how);
 int vfs_owns(const struct vfs_who *who, const struct vfs_place *place);
+/* What a mode is when the file gets another owner or other contents: not set-user-id, and, if its group may execute it, not
+ * set-group-id. */
+static inline uint16_t vfs_without_ids(uint16_t mode)
+{
+	return mode & (mode & 010 ? 01777 : 03777);
+}
+/* Somebody is about to change a file's contents: if he is not user 0, its mode becomes vfs_without_ids(). */
+int vfs_drop_ids(const struct vfs_who *who, const struct vfs_place *place);
 /* The path of a directory from the root on, NUL-terminated. -ERANGE, -ENOENT: it was removed. Its length. */
 int64_t vfs_path(const struct vfs_place *place, char *path, size_t bytes);
 

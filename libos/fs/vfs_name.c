@@ -209,7 +209,11 @@ static int rename_error(const struct path_end *old, const struct path_end *new)
 		result = path_may_remove(old);
 	if (result)
 		return result;
-	return new->node ? path_may_remove(new) : vfs_may(new->who, &new->at, VFS_MAY_WRITE | VFS_MAY_SEARCH);
+	result = new->node ? path_may_remove(new) : vfs_may(new->who, &new->at, VFS_MAY_WRITE | VFS_MAY_SEARCH);
+	/* A directory that moves is written to: its ".." is another. */
+	if (!result && old->node->kind == FS_DIRECTORY && old->at.node != new->at.node)
+		result = vfs_may(old->who, &(struct vfs_place){ .mount = old->mount, .node = old->node }, VFS_MAY_WRITE);
+	return result;
 }
 
 /* With the lock held: whatever is above cannot change meanwhile. */
@@ -284,6 +288,8 @@ int vfs_truncate_path(const struct vfs_place *from, const char *path, uint64_t b
 		result = -EROFS;
 	if (!result)
 		result = vfs_may(from ? from->who : NULL, &place, VFS_MAY_WRITE);
+	if (!result)
+		result = vfs_drop_ids(from ? from->who : NULL, &place);
 	if (!result)
 		result = vfs_cut(&place, bytes);
 	vfs_put(place.mount, place.node);

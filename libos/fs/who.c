@@ -51,6 +51,19 @@ int vfs_owns(const struct vfs_who *who, const struct vfs_place *place)
 	return result ? result : !who || !who->uid || who->uid == place->node->uid ? 0 : -EPERM;
 }
 
+int vfs_drop_ids(const struct vfs_who *who, const struct vfs_place *place)
+{
+	const struct fs_node *node = place->node;
+	struct fs_attributes to;
+	int result;
+
+	if (!who || !who->uid || node->kind != FS_FILE)
+		return 0;
+	result = node->known ? 0 : learn(place);
+	to.mode = vfs_without_ids(node->mode);
+	return result || to.mode == node->mode ? result : vfs_set(place, &to, FS_SET_MODE);
+}
+
 int path_new(const struct path_end *end, struct fs_attributes *how)
 {
 	const struct vfs_who *who = end->who;

@@ -3,7 +3,7 @@
  * Modes, owners, times, sizes of files, and when they are safe.
  *
  * Who may: chmod and times of one's own choice the owner; chown user 0, and the owner to his own group; times
- * of now whoever may write. Changing the owner of a program takes its set-ids away.
+ * of now whoever may write. Changing the owner takes set-ids away, and so does writing and cutting by who is not user 0.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -75,15 +75,15 @@ static int64_t chown_place(const struct keep_process *process, const struct vfs_
 	struct fs_attributes to = { .uid = uid, .gid = gid };
 	unsigned which = (uid != UINT32_MAX ? FS_SET_UID : 0) | (gid != UINT32_MAX ? FS_SET_GID : 0);
 	const struct fs_node *node = place->node;
-	int64_t result = vfs_owns(who, place);
+	int64_t result = which ? vfs_owns(who, place) : 0;
 
-	if (result)
+	if (result || !which)
 		return result;
 	if (who->uid && ((which & FS_SET_UID && uid != node->uid) ||
 	    (which & FS_SET_GID && gid != node->gid && !keep_in_group(process, gid))))
 		return -EPERM;
-	if (which && node->kind == FS_FILE && node->mode & 0111 && node->mode & 06000) {
-		to.mode = node->mode & (node->mode & 010 ? 01777 : 03777);
+	if (node->kind != FS_DIRECTORY && node->mode & 06000) {
+		to.mode = vfs_without_ids(node->mode);
 		which |= FS_SET_MODE;
 	}
 	return vfs_set(place, &to, which);
@@ -148,6 +148,14 @@ static int64_t do_utimens(struct keep_request *request)
 	return result;
 }
 
+static int64_t cut(const struct keep_process *process, struct vfs_file *file, uint64_t bytes)
+{
+	const struct vfs_who who = keep_who(process);
+	int result = file->flags & VFS_WRITE ? vfs_drop_ids(&who, &file->place) : 0;
+
+	return result ? result : vfs_truncate(file, bytes);
+}
+
 static int64_t do_truncate(struct keep_request *request)
 {
 	int64_t fd = (int64_t)request->word[0], bytes = (int64_t)request->word[1], result;
@@ -174,7 +182,7 @@ static int64_t do_truncate(struct keep_request *request)
 	if (!keep_vfs(file))
 		return -EINVAL;
 	keep_file_hold(file);
-	result = vfs_truncate(keep_vfs(file), (uint64_t)bytes);
+	result = cut(request->process, keep_vfs(file), (uint64_t)bytes);
 	keep_file_drop(file);
 	return result;
 }

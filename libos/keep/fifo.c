@@ -5,6 +5,8 @@
  * An open() for one way waits for one for the other. Who waits is counted (`awaited`), so that the one who
  * comes finds him there already, and what it writes before he asks again is not refused; and he knows by the
  * number of ends that there ever were (`opened`) that somebody came, even if that one is gone.
+ *
+ * Nobody stands at a FIFO (gift.c): each read is a request, so that its name's times tell of it at once.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,6 +28,14 @@ void fifo_free(struct keep_pipe *pipe)
 		link = &(*link)->next;
 	*link = pipe->next;
 	vfs_file_put(pipe->name);
+}
+
+void fifo_used(const struct keep_pipe *pipe, unsigned which)
+{
+	const struct fs_time now = vfs_machine ? vfs_machine->now() : (struct fs_time){ 0, 0 };
+	const struct fs_attributes to = { .accessed = now, .modified = now };
+
+	(void)vfs_set(&pipe->name->place, &to, which | FS_SET_USE);
 }
 
 static struct keep_pipe *find(struct keep_process *process, struct vfs_file *named)

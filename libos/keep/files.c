@@ -126,8 +126,7 @@ static int64_t file_write(struct keep_file *file, struct keep_request *request, 
 			  int64_t offset)
 {
 	struct vfs_file *vfs = file->object;
-	struct fs_node *node = vfs->place.node;
-	const struct fs_attributes to = { .mode = node->mode & 01777 };
+	const struct fs_node *node = vfs->place.node;
 	int64_t allowed;
 
 	if (__builtin_expect(request->process->limit[KEEP_LIMIT_SIZE][0] != UINT64_MAX, 0)) {
@@ -137,8 +136,11 @@ static int64_t file_write(struct keep_file *file, struct keep_request *request, 
 		bytes = (uint64_t)allowed;
 	}
 	/* Who writes to a program does not make it one of its owner's. */
-	if (node->known && node->mode & 06000 && request->process->euid)
-		(void)vfs_set(&vfs->place, &to, FS_SET_MODE);
+	if (request->process->euid && (!node->known || node->mode & 06000)) {
+		const struct vfs_who who = keep_who(request->process);
+
+		(void)vfs_drop_ids(&who, &vfs->place);
+	}
 	return offset < 0 ? vfs_write(vfs, from, bytes) : vfs_pwrite(vfs, from, bytes, (uint64_t)offset);
 }
 

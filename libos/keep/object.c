@@ -535,7 +535,7 @@ static int64_t map_request(struct keep_request *request)
 	result = put_map(process, file, &map);
 	if (!result && vfs_machine) {
 		const struct fs_attributes read = { .accessed = vfs_machine->now() };
-		vfs_set(&file->place, &read, FS_SET_ACCESSED);
+		vfs_set(&file->place, &read, FS_SET_ACCESSED | FS_SET_USE);
 	}
 	vfs_file_put(file);
 	return result;

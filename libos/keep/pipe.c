@@ -158,8 +158,12 @@ static int64_t pipe_read(struct keep_file *file, struct keep_request *request, c
 	if (!pipe->count) {
 		if (!has(pipe, 1))
 			return 0;
-		if (!(file->flags & O_NONBLOCK))
-			gift_stand(pipe, request->process, (int64_t)request->word[0]);
+		if (!(file->flags & O_NONBLOCK)) {
+			if (pipe->name)
+				keep_wait(&pipe->readers, request->process);
+			else
+				gift_stand(pipe, request->process, (int64_t)request->word[0]);
+		}
 		return WIRE_WAIT;
 	}
 	now = bytes < pipe->count ? (uint32_t)bytes : pipe->count;
@@ -169,6 +173,8 @@ static int64_t pipe_read(struct keep_file *file, struct keep_request *request, c
 	copy_few(to, pipe->ring + pipe->head, first);
 	copy_few(to + first, pipe->ring, now - first);
 	pipe_take(pipe, now);
+	if (pipe->name)
+		fifo_used(pipe, FS_SET_ACCESSED);
 	return now;
 }
 
@@ -240,6 +246,8 @@ static __attribute__((noinline)) int64_t put(struct keep_file *file, struct keep
 	if (pipe->reader)
 		gift_make(pipe);
 	wake(&pipe->readers);
+	if (pipe->name)
+		fifo_used(pipe, FS_SET_MODIFIED);
 	return now;
 }
 

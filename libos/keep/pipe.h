@@ -61,6 +61,10 @@ static inline void gift_end_if(struct keep_pipe *pipe)
 		gift_end(pipe);
 }
 
+/* --- fifo.c --------------------------------------------------------------------------------------------------- */
+
 void fifo_free(struct keep_pipe *pipe);
+/* It was read (FS_SET_ACCESSED) or written (FS_SET_MODIFIED) now: its name's times say so. */
+void fifo_used(const struct keep_pipe *pipe, unsigned which);
 
 #endif

@@ -110,7 +110,7 @@ int64_t posix_put_path(const char *path, uint32_t offset);
 /* The same until it is not WIRE_WAIT any more, for requests without the buffer. Also -EINTR and -ETIMEDOUT. */
 int64_t posix_ask_wait(enum wire_request number, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t more[2],
 		       exo_time_t deadline, enum posix_how how);
-/* The same as posix_ask with a PATH at the beginning of the buffer, locked meanwhile; -ENAMETOOLONG, -EFAULT. */
+/* The same as posix_ask with a PATH at the beginning of the buffer, locked meanwhile; -ENAMETOOLONG. */
 int64_t posix_ask_path(enum wire_request number, const char *path, uint64_t w1, uint64_t w2, uint64_t w3,
 		       uint64_t more[2]);
 

@@ -40,10 +40,16 @@ int euidaccess(const char *path, int mode)
 
 /* --- making and removing -------------------------------------------------------------------------------------- */
 
-int mknodat(int directory, const char *path, mode_t mode, dev_t device)
+static int make_node(int directory, const char *path, mode_t mode, dev_t device)
 {
 	return (int)posix_result(posix_ask_path(REQUEST_MKNOD, path, (uint64_t)directory, mode,
 						(uint64_t)device, NULL));
+}
+
+int mknodat(int directory, const char *path, mode_t mode, dev_t device)
+{
+	/* Directories are mkdir's to make. */
+	return S_ISDIR(mode) ? (int)posix_result(-EPERM) : make_node(directory, path, mode, device);
 }
 
 int mknod(const char *path, mode_t mode, dev_t device)
@@ -53,7 +59,7 @@ int mknod(const char *path, mode_t mode, dev_t device)
 
 int mkdirat(int directory, const char *path, mode_t mode)
 {
-	return mknodat(directory, path, (mode & 07777) | S_IFDIR, 0);
+	return make_node(directory, path, (mode & 07777) | S_IFDIR, 0);
 }
 
 int mkdir(const char *path, mode_t mode)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Files of the libOS posix, as a process sees them: open flags, offsets that are shared over fork and dup,
- * large reads and writes, names, directories, attributes, working directory, vectors, temporary files, stdio
- * on top.
+ * large reads and writes, names, directories, attributes, what changing a file does to its mode and times, working
+ * directory, vectors, temporary files, stdio on top.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -200,6 +200,100 @@ static void attributes(void)
 	unlink("a");
 }
 
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) ? 0 : st.st_mode & 07777;
+}
+
+/* What user 5 may do; how many things went wrong. */
+static int as_another(void)
+{
+	int fd = open("ids", O_WRONLY), wrong = setgid(5) || setuid(5) ? 100 : 0;
+
+	wrong += !(chown("ids", (uid_t)-1, (gid_t)-1) == 0 && fails(chown("ids", 5, (gid_t)-1), EPERM) &&
+		   mode_of("ids") == 06777);
+	wrong += !(truncate("ids", 4) == 0 && mode_of("ids") == 0777);
+	wrong += !(fails(rename("there/d", "here/d"), EACCES) && rename("there/d", "there/e") == 0);
+	wrong += !(fails(mknod("here/n", S_IFDIR | 0700, 0), EPERM) && fails(mkdir("here/x/d", 0700), ENOENT));
+	return wrong + !(write(fd, "x", 1) == 1);
+}
+
+/* ... with what his parent opened, after each that gives the file its set-ids back. */
+static int writes_as_another(int (*change)(int fd))
+{
+	int fd = open("ids", O_RDWR), status = 0;
+	pid_t child = chmod("ids", 06777) ? -1 : fork();
+
+	if (child == 0)
+		_exit(setgid(5) || setuid(5) || change(fd));
+	waitpid(child, &status, 0);
+	close(fd);
+	return status;
+}
+
+static int cut(int fd)
+{
+	return ftruncate(fd, 2);
+}
+
+static int put(int fd)
+{
+	return write(fd, "x", 1) != 1;
+}
+
+static int empty(int fd)
+{
+	return close(open("ids", O_WRONLY | O_TRUNC)) || close(fd);
+}
+
+static void rights(void)
+{
+	int status = -1;
+	pid_t child;
+
+	ok(close(creat("ids", 0600)) == 0 && chmod("ids", 06777) == 0 && mkdir("here", 0777) == 0 && mkdir("there", 0777) == 0 &&
+	   mkdir("there/d", 0755) == 0 && chmod("here", 0777) == 0 && chmod("there", 0777) == 0 && chmod(".", 0755) == 0,
+	   "files of user 0");
+	child = fork();
+	if (child == 0)
+		_exit(as_another());
+	ok(waitpid(child, &status, 0) == child && status == 0, "what another user may do: %d", status);
+	ok(writes_as_another(put) == 0 && mode_of("ids") == 0777, "who writes to a program takes its set-ids");
+	ok(writes_as_another(cut) == 0 && mode_of("ids") == 0777, "who cuts it, too");
+	ok(writes_as_another(empty) == 0 && mode_of("ids") == 0777, "and who empties it");
+	ok(chmod("ids", 06777) == 0 && truncate("ids", 1) == 0 && mode_of("ids") == 06777, "user 0 does not");
+	ok(chown("ids", 7, 7) == 0 && mode_of("ids") == 0777, "a new owner does");
+	ok(mkfifo("f", 0600) == 0 && chmod("f", 06666) == 0 && chown("f", 7, 7) == 0 && mode_of("f") == 02666,
+	   "of what is no program");
+	ok(rename("there/e", "here/d") == 0 && rmdir("here/d") == 0 && rmdir("here") == 0 && rmdir("there") == 0 &&
+	   unlink("ids") == 0 && unlink("f") == 0, "all gone");
+}
+
+static bool later(struct timespec a, struct timespec b)
+{
+	return a.tv_sec > b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec > b.tv_nsec);
+}
+
+/* When a FIFO was written and read, and a symbolic link read. */
+static void uses(void)
+{
+	int fd = mkfifo("fifo", 0600) ? -1 : open("fifo", O_RDWR);
+	struct stat made, wrote, took, seen;
+	char byte;
+
+	ok(fstat(fd, &made) == 0 && S_ISFIFO(made.st_mode) && usleep(2000) == 0 && write(fd, "x", 1) == 1 &&
+	   stat("fifo", &wrote) == 0 && later(wrote.st_mtim, made.st_mtim) && later(wrote.st_ctim, made.st_ctim) &&
+	   !later(wrote.st_atim, made.st_atim), "written");
+	ok(usleep(2000) == 0 && read(fd, &byte, 1) == 1 && fstat(fd, &took) == 0 && later(took.st_atim, wrote.st_mtim) &&
+	   !later(took.st_mtim, wrote.st_mtim) && !later(took.st_ctim, wrote.st_ctim), "and read");
+	ok(close(fd) == 0 && unlink("fifo") == 0 && symlink("nothing", "link") == 0 && lstat("link", &made) == 0 &&
+	   usleep(2000) == 0 && readlink("link", &byte, 1) == 1 && lstat("link", &seen) == 0 &&
+	   later(seen.st_atim, made.st_atim) && !later(seen.st_ctim, made.st_ctim) && unlink("link") == 0,
+	   "a link that was read");
+}
+
 static void streams(void)
 {
 	char name[] = "tmp-XXXXXX", text[100] = "";
@@ -283,6 +377,8 @@ int main(void)
 	large();
 	names();
 	attributes();
+	rights();
+	uses();
 	streams();
 	shared_offset();
 	locked();
