@@ -23,7 +23,9 @@ def listing(*words):
 
 def test_no_calls():
     """between its first and last line it enters the kernel for console writes only"""
-    found = re.search(r"^ps: (\d+) lines, (\d+) kernel entries for them", listing("ps", "--", "--entries"), re.M)
+    # With time by instructions, no slice ends in between because this computer is busy.
+    out = listing("--icount", "ps", "--", "--entries")
+    found = re.search(r"^ps: (\d+) lines, (\d+) kernel entries for them", out, re.M)
     check(found, "no line with the figures")
     check(int(found.group(1)) >= 5, "too few lines")
     same(int(found.group(2)), int(found.group(1)), "kernel entries")
