@@ -12,7 +12,8 @@
  *
  * Slices: the real-time process of the highest priority has what is free of the CPU's vector, but for every SPARE-th
  * slice; these, and all that it does not want, go round as ever. That the kernel enforces, and it interrupts
- * others when that process wakes. Nobody else is real-time, and nothing is taken. Other real-time processes yield no turns.
+ * others when that process wakes. Nobody else is real-time, and nothing is taken. Other real-time processes have what it
+ * leaves by turns: each priority leaves BELOW times as many to the one above, and those that are not real-time more.
  *
  * Rejected: to stop and start environments from here, which costs the keeper a clock of its own and each process its
  * upcalls.
@@ -23,6 +24,8 @@
 #define NICE_LEAST	(-WIRE_NICE)
 #define NICE_MOST	(WIRE_NICE - 1)
 #define TURNS_MOST	(99 * WIRE_TURN)
+#define BELOW		10
+#define REAL_TIME_MOST	(TURNS_MOST / 2)
 #define SPARE		16
 #define RUNS		8		/* of slices, at most */
 
@@ -86,21 +89,39 @@ static uint32_t turns_of(int steps)
 	return (uint32_t)(ratio < TURNS_MOST ? ratio : TURNS_MOST);
 }
 
+/* Of a real-time process without slices; `others` has a bit for each priority of such ones. */
+static uint32_t turns_below(uint64_t others, unsigned priority)
+{
+	uint32_t turns = BELOW * WIRE_TURN * (uint32_t)__builtin_popcountll(others >> priority >> 1);
+
+	return turns < REAL_TIME_MOST ? turns : REAL_TIME_MOST;
+}
+
 static void look(void)
 {
 	const struct keep_process *top = NULL;
 	int least = NICE_MOST;
+	uint64_t others = 0;
 
 	for (struct keep_process *process = keep_next(NULL); process; process = keep_next(process)) {
+		const struct keep_process *below = process;
+
 		if (!lives(process))
 			continue;
-		if (process->policy && (!top || process->priority > top->priority))
+		if (process->policy && (!top || process->priority > top->priority)) {
+			below = top;
 			top = process;
+		}
+		if (below && below->policy)
+			others |= 1ULL << below->priority;
 		if (process->nice < least)
 			least = process->nice;
 	}
 	for (struct keep_process *process = keep_next(NULL); process; process = keep_next(process)) {
-		process->turns = process->policy ? 0 : top ? TURNS_MOST : turns_of(process->nice - least);
+		if (process->policy)
+			process->turns = process == top ? 0 : turns_below(others, process->priority);
+		else
+			process->turns = top ? TURNS_MOST : turns_of(process->nice - least);
 		process->page->turns = process->turns;
 	}
 	slices_give(top);

@@ -154,9 +154,9 @@ static void policies(void)
 }
 
 /* Computes, and counts in its place; it tells nobody else. */
-static pid_t hog(int place, int nice_value, int policy)
+static pid_t hog_of(int place, int nice_value, int policy, int priority)
 {
-	struct sched_param parameter = { policy == SCHED_OTHER ? 0 : 5 };
+	struct sched_param parameter = { priority };
 	pid_t child = fork();
 
 	if (child)
@@ -165,6 +165,11 @@ static pid_t hog(int place, int nice_value, int policy)
 	sched_setscheduler(0, policy, &parameter);
 	for (;;)
 		counts[place]++;
+}
+
+static pid_t hog(int place, int nice_value, int policy)
+{
+	return hog_of(place, nice_value, policy, policy == SCHED_OTHER ? 0 : 5);
 }
 
 /* How often the first counts while the second counts a hundred times; they run at once for a while. */
@@ -236,6 +241,48 @@ static void shares(void)
 	ok(getpriority(PRIO_PROCESS, 0) == 0 && in_order(), "the keeper is in order");
 }
 
+/* What three that compute for 1.5 s have done: one of priority 3, one of 9, one that is not real-time. */
+static void compete(uint64_t did[3])
+{
+	uint64_t from[3];
+	pid_t child[3];
+
+	child[0] = hog_of(0, 0, SCHED_FIFO, 3);
+	child[1] = hog_of(16, 0, SCHED_RR, 9);
+	child[2] = hog_of(32, 0, SCHED_OTHER, 0);
+	rest(100);
+	for (int i = 0; i < 3; i++)
+		from[i] = counts[i * 16];
+	rest(1500);
+	for (int i = 0; i < 3; i++)
+		did[i] = counts[i * 16] - from[i];
+	for (int i = 0; i < 3; i++)
+		kill(child[i], SIGKILL), finish(child[i]);
+}
+
+/* What the highest real-time process leaves, as it sleeps, goes to the others by their priorities. */
+static void below(void)
+{
+	struct sched_param highest = { 20 };
+	pid_t top = fork();
+	uint64_t did[3];
+	bool good = false;
+
+	if (!top) {
+		sched_setscheduler(0, SCHED_FIFO, &highest);
+		for (;;)
+			pause();
+	}
+	for (int i = 0; i < 3 && !good; i++) {		/* a busy host may hold the machine at the wrong time */
+		compete(did);
+		good = did[1] > 5 * did[0] && did[0] > did[2];
+		printf("# 9: %lu, 3: %lu, none: %lu\n", (unsigned long)did[1], (unsigned long)did[0], (unsigned long)did[2]);
+	}
+	kill(top, SIGKILL), finish(top);
+	ok(good, "below the highest, by priorities");
+	ok(in_order(), "the keeper is in order");
+}
+
 /* A real-time process that computes leaves something for those who would end it. */
 static void survived(void)
 {
@@ -265,6 +312,7 @@ int main(int argc, char **argv)
 	inherited();
 	spawned();
 	shares();
+	below();
 	survived();
 	return tap_done();
 }
