@@ -173,6 +173,18 @@ static int64_t do_close(struct keep_request *request)
 	return 0;
 }
 
+/* So that many are closed without asking for each number whether it is open. */
+static int64_t do_next(struct keep_request *request)
+{
+	const struct keep_process *process = request->process;
+
+	for (uint64_t fd = request->word[0]; fd < process->fds; fd++) {
+		if (process->fd[fd].file)
+			return (int64_t)fd;
+	}
+	return -EBADF;
+}
+
 /* Who must not wait is told so. */
 static inline int64_t waited(const struct keep_file *file, int64_t result)
 {
@@ -372,6 +384,7 @@ void keep_open_start(void)
 	if (!vfs_root.node)
 		vfs_names_max = NAMES;
 	keep_serve(REQUEST_CLOSE, do_close);
+	keep_serve(REQUEST_NEXT_FD, do_next);
 	keep_serve(REQUEST_READ, do_read);
 	keep_serve(REQUEST_WRITE, do_write);
 	keep_serve(REQUEST_SEEK, do_seek);

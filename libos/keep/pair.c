@@ -32,11 +32,13 @@ static int64_t no_room(struct socket *to, const struct socket_send *send)
 
 /*
  * To a peer that has closed. TCP learns that nobody reads only by the answer to what it sends: the first bytes go, and
- * from then on the connection has failed.
+ * from then on the connection has failed. No bytes of a stream go nowhere, either.
  */
 static int64_t send_nowhere(struct socket *socket, uint32_t bytes)
 {
-	if (socket->domain == AF_UNIX || socket->refused || !bytes)
+	if (!bytes && !whole(socket) && !socket->refused)
+		return 0;
+	if (socket->domain == AF_UNIX || socket->refused)
 		return -EPIPE;
 	socket->refused = true;
 	socket->error = EPIPE;

@@ -228,8 +228,6 @@ static int64_t do_affinity(struct keep_request *request)
 	struct keep_process *process = pid ? pid < 0 || pid > INT32_MAX ? NULL : keep_find((pid_t)pid) : request->process;
 	uint64_t all = core_info->cpus < 64 ? (1ULL << core_info->cpus) - 1 : UINT64_MAX;
 
-	if (pid < 0)
-		return -EINVAL;
 	if (!process || !lives(process))
 		return -ESRCH;
 	if (request->word[2]) {

@@ -27,13 +27,13 @@ pid_t gettid(void)
 
 int close_range(unsigned first, unsigned last, int flags)
 {
-	unsigned end = last < WIRE_FDS ? last + 1 : WIRE_FDS;
+	int64_t fd = first;
 
 	if (first > last || flags & ~CLOSE_RANGE_CLOEXEC)
 		return (int)posix_result(-EINVAL);
-	for (unsigned fd = first; fd < end; fd++) {
+	for (; (fd = posix_ask(REQUEST_NEXT_FD, (uint64_t)fd, 0, 0, NULL)) >= 0 && fd <= last; fd++) {
 		if (flags & CLOSE_RANGE_CLOEXEC)
-			posix_ask(REQUEST_FCNTL, fd, F_SETFD, FD_CLOEXEC, NULL);
+			posix_ask(REQUEST_FCNTL, (uint64_t)fd, F_SETFD, FD_CLOEXEC, NULL);
 		else
 			close((int)fd);
 	}

@@ -9,7 +9,7 @@
 	.asciz	"Exo"
 	.globl	posix_note
 posix_note:
-	.long	1, 3		/* WIRE_MAJOR, WIRE_MINOR; test/e2e/versions.py compares */
+	.long	1, 4		/* WIRE_MAJOR, WIRE_MINOR; test/e2e/versions.py compares */
 	.long	__wired_start - .
 	.long	__wired_end - .
 

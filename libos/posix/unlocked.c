@@ -6,12 +6,12 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 
-char *fgets_unlocked(char *line, int bytes, FILE *file)
+char *fgets_unlocked(char *restrict line, int bytes, FILE *restrict file)
 {
 	return fgets(line, bytes, file);
 }
 
-int fputs_unlocked(const char *text, FILE *file)
+int fputs_unlocked(const char *restrict text, FILE *restrict file)
 {
 	return fputs(text, file);
 }

@@ -25,7 +25,7 @@
  * are never renumbered, fields only appended; what grows in number is as long as the asker says (LIST). So a keeper
  * runs programs of its own major whose minor is not above its own, together; others are refused (exec: EINVAL). What
  * it does not know it answers with -ENOSYS. 1.1 has TIMES, CPUS, RECALL, those of epoll, and LIST's w1; 1.2 MOUNT, UMOUNT,
- * and those from MQ_OPEN on; 1.3 those from PRIORITY on.
+ * and those from MQ_OPEN on; 1.3 those from PRIORITY on; 1.4 NEXT_FD.
  */
 #ifndef LIBOS_POSIX_WIRE_H
 #define LIBOS_POSIX_WIRE_H
@@ -34,7 +34,7 @@
 #include <stdint.h>
 
 #define WIRE_MAJOR	1
-#define WIRE_MINOR	3
+#define WIRE_MINOR	4
 #define WIRE_BUSY	1		/* a transfer's status */
 #define WIRE_REFUSED	2
 #define WIRE_GIVE_WAY	1
@@ -331,6 +331,7 @@ enum wire_request {
 	/* w1 = fd whose set it becomes, or -1, w2 = set, w3 = O_*. Its READ: WIRE_TAKE, w1 = set, w2: O_NONBLOCK or 0 */
 	REQUEST_SIGNALFD,
 	REQUEST_SIGNALFD_LOOK,	/* `held` in the page has become more */
+	REQUEST_NEXT_FD,	/* open.c: w1 = fd; answer: the lowest that is open from it on, or -EBADF */
 	WIRE_REQUESTS = 208
 };
 

@@ -192,6 +192,10 @@ def test_posix_names():
     good("--libos=posix", "-O1", "-w", "-fno-builtin", "names.c", "-o", "names.posix")
     done = guest.exo("run", "-t", 30, os.path.join(work, "names.posix"))
     same((done.returncode, done.stdout), (0, "7 of many\n"), "the run")
+    write("second.c", "#define _GNU_SOURCE\n#include <stdio.h>\nint main(void) { return fputs_unlocked(\"one\\n\", stdout) < 0 || "
+                      "fileno_unlocked(stdin) || fgets_unlocked((char[9]){ 0 }, 9, stdin); }\n")
+    good("--libos=posix", "-Werror", "second.c", "-o", "second.posix")
+    same(guest.exo("run", "-t", 30, os.path.join(work, "second.posix")).stdout, "one\n", "the run with second names")
     write("data.c", "#include <stdio.h>\nint thread_lock = 1, io_read, print_text, posix_buffer;\n"
                     "int main(void) { printf(\"%d\\n\", thread_lock + io_read + print_text + posix_buffer); return 0; }\n")
     good("--libos=posix", "data.c", "-o", "data.posix")

@@ -181,6 +181,7 @@ static void descriptors(void)
 	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ok(map != MAP_FAILED && (map[9] = 7) && pread(fd, &byte, 1, 9) == 1 && byte == 7 && !munmap(map, 4096), "it can be mapped");
 	ok(fails(memfd_create("x", 64), EINVAL), "flags that are none: EINVAL");
+	ok(fails(memfd_create("x", MFD_ALLOW_SEALING), EINVAL), "seals, which are absent: EINVAL");
 	other = dup2(fd, 40);
 	ok(other == 40 && dup2(fd, 41) == 41 && !close_range(40, 40, CLOSE_RANGE_CLOEXEC) &&
 	   fcntl(40, F_GETFD) == FD_CLOEXEC && !fcntl(41, F_GETFD) && !close_range(40, 41, 0) &&
@@ -304,8 +305,9 @@ static void affinity(void)
 	ok(fails(sched_setaffinity(0, sizeof(set), &set), EINVAL) && (CPU_SET(away, &set), 1) &&
 	   fails(sched_setaffinity(0, sizeof(set), &set), EINVAL), "none, or without the one that is its home: EINVAL");
 	CPU_SET(home, &set);
-	ok(fails(sched_setaffinity(29999, sizeof(set), &set), ESRCH) && fails(sched_setaffinity(-1, sizeof(set), &set), EINVAL) &&
-	   fails(sched_getaffinity(0, 3, &got), EINVAL) && fails(sched_getaffinity(29999, sizeof(got), &got), ESRCH), "ESRCH, EINVAL");
+	ok(fails(sched_setaffinity(29999, sizeof(set), &set), ESRCH) && fails(sched_setaffinity(-1, sizeof(set), &set), ESRCH) &&
+	   fails(sched_getaffinity(-1, sizeof(got), &got), ESRCH) && fails(sched_getaffinity(0, 3, &got), EINVAL) &&
+	   fails(sched_getaffinity(29999, sizeof(got), &got), ESRCH), "ESRCH, EINVAL");
 	for (int i = 0; i < 2; i++)
 		pthread_create(&thread[i], NULL, anywhere, NULL);
 	for (int i = 0; i < 100 && !(seen[0] && seen[1]); i++)

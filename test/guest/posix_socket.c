@@ -113,6 +113,7 @@ static void test_pair(void)
 	ok(status_of(child) == 0, "it heard what was said");
 	signal(SIGPIPE, broken);
 	errno = 0;
+	ok(!write(fd[0], "", 0) && !send(fd[0], "", 0, 0), "nothing can be sent to who has closed");
 	ok(write(fd[0], "x", 1) == -1 && errno == EPIPE && pipes_broken == 1, "SIGPIPE and EPIPE");
 	ok(send(fd[0], "x", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE && pipes_broken == 1,
 	   "MSG_NOSIGNAL: EPIPE alone");

@@ -483,6 +483,12 @@ static void names(void)
 		count = fd;
 	is_int(count, WIRE_FDS - 1, "descriptors");
 	is_int(fd, -EMFILE, "and no more");
+	is_int(fake_ask(process, REQUEST_NEXT_FD, 700, 0, 0, NULL), 700, "an open one is the next");
+	fake_ask(process, REQUEST_CLOSE, 700, 0, 0, NULL);
+	is_int(fake_ask(process, REQUEST_NEXT_FD, 700, 0, 0, NULL), 701, "a closed one is passed over");
+	is_int(fake_ask(process, REQUEST_NEXT_FD, WIRE_FDS - 1, 0, 0, NULL), WIRE_FDS - 1, "the last one");
+	is_int(fake_ask(process, REQUEST_NEXT_FD, WIRE_FDS, 0, 0, NULL), -EBADF, "none is behind it");
+	is_int(fake_ask(process, REQUEST_NEXT_FD, UINT64_MAX, 0, 0, NULL), -EBADF, "nor so far");
 	fake_end(process);
 	fake_end(child);
 	keep_cwd_drop(process);

@@ -305,6 +305,7 @@ static void test_tcp(void)
 	memcpy(&value, fake_buffer[0], sizeof(value));
 	is_int(value, ECONNRESET, "reset");
 	is_int(hear(0, (int64_t)other + 1, 10, 0), 0, "then an end");
+	is_int(say(0, (int64_t)other + 1, "", MSG_NOSIGNAL), -EPIPE, "after a reset not even nothing is sent");
 	is_int(say(0, (int64_t)other + 1, "x", MSG_NOSIGNAL), -EPIPE, "and nobody to send to");
 	keep_process[2].euid = 1000;
 	other = (uint64_t)make(2, TCP);

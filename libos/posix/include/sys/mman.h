@@ -27,7 +27,8 @@
 #define MCL_CURRENT	1
 #define MCL_FUTURE	2
 
-#define MFD_CLOEXEC	1	/* the others are absent: EINVAL */
+#define MFD_CLOEXEC	1
+#define MFD_ALLOW_SEALING	2	/* no seals here: EINVAL, as all other flags */
 
 #define POSIX_MADV_NORMAL	0
 #define POSIX_MADV_RANDOM	1
