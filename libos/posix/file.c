@@ -339,6 +339,28 @@ int fgetc(FILE *stream)
 	return getc(stream);
 }
 
+/*
+ * What was read last is given back by a step back in the buffer, if it is there: so it can be done after scanf, which
+ * gives back a character, too. Anything else goes to the place for one.
+ */
+int ungetc(int c, FILE *stream)
+{
+	struct __file_bufio *file = (struct __file_bufio *)stream;
+	int done = EOF;
+
+	flockfile(stream);
+	if (c != EOF && stream->flags & __SRD && !stream->unget) {
+		if (stream->flags & __SBUF && file->dir == __SRD && file->off > 0 && file->buf[file->off - 1] == (char)c)
+			file->off--;
+		else
+			stream->unget = (__ungetc_t)((unsigned char)c + 1);
+		stream->flags &= (__uint8_t)~__SEOF;
+		done = (unsigned char)c;
+	}
+	funlockfile(stream);
+	return done;
+}
+
 /* picolibc's sets all of a stream's flags when a write fails. */
 size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restrict stream)
 {

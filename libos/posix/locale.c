@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * setlocale: "C", whose characters are bytes, and UTF-8, by which every name with that codeset is understood: there are no languages.
- * "" is what LC_ALL, the category's own variable or LANG says, the first of them that says anything.
+ * Locales: "C", whose characters are bytes, and UTF-8, by which every name with that codeset is understood: there are no languages.
+ * "" is what LC_ALL, the category's own variable or LANG says, the first of them that says anything. A locale_t is one
+ * of the two, by what its category LC_CTYPE is: in the others there is nothing to tell them apart.
  */
+#include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdbool.h>
@@ -47,6 +49,53 @@ char *setlocale(int category, const char *name)
 		return posix_libc_setlocale(category, NULL);
 	name = known(*name ? name : told(category));
 	return name ? posix_libc_setlocale(category, name) : NULL;
+}
+
+/* --- a thread's own ------------------------------------------------------------------------------------------- */
+
+extern __thread locale_t _locale;	/* picolibc's; 0: the program's */
+locale_t posix_libc_newlocale(int mask, const char *name, locale_t base);
+
+static bool is_locale(locale_t locale)
+{
+	return locale == posix_libc_newlocale(LC_ALL_MASK, "C", 0) || locale == posix_libc_newlocale(LC_ALL_MASK, "C.UTF-8", 0);
+}
+
+locale_t newlocale(int mask, const char *name, locale_t base)
+{
+	const char *character = "C";
+
+	if (mask & ~LC_ALL_MASK || !name || (base && !is_locale(base))) {
+		errno = EINVAL;
+		return 0;
+	}
+	for (int category = LC_ALL + 1; category <= LC_MESSAGES; category++)
+		if (mask & 1 << category) {
+			const char *found = known(*name ? name : told(category));
+
+			if (!found) {
+				errno = ENOENT;
+				return 0;
+			}
+			if (category == LC_CTYPE)
+				character = found;
+		}
+	return base && !(mask & LC_CTYPE_MASK) ? base : posix_libc_newlocale(LC_ALL_MASK, character, 0);
+}
+
+locale_t uselocale(locale_t locale)
+{
+	locale_t was = _locale ? _locale : LC_GLOBAL_LOCALE;
+
+	if (locale == LC_GLOBAL_LOCALE) {
+		_locale = 0;
+	} else if (locale && !is_locale(locale)) {
+		errno = EINVAL;
+		return 0;
+	} else if (locale) {
+		_locale = locale;
+	}
+	return was;
 }
 
 /* --- langinfo ------------------------------------------------------------------------------------------------- */

@@ -293,6 +293,8 @@ int regexec(const regex_t *restrict regex, const char *restrict text, size_t cou
 
 	if (regex->re_magic != MAGIC)
 		return REG_BADPAT;
+	if (!match)		/* there is no range; regcomp's REG_NOSUB, given here, has the same value */
+		flags &= ~REG_STARTEND;
 	if (held->length && flags & REG_STARTEND)
 		range = match[0];
 	else if (held->length)

@@ -145,14 +145,25 @@ static bool writes(const FILE *stream)
 	return stream->flags & __SWR;
 }
 
+/* Was something read that nobody has taken yet? So it is with who waits for more only for a moment. */
+static bool reads_ahead(const FILE *stream)
+{
+	const struct __file_bufio *file = (const struct __file_bufio *)stream;
+
+	return stream->flags & __SBUF && file->dir == __SRD && (stream->unget || file->off < file->len);
+}
+
 /* The next stream that was not flushed in this round, pinned; NULL: there is none. */
-static struct __lock *pin_next(uint32_t round)
+static struct __lock *pin_next(uint32_t round, bool *written)
 {
 	struct __lock *lock;
 
 	list_lock();
 	for (lock = streams; lock; lock = lock->next) {
-		if (lock->round == round || !writes(lock->stream))
+		if (lock->round == round)
+			continue;
+		*written = writes(lock->stream);
+		if (!*written && !reads_ahead(lock->stream))
 			continue;
 		lock->round = round;
 		lock->pins++;
@@ -173,19 +184,23 @@ static void unpin(struct __lock *lock)
 		free(lock);
 }
 
-/* Of streams that somebody uses now, at an exit nothing is written. */
+/*
+ * As each is flushed alone, those that were read, too. Of streams that somebody uses now, at an exit nothing is written;
+ * who reads is never waited for.
+ */
 static int flush_all(bool wait)
 {
 	struct __lock *lock;
 	uint32_t round;
+	bool written;
 	int result = 0;
 
 	list_lock();
 	round = ++last_round;
 	list_unlock();
-	while ((lock = pin_next(round)) != NULL) {
-		if (lock_take(&lock->mutex, wait)) {
-			if (lock->stream && lock->stream->flush && lock->stream->flush(lock->stream) < 0)
+	while ((lock = pin_next(round, &written)) != NULL) {
+		if (lock_take(&lock->mutex, wait && written)) {
+			if (lock->stream && stream_flush(lock->stream) < 0)
 				result = EOF;
 			lock_give(&lock->mutex);
 		}

@@ -7,7 +7,10 @@
 
 #include <stdio.h>
 
-/* Writes what a stream has to write; below zero: it could not. The libOS has it; the caller holds the stream's lock. */
+/*
+ * Writes what a stream has to write, or puts the descriptor of one that was read where the program is in it; below zero: it
+ * could not. The libOS has it; the caller holds the stream's lock.
+ */
 int stream_flush(FILE *stream);
 
 /* Before a fork, with nobody else running: is any stream locked? If none is, the child need not touch them. */

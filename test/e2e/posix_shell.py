@@ -100,6 +100,8 @@ def test_scripts():
     run("printf '#!/bin/sh\\necho sh $1 $#\\nexit 9\\n' >s; printf '#!/bin/lua\\nprint(arg[1], 6 * 7)\\n' >l; chmod +x s l")
     same(run("./s a b"), ("sh a 2\n", 9), "sh")
     same(run("./l x")[0], "x\t42\n", "Lua")
+    run("printf 'trap \"echo caught\" USR1\\nkill -USR1 $$\\nkill -l 30\\n' >k")
+    same(run("sh ./k"), ("caught\nUSR1\n", 0), "signals by name")
 
 
 def test_interrupt():

@@ -230,6 +230,10 @@ static void others_of_patterns(void)
 	regcomp(&regex, "(.)(x)", REG_EXTENDED | REG_NOSUB);
 	ok(regex.re_nsub == 2 && !regexec(&regex, "\303\251x", 0, NULL, 0) && regexec(&regex, "x", 0, NULL, 0) == REG_NOMATCH, "no parts wanted");
 	regfree(&regex);
+	regcomp(&regex, "b+", REG_EXTENDED);
+	ok(!regexec(&regex, "\303\251b", 0, NULL, REG_STARTEND) && regexec(&regex, "\303\251", 0, NULL, REG_STARTEND) == REG_NOMATCH,
+	   "without a range, all of the text");
+	regfree(&regex);
 	for (c = 0x4e00; c < 0x4e00 + 200; c++)
 		wctomb(many + strlen(many), c);
 	ok(finds("x", many, 0, -1, 0) && finds(".x", strcat(many, "x"), 0, 599, 601), "of too many characters, bytes");

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <wchar.h>
+#include <wctype.h>
 #include "test/guest/tap.h"
 
 #define FILE_NAME	"/tmp/libc.file"
@@ -393,6 +394,111 @@ static void characters(void)
 	unsetenv("LANG");
 }
 
+/* In the locale C each byte is a character, and none is of Unicode. */
+static void bytes_of_c(void)
+{
+	static const wchar_t wide_a_umlaut[] = L"\u00e4";
+	unsigned char all[256];
+	wchar_t wide[257];
+	mbstate_t state = { 0 };
+	const char *from = (char *)all;
+	const wchar_t *back = wide;
+	char bytes[257] = "";
+	bool there = true, none = true;
+
+	for (int i = 0; i < 256; i++)
+		all[i] = (unsigned char)(i + 1);
+	for (int i = 0; i < 256; i++) {
+		wint_t c = btowc(i);
+
+		there = there && c != WEOF && wctob(c) == i && mbrtowc(wide, (char[]){ (char)i }, 1, &state) == (i != 0) &&
+		    wide[0] == (wchar_t)c;
+		none = none && (i < 0x80 || !(iswprint(c) || iswcntrl(c) || iswspace(c) || iswalpha(c) || iswpunct(c)));
+	}
+	ok(there && none, "each byte is a character, those above ASCII of no class");
+	ok(mbsrtowcs(wide, &from, 257, &state) == 255 && !from && wcsrtombs(bytes, &back, 257, &state) == 255 && !back &&
+	   !memcmp(bytes, all, 256), "there and back");
+	errno = 0;
+	ok(wcstombs(bytes, wide_a_umlaut, 8) == (size_t)-1 && errno == EILSEQ && wctob(0x80) == EOF && wctob(0xdf7f) == EOF &&
+	   wctob(0xe000) == EOF && btowc(EOF) == WEOF && mbrtowc(wide, "", 0, &state) == (size_t)-2, "what is none is an error");
+}
+
+/* Whole characters and pieces of UTF-8; what is none of it. */
+static void utf8(void)
+{
+	static const char *const wrong[] = { "\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+		"\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xc3(", "\xe2\x82(", "\xf0\x90\x80(" };
+	static const wint_t edge[] = { 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff };
+	bool refused = true, same = true, pieces = true;
+	mbstate_t state = { 0 };
+	char bytes[MB_LEN_MAX + 1];
+	wchar_t c;
+
+	setlocale(LC_ALL, "C.UTF-8");
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		refused = refused && mbrtowc(&c, wrong[i], strlen(wrong[i]), &state) == (size_t)-1 && errno == EILSEQ;
+		memset(&state, 0, sizeof(state));
+	}
+	ok(refused && wcrtomb(bytes, 0xd800, &state) == (size_t)-1 && wcrtomb(bytes, 0xdfff, &state) == (size_t)-1 &&
+	   wcrtomb(bytes, 0x110000, &state) == (size_t)-1, "what is no UTF-8");
+	for (unsigned i = 0; i < sizeof(edge) / sizeof(edge[0]); i++) {
+		size_t length = wcrtomb(bytes, (wchar_t)edge[i], &state);
+
+		same = same && mbrtowc(&c, bytes, length, &state) == length && (wint_t)c == edge[i] && mbsinit(&state);
+		for (size_t at = 0; at < length; at++)
+			pieces = pieces && mbrtowc(&c, bytes + at, 1, &state) == (at + 1 == length ? 1 : (size_t)-2) &&
+			    !mbsinit(&state) == (at + 1 < length);
+		pieces = pieces && (wint_t)c == edge[i];
+	}
+	errno = 0;
+	ok(mblen("\xc3\xa4", 2) == 2 && mblen("\xc3(", 2) == -1 && errno == EILSEQ && mblen("", 1) == 0 && mblen(NULL, 0) == 0 &&
+	   mblen("\xc3", 1) == -1 && mblen("a", 1) == 1, "mblen");
+	memset(bytes, 'x', sizeof(bytes));
+	ok(wcstombs(bytes, L"a\u20ac", 3) == 1 && bytes[0] == 'a' && bytes[1] == 'x' && wcstombs(bytes, L"a\u20ac", 4) == 4 &&
+	   wcstombs(NULL, L"a\u20ac", 0) == 4 && wcstombs(bytes, L"ab", 3) == 2 && !bytes[2], "wcstombs stores whole characters only");
+	ok(same && pieces, "characters of one to four bytes, at once and in pieces");
+	setlocale(LC_ALL, "C");
+}
+
+/* A thread's locale. */
+static void locales(void)
+{
+	locale_t plain = newlocale(LC_ALL_MASK, "C", 0), other = newlocale(LC_CTYPE_MASK, "C.UTF-8", 0), kept;
+
+	ok(plain && other && plain != other && uselocale(0) == LC_GLOBAL_LOCALE && uselocale(other) == LC_GLOBAL_LOCALE &&
+	   uselocale(0) == other && uselocale(0) == other && MB_CUR_MAX > 1 && mblen("\xc3\xa4", 2) == 2 && uselocale(plain) == other &&
+	   MB_CUR_MAX == 1 && uselocale(LC_GLOBAL_LOCALE) == plain, "a thread's locale, asked for and changed");
+	kept = newlocale(LC_NUMERIC_MASK, "C", other);
+	ok(kept == other && newlocale(LC_CTYPE_MASK, "C", other) == plain, "one made of another");
+	errno = 0;
+	ok(!newlocale(LC_ALL_MASK, "xx_YY", 0) && errno == ENOENT && !newlocale(1 << 30, "C", 0) && errno == EINVAL, "names and masks of none");
+	errno = 0;
+	ok(!newlocale(LC_ALL_MASK, NULL, 0) && errno == EINVAL && !uselocale((locale_t)77) && uselocale(0) == LC_GLOBAL_LOCALE,
+	   "no name, no locale");
+}
+
+/* What scanf has given back, and then the program; what was read ahead when a process ends. */
+static void given_back(void)
+{
+	int fd = made("one\ntwo\nthree\n"), status;
+	FILE *file = fdopen(fd, "r");
+	char text[8];
+
+	if (!ok(file != NULL, "a stream to read"))
+		return;
+	ok(fscanf(file, "%[x]", text) == 0 && ungetc('x', file) == 'x' && getc(file) == 'x' && getc(file) == 'o', "ungetc behind scanf");
+	ok(ungetc('o', file) == 'o' && ungetc('y', file) == 'y' && ungetc('z', file) == EOF && getc(file) == 'y' &&
+	   getc(file) == 'o' && ftell(file) == 1, "two, of which one was read");
+	rewind(file);
+	ok(fgets(text, 8, file) && !fflush(NULL) && lseek(fd, 0, SEEK_CUR) == 4, "fflush(NULL): where the reader is");
+	if (fork() == 0) {
+		(void)fgets(text, 8, file);
+		exit(0);
+	}
+	ok(wait(&status) > 0 && status == 0 && lseek(fd, 0, SEEK_CUR) == 8, "exit: so, too");
+	fclose(file);
+}
+
 static void buffers(void)
 {
 	int fd = made("0123456789");
@@ -449,6 +555,10 @@ int main(void)
 {
 	all_options();
 	buffers();
+	bytes_of_c();
+	utf8();
+	locales();
+	given_back();
 	descriptors();
 	opening();
 	reopening();
