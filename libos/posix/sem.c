@@ -18,6 +18,8 @@
 
 #define VALID		0x6d657301u
 #define PREFIX		"/sem."
+#define LEAVE_NS	1000000000	/* that destroying waits for those who were let go, at most */
+#define LOOK_NS		50000		/* between two looks */
 
 static int fail(int error)
 {
@@ -33,12 +35,33 @@ int sem_init(sem_t *sem, int shared, unsigned value)
 	return 0;
 }
 
+/* Of other processes it is not known who was let go, and has not got out yet. */
+static bool blocks(sem_t *sem)
+{
+	bool more;
+
+	return sem->__shared ? sem->__waiters != 0 : posix_word_first(&sem->__value, &more) != NULL;
+}
+
+/* Those whom a post has let go are let out first: its memory may be used for something else at once. */
 int sem_destroy(sem_t *sem)
 {
+	exo_time_t end = core_now() + LEAVE_NS;
+	uint32_t nothing = 0;
+
 	if (sem->__valid != VALID)
 		return fail(EINVAL);
-	if (sem->__waiters)
-		return fail(EBUSY);
+	bool was = posix_enter();
+
+	posix_cancel_hold();
+	while (__atomic_load_n(&sem->__waiters, __ATOMIC_ACQUIRE) && !blocks(sem) && core_now() < end)
+		posix_word_wait(&nothing, 0, false, core_now() + LOOK_NS);
+	int error = sem->__waiters ? EBUSY : 0;
+
+	posix_cancel_release();
+	posix_leave(was);
+	if (error)
+		return fail(error);
 	sem->__valid = 0;
 	return 0;
 }

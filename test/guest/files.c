@@ -320,6 +320,9 @@ static void library(void)
 	ok(file && fputs("more\n", file) >= 0 && !fclose(file) && holds("/tmp/f", "3 lines\nmore\n"), "stdio appends");
 	file = fopen("/tmp/f", "w");
 	ok(file && fputs("kept", file) >= 0 && !fflush(NULL) && holds("/tmp/f", "kept") && !fclose(file), "fflush(NULL)");
+	file = fopen("/tmp/f", "r");
+	ok(file && getc(file) == 'k' && !fflush(NULL) && lseek(fileno(file), 0, SEEK_CUR) == 1 && getc(file) == 'e' && !fclose(file),
+	   "of one that is read: the descriptor is where the reader is");
 	unlink("/tmp/f");
 	file = tmpfile();
 	ok(file && fputs("t", file) >= 0 && !fclose(file), "tmpfile (%s)", strerror(errno));

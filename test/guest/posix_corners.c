@@ -312,6 +312,36 @@ static void values_after_fork(void)
 	pthread_key_delete(key);
 }
 
+static void *waits_for(void *sem)
+{
+	sem_post(&told);
+	return sem_wait(sem) ? sem : NULL;
+}
+
+/* Who was let go of a semaphore is not blocked on it any more, even if it has not run since. */
+static void destroyed_semaphore(void)
+{
+	pthread_t thread;
+	void *result = &key;
+	bool busy = true, gone = true;
+	sem_t sem;
+
+	for (int i = 0; i < 50; i++) {
+		sem_init(&sem, 0, 0);
+		pthread_create(&thread, NULL, waits_for, &sem);
+		sem_wait(&told);
+		if (i & 1) {
+			usleep(1000);
+			busy = busy && sem_destroy(&sem) < 0 && errno == EBUSY;
+		}
+		gone = gone && !sem_post(&sem) && !sem_destroy(&sem);
+		memset(&sem, 0xff, sizeof(sem));
+		gone = gone && !pthread_join(thread, &result) && !result;
+	}
+	ok(busy, "a semaphore that somebody waits for is not destroyed");
+	ok(gone, "one whose waiter was let go is");
+}
+
 static void *waits(void *arg)
 {
 	pthread_mutex_lock(&mutex);
@@ -551,6 +581,7 @@ int main(void)
 	others_of_patterns();
 	ended();
 	values_after_fork();
+	destroyed_semaphore();
 	condition_and_signal(0);
 	condition_and_signal(SA_RESTART);
 	destroyed_when_woken();

@@ -480,7 +480,7 @@ static void locales(void)
 /* What scanf has given back, and then the program; what was read ahead when a process ends. */
 static void given_back(void)
 {
-	int fd = made("one\ntwo\nthree\n"), status;
+	int fd = made("one\ntwo\nthree\n"), status, ends[2];
 	FILE *file = fdopen(fd, "r");
 	char text[8];
 
@@ -497,6 +497,11 @@ static void given_back(void)
 	}
 	ok(wait(&status) > 0 && status == 0 && lseek(fd, 0, SEEK_CUR) == 8, "exit: so, too");
 	fclose(file);
+	file = pipe(ends) == 0 && write(ends[1], "ab", 2) == 2 ? fdopen(ends[0], "r") : NULL;
+	ok(file && getc(file) == 'a' && !fflush(NULL) && getc(file) == 'b', "of a pipe what was read ahead stays");
+	close(ends[1]);
+	if (file)
+		fclose(file);
 }
 
 static void buffers(void)
