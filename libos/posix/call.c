@@ -141,35 +141,6 @@ int64_t posix_ask_wait(enum wire_request number, uint64_t w1, uint64_t w2, uint6
 	return result;
 }
 
-#define ONES	0x0101010101010101u
-#define HIGH	0x8080808080808080u
-#define SHORT	64
-
-static __attribute__((noinline)) int64_t put_long_path(const char *path, char *to)
-{
-	for (uint32_t i = 0; i < PATH_MAX; i++)
-		if (!(to[i] = path[i]))
-			return i + 1;
-	return -ENAMETOOLONG;
-}
-
-/* Short ones eight bytes at a time: also what lies behind the path's end, if it is of the same page. */
-int64_t posix_put_path(const char *path, uint32_t offset)
-{
-	char *to = posix_buffer + offset;
-	uint64_t word, zero;
-
-	if (((uintptr_t)path & (EXO_PAGE_SIZE - 1)) <= EXO_PAGE_SIZE - SHORT)
-		for (uint32_t i = 0; i < SHORT; i += sizeof(word)) {
-			__builtin_memcpy(&word, path + i, sizeof(word));
-			__builtin_memcpy(to + i, &word, sizeof(word));
-			zero = (word - ONES) & ~word & HIGH;
-			if (zero)
-				return (int64_t)i + (__builtin_ctzll(zero) >> 3) + 1;
-		}
-	return put_long_path(path, to);
-}
-
 int64_t posix_ask_path(enum wire_request number, const char *path, uint64_t w1, uint64_t w2, uint64_t w3,
 		       uint64_t more[2])
 {

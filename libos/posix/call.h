@@ -20,6 +20,7 @@
 #ifndef LIBOS_POSIX_CALL_H
 #define LIBOS_POSIX_CALL_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -105,12 +106,20 @@ static inline int64_t posix_request(enum wire_request number, uint64_t w1, uint6
 	more[1] = word[2];
 	return result;
 }
-/* A path to an offset of the buffer, for who has the lock: how many bytes with its NUL, or -ENAMETOOLONG. */
-int64_t posix_put_path(const char *path, uint32_t offset);
+/* copy_path.S. Its end: exceptions before it go on in posix_copy_path_failed. */
+int64_t posix_copy_path(const char *path, char *to);
+extern const char posix_copy_path_end[], posix_copy_path_failed[];
+/* A path to an offset of the buffer, for who has the lock: how many bytes with its NUL, or -ENAMETOOLONG, -EFAULT. */
+static inline int64_t posix_put_path(const char *path, uint32_t offset)
+{
+	int64_t bytes = posix_copy_path(path, posix_buffer + offset);
+
+	return bytes > 0 ? bytes : bytes ? -EFAULT : -ENAMETOOLONG;
+}
 /* The same until it is not WIRE_WAIT any more, for requests without the buffer. Also -EINTR and -ETIMEDOUT. */
 int64_t posix_ask_wait(enum wire_request number, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t more[2],
 		       exo_time_t deadline, enum posix_how how);
-/* The same as posix_ask with a PATH at the beginning of the buffer, locked meanwhile; -ENAMETOOLONG. */
+/* The same as posix_ask with a PATH at the beginning of the buffer, locked meanwhile; -ENAMETOOLONG, -EFAULT. */
 int64_t posix_ask_path(enum wire_request number, const char *path, uint64_t w1, uint64_t w2, uint64_t w3,
 		       uint64_t more[2]);
 

@@ -8,7 +8,9 @@
  * stack, or its alternate one, delivers, and resumes the state, all of it with upcalls on. `entering` keeps
  * a second one out until the copy is made.
  *
- * An exception inside the libOS's brackets, in a thread that blocks or ignores the signal, or without a
+ * A path that cannot be read is an error of the call that has it (copy_path.S).
+ *
+ * Another exception inside the libOS's brackets, in a thread that blocks or ignores the signal, or without a
  * handler ends the process. With EXO_FAULTS in its environment it says on its standard error what and
  * where it was.
  */
@@ -209,11 +211,20 @@ static void end(int number)
 	posix_end(number);
 }
 
+static inline bool in_path(const struct exo_regs *regs)
+{
+	return regs->rip - (uint64_t)posix_copy_path < (uint64_t)posix_copy_path_end - (uint64_t)posix_copy_path;
+}
+
 static bool exception(struct exo_regs *regs)
 {
 	int code, number = signal_of(regs, &code);
 	void (*handler)(int) = signal_actions[number].sa_handler;
 
+	if (in_path(regs) && (number == SIGSEGV || number == SIGBUS)) {
+		regs->rip = (uint64_t)posix_copy_path_failed;
+		return true;
+	}
 	if (posix_inside || entering || handler == SIG_DFL || handler == SIG_IGN ||
 	    signal_self()->mask & SIGNAL_BIT(number)) {
 		entering = true;

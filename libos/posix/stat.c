@@ -68,22 +68,31 @@ int fstatvfs(int fd, struct statvfs *out)
 /* --- modes and owners ----------------------------------------------------------------------------------------- */
 
 /*
- * A path that may be empty with AT_EMPTY_PATH only: then it is the descriptor itself, or the working directory. False: it
- * is, and may not.
+ * As posix_put_path a path that may be empty with AT_EMPTY_PATH only: then it is the descriptor itself, or the working
+ * directory. -ENOENT: it is, and may not.
  */
-static bool named(int fd, const char **path, int *flags)
+static int64_t put_named(int fd, const char *path, uint32_t offset, int *flags)
 {
+	int64_t bytes = posix_put_path(path, offset);
 	bool may = *flags & AT_EMPTY_PATH;
 
 	*flags &= ~AT_EMPTY_PATH;
-	if (!**path && may && fd == AT_FDCWD)
-		*path = ".";
-	return **path || may;
+	if (bytes != 1)
+		return bytes;
+	return !may ? -ENOENT : fd == AT_FDCWD ? posix_put_path(".", offset) : bytes;
 }
 
 static int64_t ask_named(enum wire_request number, const char *path, int fd, uint64_t to, int flags)
 {
-	return named(fd, &path, &flags) ? posix_ask_path(number, path, (uint64_t)fd, to, (uint64_t)flags, NULL) : -ENOENT;
+	uint64_t more[2];
+	int64_t result;
+
+	posix_lock();
+	result = put_named(fd, path, 0, &flags);
+	if (result > 0)
+		result = posix_request(number, (uint64_t)fd, to, (uint64_t)flags, more);
+	posix_unlock();
+	return result;
 }
 
 int fchmodat(int directory, const char *path, mode_t mode, int flags)
@@ -137,27 +146,26 @@ mode_t umask(mode_t mask)
 static int64_t set_times(int fd, const char *path, const struct timespec times[2], int flags)
 {
 	static const struct timespec now[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };
-	size_t length = strnlen(path, WIRE_BUFFER / 2);
+	uint64_t more[2];
 	int64_t result;
 
-	if (length == WIRE_BUFFER / 2)
-		return -ENAMETOOLONG;
 	posix_lock();
 	memcpy(posix_buffer, times ? times : now, sizeof(now));
-	memcpy(posix_buffer + sizeof(now), path, length + 1);
-	result = posix_ask(REQUEST_UTIMENS, (uint64_t)fd, 0, (uint64_t)flags, NULL);
+	result = put_named(fd, path, sizeof(now), &flags);
+	if (result > 0)
+		result = posix_request(REQUEST_UTIMENS, (uint64_t)fd, 0, (uint64_t)flags, more);
 	posix_unlock();
 	return result;
 }
 
 int utimensat(int directory, const char *path, const struct timespec times[2], int flags)
 {
-	return (int)posix_result(named(directory, &path, &flags) ? set_times(directory, path, times, flags) : -ENOENT);
+	return (int)posix_result(set_times(directory, path, times, flags));
 }
 
 int futimens(int fd, const struct timespec times[2])
 {
-	return (int)posix_result(fd < 0 ? -EBADF : set_times(fd, "", times, 0));
+	return (int)posix_result(fd < 0 ? -EBADF : set_times(fd, "", times, AT_EMPTY_PATH));
 }
 
 /* The same from microseconds; false: they make no sense. */

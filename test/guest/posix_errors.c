@@ -111,6 +111,48 @@ static void paths(void)
 	told("names that cannot be changed so");
 }
 
+static volatile sig_atomic_t caught;
+
+static void note(int number)
+{
+	caught = number;
+}
+
+/* Paths that cannot be read, or not to their end: no signal, and the call is over. */
+static void unreadable(void)
+{
+	char *pages = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *behind = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE, file, 0);
+	const char *const wrong[] = { NULL, (char *)0xdeadc0de, (char *)0x8000000000000000, pages + 4096, pages + 4095,
+		pages + 4096 - 70, behind + 2 * 4096 };
+	const struct sigaction noted = { .sa_handler = note };
+	struct sigaction segv, bus;
+	struct stat status;
+
+	memset(pages, 'x', 4096);
+	sigaction(SIGSEGV, &noted, &segv);
+	sigaction(SIGBUS, &noted, &bus);
+	E(0, mprotect(pages + 4096, 4096, PROT_NONE));
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		const char *volatile path = wrong[i];
+
+		E(EFAULT, open(path, O_RDONLY)), E(EFAULT, stat(path, &status)), E(EFAULT, access(path, F_OK));
+		E(EFAULT, chmod(path, 0600)), E(EFAULT, chown(path, 0, 0)), E(EFAULT, mkdir(path, 0700));
+		E(EFAULT, rmdir(path)), E(EFAULT, unlink(path)), E(EFAULT, link(path, "x")), E(EFAULT, link("f", path));
+		E(EFAULT, rename(path, "x")), E(EFAULT, rename("f", path)), E(EFAULT, symlink("x", path));
+		E(EFAULT, symlink(path, "x")), E(EFAULT, mkfifo(path, 0600)), E(EFAULT, truncate(path, 0));
+		E(EFAULT, chdir(path)), E(EFAULT, readlink(path, (char[8]){ 0 }, 8)), E(EFAULT, utimes(path, NULL));
+		E(EFAULT, lchown(path, 0, 0)), E(0, stat("f", &status));
+	}
+	strcpy(pages + 4096 - 2, "f");
+	E(0, stat(pages + 4096 - 2, &status));
+	IS(0, caught);
+	E(0, munmap(pages, 4 * 4096)), E(0, munmap(behind, 3 * 4096));
+	sigaction(SIGSEGV, &segv, NULL);
+	sigaction(SIGBUS, &bus, NULL);
+	told("paths that are not in memory");
+}
+
 static void without_rights(void)
 {
 	struct stat status;
@@ -274,6 +316,7 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	prepare();
 	paths();
+	unreadable();
 	rights();
 	descriptors();
 	no_reader();
