@@ -32,9 +32,11 @@ exo_time_t core_now(void)
 	return now;
 }
 
+const volatile int64_t *core_wall_offset;
+
 uint64_t core_wall(void)
 {
-	uint64_t wall_s = core_info->clock.wall_s;
+	uint64_t wall_s = core_info->clock.wall_s, offset = core_wall_offset ? (uint64_t)*core_wall_offset : 0;
 
-	return wall_s ? wall_s * CORE_SECOND + core_now() : 0;
+	return wall_s || offset ? wall_s * CORE_SECOND + core_now() + offset : 0;
 }

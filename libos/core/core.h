@@ -209,6 +209,8 @@ size_t core_read(char *bytes, size_t most);
 exo_time_t core_now(void);
 /* Unix time in nanoseconds; 0 if the machine has no calendar clock. [upcall] */
 uint64_t core_wall(void);
+/* Nanoseconds that it adds to the machine's calendar clock, which nobody sets: for a libOS whose programs may. NULL: none. */
+extern const volatile int64_t *core_wall_offset;
 
 /* --- random.c ------------------------------------------------------------------------------------------- */
 

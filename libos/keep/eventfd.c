@@ -28,6 +28,9 @@ struct timer {
 	exo_time_t due;			/* 0: not set */
 	uint64_t interval;
 	bool wall;			/* times that are said to it are times of the day */
+	bool day;			/* `due` is one, with this offset of core_wall() */
+	int64_t offset;
+	bool cancels, cancelled;	/* it is to be told when the clock is set; it was */
 	exo_time_t wake_at;
 	struct timer *next, **link;
 	struct keep_queue waiters;
@@ -195,6 +198,36 @@ static exo_time_t look(void *arg)
 	return first;
 }
 
+static int64_t day_offset(void)
+{
+	return core_wall_offset ? *core_wall_offset : 0;
+}
+
+/* The time of the day may have been set since: then it is due at another one. */
+static void settle(struct timer *timer)
+{
+	int64_t offset = day_offset(), ahead = offset - timer->offset;
+
+	if (!timer->day || !timer->due || !ahead)
+		return;
+	timer->due = ahead > 0 && timer->due <= (uint64_t)ahead ? 1 : timer->due - (uint64_t)ahead;
+	timer->offset = offset;
+	timer->cancelled = timer->cancels;
+}
+
+void keep_eventfd_clock(void)
+{
+	struct timer *next;
+
+	for (struct timer *timer = armed; timer; timer = next) {
+		next = timer->next;
+		if (!timer->day)
+			continue;
+		disarm(timer);
+		keep_wake(&timer->waiters);
+	}
+}
+
 static int64_t timer_read(struct keep_file *file, struct keep_request *request, char *to, uint64_t bytes, int64_t offset)
 {
 	struct timer *timer = file->object;
@@ -205,6 +238,11 @@ static int64_t timer_read(struct keep_file *file, struct keep_request *request, 
 		return -ESPIPE;
 	if (bytes < sizeof(times))
 		return -EINVAL;
+	settle(timer);
+	if (timer->cancelled) {
+		timer->cancelled = false;
+		return -ECANCELED;
+	}
 	if (!timer->due || timer->due > now) {
 		keep_wait(&timer->waiters, request->process);
 		arm(timer, now);
@@ -226,11 +264,12 @@ static short timer_poll(struct keep_file *file, struct keep_process *process, sh
 	exo_time_t now = core_now();
 
 	(void)events;
+	settle(timer);
 	if (wait) {
 		keep_wait(&timer->waiters, process);
 		arm(timer, now);
 	}
-	return timer->due && timer->due <= now ? POLLIN : 0;
+	return timer->cancelled || (timer->due && timer->due <= now) ? POLLIN : 0;
 }
 
 static void timer_close(struct keep_file *file)
@@ -283,15 +322,20 @@ static int64_t do_timer_set(struct keep_request *request)
 
 	if (!file)
 		return -EBADF;
-	if (file->kind != &timer_kind || how & ~(uint64_t)(WIRE_TIMER_SET | WIRE_TIMER_UNTIL))
+	if (file->kind != &timer_kind || how & ~(uint64_t)(WIRE_TIMER_SET | WIRE_TIMER_UNTIL | WIRE_TIMER_CANCEL))
 		return -EINVAL;
 	timer = file->object;
+	settle(timer);
 	request->more[0] = left(timer, now);
 	request->more[1] = timer->interval;
 	if (!(how & WIRE_TIMER_SET))
 		return 0;
 	disarm(timer);
 	timer->due = request->word[1] ? when(timer, request->word[1], how & WIRE_TIMER_UNTIL, now) : 0;
+	timer->day = timer->wall && how & WIRE_TIMER_UNTIL;
+	timer->cancels = timer->day && how & WIRE_TIMER_CANCEL;
+	timer->cancelled = false;
+	timer->offset = day_offset();
 	timer->interval = request->word[2] < FAR_NS ? request->word[2] : FAR_NS;
 	/* Who waits asks again: it is another time now. */
 	keep_wake(&timer->waiters);

@@ -339,6 +339,10 @@ void keep_poll_start(void);
 void keep_epoll_start(void);
 void keep_signal_start(void);
 void keep_priority_start(void);
+void keep_clock_start(void);
+/* What a page says of the time of the day. / It was set: timers that wait for one are asked again. */
+void keep_clock_page(struct wire_page *page);
+void keep_eventfd_clock(void);
 void keep_eventfd_start(void);
 void keep_signalfd_start(void);
 void keep_tty_start(void);

@@ -23,6 +23,7 @@
 #define FDS_FIRST	((EXO_PAGE_SIZE - offsetof(struct keep_process, fd)) / sizeof(struct keep_fd))
 #define WEAK		__attribute__((weak))
 
+#pragma weak keep_clock_page
 #pragma weak keep_signal_forked
 #pragma weak keep_signal_exit
 #pragma weak keep_signal_child
@@ -200,6 +201,8 @@ void keep_page_fill(struct keep_process *process)
 	page->cpu = keep_cpu;
 	page->not_cpus = process->not_cpus;
 	page->reserve = keep_reserve;
+	if (keep_clock_page)
+		keep_clock_page(page);
 	page->not_data = ~process->limit[KEEP_LIMIT_DATA][0];
 	page->not_space = ~process->limit[KEEP_LIMIT_SPACE][0];
 }

@@ -8,6 +8,7 @@
 #pragma weak keep_poll_start
 #pragma weak keep_epoll_start
 #pragma weak keep_signal_start
+#pragma weak keep_clock_start
 #pragma weak keep_priority_start
 #pragma weak keep_eventfd_start
 #pragma weak keep_signalfd_start
@@ -32,7 +33,8 @@ void keep_start(void)
 {
 	static void (*const parts[])(void) = { keep_process_start, keep_serve_start, keep_wait_start, keep_exec_start,
 		keep_spawn_start, keep_fork_start, keep_cpus_start, keep_open_start, keep_files_start, keep_pipe_start,
-			keep_poll_start, keep_epoll_start, keep_signal_start, keep_priority_start, keep_eventfd_start,
+			keep_poll_start, keep_epoll_start, keep_signal_start, keep_priority_start, keep_clock_start,
+			keep_eventfd_start,
 		keep_signalfd_start,
 		keep_tty_start, keep_local_start, keep_net_start, keep_object_start,
 		keep_mqueue_start, keep_xsi_start, keep_check_start };

@@ -461,8 +461,8 @@ int aio_suspend(const struct aiocb *const list[], int count, const struct timesp
 
 	if (count < 0 || (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)))
 		return fail(EINVAL);
-	if (timeout && timeout->tv_sec < LONG_MAX / 1000000000)
-		deadline = core_now() + (uint64_t)timeout->tv_sec * CORE_SECOND + (uint64_t)timeout->tv_nsec;
+	if (timeout)
+		deadline = posix_later(timeout);
 	pthread_testcancel();
 	error = await(list, count, -1, deadline);
 	return error == ETIMEDOUT ? fail(EAGAIN) : error ? fail(error) : 0;

@@ -196,7 +196,7 @@ int posix_sleep(exo_time_t deadline, enum posix_how how)
 	}
 
 	while (how == POSIX_FIRM && !result && posix_wakes() == posix_asked_at)
-		result = thread_wait(&waiting, deadline) ? 0 : -ETIMEDOUT;
+		result = thread_wait(&waiting, posix_due(deadline)) ? 0 : -ETIMEDOUT;
 	/* A signal is a change, too, and may be one that ends the wait: it comes first. */
 	while (how != POSIX_FIRM && !result) {
 		bool changed = posix_wakes() != posix_asked_at;

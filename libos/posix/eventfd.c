@@ -61,7 +61,8 @@ int timerfd_create(clockid_t clock, int flags)
 
 int timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old)
 {
-	uint64_t how = WIRE_TIMER_SET | (flags & TFD_TIMER_ABSTIME ? WIRE_TIMER_UNTIL : 0), more[2];
+	uint64_t how = WIRE_TIMER_SET | (flags & TFD_TIMER_ABSTIME ? WIRE_TIMER_UNTIL : 0) |
+		(flags & TFD_TIMER_CANCEL_ON_SET ? WIRE_TIMER_CANCEL : 0), more[2];
 	uint64_t ns;
 	int64_t result;
 

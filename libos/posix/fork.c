@@ -37,7 +37,7 @@ struct descriptors {
 
 CORE_WIRED_STACK char posix_wired_stack[POSIX_WIRED_STACK];
 uint64_t posix_fork_sp;
-static uint64_t fork_tls, fork_inside;	/* thread pointer, and address of posix_inside, of the thread that forks */
+static uint64_t fork_tls;		/* thread pointer of the thread that forks */
 static bool forking;		/* true in what a child gets */
 static struct {
 	uint64_t run_entry, end_entry, call_entry, reenter;
@@ -379,6 +379,15 @@ int64_t posix_fork_work(void)
 
 /* --- the child ------------------------------------------------------------------------------------------ */
 
+/* Of posix_inside, from a thread pointer: the own one is not in force yet. */
+static uint64_t inside_at(void)
+{
+	uint64_t at;
+
+	__asm__("movq $posix_inside@tpoff, %0" : "=r"(at));
+	return at;
+}
+
 bool core_resumes(void)
 {
 	if (!forking) {
@@ -388,7 +397,7 @@ bool core_resumes(void)
 	forking = false;
 	frame_forked();
 	caps_forked();
-	memory_forked(posix_fork_sp, fork_tls, fork_inside);
+	memory_forked(posix_fork_sp, fork_tls, fork_tls + inside_at());
 	core_disp->run_entry = entries.run_entry;
 	core_disp->end_entry = entries.end_entry;
 	core_disp->call_entry = entries.call_entry;
@@ -415,7 +424,6 @@ pid_t _Fork(void)
 	posix_cpus_recall_all();
 	streams_fork();
 	fork_tls = (uint64_t)__builtin_thread_pointer();
-	fork_inside = (uint64_t)&posix_inside;
 	if (memory_own())
 		result = posix_fork_point();
 	if (!result)

@@ -59,6 +59,7 @@ static void output_begin(void)
 
 void posix_begin(void)
 {
+	core_wall_offset = &posix_page->day_offset;
 	posix_threads_start();
 	signal_start();
 }

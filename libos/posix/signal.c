@@ -429,7 +429,7 @@ void signal_take(void)
 
 	do {
 		(void)posix_enter();
-		if (core_now() >= signal_timer_next)
+		if (signal_timers_due())
 			signal_timers();
 		signal_deliver(self, NULL, NULL);
 		signal_timers_tell();
@@ -470,7 +470,15 @@ enum signal_woken signal_wait(struct thread_queue *queue, exo_time_t deadline)
 	}
 	self->waits = true;
 	self->came = false;
-	woken = thread_wait(queue, deadline);
+	if (posix_is_day(deadline)) {
+		self->day = true;
+		woken = thread_wait(queue, posix_day_due(deadline));
+		self->day = false;
+		/* It may not be there yet if the clock was set back. */
+		woken = woken || posix_day_due(deadline) > core_now();
+	} else {
+		woken = thread_wait(queue, deadline);
+	}
 	self->waits = false;
 	if (self->came || self->poked) {
 		self->poked = false;
@@ -489,12 +497,19 @@ void signal_poke(struct thread *thread)
 		}
 }
 
+void signal_day_set(void)
+{
+	for (struct signal_thread *each = signal_threads; each; each = each->next)
+		if (each->waits && each->day)
+			thread_wake(each->of->thread);
+}
+
 /* While no thread can run, and now and then. */
 static exo_time_t look(void *arg)
 {
 	(void)arg;
 	signal_intake();
-	if (core_now() >= signal_timer_next)
+	if (signal_timers_due())
 		signal_timers();
 	if (signal_slice_over && posix_thread_count() > 1)	/* who goes on now has one of its own: nothing else would end it */
 		signal_slice(POSIX_SLICE_NS);

@@ -79,7 +79,12 @@ static inline void signal_copy(void *to, const void *from, uint64_t bytes)
 }
 
 /* timer.c */
+/* The time of the day was set. [upcall] */
+#define signal_day_changed() (*(volatile uint32_t *)&signal_page->day_sets != signal_page->day_seen)
+#define signal_day_seen() ((void)(signal_page->day_seen = *(volatile uint32_t *)&signal_page->day_sets))
+void signal_day_set(void);			/* signal.c: who waits for a time of the day looks again */
 extern exo_time_t signal_timer_next;		/* [upcall] when one is due */
+#define signal_timers_due() (core_now() >= signal_timer_next || signal_day_changed())
 void signal_timers(void);			/* fire what is due; never blocks */
 void signal_timers_tell(void);			/* have the keeper poke at the next one; a thread's business */
 void signal_timers_start(void);

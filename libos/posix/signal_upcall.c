@@ -77,16 +77,19 @@ static void run(uint64_t reasons, struct exo_regs *regs)
 	uint64_t set;
 
 	(void)reasons;
-	if (!regs)
+	if (!regs) {		/* it had given the CPU away itself, inside brackets */
+		if (__builtin_expect(signal_day_changed(), 0))
+			signal_look = true;
 		return;
+	}
 	if (__builtin_expect(signal_page->turns, 0) && posix_turn_leave(&posix_turns))
 		exo_yield(EXO_CAP_NONE, 0);
 	if (posix_inside || entering) {
-		if (core_now() >= signal_timer_next)
+		if (signal_timers_due())
 			signal_look = true;	/* posix_leave sees it */
 		return;
 	}
-	if (!signal_page->pending && !signal_look && core_now() < signal_timer_next &&
+	if (!signal_page->pending && !signal_look && !signal_timers_due() &&
 	    !(posix_preempt && thread_others_ready()))
 		return;
 	self = signal_self();
@@ -260,7 +263,7 @@ void signal_entered(struct signal_frame *frame)
 		signal_handle(self, &now, &frame->regs, frame->fpu);
 	do {
 		*(volatile uint32_t *)&core_disp->off = EXO_OFF_NO;
-		if (core_now() >= signal_timer_next)
+		if (signal_timers_due())
 			signal_timers();
 		signal_deliver(self, &frame->regs, frame->fpu);
 		signal_timers_tell();

@@ -65,12 +65,30 @@ struct signal_thread {
 	struct signal_info *queue;	/* infos of `pending`, in order */
 	stack_t alternate;		/* ss_size 0: none */
 	bool waits, came;		/* it is in signal_wait; it has been woken by a signal */
+	bool day;			/* ... until a time of the day */
 	bool poked;
 	uint64_t handled;		/* handlers run; of them without SA_RESTART: */
 	uint64_t breaking;
 	struct __exo_thread *of;	/* NULL: not begun */
 	struct signal_thread *next, *prev;	/* all of the process's */
 };
+
+/*
+ * Deadlines that are times of the day have this bit, and are found anew whenever the clock may have been set: what waits
+ * until one is woken then (and may have waited for nothing). When that is, on the monotonic clock: posix_due.
+ */
+#define POSIX_DAY	(1ull << 63)
+exo_time_t posix_day_due(exo_time_t deadline);
+static inline bool posix_is_day(exo_time_t deadline)
+{
+	return __builtin_expect((int64_t)deadline < (int64_t)EXO_NEVER, 0);	/* which is -1 */
+}
+static inline exo_time_t posix_due(exo_time_t deadline)
+{
+	return posix_is_day(deadline) ? posix_day_due(deadline) : deadline;
+}
+/* So long from now on; no clock runs until WIRE_DAY_END. */
+exo_time_t posix_later(const struct timespec *time);
 
 enum signal_woken { SIGNAL_WOKEN, SIGNAL_TIME, SIGNAL_CAME };
 /*

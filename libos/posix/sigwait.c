@@ -73,7 +73,7 @@ int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info, const s
 			errno = EINVAL;
 			return -1;
 		}
-		deadline = core_now() + (uint64_t)timeout->tv_sec * CORE_SECOND + (uint64_t)timeout->tv_nsec;
+		deadline = posix_later(timeout);
 	}
 	pthread_testcancel();
 	bool was = posix_enter();

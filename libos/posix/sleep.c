@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "libos/posix/signal_private.h"
+#include "libos/posix/thread.h"
 
 /* 0, or EINTR. */
 static int sleep_until(exo_time_t deadline)
@@ -14,7 +15,7 @@ static int sleep_until(exo_time_t deadline)
 	bool was = posix_enter();
 	int result = 0;
 
-	while (core_now() < deadline) {
+	while (core_now() < posix_due(deadline)) {
 		enum signal_woken woken = signal_wait(NULL, deadline);
 		if (woken == SIGNAL_TIME)
 			break;
@@ -32,26 +33,19 @@ static bool valid(const struct timespec *time)
 	return time->tv_nsec >= 0 && (uint64_t)time->tv_nsec < CORE_SECOND;
 }
 
-static exo_time_t after(const struct timespec *time)
+/* An absolute time of a clock. */
+static exo_time_t deadline_of(clockid_t clock, const struct timespec *until)
 {
-	uint64_t seconds = time->tv_sec < 0 ? 0 : (uint64_t)time->tv_sec;
-
-	if (seconds > EXO_NEVER / CORE_SECOND / 4)
-		seconds = EXO_NEVER / CORE_SECOND / 4;
-	return seconds * CORE_SECOND + (uint64_t)time->tv_nsec;
-}
-
-/* An absolute time of a clock, on the monotonic one. */
-static exo_time_t monotonic(clockid_t clock, uint64_t at)
-{
+	exo_time_t deadline = EXO_NEVER;
 	struct timespec now;
-	uint64_t there;
 
-	if (clock == CLOCK_MONOTONIC)
-		return at;
+	if (clock != CLOCK_PROCESS_CPUTIME_ID) {
+		(void)posix_deadline(clock, until, &deadline);
+		return deadline;
+	}
 	clock_gettime(clock, &now);
-	there = (uint64_t)now.tv_sec * CORE_SECOND + (uint64_t)now.tv_nsec;
-	return core_now() + (at > there ? at - there : 0);
+	return posix_later(&(struct timespec){ until->tv_sec - now.tv_sec - (until->tv_nsec < now.tv_nsec),
+		until->tv_nsec - now.tv_nsec + (until->tv_nsec < now.tv_nsec ? (long)CORE_SECOND : 0) });
 }
 
 static void give_left(exo_time_t deadline, struct timespec *left)
@@ -74,7 +68,7 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *wanted, s
 		return EINVAL;
 	if (!valid(wanted) || wanted->tv_sec < 0)
 		return EINVAL;
-	deadline = flags & TIMER_ABSTIME ? monotonic(clock, after(wanted)) : core_now() + after(wanted);
+	deadline = flags & TIMER_ABSTIME ? deadline_of(clock, wanted) : posix_later(wanted);
 	result = sleep_until(deadline);
 	if (result == EINTR && !(flags & TIMER_ABSTIME))
 		give_left(deadline, left);

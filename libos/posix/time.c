@@ -15,6 +15,7 @@
 #include "libos/core/spawn.h"
 #include "libos/posix/call.h"
 #include "libos/posix/cpus.h"
+#include "libos/posix/signal_private.h"
 #include "libos/uni/clock.h"
 
 #define TICKS		100		/* a second: sysconf(_SC_CLK_TCK) */
@@ -31,14 +32,22 @@ uint64_t clock_cpu_ns(void)
 	return ns;
 }
 
-/* No process may set the machine's clock. */
+/* Of the keeper's processes; the machine's clock is nobody's. */
 int clock_settime(clockid_t clock, const struct timespec *time)
 {
-	bool good = clock == CLOCK_REALTIME && time->tv_sec >= 0 && time->tv_nsec >= 0 &&
-		(uint64_t)time->tv_nsec < CORE_SECOND;
+	bool good = clock == CLOCK_REALTIME && time->tv_sec >= 0 && (uint64_t)time->tv_sec < WIRE_DAY_END / CORE_SECOND &&
+		time->tv_nsec >= 0 && (uint64_t)time->tv_nsec < CORE_SECOND;
 
-	errno = good ? EPERM : EINVAL;
-	return -1;
+	bool was = posix_enter();
+	int64_t result = !good ? -EINVAL :
+		posix_ask(REQUEST_CLOCK, (uint64_t)time->tv_sec * CORE_SECOND + (uint64_t)time->tv_nsec, 0, 0, NULL);
+
+	if (!result) {		/* other processes see it when they have the CPU */
+		signal_timers();
+		signal_timers_tell();
+	}
+	posix_leave(was);
+	return (int)posix_result(result);
 }
 
 int clock_getcpuclockid(pid_t pid, clockid_t *clock)

@@ -38,6 +38,7 @@ struct timer {
 	uint64_t fired;			/* SIGEV_THREAD: to be called so often more */
 	struct thread_queue queue;
 	bool ending;
+	bool later;			/* CLOCK_IS_WALL: set to pass after some time, so `due` is monotonic */
 	uint32_t clock_of;		/* CLOCK_IS_THREAD: the thread's number */
 };
 
@@ -47,9 +48,9 @@ bool signal_slice_over;
 static exo_time_t slice_end = EXO_NEVER;
 
 static CORE_UNWIRED_DATA struct timer timers[TIMERS] = {
-	{ true, CLOCK_IS_MONOTONIC, SIGEV_SIGNAL, SIGALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, 0 },
-	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGVTALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, 0 },
-	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGPROF, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, 0 },
+	{ true, CLOCK_IS_MONOTONIC, SIGEV_SIGNAL, SIGALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, false, 0 },
+	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGVTALRM, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, false, 0 },
+	{ true, CLOCK_IS_CPU, SIGEV_SIGNAL, SIGPROF, { 0 }, 0, 0, 0, NULL, NULL, 0, { NULL, NULL }, false, false, 0 },
 };
 static bool timers_used;		/* since the process began, or was forked */
 static exo_time_t told = EXO_NEVER;
@@ -82,7 +83,8 @@ static uint64_t clock_now(const struct timer *timer)
 
 	if (clock == CLOCK_IS_THREAD)
 		return posix_clock_ns(timer->clock_of);
-	return clock == CLOCK_IS_CPU ? cpu_now() : clock == CLOCK_IS_WALL ? wall_now() : core_now();
+	return clock == CLOCK_IS_CPU ? cpu_now() : clock == CLOCK_IS_WALL && !timer->later ? wall_now() :
+		core_now();
 }
 
 /* --- firing ------------------------------------------------------------------------------------------- */
@@ -139,6 +141,10 @@ static void fire(struct timer *timer, uint64_t now)
 
 void signal_timers(void)
 {
+	if (signal_day_changed()) {
+		signal_day_seen();
+		signal_day_set();
+	}
 	for (unsigned i = 0; i < TIMERS; i++) {
 		struct timer *timer = &timers[i];
 		if (!timer->due)
@@ -209,6 +215,7 @@ static uint64_t left(const struct timer *timer)
 
 void signal_timers_start(void)
 {
+	signal_day_seen();
 	if (!signal_page->timer)
 		return;
 	timers_used = true;
@@ -227,6 +234,7 @@ void signal_timers_forked(void)
 		if (i >= ITIMERS && timers[i].used)
 			timers[i] = (struct timer){ 0 };
 	}
+	signal_day_seen();
 	signal_timer_next = told = slice_end = EXO_NEVER;
 	timers_used = real_changed = false;
 }
@@ -447,6 +455,8 @@ int timer_settime(timer_t id, int flags, const struct itimerspec *restrict value
 	if (old)
 		timer_gettime(id, old);
 	ns = (uint64_t)new.it_value.tv_sec * CORE_SECOND + (uint64_t)new.it_value.tv_nsec;
+	set(timer, 0, 0);
+	timer->later = !(flags & TIMER_ABSTIME);
 	if (ns && !(flags & TIMER_ABSTIME))
 		ns += clock_now(timer);
 	set(timer, ns, (uint64_t)new.it_interval.tv_sec * CORE_SECOND + (uint64_t)new.it_interval.tv_nsec);

@@ -115,6 +115,9 @@ struct wire_page {
 	uint32_t signalfds, spare2;	/* it has descriptors of signals, and says in `held` ... */
 	uint64_t held;			/* ... which it has taken from `pending` and not delivered */
 	uint64_t heeded;		/* by the process: what it has ever blocked or waited for; read of process 1 only */
+	int64_t day_offset;		/* ns that the time of the day is ahead of the machine's; clock.c ... */
+	uint32_t day_sets;		/* ... and how often it was set */
+	uint32_t day_seen;		/* ... when the process last looked: by the process */
 };
 
 /* What a new image was given; the start record itself has its name only. */
@@ -313,7 +316,7 @@ enum wire_request {
 	REQUEST_SHMAT,
 	REQUEST_SHMDT,		/* w1 = va: how many pages are attached from there on (UNMAP takes them away); or -EINVAL */
 	REQUEST_SHMCTL,		/* as MSGCTL, with struct wire_shm */
-	/* priority.c: 192..199 */
+	/* priority.c: 192..197 */
 	/* w1 = WIRE_PRIORITY_* (of WHICH), with WIRE_PRIORITY_SET: w3 = nice; w2 = who; answer: nice + WIRE_NICE */
 	REQUEST_PRIORITY = 192,
 	/*
@@ -323,6 +326,8 @@ enum wire_request {
 	REQUEST_SCHEDULE,
 	/* w1 = pid or 0, w2 = CPUs that it may not use, if w3 = 1; answer w1 = those that it may. -EINVAL: not its own */
 	REQUEST_AFFINITY,
+	/* clock.c: 198..199 */
+	REQUEST_CLOCK = 198,	/* w1 = the time of the day in ns since 1970, below WIRE_DAY_END; -EPERM: not the superuser */
 	/* eventfd.c, signalfd.c: 200..207 */
 	REQUEST_EVENTFD = 200,	/* w1 = count, w2 = O_* | WIRE_EVENT_ONE */
 	REQUEST_TIMERFD,	/* w1 = O_*, w2 = 1: of the time of the day, 0: of the monotonic clock */
@@ -335,9 +340,11 @@ enum wire_request {
 	WIRE_REQUESTS = 208
 };
 
+#define WIRE_DAY_END	(1ull << 62)	/* in 2116 */
 #define WIRE_EVENT_ONE	1
 #define WIRE_TIMER_SET	1u
 #define WIRE_TIMER_UNTIL 2u		/* a time of its clock; else from now on */
+#define WIRE_TIMER_CANCEL 4u		/* ... and a read says -ECANCELED once after the time of the day was set */
 #define WIRE_TURN	16
 enum { WIRE_PRIORITY_PROCESS, WIRE_PRIORITY_GROUP, WIRE_PRIORITY_USER, WIRE_PRIORITY_SET = 4 };
 #define WIRE_NICE	20		/* nice goes from -20 to 19 */

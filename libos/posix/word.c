@@ -93,9 +93,26 @@ void posix_word_wake(uint32_t *word, uint32_t most, bool shared)
 		posix_sched_yield();
 }
 
+exo_time_t posix_day_due(exo_time_t deadline)
+{
+	uint64_t wall = core_wall(), now = core_now();
+
+	deadline -= POSIX_DAY;
+	return !wall ? deadline : deadline > wall ? now + (deadline - wall) : now;
+}
+
+exo_time_t posix_later(const struct timespec *time)
+{
+	exo_time_t now = core_now();
+	uint64_t seconds = time->tv_sec < 0 ? 0 : (uint64_t)time->tv_sec;
+
+	return seconds < (WIRE_DAY_END - now) / CORE_SECOND - 1 ? now + seconds * CORE_SECOND + (uint64_t)time->tv_nsec :
+		WIRE_DAY_END - 1;
+}
+
 int posix_deadline(clockid_t clock, const struct timespec *until, exo_time_t *deadline)
 {
-	uint64_t wanted, wall, now = core_now();
+	uint64_t wanted;
 
 	if (!posix_clock_waits(clock))
 		return EINVAL;
@@ -103,11 +120,10 @@ int posix_deadline(clockid_t clock, const struct timespec *until, exo_time_t *de
 		return EINVAL;
 	if (until->tv_sec < 0)
 		wanted = 0;
-	else if ((uint64_t)until->tv_sec > INT64_MAX / CORE_SECOND - 1)
-		wanted = INT64_MAX;
+	else if ((uint64_t)until->tv_sec >= WIRE_DAY_END / CORE_SECOND)
+		wanted = WIRE_DAY_END - 1;
 	else
 		wanted = (uint64_t)until->tv_sec * CORE_SECOND + (uint64_t)until->tv_nsec;
-	wall = clock == CLOCK_REALTIME ? core_wall() : 0;
-	*deadline = !wall ? wanted : wanted > wall ? now + (wanted - wall) : now;
+	*deadline = clock == CLOCK_REALTIME ? wanted | POSIX_DAY : wanted;
 	return 0;
 }

@@ -33,6 +33,8 @@ exo_time_t core_now(void)
 	return now;
 }
 
+const volatile int64_t *core_wall_offset;
+
 uint64_t core_wall(void)
 {
 	return now + WALL;

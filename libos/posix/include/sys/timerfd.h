@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A timer that is a descriptor, as on Linux: of CLOCK_REALTIME or CLOCK_MONOTONIC. No process sets a clock, so
- * TFD_TIMER_CANCEL_ON_SET never cancels.
+ * A timer that is a descriptor, as on Linux: of CLOCK_REALTIME or CLOCK_MONOTONIC.
+ * TFD_TIMER_CANCEL_ON_SET: with TFD_TIMER_ABSTIME and CLOCK_REALTIME, a read says ECANCELED once after the clock was set.
  */
 #ifndef EXO_POSIX_SYS_TIMERFD_H
 #define EXO_POSIX_SYS_TIMERFD_H
