@@ -27,8 +27,11 @@ __thread uint64_t posix_asked_at;
 void posix_lock_again(bool was)
 {
 	thread_lock(&posix_mutex, EXO_NEVER);
-	if (posix_mutex.depth == FIRST)
-		posix_was = was;
+	if (posix_mutex.depth != FIRST)
+		return;
+	posix_was = was;
+	if (signal_slice_late)
+		signal_slice_asked();
 }
 
 void posix_unlock_again(void)
@@ -106,6 +109,8 @@ static __attribute__((noinline)) int64_t collect(uint64_t word[4])
 		word[0] = REQUEST_COLLECT;
 		result = posix_transfer(word);
 	} while (result == WIRE_WAIT);
+	if (signal_slice_late)
+		signal_slice_asked();
 	return result;
 }
 

@@ -44,7 +44,7 @@ static void idle(exo_time_t until, uint64_t events)
 {
 	core_sleep(until, events);
 	if (posix_thread_count() > 1)
-		signal_slice(slice(posix_self()));
+		signal_slice_soon(slice(posix_self()));
 }
 
 void posix_preempt_start(void)

@@ -512,7 +512,7 @@ static exo_time_t look(void *arg)
 	if (signal_timers_due())
 		signal_timers();
 	if (signal_slice_over && posix_thread_count() > 1)	/* who goes on now has one of its own: nothing else would end it */
-		signal_slice(POSIX_SLICE_NS);
+		signal_slice_soon(POSIX_SLICE_NS);
 	return signal_timer_next;
 }
 

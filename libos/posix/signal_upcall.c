@@ -85,11 +85,12 @@ static void run(uint64_t reasons, struct exo_regs *regs)
 	if (__builtin_expect(signal_page->turns, 0) && posix_turn_leave(&posix_turns))
 		exo_yield(EXO_CAP_NONE, 0);
 	if (posix_inside || entering) {
-		if (signal_timers_due())
+		signal_slice_over |= signal_slice_late;
+		if (signal_slice_late || signal_timers_due())
 			signal_look = true;	/* posix_leave sees it */
 		return;
 	}
-	if (!signal_page->pending && !signal_look && !signal_timers_due() &&
+	if (!signal_page->pending && !signal_look && !signal_slice_late && !signal_timers_due() &&
 	    !(posix_preempt && thread_others_ready()))
 		return;
 	self = signal_self();

@@ -128,5 +128,9 @@ void signal_slice(uint64_t ns);
 /* Nobody is there to run after its end: there is none. */
 void signal_slice_drop(void);
 extern bool signal_slice_over;		/* it has passed, and nobody was preempted yet */
+extern bool signal_slice_late;		/* it was not asked for: another request was not done */
+/* The same from the scheduler, which waits for nothing; and when the other request is done. */
+void signal_slice_soon(uint64_t ns);
+void signal_slice_asked(void);
 
 #endif

@@ -43,7 +43,7 @@ struct timer {
 };
 
 exo_time_t signal_timer_next = EXO_NEVER;
-bool signal_slice_over;
+bool signal_slice_over, signal_slice_late;
 /* when the thread that runs shall be preempted; EXO_NEVER: nobody has asked */
 static exo_time_t slice_end = EXO_NEVER;
 
@@ -169,6 +169,28 @@ void signal_slice(uint64_t ns)
 	if (slice_end < signal_timer_next)
 		signal_timer_next = slice_end;
 	signal_timers_tell();
+}
+
+/*
+ * In the scheduler, where the thread that is current may wait for something already, or have ended: it must not wait for
+ * a lock, too. Who has it, and waits for an answer or has just been given it, asks then; an interruption counts as the end.
+ */
+void signal_slice_soon(uint64_t ns)
+{
+	if (posix_mutex.owner)
+		signal_slice_late = true;
+	else
+		signal_slice(ns);
+}
+
+void signal_slice_asked(void)
+{
+	uint64_t asked_at = posix_asked_at;	/* the caller's request is the one that it waits for */
+
+	signal_slice_late = false;
+	if (posix_thread_count() > 1)
+		signal_slice(POSIX_SLICE_NS);
+	posix_asked_at = asked_at;
 }
 
 void signal_slice_drop(void)

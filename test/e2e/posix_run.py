@@ -32,6 +32,18 @@ def test_arguments():
     check("KEEPER" not in done.stdout and "EXO_" not in done.stdout, "the keeper's variables: " + done.stdout)
 
 
+def test_ends():
+    """threads that end and wait while another one waits for a disk: none sleeps on"""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = os.path.join(folder, "disk.img")
+        os.mkdir(os.path.join(folder, "data"))
+        for words in (("create", disk, "20M", "--label", "data:16M"), ("import", disk, "data", "--ext2", os.path.join(folder, "data"))):
+            same(guest.exo("disk", *words).returncode, 0, "status of exo disk " + words[0])
+        done = guest.exo("run", "-q", "--timeout", "60", "--disk", disk, "--mount", "/data ext2 extent:data",
+                         os.path.join(guest.build_dir(), "test", "guest", "posix_ends.posix"))
+    check(done.returncode == 0 and "1..5" in done.stdout and "not ok" not in done.stdout, done.stdout + done.stderr)
+
+
 def test_shows():
     """top shows the processes, mount what is mounted; both say what they cannot do"""
     def app(name, *words):
