@@ -16,24 +16,24 @@
 
 #define WINDOW_FRAMES	2	/* from this slot of the window on: frames */
 
-/* Frames for the parent to use: whole kits, as many as its window takes. How many capabilities, or -errno. */
+/* Frames for the parent to use: whole kits. How many capabilities, or -errno. */
 static int64_t pass_frames(struct keep_body *body, uint32_t wanted)
 {
 	const uint64_t rights = EXO_RIGHT_READ | EXO_RIGHT_WRITE;
 	int64_t passed = 0, error;
+	uint32_t first;
 
-	for (uint32_t frames = 0; frames < wanted; passed++) {
+	for (uint32_t frames = 0; frames < wanted; frames += KIT_FRAMES - first, passed++) {
 		struct keep_kit *kit = body_kit(body);
 
 		if (!kit)
 			return -ENOMEM;
-		error = exo_cap_derive(kit->bag.run[0].cap, EXO_PEER, (uint64_t)(WINDOW_FRAMES + passed), rights, kit->used,
-				       kit_left(kit));
-		if (error == -EXO_ESLOT && passed)
-			break;
+		first = kit->used;
+		error = exo_cap_derive(kit->bag.run[0].cap, EXO_PEER, (uint64_t)(WINDOW_FRAMES + passed),
+				       rights, first,
+				       KIT_FRAMES - first);
 		if (error < 0)
 			return error == -EXO_ESLOT ? -EINVAL : body_error(error);
-		frames += kit_left(kit);
 	}
 	return passed;
 }

@@ -14,7 +14,6 @@
 #include "libos/keep/private.h"
 
 #define KITS_KEPT	16
-#define KIT_LEAST	8	/* frames: account, root, environment, and some */
 
 struct limbo {
 	struct limbo *next;
@@ -110,18 +109,6 @@ static struct keep_kit *take_kept(uid_t uid, bool account)
 	return kit;
 }
 
-/* A whole kit's, or as many as are in a row. */
-static bool take_frames(struct frame_bag *bag, struct frame *frame)
-{
-	int64_t error = frame_bag_take(bag, KIT_FRAMES, frame);
-
-	if (error)
-		kit_trim();
-	for (uint32_t count = KIT_FRAMES; error && count >= KIT_LEAST; count /= 2)
-		error = frame_bag_take(bag, count, frame);
-	return !error;
-}
-
 struct keep_kit *kit_get(uid_t uid, bool account)
 {
 	struct keep_kit *kit = take_kept(uid, account);
@@ -131,9 +118,12 @@ struct keep_kit *kit_get(uid_t uid, bool account)
 		return kit;
 	if (!body_room() || !(kit = calloc(1, sizeof(*kit))))
 		return NULL;
-	if (!take_frames(&kit->bag, &frame)) {
-		free(kit);
-		return NULL;
+	if (frame_bag_take(&kit->bag, KIT_FRAMES, &frame)) {
+		kit_trim();
+		if (frame_bag_take(&kit->bag, KIT_FRAMES, &frame)) {
+			free(kit);
+			return NULL;
+		}
 	}
 	kit->pfn = frame.pfn;
 	return kit;
@@ -141,7 +131,7 @@ struct keep_kit *kit_get(uid_t uid, bool account)
 
 bool kit_take(struct keep_kit *kit, uint32_t count, struct frame *frame)
 {
-	if (kit_left(kit) < count)
+	if (KIT_FRAMES - kit->used < count)
 		return false;
 	*frame = (struct frame){ .cap = kit->bag.run[0].cap, .first = kit->used, .pfn = kit->pfn + kit->used,
 		.dirty = true };
@@ -168,7 +158,7 @@ void kit_put(struct keep_kit *kit, uid_t uid, bool pure)
 {
 	while (exo_cap_revoke(kit->bag.run[0].cap) == -EXO_EAGAIN)
 		;
-	if (!pure || kept_count == KITS_KEPT || kit->bag.run[0].count < KIT_FRAMES || !clean(kit)) {
+	if (!pure || kept_count == KITS_KEPT || !clean(kit)) {
 		drop(kit);
 		return;
 	}

@@ -29,7 +29,7 @@ struct keep_record {
 
 struct keep_kit {
 	struct keep_kit *next;
-	struct frame_bag bag;		/* one run of KIT_FRAMES; fewer, if memory is in pieces */
+	struct frame_bag bag;		/* one run of KIT_FRAMES */
 	exo_pfn_t pfn;
 	uint32_t used;			/* frames handed out, from the first on */
 	uid_t uid;			/* who may have it again */
@@ -98,10 +98,6 @@ void keep_page_fill(struct keep_process *process);
 struct keep_kit *kit_get(uid_t uid, bool account);	/* for an account, too, or not; NULL: no memory */
 /* The next `count` frames of it; false: it has not so many left. */
 bool kit_take(struct keep_kit *kit, uint32_t count, struct frame *frame);
-static inline uint32_t kit_left(const struct keep_kit *kit)
-{
-	return kit->bag.run[0].count - kit->used;
-}
 /* `pure`: nobody but this user can have written to it. */
 void kit_put(struct keep_kit *kit, uid_t uid, bool pure);
 void kit_trim(void);					/* give back what is kept */
