@@ -690,9 +690,10 @@ int main(void)
 		printf(" %s:%lu", exo_error_name(-(int64_t)i), (long)errors[i]);
 	printf(" replies to the test:%u\n", replies);
 	/* Not disk_reset, as nobody would start a disk again that it stops; on one CPU, not those for another; and none of a
-	 * volume, of which there is none here. */
-	ok(done >= EXO_CALL_COUNT - (count < 50000 ? 22 : core_info->cpus > 1 ? 16 : 18), "%u of %u calls succeeded at times",
-	    done, EXO_CALL_COUNT);
+	 * volume, of which there is none here. split_end does some three times in 120,000 calls, and not at all in one of
+	 * twenty runs of so many. */
+	unsigned never = count < 50000 ? 22 : (core_info->cpus > 1 ? 16 : 18) + (count < 500000);
+	ok(done >= EXO_CALL_COUNT - never, "%u of %u calls succeeded at times", done, EXO_CALL_COUNT);
 	space_map((exo_vaddr_t)canary, 0, 0, 0, 1);
 	exo_cap_t mine[] = { account, slices, flow, weak_console, weak_machine, account_frame, flow_frame,
 		page };
