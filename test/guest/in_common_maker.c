@@ -77,7 +77,8 @@ static struct fs *prepare(const char *domain, struct fs_node **root, uint32_t *p
 	(void)common_domain_make(fs, domain);
 	node = common_domain(fs, domain, &give.block);
 	give.own = node > 0 ? (exo_cap_t)caps_derive((uint64_t)node, EXO_RIGHT_READ | EXO_RIGHT_WRITE, 0, 0) : 0;
-	give.mine = (exo_cap_t)exo_frame_take(caps_slot(), EXO_PFN_ANY, 1);
+	/* In the middle of memory, where nobody takes the next one meanwhile. */
+	give.mine = (exo_cap_t)exo_frame_take(caps_slot(), core_info->frames_total / 2, 1);
 	for (uint32_t have = 1; have < give.pages; have++)
 		if (exo_frame_take(give.mine, EXO_PFN_ANY, 1) != 1)
 			return NULL;
