@@ -206,38 +206,50 @@ static uint64_t alone(int nice_value)
 	return from;
 }
 
+/* A busy host may hold the machine at the wrong time: what is measured has three tries. */
+static void share(int one, int policy_one, int other, int policy_other, int ms, unsigned low, unsigned high, const char *what)
+{
+	unsigned got = 0;
+
+	for (int i = 0; i < 3 && (got <= low || got >= high); i++)
+		got = ratio(one, policy_one, other, policy_other, ms);
+	ok(got > low && got < high, "%s (%u)", what, got);
+}
+
+/* One that computes alone, or beside a favoured one that sleeps, loses nothing by its nice value. */
+static void as_fast(int nice_value, bool beside, const char *what)
+{
+	uint64_t fast = 0, slow = 0;
+	bool good = false;
+
+	for (int i = 0; i < 3 && !good; i++) {
+		pid_t idle = 0;
+
+		fast = alone(0);
+		if (beside && !(idle = fork())) {
+			setpriority(PRIO_PROCESS, 0, -20);
+			for (;;)
+				pause();
+		}
+		rest(10);
+		slow = alone(nice_value);
+		if (beside)
+			kill(idle, SIGKILL), finish(idle);
+		good = slow > fast / 10 * 7;
+	}
+	ok(good, "%s (%lu of %lu)", what, (unsigned long)slow, (unsigned long)fast);
+}
+
 static void shares(void)
 {
-	unsigned got;
-	uint64_t fast, slow;
-	pid_t idle;
-
-	got = ratio(0, SCHED_OTHER, 0, SCHED_OTHER, 200);
-	ok(got > 60 && got < 170, "equals share (%u)", got);
-	got = ratio(0, SCHED_OTHER, 5, SCHED_OTHER, 600);
-	ok(got > 180 && got < 550, "0 and 5: three times as much (%u)", got);
-	got = ratio(0, SCHED_OTHER, 19, SCHED_OTHER, 800);
-	ok(got > 2000, "0 and 19: by far more (%u)", got);
-	got = ratio(-5, SCHED_OTHER, 0, SCHED_OTHER, 600);
-	ok(got > 180 && got < 550, "-5 and 0, too (%u)", got);
-	got = ratio(10, SCHED_OTHER, 10, SCHED_OTHER, 400);
-	ok(got > 60 && got < 170, "equals that others are favoured before (%u)", got);
-	got = ratio(0, SCHED_FIFO, 0, SCHED_OTHER, 400);
-	ok(got > 1000, "real-time and not (%u)", got);
-	fast = alone(0);
-	slow = alone(19);
-	ok(slow > fast / 10 * 7, "no time is lost when nobody wants it (%lu of %lu)", (unsigned long)slow, (unsigned long)fast);
-	idle = fork();
-	if (!idle) {
-		setpriority(PRIO_PROCESS, 0, -20);
-		for (;;)
-			pause();
-	}
-	rest(10);
-	slow = alone(0);
-	kill(idle, SIGKILL);
-	finish(idle);
-	ok(slow > fast / 10 * 7, "nor while a favoured one sleeps (%lu)", (unsigned long)slow);
+	share(0, SCHED_OTHER, 0, SCHED_OTHER, 200, 60, 170, "equals share");
+	share(0, SCHED_OTHER, 5, SCHED_OTHER, 600, 180, 550, "0 and 5: three times as much");
+	share(0, SCHED_OTHER, 19, SCHED_OTHER, 800, 2000, UINT32_MAX, "0 and 19: by far more");
+	share(-5, SCHED_OTHER, 0, SCHED_OTHER, 600, 180, 550, "-5 and 0, too");
+	share(10, SCHED_OTHER, 10, SCHED_OTHER, 400, 60, 170, "equals that others are favoured before");
+	share(0, SCHED_FIFO, 0, SCHED_OTHER, 400, 1000, UINT32_MAX, "real-time and not");
+	as_fast(19, false, "no time is lost when nobody wants it");
+	as_fast(0, true, "nor while a favoured one sleeps");
 	ok(getpriority(PRIO_PROCESS, 0) == 0 && in_order(), "the keeper is in order");
 }
 
