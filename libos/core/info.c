@@ -20,7 +20,7 @@ static const void *table_entry(const char **table, const struct exo_table_info *
 		uint64_t bytes = where->offset % EXO_PAGE_SIZE + (uint64_t)where->stride * where->entries;
 		exo_cap_t cap = core_named(EXO_NAME_INFO);
 		const struct exo_cap *there = caps_at(exo_cap_slot(cap));
-		exo_vaddr_t va = cap && there && there->type != EXO_TYPE_NONE ? vm_addresses(bytes) : 0;
+		exo_vaddr_t va = there && there->type != EXO_TYPE_NONE ? vm_addresses(bytes) : 0;
 		if (!va ||
 		    space_map(va, EXO_MAP_READ, cap, first, (uint32_t)(PAGE_UP(bytes) / EXO_PAGE_SIZE)))
 			return NULL;

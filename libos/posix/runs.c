@@ -50,7 +50,7 @@ bool runs_started(void)
 void runs_start(void)
 {
 	started = true;
-	/* What lies between them is the keeper's, and comes from it at any time (WIRE_SLOT_INFO). */
+	/* The slots below are the keeper's to fill, one of them at any time (WIRE_SLOT_INFO). */
 	caps_reserve(1, MEMORY_SLOT_FREE);
 	for (uint32_t i = 0; i < MEMORY_RUNS; i++) {
 		struct memory_run *run = &memory_run[i];
