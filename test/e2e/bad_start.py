@@ -140,9 +140,10 @@ def test_limits():
     """too little memory for a program, or for the machine; an address shared that nobody holds; no network"""
     text = "[program web]\nimage = httpd\nmemory = %dK\n"
     httpd = [("bin/httpd.uni", HTTPD)]
-    line = refused(archive(config=text % 256, more=httpd), "init: program web: a limit of 256 KiB is too small", "at least ")
+    line = refused(archive(config=text % 64, more=httpd), "init: program web: a limit of 64 KiB is too small", "at least ")
     least = int(re.search("at least ([0-9]+) KiB", line).group(1))
-    check(256 < least < 4096, line)
+    check(64 < least < 4096, line)
+    refused(archive(config=text % (least - 4), more=httpd), "init: program web: a limit of %d KiB is too small" % (least - 4))
     got, said = boot(archive(config=text % least, more=httpd))
     check(got not in (125, 126) and "too small" not in said, "with the least: status %d\n%s" % (got, said))
     net = "[program hello]\nimage = hello\nnet = %s\nport = tcp/80\n"
