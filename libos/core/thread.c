@@ -405,13 +405,14 @@ static struct thread *slot_take(void)
 	}
 	if (!stacks.end) {
 		uint64_t bytes = (uint64_t)THREADS_MAX * stack_bytes;
-		stacks.start = vm_addresses(bytes);
-		stacks.end = stacks.start + bytes;
-		stacks.pager = vm_stack_pager;
-		stacks.flags = EXO_MAP_READ | EXO_MAP_WRITE;
-		stacks.slot_bytes = stack_bytes;
-		if (!stacks.start || !vm_add(&stacks))
+		exo_vaddr_t at = vm_addresses(bytes);
+
+		if (!at)
 			return NULL;
+		stacks = (struct vm_region){ .start = at, .end = at + bytes, .pager = vm_stack_pager,
+					     .flags = EXO_MAP_READ | EXO_MAP_WRITE, .slot_bytes = stack_bytes };
+		if (!vm_add(&stacks))
+			core_fail("the addresses of stacks are taken");
 	}
 	for (uint32_t i = 0; i < THREADS_MAX / 64; i++) {
 		if (slots_used[i] == ~0ULL)

@@ -26,7 +26,6 @@
 #include "libos/posix/memory.h"
 
 #define TURNS		0x100	/* in a region's `arg`, beside its kind: pages are writable or executable by turns */
-#define LOWEST		(PAGE_UP(core_begin->heap) + (64ULL << 30))	/* as memory_addresses */
 
 _Static_assert(PROT_READ == EXO_MAP_READ && PROT_WRITE == EXO_MAP_WRITE && PROT_EXEC == EXO_MAP_EXEC,
 	       "the same bits");
@@ -216,7 +215,7 @@ static bool only_maps(exo_vaddr_t va, exo_vaddr_t end)
 	for (struct vm_region *region = first_after(va); region && region->start < end; region = region->next)
 		if (!posix_map_kind(region))
 			return false;
-	return va >= LOWEST && end <= core_begin->heap_end;
+	return va >= vm_addresses_left() && end <= core_begin->heap_end;
 }
 
 int posix_unmap(exo_vaddr_t va, exo_vaddr_t end)

@@ -26,7 +26,7 @@
 #define FAULT_BATCH	8		/* descriptors behind CORE_ARG_FAULT */
 #define AHEAD		24U		/* pages that one fault copies, at most */
 #define SPARE		64		/* frames that memory_left leaves for tables and the like */
-#define ADDRESSES	(64ULL << 30)	/* above the heap: those below are given out in turn by vm_addresses */
+#define ADDRESSES	(64ULL << 30)	/* above the heap: those below are left to vm_addresses, and to sbrk, while others are free */
 #define NO_FRAME	"out of memory"
 #define NO_TABLE	"out of memory: no frame for a page table"
 #define RIGHTS		"access against the page's rights"
@@ -549,20 +549,35 @@ void memory_region_free(struct vm_region *region)
 	regions_free = region;
 }
 
-exo_vaddr_t memory_addresses(uint64_t bytes)
+/* So many bytes and a page before the next region. */
+static exo_vaddr_t gap(exo_vaddr_t at, exo_vaddr_t most, uint64_t bytes)
 {
-	exo_vaddr_t at = PAGE_UP(core_begin->heap) + ADDRESSES, most = core_begin->heap_end;
-	struct vm_region *region = vm_first();
+	const struct vm_region *region = vm_first();
 
-	bytes = PAGE_UP(bytes);
-	for (; region && bytes; region = region->next) {
+	for (; region && region->start < most; region = region->next) {
 		if (region->end <= at)
 			continue;
 		if (region->start > at && region->start - at > bytes)
 			break;
 		at = region->end + EXO_PAGE_SIZE;
 	}
-	return !bytes || bytes > most - at ? 0 : at;
+	return at > most || bytes > most - at ? 0 : at;
+}
+
+exo_vaddr_t memory_addresses(uint64_t bytes)
+{
+	const exo_vaddr_t middle = PAGE_UP(core_begin->heap) + ADDRESSES;
+	exo_vaddr_t at, rest, rest_end;
+
+	bytes = PAGE_UP(bytes);
+	if (!bytes)
+		return 0;
+	at = gap(middle, core_begin->heap_end, bytes);
+	if (!at)
+		at = gap(vm_addresses_left(), middle, bytes);
+	if (!at && memory_heap_rest(&rest, &rest_end))
+		at = gap(rest, rest_end, bytes);
+	return at;
 }
 
 bool memory_left(uint64_t pages)

@@ -46,8 +46,13 @@
 struct vm_region *memory_region_make(void);
 void memory_region_free(struct vm_region *region);
 
-/* So many bytes of addresses that no region has, page-aligned; found by looking for a gap. 0: there are none. */
+/*
+ * So many bytes of addresses that no region has, page-aligned; found by looking for a gap. When there is none any more,
+ * what vm_addresses has not given yet is used, and then what the heap has not grown to. 0: there are none.
+ */
 exo_vaddr_t memory_addresses(uint64_t bytes);
+/* The addresses that sbrk can still come to need; others may take them before it does. False: it was never called. heap.c */
+bool memory_heap_rest(exo_vaddr_t *start, exo_vaddr_t *end);
 
 /*
  * [upcall] The page at va, of a private region, for a pager of the caller's own: zeros at first touch, a copy

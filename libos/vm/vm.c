@@ -22,10 +22,18 @@ exo_vaddr_t vm_addresses(uint64_t bytes)
 	exo_vaddr_t at = free_address;
 
 	bytes = PAGE_UP(bytes);
-	if (!bytes || bytes > core_begin->heap_end - at)
+	for (struct vm_region *region = regions; region; region = region->next)
+		if (region->end > at && (region->start < at || region->start - at < bytes))
+			at = region->end;
+	if (!bytes || at > core_begin->heap_end || bytes > core_begin->heap_end - at)
 		return 0;
 	free_address = at + bytes;
 	return at;
+}
+
+exo_vaddr_t vm_addresses_left(void)
+{
+	return free_address;
 }
 
 bool vm_add(struct vm_region *region)

@@ -39,8 +39,10 @@ struct vm_region {
 	struct vm_region *next, *prev;
 };
 
-/* Reserve `bytes` (rounded up) of unused addresses; 0 when there are none. */
+/* Reserve `bytes` (rounded up) of unused addresses, which no region has; 0 when there are none. */
 exo_vaddr_t vm_addresses(uint64_t bytes);
+/* Where it goes on: of the addresses from here on it has given none, and passes by those that regions have. */
+exo_vaddr_t vm_addresses_left(void);
 
 /* Put a region in force. False: it overlaps one that is there. */
 bool vm_add(struct vm_region *region);
