@@ -62,24 +62,20 @@ pid_t setsid(void)
 
 int daemon(int stay, int keep)
 {
-	pid_t pid = fork();
-	int fd;
+	int fd = keep ? -1 : open("/dev/null", O_RDWR);		/* before anything that cannot be taken back */
+	pid_t pid = !keep && fd < 0 ? -1 : fork();
 
-	if (pid < 0)
-		return -1;
-	if (pid)
+	if (pid > 0)
 		_exit(0);
-	if (setsid() < 0 || (!stay && chdir("/")))
-		return -1;
-	fd = keep ? -1 : open("/dev/null", O_RDWR);
-	if (fd < 0)
-		return keep ? 0 : -1;
-	for (int i = 0; i < 3; i++)
-		if (dup2(fd, i) < 0)
-			return -1;
-	if (fd > 2)
+	if (!pid && setsid() >= 0 && (stay || !chdir("/")) &&
+	    (keep || (dup2(fd, 0) >= 0 && dup2(fd, 1) >= 0 && dup2(fd, 2) >= 0))) {
+		if (fd > 2)
+			close(fd);
+		return 0;
+	}
+	if (fd >= 0)
 		close(fd);
-	return 0;
+	return -1;
 }
 
 /* --- waiting -------------------------------------------------------------------------------------------- */

@@ -121,10 +121,19 @@ static char *plain_put(char *to, struct codes *codes, const char **at, const cha
 	return to;
 }
 
+/* What a \ before this means nothing of: POSIX leaves it open, and whoever writes it has meant something else. */
+static int quoted_wrong(const struct codes *codes, unsigned char c, int flags)
+{
+	if (c == '0' && !(flags & REG_EXTENDED))
+		return REG_ESUBREG;
+	return c >= FIRST_CODE && !codes->wide ? REG_BADPAT : 0;
+}
+
 /* Into memory that has room; the error, or 0. */
-static int pattern_put(char *to, struct codes *codes, const char *at, const char *end)
+static int pattern_put(char *to, struct codes *codes, const char *at, const char *end, int flags)
 {
 	struct bracket bracket = { .c = 'x' };
+	int error;
 
 	while (at < end) {
 		const char *from = at;
@@ -139,6 +148,8 @@ static int pattern_put(char *to, struct codes *codes, const char *at, const char
 			memcpy(to, words ? at : at[1] == '<' ? "[[:<:]]" : "[[:>:]]", 7);
 			to += 7;
 			at += words ? 7 : 2;
+		} else if (*at == '\\' && at + 1 < end && (error = quoted_wrong(codes, (unsigned char)at[1], flags)) != 0) {
+			return error;
 		} else {
 			to = plain_put(to, codes, &at, end);
 		}
@@ -158,7 +169,7 @@ static int compile(regex_t *regex, struct codes *codes, const char *pattern, siz
 	anew = malloc(room);
 	if (!anew)
 		return REG_ESPACE;
-	error = pattern_put(anew, codes, pattern, pattern + length);
+	error = pattern_put(anew, codes, pattern, pattern + length, flags);
 	if (!error)
 		error = posix_libc_regcomp(regex, anew, flags & ~REG_PEND);
 	free(anew);

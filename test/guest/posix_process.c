@@ -553,6 +553,40 @@ static void bomb(void)
 	ok(exits(status_of(run_word("exit", "1"))) == 1, "others can begin again");
 }
 
+/* In a child: it has no descriptor left when it wants to go to the background, and then has; what is wrong. */
+static int background(void)
+{
+	pid_t self = getpid();
+	int last = -1, fd, status;
+
+	while ((fd = dup(0)) >= 0)
+		last = fd;
+	if (daemon(0, 0) != -1 || errno != EMFILE || getpid() != self || waitpid(-1, &status, 0) != -1)
+		return 1;
+	close(last);
+	return daemon(0, 0) || getpid() == self || getsid(0) == getsid(self) ? 2 : 0;
+}
+
+static void daemons(void)
+{
+	int ends[2], status = -1;
+	char result = 9;
+	pid_t pid;
+
+	pipe(ends);
+	pid = fork();
+	if (!pid) {
+		close(ends[0]);
+		result = (char)background();
+		write(ends[1], &result, 1);
+		_exit(result);
+	}
+	close(ends[1]);
+	ok(read(ends[0], &result, 1) == 1 && result == 0 && waitpid(pid, &status, 0) == pid && status == 0,
+	   "daemon does nothing at all where it fails, %d", result);
+	close(ends[0]);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -563,6 +597,7 @@ int main(int argc, char **argv)
 	images();
 	damaged();
 	spawns();
+	daemons();
 	lines();
 	leaves_nothing();
 	removed_programs();
