@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console: bytes through the argument frame, at most EXO_CONSOLE_MAX a call.
+ * The console: bytes through the argument frame, at most EXO_CONSOLE_MAX a call. What several programs write comes in turns
+ * of a call, so where there is more than one takes, each ends with a line's end if it can.
  */
 #include "libos/core/core.h"
 
 static exo_cap_t console;
+
+size_t core_lines(const char *bytes, size_t count, size_t room)
+{
+	size_t part = room;
+
+	if (count <= room)
+		return count;
+	while (part && bytes[part - 1] != '\n')
+		part--;
+	return part ? part : room;
+}
 
 /*
  * Usable from threads and from fault handlers: the latter have their own, smaller part of the argument frame.
@@ -14,7 +26,7 @@ static void write_from(uint64_t offset, size_t room, const char *bytes, size_t c
 	if (!console)
 		console = core_named(EXO_NAME_CONSOLE);
 	while (count && console) {
-		size_t part = count < room ? count : room;
+		size_t part = core_lines(bytes, count, room);
 		char *frame = core_arg(offset);
 
 		for (size_t i = 0; i < part; i++)

@@ -175,6 +175,8 @@ _Noreturn void core_die(const struct exo_regs *regs, const char *why);
 
 /* Write bytes to the console, all of them; nothing without a console capability. */
 void core_write(const char *bytes, size_t count);
+/* Of bytes of which at most `room` go at once: how many shall, all or what ends with a line's end, or else `room`. */
+size_t core_lines(const char *bytes, size_t count, size_t room);
 /*
  * Format to the console / to a buffer (always terminated when size > 0; returns the full length). Understood:
  * %s %.*s %c %d %u %x %p %% with l, z, width, 0 and -. No buffer of its own beyond 256 bytes at a time.

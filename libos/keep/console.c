@@ -10,11 +10,17 @@ static exo_cap_t console;
 
 static void show(struct ldisc *ldisc)
 {
-	char bytes[256];
-	size_t part;
+	char bytes[EXO_CONSOLE_MAX];
+	size_t have = 0, more, part;
 
-	while ((part = ldisc_take(ldisc, bytes, sizeof(bytes))))
+	while ((more = ldisc_take(ldisc, bytes + have, sizeof(bytes) - have))) {
+		have += more;
+		part = core_lines(bytes, have, sizeof(bytes) - 1);
 		core_write(bytes, part);
+		have -= part;
+		memmove(bytes, bytes + part, have);
+	}
+	core_write(bytes, have);
 }
 
 static void room(struct ldisc *ldisc)

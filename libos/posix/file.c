@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "libos/uni/buffer.h"
 #include "libos/uni/locks.h"
 
 #define STREAM_MODE	(__SRD | __SWR)
@@ -300,7 +301,26 @@ int fputc(int c, FILE *stream)
 
 int fputs(const char *restrict text, FILE *restrict stream)
 {
-	return goes(stream, __SWR) ? posix_libc_fputs(text, stream) : EOF;
+	struct stream_gather gather;
+	int done;
+
+	if (!goes(stream, __SWR))
+		return EOF;
+	stream_gather_begin(&gather, stream);
+	done = posix_libc_fputs(text, stream);
+	return stream_gather_end(&gather) < 0 ? EOF : done;
+}
+
+int puts(const char *text)
+{
+	struct stream_gather gather;
+	int done;
+
+	stream_gather_begin(&gather, stdout);
+	flockfile(stdout);
+	done = fputs(text, stdout) < 0 || putc('\n', stdout) < 0 ? EOF : 0;
+	funlockfile(stdout);
+	return stream_gather_end(&gather) < 0 ? EOF : done;
 }
 
 /* The end of a file stays until it is cleared, even if more can be read: C11, 7.21.7.1. */
@@ -364,6 +384,7 @@ int ungetc(int c, FILE *stream)
 /* picolibc's sets all of a stream's flags when a write fails. */
 size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restrict stream)
 {
+	struct stream_gather gather;
 	size_t done = 0;
 	uint8_t flags;
 
@@ -371,7 +392,10 @@ size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restri
 		return 0;
 	flockfile(stream);
 	flags = stream->flags;
+	stream_gather_begin(&gather, stream);
 	done = posix_libc_fwrite(from, size, count, stream);
+	if (stream_gather_end(&gather) < 0)
+		done = 0;
 	if (done < count)
 		stream->flags = flags | __SERR;
 	funlockfile(stream);

@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -136,6 +137,25 @@ def test_interrupt():
         terminal.wait_for(b"tick 1")
         terminal.type(b"\x03")
         same(terminal.end(), 128 + signal.SIGINT, "status")
+
+
+def test_lines():
+    """what several programs write at once: each line is whole"""
+    count, text = 2000, "[machine]\nmemory = 128M\n"
+    for name, libos in (("alice", "uni"), ("bob", "posix"), ("carol", "uni")):
+        text += "[program %s]\nimage = %s\nargs = %s %d\ncpu = 0\n" % (
+            name, os.path.join(guest.build_dir(), "test", "guest", "lines." + libos), name, count)
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(text)
+        file.flush()
+        done = guest.exo("run", "--timeout", "60", "--config", file.name)
+    same(done.returncode, 0, "status; " + done.stderr[-300:])
+    lines = done.stdout.replace("\r", "").splitlines()
+    wanted = sorted("%s: line %d is whole" % (name, i) for name in ("alice", "bob", "carol") for i in range(count))
+    known = set(wanted)
+    torn = [line for line in lines if line not in known]
+    check(not torn, "%d of %d lines are not whole: %s" % (len(torn), len(lines), torn[:3]))
+    check(sorted(lines) == wanted, "%d lines, not %d" % (len(lines), len(wanted)))
 
 
 CONF = """[program first]

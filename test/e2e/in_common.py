@@ -69,8 +69,7 @@ def test_together():
                ("bob", "in_common.posix", "work /data %d 2" % STEPS, "mount = /data common share:data/bob", "use = bob"),
                ("mallory", "in_common_attack.uni", "mallory %d" % ATTEMPTS, "mount = /data common share:data/mallory", "use = mallory"))
     for words in ("in_common: /data: %d steps" % STEPS, "in_common: /data/bob: "):
-        letters = iter(said)        # two write to one console at the same time: a line may come in parts
-        check(all(letter in letters for letter in words), "\"%s\" is missing:\n%s" % (words, said))
+        check(words in said, "\"%s\" is missing:\n%s" % (words, said))
     found = re.search(r"(\d+) attempts, (\d+) let through, (\d+) that must not be", said)
     check(found, "the attacker says nothing:\n" + said)
     tap.say(found.group(0))
@@ -130,12 +129,10 @@ def test_hog():
     check(blocks <= all_blocks / 3 and buffers <= all_buffers / 3 and refused, said)
     check(blocks >= all_blocks / 4 and buffers >= all_buffers / 4, "it does not get its share:\n" + said)
     for words in ("in_common: /data: %d steps" % STEPS, "in_common: /data/bob: "):
-        letters = iter(said)        # two write to one console at the same time: a line may come in parts
-        check(all(letter in letters for letter in words), "\"%s\" is missing:\n%s" % (words, said))
+        check(words in said, "\"%s\" is missing:\n%s" % (words, said))
     (less, _, _, _, _), said = hogged(":1M")
     check(less <= 256, "it has more than it was given:\n" + said)
-    letters = iter(said)
-    check(all(letter in letters for letter in "in_common: /data: %d steps" % STEPS), said)
+    check("in_common: /data: %d steps" % STEPS in said, said)
 
 
 def test_host():

@@ -17,6 +17,7 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -284,7 +285,7 @@ static void patterns(void)
 		int error;
 	} wrong[] = { { "[", REG_EBRACK }, { "[]", REG_EBRACK }, { "[^", REG_EBRACK }, { "[[.x", REG_EBRACK },
 		{ "[b-a]", REG_ERANGE }, { "[[:foo:]]", REG_ECTYPE }, { "[[.ab.]]", REG_ECOLLATE }, { "a\\", REG_EESCAPE },
-		{ "\\(", REG_EPAREN } };
+		{ "\\(", REG_EPAREN }, { "a\\0", REG_ESUBREG }, { "\\\374", REG_BADPAT } };
 	regex_t regex;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -328,6 +329,31 @@ static void numbers(void)
 	for (int e = -1074; e < 1024; e++)
 		wrong += log2(ldexp(1, e)) != e;
 	ok(wrong == 0, "binary logarithms of powers of two");
+}
+
+static void *begin48(void *seed)
+{
+	srand48(*(const long *)seed);
+	return NULL;
+}
+
+static void sequence48(void)
+{
+	unsigned short words[3] = { 0x330e, 0, 0 }, linear[7] = { 1, 0, 0, 3, 0, 0, 5 }, *old;
+	long seed = 0;
+	pthread_t thread;
+
+	ok(lrand48() == 0 && lrand48() == 2116118 && lrand48() == 89401895, "a sequence that nobody began starts at 0");
+	pthread_create(&thread, NULL, begin48, &seed);
+	pthread_join(thread, NULL);
+	ok(fabs(drand48() - 0.17082803610628972) < 1e-16 && fabs(erand48(words) - 0.17082803610628972) < 1e-16 &&
+	   mrand48() == jrand48(words), "a thread begins it for all");
+	words[1] = 7;
+	(void)seed48(words);
+	old = seed48((unsigned short[3]){ 1, 2, 3 });
+	ok(old[0] == words[0] && old[1] == 7 && old[2] == words[2] && nrand48(words) >= 0, "what it was before");
+	lcong48(linear);
+	ok(lrand48() == 0 && !memcmp(seed48(words), (unsigned short[3]){ 8, 0, 0 }, 6), "a factor and an addend of one's own");
 }
 
 /* Digits beyond what a type tells apart, and what has no end in memory. */
@@ -539,6 +565,84 @@ static bool parsed(const char *text, const char *format, int rest, int year, int
 	    tm.tm_wday == weekday;
 }
 
+/* What a call writes into stderr comes as one packet; how often it does not. */
+static int in_one(int ends[2])
+{
+	static const char *const wanted[] = { "a 1 of b", "text\n", "bytes", "c", "x: No such file or directory\n", "7" };
+	char got[64];
+	int wrong = 0;
+
+	fprintf(stderr, "%c %d of %s", 'a', 1, "b");
+	fputs("text\n", stderr);
+	wrong += fwrite("bytes", 1, 5, stderr) != 5;
+	putc('c', stderr);
+	errno = ENOENT;
+	perror("x");
+	fwprintf(stderr, L"%d", 7);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		ssize_t bytes = recv(ends[0], got, sizeof(got), MSG_DONTWAIT);
+
+		wrong += bytes != (ssize_t)strlen(wanted[i]) || memcmp(got, wanted[i], (size_t)bytes);
+	}
+	return wrong + (recv(ends[0], got, sizeof(got), MSG_DONTWAIT) != -1);
+}
+
+/* Long ones are in few packets, and none is empty. */
+static bool in_few(int ends[2])
+{
+	char got[1000];
+	int packets = 0, sum = 0;
+	ssize_t bytes;
+
+	fprintf(stderr, "%999d\n", 5);
+	while ((bytes = recv(ends[0], got, sizeof(got), MSG_DONTWAIT)) > 0) {
+		packets++;
+		sum += (int)bytes;
+	}
+	return sum == 1000 && packets <= 4;
+}
+
+static void pieces(void)
+{
+	int ends[2], saved = dup(2), wrong;
+	FILE *file;
+	char text[16];
+	bool few, error;
+
+	if (!ok(!socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), "a socket that keeps writes apart"))
+		return;
+	dup2(ends[1], 2);
+	wrong = in_one(ends);
+	few = in_few(ends);
+	close(2);
+	error = fprintf(stderr, "x") == -1 && errno == EBADF && ferror(stderr) && fputs("x", stderr) == EOF;
+	dup2(saved, 2);
+	clearerr(stderr);
+	close(saved);
+	ok(wrong == 0, "what a call writes into stderr goes out in one piece: %d that do not", wrong);
+	ok(few, "and what is long in few");
+	ok(error, "what cannot be written is told at once");
+	file = fdopen(dup(ends[1]), "w");
+	ok(file && setvbuf(file, NULL, 77, 0) && !setvbuf(file, NULL, _IOLBF, 0), "lines with a buffer of the library's");
+	for (int i = 0; i < 20; i++)
+		fputs("01234567\n9", file);
+	ok(recv(ends[0], text, sizeof(text), MSG_DONTWAIT) == 9 && recv(ends[0], text, sizeof(text), MSG_DONTWAIT) == 10,
+	   "each goes out as one");
+	while (recv(ends[0], text, sizeof(text), MSG_DONTWAIT) > 0)
+		;
+	ok(!setvbuf(file, NULL, _IOFBF, 100) && recv(ends[0], text, sizeof(text), MSG_DONTWAIT) == 1, "what is there goes out before it changes");
+	ok(fputs("0123", file) >= 0 && !setvbuf(file, NULL, _IONBF, 0) && recv(ends[0], text, sizeof(text), 0) == 4 &&
+	   fprintf(file, "%d", 12) == 2 && recv(ends[0], text, sizeof(text), MSG_DONTWAIT) == 2, "none");
+	fclose(file);
+	file = fdopen(made("0123456789"), "r");
+	ok(file && getc(file) == '0' && !setvbuf(file, NULL, _IONBF, 0) && fgets(text, sizeof(text), file) &&
+	   !strcmp(text, "123456789"), "what was read ahead stays");
+	if (file)
+		fclose(file);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void times(void)
 {
 	struct tm tm = { .tm_hour = 0 };
@@ -560,6 +664,7 @@ int main(void)
 {
 	all_options();
 	buffers();
+	pieces();
 	bytes_of_c();
 	utf8();
 	locales();
@@ -575,6 +680,7 @@ int main(void)
 	patterns();
 	times();
 	numbers();
+	sequence48();
 	digits();
 	wide_streams();
 	characters();
