@@ -408,13 +408,19 @@ size_t fread(void *restrict to, size_t size, size_t count, FILE *restrict stream
 	    posix_libc_fread(to, size, count, stream);
 }
 
+/* A byte that was given back is before where the stream is, whatever it was. */
 int fseeko(FILE *stream, off_t offset, int whence)
 {
+	int done;
+
 	if (whence < SEEK_SET || whence > SEEK_END) {
 		errno = EINVAL;
 		return -1;
 	}
-	return posix_libc_fseek(stream, offset, whence);
+	flockfile(stream);
+	done = posix_libc_fseek(stream, offset - (whence == SEEK_CUR && stream->unget), whence);
+	funlockfile(stream);
+	return done;
 }
 
 int fseek(FILE *stream, long offset, int whence)

@@ -515,6 +515,8 @@ static void given_back(void)
 	ok(fscanf(file, "%[x]", text) == 0 && ungetc('x', file) == 'x' && getc(file) == 'x' && getc(file) == 'o', "ungetc behind scanf");
 	ok(ungetc('o', file) == 'o' && ungetc('y', file) == 'y' && ungetc('z', file) == EOF && getc(file) == 'y' &&
 	   getc(file) == 'o' && ftell(file) == 1, "two, of which one was read");
+	ok(fseek(file, 4, SEEK_SET) == 0 && getc(file) == 't' && ungetc('y', file) == 'y' && fseek(file, 1, SEEK_CUR) == 0 &&
+	   ftell(file) == 5 && getc(file) == 'w', "one that was given back counts in a seek from there");
 	rewind(file);
 	ok(fgets(text, 8, file) && !fflush(NULL) && lseek(fd, 0, SEEK_CUR) == 4, "fflush(NULL): where the reader is");
 	if (fork() == 0) {
