@@ -306,20 +306,19 @@ int fputs(const char *restrict text, FILE *restrict stream)
 
 	if (!goes(stream, __SWR))
 		return EOF;
-	stream_gather_begin(&gather, stream);
-	done = posix_libc_fputs(text, stream);
+	done = posix_libc_fputs(text, stream_gather_begin(&gather, stream));
 	return stream_gather_end(&gather) < 0 ? EOF : done;
 }
 
 int puts(const char *text)
 {
 	struct stream_gather gather;
+	FILE *stream = stream_gather_begin(&gather, stdout);
 	int done;
 
-	stream_gather_begin(&gather, stdout);
-	flockfile(stdout);
-	done = fputs(text, stdout) < 0 || putc('\n', stdout) < 0 ? EOF : 0;
-	funlockfile(stdout);
+	flockfile(stream);
+	done = fputs(text, stream) < 0 || putc('\n', stream) < 0 ? EOF : 0;
+	funlockfile(stream);
 	return stream_gather_end(&gather) < 0 ? EOF : done;
 }
 
@@ -392,8 +391,7 @@ size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restri
 		return 0;
 	flockfile(stream);
 	flags = stream->flags;
-	stream_gather_begin(&gather, stream);
-	done = posix_libc_fwrite(from, size, count, stream);
+	done = posix_libc_fwrite(from, size, count, stream_gather_begin(&gather, stream));
 	if (stream_gather_end(&gather) < 0)
 		done = 0;
 	if (done < count)

@@ -546,20 +546,19 @@ static int format_all(struct print *print, struct format format, va_list list)
 
 static int stream(FILE *file, struct format format, va_list list)
 {
-	struct print print = { .file = file };
 	struct stream_gather gather;
+	struct print print = { .file = stream_gather_begin(&gather, file) };
 	int done = -1;
 
 	flockfile(file);
-	stream_gather_begin(&gather, file);
 	if (file->flags & __SWR)
 		done = format_all(&print, format, list);
 	else
 		errno = EBADF;
-	if (print.failed || !(file->flags & __SWR))
-		file->flags |= __SERR;
 	if (stream_gather_end(&gather) < 0)
 		done = -1;
+	if (done < 0)
+		file->flags |= __SERR;
 	funlockfile(file);
 	return done;
 }

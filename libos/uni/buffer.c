@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdio-bufio.h>
 #include "libos/uni/buffer.h"
+#include "libos/uni/locks.h"
 
 int setvbuf(FILE *stream, char *buffer, int mode, size_t bytes)
 {
@@ -45,38 +46,40 @@ void setlinebuf(FILE *stream)
 	(void)setvbuf(stream, NULL, _IOLBF, 0);
 }
 
-void stream_gather_begin(struct stream_gather *gather, FILE *stream)
+FILE *stream_gather_begin(struct stream_gather *gather, FILE *stream)
 {
-	struct __file_bufio *file = (struct __file_bufio *)stream;
+	struct __file_bufio *file = (struct __file_bufio *)stream, *through = &gather->through;
 
-	gather->file = NULL;
+	gather->to = NULL;
 	if (!(stream->flags & __SBUF) || !(stream->flags & __SWR) || file->size > 1)
-		return;
+		return stream;
 	flockfile(stream);
 	if (file->size > 1 || file->dir == __SRD) {
 		funlockfile(stream);
-		return;
+		return stream;
 	}
-	gather->file = file;
-	gather->buffer = file->buf;
-	file->buf = gather->bytes;
-	file->size = sizeof(gather->bytes);
+	gather->to = stream;
+	*through = *file;
+	through->bflags &= (uint8_t)~(__BALL | __BLBF | __BFALL);
+	through->buf = gather->bytes;
+	through->size = sizeof(gather->bytes);
+	through->len = through->off = 0;
+	through->xfile.cfile.file.lock = STREAM_NO_LOCK;
+	return &through->xfile.cfile.file;
 }
 
 int stream_gather_end(struct stream_gather *gather)
 {
-	struct __file_bufio *file = gather->file;
-	FILE *stream = &file->xfile.cfile.file;
+	struct __file_bufio *through = &gather->through, *file = (struct __file_bufio *)gather->to;
+	FILE *stream = &through->xfile.cfile.file;
 	int error;
 
 	if (!file)
 		return 0;
-	error = file->len ? stream->flush(stream) : 0;
-	if (error < 0)
-		stream->flags |= __SERR;
-	file->len = 0;
-	file->buf = gather->buffer;
-	file->size = 1;
-	funlockfile(stream);
+	error = through->len ? stream->flush(stream) : 0;
+	gather->to->flags = stream->flags | (error < 0 ? __SERR : 0);
+	file->pos = through->pos;
+	file->dir = through->dir;
+	funlockfile(gather->to);
 	return error;
 }

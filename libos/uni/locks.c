@@ -17,8 +17,6 @@
 #include "libos/core/thread.h"
 #include "libos/uni/locks.h"
 
-#define NO_LOCK		((_LOCK_T)1)	/* streams of sprintf() and the like */
-
 struct __lock {
 	struct thread_mutex mutex;
 	FILE *stream;			/* NULL: not a stream's, or it was closed */
@@ -219,7 +217,7 @@ int fflush(FILE *stream)
 		return flush_all(true);
 	if (!stream->lock)
 		__flockfile_init(stream);
-	locked = stream->lock && stream->lock != NO_LOCK;
+	locked = stream->lock && stream->lock != STREAM_NO_LOCK;
 	if (locked && !ends)
 		__retarget_lock_acquire(stream->lock);
 	else if (locked && !lock_take(&stream->lock->mutex, false))
@@ -235,7 +233,7 @@ int ftrylockfile(FILE *stream)
 {
 	if (!stream->lock)
 		__flockfile_init(stream);
-	return stream->lock && stream->lock != NO_LOCK && !lock_take(&stream->lock->mutex, false) ? -1 : 0;
+	return stream->lock && stream->lock != STREAM_NO_LOCK && !lock_take(&stream->lock->mutex, false) ? -1 : 0;
 }
 
 static bool any_held;		/* when the process forked */

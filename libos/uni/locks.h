@@ -6,6 +6,9 @@
 #define LIBOS_UNI_LOCKS_H
 
 #include <stdio.h>
+#include <sys/lock.h>
+
+#define STREAM_NO_LOCK	((_LOCK_T)1)	/* of streams that only their caller knows: sprintf()'s and the like */
 
 /*
  * Writes what a stream has to write, or puts the descriptor of one that was read where the program is in it; below zero: it

@@ -11,8 +11,7 @@ static int print(FILE *stream, const char *format, va_list list)
 	struct stream_gather gather;
 	int done;
 
-	stream_gather_begin(&gather, stream);
-	done = vfprintf(stream, format, list);
+	done = vfprintf(stream_gather_begin(&gather, stream), format, list);
 	return stream_gather_end(&gather) < 0 ? -1 : done;
 }
 
@@ -43,7 +42,7 @@ int fputs(const char *restrict text, FILE *restrict stream)
 	struct stream_gather gather;
 	int done = 0;
 
-	stream_gather_begin(&gather, stream);
+	stream = stream_gather_begin(&gather, stream);
 	flockfile(stream);
 	while (*text && done >= 0)
 		done = putc(*text++, stream);
@@ -56,7 +55,10 @@ int puts(const char *text)
 	struct stream_gather gather;
 	int done;
 
-	stream_gather_begin(&gather, stdout);
-	done = fputs(text, stdout) < 0 || putc('\n', stdout) < 0;
+	FILE *stream = stream_gather_begin(&gather, stdout);
+
+	flockfile(stream);
+	done = fputs(text, stream) < 0 || putc('\n', stream) < 0;
+	funlockfile(stream);
 	return stream_gather_end(&gather) < 0 || done ? EOF : 0;
 }
