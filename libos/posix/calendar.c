@@ -11,6 +11,7 @@
 #include <time.h>
 #include "libos/posix/calendar.h"
 
+void posix_libc_tzset(void);
 struct tm *posix_libc_gmtime_r(const time_t *restrict when, struct tm *restrict tm);
 struct tm *posix_libc_localtime_r(const time_t *restrict when, struct tm *restrict tm);
 
@@ -51,8 +52,24 @@ static bool fits(int64_t when)
 	return false;
 }
 
+/* A TZ that says nothing of a zone ("UTC", the name of a file) leaves picolibc's without a name. */
+static void name_zone(void)
+{
+	static char universal[] = "UTC";
+
+	if (!*tzname[0])
+		tzname[0] = tzname[1] = universal;
+}
+
+void tzset(void)
+{
+	posix_libc_tzset();
+	name_zone();
+}
+
 static void zone(struct tm *tm, time_t when)
 {
+	name_zone();
 	tm->tm_gmtoff = (long)(seconds(tm) - when);
 	tm->tm_zone = tzname[tm->tm_isdst > 0];
 }

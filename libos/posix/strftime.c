@@ -164,10 +164,11 @@ static const char *named(const char *const *names, int count, int index)
 
 static void walk(struct out *out, struct format format, const struct tm *tm);
 
-/* The date as %+4Y-%m-%d; a width is the year's and the six characters behind it. */
+/* The date as %+4Y-%m-%d; a width is the year's and the six characters behind it, and then no + is meant that is not said. */
 static void date(struct out *out, const struct spec *spec, const struct tm *tm)
 {
-	struct spec year = { .flag = spec->flag ? spec->flag : '+', .width = spec->width > 6 ? spec->width - 6 : -1 };
+	struct spec year = { .flag = spec->flag || spec->width >= 0 ? spec->flag : '+',
+		.width = spec->width > 6 ? spec->width - 6 : -1 };
 
 	number(out, &year, 1900LL + tm->tm_year, spec->width >= 0 && spec->width <= 6 ? 0 : 4, '0');
 	walk(out, (struct format){ "-%m-%d", NULL }, tm);

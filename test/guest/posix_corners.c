@@ -90,7 +90,8 @@ static void widths(void)
 	struct tm before = { .tm_year = -123 - 1900, .tm_mday = 1 };
 	char text[8];
 
-	ok(makes("%03C %+3C %+4Y %+5Y %05Y %012F %+10F %+11F", tm, "020 +20 2016 +2016 02016 002016-01-03 2016-01-03 +2016-01-03"),
+	ok(makes("%03C %+3C %+4Y %+5Y %05Y %012F %+10F %+11F %10F %3F", tm,
+		 "020 +20 2016 +2016 02016 002016-01-03 2016-01-03 +2016-01-03 2016-01-03 2016-01-03"),
 	   "0 and +");
 	ok(makes("%+4Y %F %Y %+3C", &far, "+12345 +12345-12-31 12345 +123"), "years of five digits");
 	ok(makes("%Y %04Y %C %y %F", &zero, "0 0000 00 00 0000-01-01"), "the year 0");
@@ -113,6 +114,12 @@ static void zones(void)
 	ok(makes("%z%Z", &own, ""), "of who knows none");
 	memset(&tm, 0, sizeof(tm));
 	ok(strptime("+0530", "%z", &tm) && makes("%z", &tm, "+0530"), "what strptime has read");
+	for (int i = 0; i < 3; i++) {
+		setenv("TZ", i == 0 ? "UTC" : i == 1 ? "" : "Europe/Berlin", 1);
+		tzset();
+		ok(!strcmp(tzname[0], "UTC") && !timezone && localtime_r(&when, &tm) && makes("%z %Z %H", &tm, "+0000 UTC 16"),
+		   "UTC where TZ says nothing that is known: \"%s\"", getenv("TZ"));
+	}
 	setenv("TZ", "UTC0", 1);
 	tzset();
 }
