@@ -142,7 +142,7 @@ $(eval $(call library_of,libos/posix/libposix.a,$(call p_objects,$(libposix_src)
 # What libposix has, the C library need not have too: an archive's members come as a whole, and the linker would find
 # the same function twice where a member has one that libposix has and one that it has not. What libposix calls of a
 # function that it stands before has a name of its own.
-posix_renamed = aligned_alloc fputs fread fseek fwrite gmtime_r localtime_r memalign mktime newlocale nl_langinfo nl_langinfo_l \
+posix_renamed = aligned_alloc fputs fread fwrite gmtime_r localtime_r memalign mktime newlocale nl_langinfo nl_langinfo_l \
 	powl regcomp regexec regfree setlocale tgammal timegm tzset
 libos/posix/libc.a: libos/posix/libposix.a $(THIRD_STAMP) $(TARGET_MK)
 	@$(TARGET_OBJCOPY) $(foreach f,$(posix_renamed),--redefine-sym $(f)=posix_libc_$(f)) $(THIRD)/prefix/lib/libc.a $@.part

@@ -43,15 +43,11 @@ static int mode_flags(const char *mode, int *stream)
 	return flags;
 }
 
-/*
- * After a write that appended, the descriptor is where that ended, and not where it would be otherwise. A seek that
- * fails changes nothing: picolibc's forgets what was read ahead.
- */
+/* After a write that appended, the descriptor is where that ended, and not where it would be otherwise. */
 static off_t file_seek(FILE *stream, off_t offset, int whence)
 {
 	struct __file_bufio *file = (struct __file_bufio *)stream;
-	off_t pos, result;
-	int len, off;
+	off_t pos;
 
 	if (file->dir == __SWR && __bufio_flush(stream) < 0)
 		return -1;
@@ -59,16 +55,7 @@ static off_t file_seek(FILE *stream, off_t offset, int whence)
 		pos = lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR);
 		file->pos = pos < 0 && file->dir != __SWR ? file->pos : pos;
 	}
-	pos = file->pos;
-	len = file->len;
-	off = file->off;
-	result = __bufio_seek(stream, offset, whence);
-	if (result < 0) {
-		file->pos = pos;
-		file->len = len;
-		file->off = off;
-	}
-	return result;
+	return stream_seek(stream, offset, whence);
 }
 
 /* Leads a stream to a descriptor, with whatever errno was. */
@@ -256,7 +243,6 @@ FILE *freopen(const char *restrict path, const char *restrict mode, FILE *restri
 size_t posix_libc_fwrite(const void *from, size_t size, size_t count, FILE *stream);
 size_t posix_libc_fread(void *to, size_t size, size_t count, FILE *stream);
 int posix_libc_fputs(const char *text, FILE *stream);
-int posix_libc_fseek(FILE *stream, long offset, int whence);
 
 #undef putc
 #undef putc_unlocked
@@ -406,63 +392,3 @@ size_t fread(void *restrict to, size_t size, size_t count, FILE *restrict stream
 	    posix_libc_fread(to, size, count, stream);
 }
 
-/* A byte that was given back is before where the stream is, whatever it was. */
-int fseeko(FILE *stream, off_t offset, int whence)
-{
-	int done;
-
-	if (whence < SEEK_SET || whence > SEEK_END) {
-		errno = EINVAL;
-		return -1;
-	}
-	flockfile(stream);
-	done = posix_libc_fseek(stream, offset - (whence == SEEK_CUR && stream->unget), whence);
-	funlockfile(stream);
-	return done;
-}
-
-int fseek(FILE *stream, long offset, int whence)
-{
-	return fseeko(stream, offset, whence);
-}
-
-/* --- lines ------------------------------------------------------------------------------------------------ */
-
-ssize_t getdelim(char **restrict line, size_t *restrict room, int end, FILE *restrict stream)
-{
-	size_t count = 0;
-	int c;
-
-	if (!line || !room) {
-		errno = EINVAL;
-		return -1;
-	}
-	if (!*line)
-		*room = 0;
-	flockfile(stream);
-	do {
-		c = getc_unlocked(stream);
-		if (count + 2 > *room) {
-			size_t more = *room < 60 ? 120 : 2 * *room;
-			char *larger = realloc(*line, more);
-			if (!larger) {
-				stream->flags |= __SERR;
-				count = 0;
-				break;
-			}
-			*line = larger;
-			*room = more;
-		}
-		if (c != EOF)
-			(*line)[count++] = (char)c;
-	} while (c != EOF && c != end);
-	if (*line && *room)
-		(*line)[count] = '\0';
-	funlockfile(stream);
-	return count ? (ssize_t)count : -1;
-}
-
-ssize_t getline(char **restrict line, size_t *restrict room, FILE *restrict stream)
-{
-	return getdelim(line, room, '\n', stream);
-}

@@ -328,6 +328,35 @@ static void library(void)
 	ok(file && fputs("t", file) >= 0 && !fclose(file), "tmpfile (%s)", strerror(errno));
 }
 
+/* Where picolibc's streams are not as C and POSIX say. */
+static void lines(void)
+{
+	size_t room = 0, sum = 0, most = 0;
+	FILE *file = fopen("/tmp/f", "w+");
+	char *line = NULL;
+	ssize_t bytes;
+
+	if (!ok(file != NULL, "a stream (%s)", strerror(errno)))
+		return;
+	ok(!setvbuf(file, NULL, _IOLBF, 0) && setvbuf(file, NULL, 77, 0), "a buffer of the library's, for lines");
+	for (int i = 0; i < 600; i++)
+		fprintf(file, "%*d\n", i, 7);
+	rewind(file);
+	while ((bytes = getline(&line, &room, file)) > 0) {
+		sum += (size_t)bytes;
+		most = (size_t)bytes > most ? (size_t)bytes : most;
+		if (strlen(line) != (size_t)bytes || line[bytes - 1] != '\n' || room <= (size_t)bytes)
+			break;
+	}
+	ok(bytes == -1 && feof(file) && most == 600 && sum == 2 + 600 * 601 / 2 - 1, "lines of every length, and their end");
+	ok(!fseek(file, 2, SEEK_SET) && getc(file) == '7' && ungetc('x', file) == 'x' && !fseek(file, 1, SEEK_CUR) &&
+	   ftell(file) == 3, "a byte that was given back counts in a seek");
+	ok(fseek(file, -100, SEEK_CUR) < 0 && ftell(file) == 3, "a seek that fails changes nothing: %ld", ftell(file));
+	fclose(file);
+	free(line);
+	unlink("/tmp/f");
+}
+
 /* --- cost ----------------------------------------------------------------------------------------------- */
 
 static uint64_t now(void)
@@ -394,6 +423,7 @@ int main(void)
 	cut_mapping();
 	locks();
 	library();
+	lines();
 	cost();
 	return tap_done();
 }
