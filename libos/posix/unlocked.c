@@ -20,3 +20,28 @@ int fileno_unlocked(FILE *file)
 {
 	return fileno(file);
 }
+
+int fgetc_unlocked(FILE *file)
+{
+	return fgetc(file);
+}
+
+int fputc_unlocked(int c, FILE *file)
+{
+	return fputc(c, file);
+}
+
+size_t fread_unlocked(void *restrict items, size_t bytes, size_t count, FILE *restrict file)
+{
+	return fread(items, bytes, count, file);
+}
+
+size_t fwrite_unlocked(const void *restrict items, size_t bytes, size_t count, FILE *restrict file)
+{
+	return fwrite(items, bytes, count, file);
+}
+
+int fflush_unlocked(FILE *file)
+{
+	return fflush(file);
+}

@@ -14,6 +14,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -348,6 +349,28 @@ static void affinity(void)
 	ok(in_order(), "the keeper is in order");
 }
 
+/* The compiler makes fputc_unlocked of the first fputs_unlocked, and fwrite_unlocked of the second. */
+static void unlocked(void)
+{
+	FILE *file = fopen(TEXT, "w+");
+	char got[8] = "";
+
+	fputs_unlocked("a", file);
+	fputs_unlocked("bcd", file);
+	ok(fputc_unlocked('e', file) == 'e' && fwrite_unlocked("fg", 1, 2, file) == 2 && fflush_unlocked(file) == 0 &&
+	   lseek(fileno_unlocked(file), 0, SEEK_CUR) == 7, "written without a lock");
+	rewind(file);
+	ok(fgetc_unlocked(file) == 'a' && fread_unlocked(got, 1, 3, file) == 3 && !strcmp(got, "bcd") &&
+	   fgets_unlocked(got, 8, file) && !strcmp(got, "efg"), "read without a lock");
+	ok(fgetc_unlocked(file) == EOF && feof_unlocked(file) && fclose(file) == 0, "and the end");
+	file = fopen(TEXT, "r");
+	ok(fails(fputc_unlocked('e', file), EBADF) && ferror_unlocked(file) && fwrite_unlocked("f", 1, 1, file) == 0 &&
+	   fclose(file) == 0 && unlink(TEXT) == 0, "EBADF");
+	file = fopen("/dev/full", "w");
+	ok(fputc_unlocked('e', file) == 'e' && fails(fflush_unlocked(file), ENOSPC), "ENOSPC");
+	fclose(file);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "variables"))
@@ -357,6 +380,7 @@ int main(int argc, char **argv)
 	terminals();
 	descriptors();
 	empty_paths();
+	unlocked();
 	reads();
 	affinity();
 	return tap_done();

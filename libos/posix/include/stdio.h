@@ -27,6 +27,11 @@ int pclose(FILE *);
 int fpurge(FILE *);
 char *fgets_unlocked(char *__restrict, int, FILE *__restrict);
 int fputs_unlocked(const char *__restrict, FILE *__restrict);
+int fgetc_unlocked(FILE *);
+int fputc_unlocked(int, FILE *);
+size_t fread_unlocked(void *__restrict, size_t, size_t, FILE *__restrict);
+size_t fwrite_unlocked(const void *__restrict, size_t, size_t, FILE *__restrict);
+int fflush_unlocked(FILE *);
 int fileno_unlocked(FILE *);
 #endif
 #ifdef __cplusplus
