@@ -43,19 +43,46 @@ static int mode_flags(const char *mode, int *stream)
 	return flags;
 }
 
-/* After a write that appended, the descriptor is where that ended, and not where it would be otherwise. */
+/*
+ * After a write that appended, the descriptor is where that ended, and not where it would be otherwise. What cannot seek
+ * says so, also for places that are in the buffer.
+ */
 static off_t file_seek(FILE *stream, off_t offset, int whence)
 {
 	struct __file_bufio *file = (struct __file_bufio *)stream;
 	off_t pos;
 
-	if (file->dir == __SWR && __bufio_flush(stream) < 0)
+	if (file->dir == __SWR && __bufio_flush(stream) < 0) {
+		stream->flags |= __SERR;
 		return -1;
-	if (file->dir == __SWR || file->len == file->off) {	/* others may have moved the descriptor */
-		pos = lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR);
-		file->pos = pos < 0 && file->dir != __SWR ? file->pos : pos;
 	}
+	pos = lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR);
+	if (pos < 0)
+		return -1;
+	if (file->dir == __SWR || file->len == file->off)	/* others may have moved the descriptor */
+		file->pos = pos;
 	return stream_seek(stream, offset, whence);
+}
+
+static bool is_standard(const FILE *stream)
+{
+	return stream->flags & __SBUF && !(((const struct __file_bufio *)stream)->bflags & (__BFALL | __BFPTR));
+}
+
+/* picolibc's three standard streams begin at 0, wherever their descriptors are. To be called before a place is asked for. */
+static void standard_seeks(FILE *stream)
+{
+	struct __file_bufio *file = (struct __file_bufio *)stream;
+	int error = errno;
+	off_t pos;
+
+	if (!is_standard(stream) || file->xfile.seek == file_seek)
+		return;
+	file->xfile.seek = file_seek;
+	pos = lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR);
+	if (pos >= 0 && file->dir != __SWR)
+		file->pos = pos;
+	errno = error;
 }
 
 /* Leads a stream to a descriptor, with whatever errno was. */
@@ -123,6 +150,16 @@ FILE *fdopen(int fd, const char *mode)
 	return flags >= 0 && fits(fd, flags) ? stream_make(fd, flags, stream) : NULL;
 }
 
+/* What cannot be written is gone, and the stream knows it. */
+static int flush_written(FILE *stream)
+{
+	int result = stream->flush ? stream->flush(stream) : 0;
+
+	if (result < 0)
+		stream->flags |= __SERR;
+	return result;
+}
+
 /*
  * Puts the descriptor of a stream that was read where the program is in it. Of what cannot seek, the bytes that were
  * read ahead stay.
@@ -133,7 +170,8 @@ int stream_flush(FILE *stream)
 	int error = errno;
 
 	if (!(stream->flags & __SBUF) || file->dir != __SRD || file->bflags & __BFPTR)
-		return stream->flush ? stream->flush(stream) : 0;
+		return flush_written(stream);
+	standard_seeks(stream);
 	if (lseek((int)(intptr_t)file->ptr, 0, SEEK_CUR) < 0) {
 		errno = error;
 		return 0;
@@ -142,11 +180,6 @@ int stream_flush(FILE *stream)
 		file->off--;
 	stream->unget = 0;
 	return __bufio_flush(stream);
-}
-
-static bool is_standard(const FILE *stream)
-{
-	return stream->flags & __SBUF && !(((const struct __file_bufio *)stream)->bflags & (__BFALL | __BFPTR));
 }
 
 int fclose(FILE *stream)
@@ -392,3 +425,37 @@ size_t fread(void *restrict to, size_t size, size_t count, FILE *restrict stream
 	    posix_libc_fread(to, size, count, stream);
 }
 
+int fseeko(FILE *stream, off_t offset, int whence)
+{
+	standard_seeks(stream);
+	return stream_go(stream, offset, whence);
+}
+
+int fseek(FILE *stream, long offset, int whence)
+{
+	return fseeko(stream, offset, whence);
+}
+
+/* One before, if a character was put back; picolibc's says so of an error, too. */
+off_t ftello(FILE *stream)
+{
+	struct __file_ext *file = (struct __file_ext *)stream;
+	off_t at = -1;
+
+	flockfile(stream);
+	standard_seeks(stream);
+	if (stream->flags & __SEXT && file->seek) {
+		at = file->seek(stream, 0, SEEK_CUR);
+		if (at > 0 && stream->unget)
+			at--;
+	} else {
+		errno = ESPIPE;
+	}
+	funlockfile(stream);
+	return at;
+}
+
+long ftell(FILE *stream)
+{
+	return ftello(stream);
+}

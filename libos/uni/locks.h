@@ -17,6 +17,8 @@
 int stream_flush(FILE *stream);
 /* As __bufio_seek, of which it is one, but if it fails the stream is where it was. */
 off_t stream_seek(FILE *stream, off_t offset, int whence);
+/* What fseeko() is, but for what the libOS knows of its streams. */
+int stream_go(FILE *stream, off_t offset, int whence);
 
 /* Before a fork, with nobody else running: is any stream locked? If none is, the child need not touch them. */
 void streams_fork(void);

@@ -25,7 +25,7 @@ off_t stream_seek(FILE *stream, off_t offset, int whence)
 	return result;
 }
 
-int fseeko(FILE *stream, off_t offset, int whence)
+int stream_go(FILE *stream, off_t offset, int whence)
 {
 	struct __file_ext *file = (struct __file_ext *)stream;
 	off_t (*seek)(FILE *, off_t, int) = file->seek;
@@ -47,9 +47,4 @@ int fseeko(FILE *stream, off_t offset, int whence)
 	}
 	funlockfile(stream);
 	return done;
-}
-
-int fseek(FILE *stream, long offset, int whence)
-{
-	return fseeko(stream, offset, whence);
 }

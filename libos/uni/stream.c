@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Flushing one stream (libos/uni/locks.h): here what picolibc does, but that bytes read ahead of what cannot seek stay.
+ * Flushing one stream (libos/uni/locks.h): here what picolibc does, but that bytes read ahead of what cannot seek stay. And
+ * seeks, where picolibc's would be.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -19,5 +20,18 @@ int stream_flush(FILE *stream)
 		errno = error;
 		return 0;
 	}
-	return stream->flush ? stream->flush(stream) : 0;
+	if (!stream->flush || stream->flush(stream) == 0)
+		return 0;
+	stream->flags |= __SERR;
+	return EOF;
+}
+
+int fseeko(FILE *stream, off_t offset, int whence)
+{
+	return stream_go(stream, offset, whence);
+}
+
+int fseek(FILE *stream, long offset, int whence)
+{
+	return stream_go(stream, offset, whence);
 }

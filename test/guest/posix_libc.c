@@ -532,6 +532,70 @@ static void given_back(void)
 		fclose(file);
 }
 
+static bool no_place(long result)
+{
+	bool right = result == -1 && errno == ESPIPE;
+
+	errno = 0;
+	return right;
+}
+
+/* What cannot seek has no places; an error of a flush is the stream's, too. */
+static void placeless(void)
+{
+	int ends[2];
+	FILE *file;
+
+	if (!ok(pipe(ends) == 0 && write(ends[1], "abc", 3) == 3 && (file = fdopen(ends[0], "r")), "a pipe to read"))
+		return;
+	errno = 0;
+	ok(no_place(ftell(file)) && no_place(fseek(file, 0, SEEK_SET)) && getc(file) == 'a' && no_place(fseeko(file, 0, SEEK_CUR)) &&
+	   no_place(fseek(file, 1, SEEK_CUR)) && no_place(fseek(file, 1, SEEK_SET)) && no_place(fseek(file, 0, SEEK_END)) &&
+	   no_place(ftello(file)) && !ferror(file), "ESPIPE");
+	ok(ungetc('x', file) == 'x' && no_place(ftell(file)) && no_place(fseek(file, 0, SEEK_CUR)) && getc(file) == 'x' &&
+	   getc(file) == 'b' && getc(file) == 'c', "and nothing is lost by it");
+	fclose(file);
+	close(ends[1]);
+	file = pipe(ends) == 0 ? fdopen(ends[1], "w") : NULL;
+	ok(file && putc('y', file) == 'y' && no_place(ftell(file)) && no_place(fseek(file, 0, SEEK_CUR)), "one that is written");
+	if (file)
+		fclose(file);
+	close(ends[0]);
+	file = fopen("/dev/full", "w");
+	ok(file && putc('x', file) == 'x' && !ferror(file) && fflush(file) == EOF && errno == ENOSPC && ferror(file) &&
+	   fflush(file) == 0 && ferror(file) && (clearerr(file), !ferror(file)), "a flush that fails is the stream's error");
+	ok(putc('x', file) == 'x' && fseek(file, 0, SEEK_SET) == -1 && errno == ENOSPC && ferror(file), "a seek that must write, too");
+	fclose(file);
+}
+
+/* In a child, whose standard streams are in the middle of files: the number of what is wrong, or 0. */
+static int inherited(int fd)
+{
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	if (lseek(fd, 4, SEEK_SET) != 4 || getchar() != '4' || ftell(stdin) != 5)
+		return 1;
+	if (getchar() != '5' || fflush(stdin) != 0 || lseek(fd, 0, SEEK_CUR) != 6)
+		return 2;
+	if (fseek(stdin, -3, SEEK_CUR) != 0 || getchar() != '3' || ftell(stdin) != 4 || fseek(stdin, 7, SEEK_SET) != 0)
+		return 3;
+	if (fflush(stdin) != 0 || fputs("xy", stdout) < 0 || ftell(stdout) != 9 || fseek(stdout, -4, SEEK_CUR) != 0)
+		return 4;
+	return putchar('z') == 'z' && fflush(stdout) == 0 && lseek(fd, 0, SEEK_CUR) == 6 ? 0 : 5;
+}
+
+static void standard(void)
+{
+	int fd = made("0123456789"), status = -1;
+	char text[11] = "";
+
+	if (fork() == 0)
+		_exit(inherited(fd));
+	ok(wait(&status) > 0 && status == 0 && pread(fd, text, 10, 0) == 10 && !strcmp(text, "01234z6xy9"),
+	   "standard streams begin where their descriptors are (%d, %s)", WEXITSTATUS(status), text);
+	close(fd);
+}
+
 static void buffers(void)
 {
 	int fd = made("0123456789");
@@ -671,6 +735,8 @@ int main(void)
 	utf8();
 	locales();
 	given_back();
+	placeless();
+	standard();
 	descriptors();
 	opening();
 	reopening();

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -371,6 +372,20 @@ static void unlocked(void)
 	fclose(file);
 }
 
+static void parameters(void)
+{
+	unsigned char bits[4] = { 0 };
+
+	setbit(bits, 0), setbit(bits, 9), setbit(bits, 31), clrbit(bits, 0);
+	ok(bits[0] == 0 && bits[1] == 2 && bits[2] == 0 && bits[3] == 128 && isset(bits, 9) == 1 && isclr(bits, 8) == 1 &&
+	   !isset(bits, 8) && !isclr(bits, 31), "sets of bits");
+	ok(roundup(8, 8) == 8 && roundup(9, 8) == 16 && roundup(0, 3) == 0 && howmany(9, 8) == 2 && powerof2(64) && !powerof2(65),
+	   "rounding");
+	ok(HZ == sysconf(_SC_CLK_TCK) && NGROUPS == sysconf(_SC_NGROUPS_MAX) && NCARGS == sysconf(_SC_ARG_MAX) &&
+	   MAXSYMLINKS == sysconf(_SC_SYMLOOP_MAX) && MAXHOSTNAMELEN == sysconf(_SC_HOST_NAME_MAX) + 1 && NOFILE == getdtablesize(),
+	   "sizes are those that sysconf knows");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "variables"))
@@ -381,6 +396,7 @@ int main(int argc, char **argv)
 	descriptors();
 	empty_paths();
 	unlocked();
+	parameters();
 	reads();
 	affinity();
 	return tap_done();
