@@ -8,18 +8,21 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "libos/posix/calendar.h"
 
-void posix_libc_tzset(void);
 struct tm *posix_libc_gmtime_r(const time_t *restrict when, struct tm *restrict tm);
 struct tm *posix_libc_localtime_r(const time_t *restrict when, struct tm *restrict tm);
+void posix_libc_tzset(void);
 
 /* The first and the last second of years that fit into tm_year. */
 #define FIRST	(-67768040609740800LL)
 #define LAST	67768036191676799LL
 
 #define DAY	86400
+#define ZONE_MOST	10	/* bytes of a zone's name, as picolibc has it */
 
 const char posix_greenwich[] = "GMT";
 
@@ -52,13 +55,23 @@ static bool fits(int64_t when)
 	return false;
 }
 
-/* A TZ that says nothing of a zone ("UTC", the name of a file) leaves picolibc's without a name. */
+/*
+ * To picolibc the zone of a TZ that it does not understand is Greenwich's, without a name. It has one: TZ itself, if that
+ * is a name and no more (TZ=GMT), or UTC.
+ */
 static void name_zone(void)
 {
-	static char universal[] = "UTC";
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	static char name[ZONE_MOST + 1];
+	const char *given = getenv("TZ");
+	size_t length;
 
-	if (!*tzname[0])
-		tzname[0] = tzname[1] = universal;
+	if (*tzname[0])
+		return;
+	given += given && *given == ':';
+	length = given ? strspn(given, letters) : 0;
+	strcpy(name, length >= 3 && length <= ZONE_MOST && !given[length] ? given : "UTC");
+	tzname[0] = tzname[1] = name;
 }
 
 void tzset(void)

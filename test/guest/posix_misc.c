@@ -472,6 +472,20 @@ static bool zone_is(const struct tm *tm, int hour, long offset, const char *zone
 	return false;
 }
 
+/* What the zone of a TZ without an offset is called; all are Greenwich's. */
+static bool named(const char *given, const char *wanted)
+{
+	time_t now = 1700000000;
+	struct tm tm;
+	char text[32];
+
+	setenv("TZ", given, 1);
+	tzset();
+	return !strcmp(tzname[0], wanted) && !strcmp(tzname[1], wanted) && !timezone && !daylight && localtime_r(&now, &tm) &&
+	    tm.tm_hour == 22 && tm.tm_gmtoff == 0 && !strcmp(tm.tm_zone, wanted) && strftime(text, sizeof(text), "%Z %z", &tm) &&
+	    !strncmp(text, wanted, strlen(wanted)) && !strcmp(text + strlen(wanted), " +0000") && mktime(&tm) == now;
+}
+
 static void zones(void)
 {
 	time_t winter = 1700000000, summer = 1720000000, before = -1;	/* 22:13:20 UTC, 09:46:40 UTC */
@@ -495,8 +509,12 @@ static void zones(void)
 	ok(timegm(&tm) == summer && !tm.tm_gmtoff && localtime_r(&before, &tm) && tm.tm_gmtoff == 3600 && mktime(&tm) == -1 &&
 	   tm.tm_gmtoff == 3600, "timegm; before 1970");
 	ok(strptime("2023-11-14 -0530", "%Y-%m-%d %z", &tm) && tm.tm_gmtoff == -(5 * 3600 + 1800), "strptime reads it");
+	ok(named("GMT", "GMT") && named("UTC", "UTC") && named(":Zulu", "Zulu") && named("", "UTC") && named("AB", "UTC") &&
+	   named("Europe/Berlin", "UTC") && named("ABCDEFGHIJ", "ABCDEFGHIJ") && named("ABCDEFGHIJK", "UTC") && named("XYZ0", "XYZ"),
+	   "a zone without an offset has a name");
 	unsetenv("TZ");
 	tzset();
+	ok(!strcmp(tzname[0], "GMT"), "and so has none");
 }
 
 static void accounts(void)
