@@ -595,6 +595,7 @@ void inet_ended(struct socket *socket, int error)
 void inet_room(struct socket *socket)
 {
 	keep_wake(&socket->senders);
+	socket_has_room(socket);
 }
 
 void **inet_outer_end(struct socket *socket)

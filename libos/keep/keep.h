@@ -243,6 +243,7 @@ struct keep_kind {
 	void (*close)(struct keep_file *file);		/* the last reference goes */
 	void (*closed_by)(struct keep_file *file, struct keep_process *process); /* a descriptor of it goes: locks */
 	void (*flags_set)(struct keep_file *file);	/* F_SETFL, FIONBIO */
+	bool async;					/* has O_ASYNC: it calls keep_async */
 };
 
 struct keep_file {
@@ -250,7 +251,9 @@ struct keep_file {
 	void *object;
 	struct vfs_file *named;		/* the name that it was opened by, dropped with it; NULL: it has none */
 	int64_t offset;
-	int flags;			/* O_APPEND, O_NONBLOCK, access mode */
+	int flags;			/* O_APPEND, O_NONBLOCK, O_ASYNC, access mode */
+	pid_t owner;			/* F_SETOWN: a process, or -group; 0: nobody */
+	uid_t owner_uid, owner_euid;	/* ... and who has said so */
 	uint32_t refs;
 	uint32_t seen;			/* check.c's */
 	struct epoll_item *watched;	/* epoll.c's, of this description; they go with it */
@@ -258,6 +261,12 @@ struct keep_file {
 /* epoll.c's: they go. Linked if there is epoll. */
 void epoll_unwatch(struct keep_file *file) __attribute__((weak));
 const char *keep_epoll_check(void) __attribute__((weak));	/* NULL, or what is wrong */
+
+/* --- owner.c; linked if there are sockets ------------------------------------------------------------------- */
+
+/* F_SETOWN by that process: 0, -ESRCH, -EINVAL. / A signal to the owner, if there is one. */
+int64_t keep_owner_set(struct keep_file *file, const struct keep_process *process, int owner) __attribute__((weak));
+void keep_async(struct keep_file *file, int number) __attribute__((weak));
 
 /* A description with one reference; NULL: no memory. */
 struct keep_file *keep_file_make(const struct keep_kind *kind, void *object, int flags);

@@ -99,7 +99,7 @@ bool message_add(struct socket *to, struct socket_user *user, const char *data, 
 	struct message *message;
 
 	if (joins && !rights && join(to, user, data, bytes)) {
-		keep_wake(&to->readers);
+		socket_readable(to);
 		return true;
 	}
 	if (user->bytes + charge > SOCKET_BYTES_USER || charged + charge > SOCKET_BYTES_MAX)
@@ -119,7 +119,7 @@ bool message_add(struct socket *to, struct socket_user *user, const char *data, 
 	to->last = message;
 	to->queued += bytes;
 	to->messages++;
-	keep_wake(&to->readers);
+	socket_readable(to);
 	return true;
 }
 

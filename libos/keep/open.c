@@ -311,7 +311,9 @@ static int64_t do_dup(struct keep_request *request)
 
 static int64_t set_flags(struct keep_file *file, int flags)
 {
-	file->flags = (file->flags & ~FLAGS_SET) | (flags & FLAGS_SET);
+	int settable = FLAGS_SET | (file->kind->async ? O_ASYNC : 0);
+
+	file->flags = (file->flags & ~settable) | (flags & settable);
 	if (keep_vfs(file)) {
 		struct vfs_file *vfs = keep_vfs(file);
 
@@ -344,6 +346,11 @@ static int64_t do_fcntl(struct keep_request *request)
 		return file->flags;
 	case F_SETFL:
 		return set_flags(file, (int)argument);
+	case F_GETOWN:
+		request->more[0] = (uint64_t)(int64_t)file->owner;
+		return 0;
+	case F_SETOWN:
+		return keep_owner_set ? keep_owner_set(file, process, (int)argument) : -EINVAL;
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:
@@ -368,9 +375,11 @@ static int64_t do_ioctl(struct keep_request *request)
 
 	if (!file)
 		return -EBADF;
-	if (request->word[1] == FIONBIO) {
+	if (request->word[1] == FIONBIO || (request->word[1] == FIOASYNC && file->kind->async)) {
+		int flag = request->word[1] == FIONBIO ? O_NONBLOCK : O_ASYNC;
+
 		memcpy(&on, request->data, sizeof(on));
-		return set_flags(file, on ? file->flags | O_NONBLOCK : file->flags & ~O_NONBLOCK);
+		return set_flags(file, on ? file->flags | flag : file->flags & ~flag);
 	}
 	file->refs++;
 	if (file->kind->ioctl)

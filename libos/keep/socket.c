@@ -52,10 +52,30 @@ struct socket *socket_make(const struct socket_family *family, int domain, int t
 	return socket;
 }
 
-void socket_wake(struct socket *socket)
+void socket_async(const struct socket *socket)
+{
+	if (socket->file && socket->file->flags & O_ASYNC && keep_async)
+		keep_async(socket->file, SIGIO);
+}
+
+void socket_readable(struct socket *socket)
 {
 	keep_wake(&socket->readers);
+	socket_async(socket);
+}
+
+void socket_has_room(struct socket *socket)
+{
+	if (!socket->short_of_room)
+		return;
+	socket->short_of_room = false;
+	socket_async(socket);
+}
+
+void socket_wake(struct socket *socket)
+{
 	keep_wake(&socket->senders);
+	socket_readable(socket);
 }
 
 void socket_accept_add(struct socket *listener, struct socket *embryo)
@@ -65,7 +85,7 @@ void socket_accept_add(struct socket *listener, struct socket *embryo)
 	*(listener->accept_last ? &listener->accept_last->accept_next : &listener->accept_first) = embryo;
 	listener->accept_last = embryo;
 	listener->embryos++;
-	keep_wake(&listener->readers);
+	socket_readable(listener);
 }
 
 void socket_accept_remove(struct socket *embryo)
@@ -403,6 +423,7 @@ static int64_t send_out(struct socket *socket, struct keep_request *request, str
 		return broken(request, socket, flags);
 	if (result == WIRE_WAIT)
 		request->more[0] = socket->send_timeout;
+	socket->short_of_room = result == -EAGAIN;
 	return result;
 }
 
@@ -539,7 +560,7 @@ static int64_t socket_stat(struct keep_file *file, struct stat *st)
 
 const struct keep_kind socket_kind = {
 	.read = socket_read, .write = socket_write, .stat = socket_stat, .ioctl = socket_ioctl, .poll = socket_poll,
-	.close = socket_close, .closed_by = socket_closed_by,
+	.close = socket_close, .closed_by = socket_closed_by, .async = true,
 };
 
 void keep_local_start(void)

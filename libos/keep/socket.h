@@ -91,6 +91,7 @@ struct socket {
 	bool told;				/* that connect() has succeeded */
 	bool cut;				/* ends before anybody accepted it */
 	bool refused;				/* sent to a peer that had closed */
+	bool short_of_room;			/* found none to send, without waiting */
 	int error;				/* SO_ERROR */
 
 	struct socket *peer;			/* S2 */
@@ -154,6 +155,11 @@ struct socket *socket_of(const struct keep_file *file);
 /* Put a socket into a listener's queue, or out of it. */
 void socket_accept_add(struct socket *listener, struct socket *embryo);
 void socket_accept_remove(struct socket *embryo);
+/* It has been told by a signal that something has come, if it wants that: O_ASYNC. */
+void socket_async(const struct socket *socket);
+/* Who waits to read looks again. / There is room for what it sends: the same of its senders, if it has found none. */
+void socket_readable(struct socket *socket);
+void socket_has_room(struct socket *socket);
 /* Everybody who waits for anything of it looks again. */
 void socket_wake(struct socket *socket);
 

@@ -224,7 +224,14 @@ int64_t socket_ioctl(struct keep_file *file, struct keep_request *request, uint6
 	const struct socket *socket = file->object;
 	int value;
 
-	(void)request;
+	if (number == FIOSETOWN || number == SIOCSPGRP) {
+		memcpy(&value, argument, sizeof(value));
+		return keep_owner_set ? keep_owner_set(file, request->process, value) : -ENOTTY;
+	}
+	if (number == FIOGETOWN || number == SIOCGPGRP) {
+		memcpy(argument, &file->owner, sizeof(file->owner));
+		return 0;
+	}
 	if (number != FIONREAD)
 		return -ENOTTY;
 	if (socket->state == SOCKET_LISTENING)

@@ -80,11 +80,18 @@ static uint32_t take_message(struct socket *socket, struct receive *receive, str
 	return receive->flags & MSG_TRUNC ? bytes : part;
 }
 
+static void room(struct socket *socket)
+{
+	keep_wake(&socket->senders);
+	if (socket->peer)
+		socket_has_room(socket->peer);
+}
+
 /* Somebody may send again. */
 static void taken(struct socket *socket, uint32_t bytes)
 {
 	if (socket->queued <= socket->limit - socket->limit / 4 && socket->messages < SOCKET_MESSAGES)
-		keep_wake(&socket->senders);
+		room(socket);
 	if (bytes && socket->family->taken)
 		socket->family->taken(socket, bytes);
 }

@@ -93,16 +93,19 @@ static int64_t lock(int fd, int command, struct flock *lock)
 int fcntl(int fd, int command, ...)
 {
 	va_list arguments;
+	uint64_t more[2];
 	int64_t result;
 	long argument;
 
 	va_start(arguments, command);
-	argument = command == F_GETFD || command == F_GETFL ? 0 : va_arg(arguments, long);
+	argument = command == F_GETFD || command == F_GETFL || command == F_GETOWN ? 0 : va_arg(arguments, long);
 	va_end(arguments);
 	if (command == F_GETLK || command == F_SETLK || command == F_SETLKW)
 		result = lock(fd, command, (struct flock *)argument);
 	else
-		result = posix_ask(REQUEST_FCNTL, (uint64_t)fd, (uint64_t)command, (uint64_t)(int)argument, NULL);
+		result = posix_ask(REQUEST_FCNTL, (uint64_t)fd, (uint64_t)command, (uint64_t)(int)argument, more);
+	if (!result && command == F_GETOWN)
+		return (int)more[0];		/* a group is negative */
 	return (int)posix_result(result);
 }
 

@@ -31,7 +31,9 @@ static const struct known table[] = {
 	{ TIOCGSID, 0, sizeof(pid_t), false }, { TIOCOUTQ, 0, sizeof(int), false }, { TIOCSTI, 1, 0, false },
 	{ TIOCGWINSZ, 0, sizeof(struct winsize), false }, { TIOCSWINSZ, sizeof(struct winsize), 0, false },
 	{ TIOCGPTN, 0, sizeof(unsigned), false }, { TIOCSPTLCK, sizeof(int), 0, false },
-	{ FIONREAD, 0, sizeof(int), false }, { FIONBIO, sizeof(int), 0, false },
+	{ FIONREAD, 0, sizeof(int), false }, { FIONBIO, sizeof(int), 0, false }, { FIOASYNC, sizeof(int), 0, false },
+	{ FIOSETOWN, sizeof(int), 0, false }, { SIOCSPGRP, sizeof(int), 0, false },
+	{ FIOGETOWN, 0, sizeof(int), false }, { SIOCGPGRP, 0, sizeof(int), false },
 };
 
 static const struct known *find(unsigned long request)

@@ -17,6 +17,10 @@
 #define O_NDELAY	O_NONBLOCK
 #endif
 
+#ifndef O_ASYNC
+#define O_ASYNC		_FASYNC	/* of sockets: SIGIO to whom F_SETOWN names; others ignore it */
+#endif
+
 #define POSIX_FADV_NORMAL	0
 #define POSIX_FADV_RANDOM	1
 #define POSIX_FADV_SEQUENTIAL	2

@@ -26,6 +26,11 @@
 #define TIOCGSID	0x5429	/* pid_t * */
 #define TIOCGPTN	0x5430	/* unsigned *: number of a master's slave */
 #define TIOCSPTLCK	0x5431	/* int *: lock */
+#define FIOASYNC	0x5452	/* int *: O_ASYNC */
+#define FIOSETOWN	0x8901	/* int *: as F_SETOWN has it; of sockets */
+#define SIOCSPGRP	0x8902	/* ... the same */
+#define FIOGETOWN	0x8903	/* int *: as F_GETOWN has it; of sockets */
+#define SIOCGPGRP	0x8904
 #define SIOCATMARK	0x8905	/* int *: what sockatmark says */
 
 #ifndef EXO_POSIX_WINSIZE
