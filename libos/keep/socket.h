@@ -24,8 +24,8 @@
 #include <sys/un.h>
 #include "libos/keep/files.h"
 
-#define SOCKETS_MAX		1024		/* of a keeper */
-#define SOCKETS_USER		512		/* of one user */
+#define SOCKETS_MAX		4096		/* of a keeper */
+#define SOCKETS_USER		2048		/* of one user */
 #define SOCKET_BYTES_MAX	(8u << 20)	/* in queues: of a keeper */
 #define SOCKET_BYTES_USER	(4u << 20)	/* ... and of one user */
 #define SOCKET_FLIGHTS_USER	256		/* descriptors of a user on their way */
@@ -35,7 +35,7 @@
 #define SOCKET_MESSAGE_MAX	65507		/* bytes of a datagram */
 #define SOCKET_RIGHTS_MAX	64		/* descriptors in one message */
 #define SOCKET_MESSAGES		512		/* datagrams in a queue */
-#define SOCKET_BACKLOG		128		/* connections that wait to be accepted: SOMAXCONN */
+#define SOCKET_BACKLOG		1024		/* connections that wait to be accepted: SOMAXCONN */
 
 /* A user, with what he has; it is there while he has something. */
 struct socket_user {

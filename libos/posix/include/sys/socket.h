@@ -137,7 +137,7 @@ struct linger {
 #define SHUT_WR		1
 #define SHUT_RDWR	2
 
-#define SOMAXCONN	128
+#define SOMAXCONN	1024
 
 #ifdef __cplusplus
 extern "C" {
