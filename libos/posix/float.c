@@ -19,6 +19,28 @@ float gammaf(float x)
 	return (float)lgamma(x);
 }
 
+float acosf(float x)
+{
+	return (float)acos(x);
+}
+
+float cosf(float x)
+{
+	return (float)cos(x);
+}
+
+float exp2f(float x)
+{
+	return (float)exp2(x);
+}
+
+float hypotf(float x, float y)
+{
+	if (isinf(x) || isinf(y))
+		return HUGE_VALF;
+	return isnan(x) || isnan(y) ? x + y : (float)sqrt((double)x * x + (double)y * y);
+}
+
 float cbrtf(float x)
 {
 	return (float)cbrt(x);
@@ -41,7 +63,7 @@ float j0f(float x)
 
 float j1f(float x)
 {
-	return (float)j1(x);
+	return isless(fabsf(x), 0x1p-100f) ? (float)(x * 0x1.fffffffffffffp-2) : (float)j1(x);
 }
 
 float jnf(int order, float x)
