@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE		/* clog10 */
 #include "libos/posix/complex.h"
+#include "libos/posix/power.h"
 
 #define MUCH	11000		/* whose exponential is still in range, and its inverse normal */
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of complex functions share, and numbers of twice long double's digits. */
+/* What the files of complex functions share. */
 #ifndef LIBOS_POSIX_COMPLEX_H
 #define LIBOS_POSIX_COMPLEX_H
 
 #include <complex.h>
 #include <float.h>
 #include <math.h>
-#include <stdint.h>
 
 typedef long double complex complex_t;
 
@@ -36,38 +35,6 @@ static inline complex_t posix_complex_small(complex_t z, long double least)
 	{ \
 		return (double complex)posix_complex_small(c##name##l(z), DBL_MIN); \
 	}
-
-/* high + low, where low is below high's last digit. */
-struct posix_pair {
-	long double high, low;
-};
-
-static inline struct posix_pair posix_sum(long double a, long double b)
-{
-	long double sum = a + b, of_b = sum - a;
-
-	return (struct posix_pair){ sum, (a - (sum - of_b)) + (b - of_b) };
-}
-
-/* The upper 32 digits. */
-static inline long double posix_upper(long double x)
-{
-	union {
-		long double value;
-		uint64_t mantissa;
-	} parts = { .value = x };
-
-	parts.mantissa &= 0xffffffff00000000;
-	return parts.value;
-}
-
-static inline struct posix_pair posix_product(long double a, long double b)
-{
-	long double upper_a = posix_upper(a), upper_b = posix_upper(b), lower_a = a - upper_a, lower_b = b - upper_b, product = a * b;
-
-	return (struct posix_pair){ product,
-		((upper_a * upper_b - product) + upper_a * lower_b + lower_a * upper_b) + lower_a * lower_b };
-}
 
 /* x^2 + y^2 - 1 without losing digits, where it is between -3/4 and 3. */
 long double posix_complex_beyond_one(long double x, long double y);

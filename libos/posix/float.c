@@ -68,7 +68,7 @@ float j1f(float x)
 
 float jnf(int order, float x)
 {
-	return (float)jn(order, x);
+	return order == 1 ? j1f(x) : order == -1 ? -j1f(x) : (float)jn(order, x);
 }
 
 float y0f(float x)

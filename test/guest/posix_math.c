@@ -143,7 +143,7 @@ static const struct two two_table[] = {
 	{ F(pow), 1, NAN, 1, NONE }, { F(pow), NAN, 0, 1, NONE }, { F(pow), -8, 1 / 3.0L, NAN, INVALID }, { F(pow), -INF, 3, -INF, NONE },
 	{ F(pow), -INF, -3, -0.0L, NONE }, { F(pow), -0.0L, 3, -0.0L, NONE }, { F(pow), 2, 20000, INF, OVER }, { F(pow), -2, 20001, -INF, OVER },
 	{ F(pow), 2, -20000, 0, UNDER }, { F(pow), -2, -20001, -0.0L, UNDER }, { F(pow), 0.5L, -INF, INF, NONE }, { F(pow), 4, 0.5L, 2, NONE },
-	{ F(pow), 3, 5, 243, NONE }, { F(pow), 0, INF, 0, NONE }, { F(fmod), 1, 0, NAN, INVALID }, { F(fmod), INF, 1, NAN, INVALID },
+	{ F(pow), 3, 5, 243, NONE }, { F(pow), 0, -INF, INF, NONE }, { F(fmod), 1, 0, NAN, INVALID }, { F(fmod), INF, 1, NAN, INVALID },
 	{ F(fmod), -6, 3, -0.0L, NONE }, { F(fmod), 5, INF, 5, NONE }, { F(remainder), 5, 3, -1, NONE }, { F(remainder), 1, 0, NAN, INVALID },
 	{ F(hypot), INF, NAN, INF, NONE }, { F(hypot), NAN, -INF, INF, NONE }, { F(hypot), 3, -4, 5, NONE }, { F(hypot), 0, -0.0L, 0, NONE },
 	{ F(atan2), -0.0L, 1, -0.0L, NONE }, { F(atan2), 0, 0, 0, NONE }, { F(atan2), NAN, 1, NAN, NONE }, { F(fdim), 1, 2, 0, NONE },
@@ -182,6 +182,55 @@ static void two_arguments(void)
 	raised();
 	ok(hypotl(0, least) == least && hypotl(3 * least, 4 * least) == 5 * least && hypotl(V(0x3p16380L), 0x4p16380L) == 0x5p16380L && !raised(),
 	   "hypotl where squares are out of range");
+}
+
+/* Whether two numbers differ by no more than some units of their last place. */
+static bool within(long double a, long double b, long double unit, int units)
+{
+	return fabsl(a - b) <= units * unit * fabsl(b);
+}
+
+static void digits(void)
+{
+	static const struct {
+		long double x, y, is;
+	} powers[] = {
+		{ 1.0000000001L, 1e14L, 0xf.759bb4b335cb11ap+14423L }, { 0x1.0000000000000002p0L, -0x1.234566p76L, 0x8.a03d8c4bcd2dbaep-13450L },
+		{ 3.7L, 8000.25L, 0xc.c3abe8d62b34a3bp+15097L }, { 0.1L, 4900.5L, 0xe.d6e9c27b1727886p-16283L },
+		{ 10, -4900, 0xb.bb4df56baf62972p-16281L }, { 0.9999L, 1e7L, 0x9.66aa3588ea969a9p-1446L },
+	};
+	static const struct {
+		long double x, is;
+	} gammas[] = {
+		{ 0.1L, 0x9.83753d9406c3da4p+0L }, { 1.5L, 0xe.2dfc48da77b553dp-4L }, { -0.7L, -0x8.8c1e78d0b3f3c42p-1L },
+		{ 14.999L, 0xa.1f2d38ef3c7927bp+33L }, { 100.25L, 0xd.be81afa3de240f9p+516L }, { 1500.5L, 0xa.9496478daa711bap+13660L },
+		{ -20.3L, -0xb.df10202a652dbe1p-64L }, { -1700.1L, -0xf.23da3acec850bdep-15799L },
+	};
+	bool right = true;
+
+	for (unsigned i = 0; i < COUNT(powers); i++)
+		right &= within(powl(powers[i].x, powers[i].y), powers[i].is, LDBL_EPSILON, 1);
+	for (int i = 1; i < 41; i++)
+		right &= powl(V(3.0L), i) == powl(V(3.0L), i - 1) * 3;
+	ok(right && powl(V(9.0L), 0.5L) == 3 && powl(V(-2.0L), 63) == -0x1p63L, "powl to the last digit");
+	right = true;
+	for (unsigned i = 0; i < COUNT(gammas); i++)
+		right &= within(tgammal(gammas[i].x), gammas[i].is, LDBL_EPSILON, 5);
+	ok(right && tgammal(V(21.0L)) == 2432902008176640000, "tgammal");
+	ok(within(jn(3, V(0x2.67a2a5d2e368p+0)), 0x1.978d432b58d63p-3, DBL_EPSILON, 1) && within(jn(5, V(5.0)), 0x1.0b686d64fb9b7p-2, DBL_EPSILON, 1) &&
+	   within(jn(50, V(1.0)), 0x1.b90c1bb78b2cdp-265, DBL_EPSILON, 1) && within(jn(7, V(100.0)), 0x1.1f6d664dcc5c3p-4, DBL_EPSILON, 8) &&
+	   within(jn(20, V(15.5)), 0x1.77cd4fe4f646bp-7, DBL_EPSILON, 1) && within(jn(3, V(-2.5)), -0x1.bb98fc5e82abbp-3, DBL_EPSILON, 1) &&
+	   same(jn(-3, V(-0.0)), 0) && same(jn(3, -HUGE_VAL), -0.0L), "Bessel functions, also at zeros of those of order 0");
+	ok(within(yn(3, V(2.5)), -0x1.8319b4c1093ep-1, DBL_EPSILON, 4) && within(yn(20, V(1.0)), -0x1.16c60243be144p+75, DBL_EPSILON, 4) &&
+	   yn(-3, V(2.5)) == -yn(3, V(2.5)) && !(raised() & INVALID) && yn(-1, V(0.0)) == HUGE_VAL && raised() == ZERO && isnan(yn(2, V(-1.0))) &&
+	   raised() == INVALID, "of the second kind");
+	ok(cosf(V(0x1.921fc2p+0f)) == -0x1.9777a6p-21f && tanf(V(0x1.921fc2p+0f)) == -0x1.41acc2p+20f &&
+	   within(atanhl(V(0x1p-29L)), 0x8.00000000000000bp-32L, LDBL_EPSILON, 1) &&
+	   within(exp2l(V(0xf.93d18p-4L)), 0xf.b5b2485fe68bb3bp-3L, LDBL_EPSILON, 1), "others");
+	fesetround(FE_DOWNWARD);
+	ok(within(sinl(V(0x6.e23688p+16L)), 0xd.f903e4806c3be5cp-7L, LDBL_EPSILON, 2), "a sine, rounding down");
+	fesetround(FE_TONEAREST);
+	raised();
 }
 
 /* --- whole numbers, fma --------------------------------------------------------------------------------------- */
@@ -377,6 +426,7 @@ int main(void)
 	one_argument();
 	small();
 	two_arguments();
+	digits();
 	whole_numbers();
 	products();
 	environment();
