@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "libos/posix/thread.h"
 #include "libos/uni/buffer.h"
 #include "libos/uni/locks.h"
 
@@ -292,8 +293,21 @@ static bool goes(FILE *stream, int way)
 	return false;
 }
 
+/*
+ * Nobody else can be in the stream: then its lock is not taken. Before it has one it is not known to fflush(NULL), so the
+ * first to do something to it takes it in any case.
+ */
+static bool is_own(const FILE *stream)
+{
+	return stream->lock && posix_thread_count() == 1;
+}
+
 int putc_unlocked(int c, FILE *stream)
 {
+	char byte = (char)c;
+
+	if (stream_put(stream, &byte, 1))
+		return (unsigned char)c;
 	if (!goes(stream, __SWR))
 		return EOF;
 	if (stream->put((char)c, stream) < 0) {
@@ -307,6 +321,8 @@ int putc(int c, FILE *stream)
 {
 	int done;
 
+	if (is_own(stream))
+		return putc_unlocked(c, stream);
 	flockfile(stream);
 	done = putc_unlocked(c, stream);
 	funlockfile(stream);
@@ -323,6 +339,8 @@ int fputs(const char *restrict text, FILE *restrict stream)
 	struct stream_gather gather;
 	int done;
 
+	if (is_own(stream) && stream_put(stream, text, strlen(text)))
+		return 0;
 	if (!goes(stream, __SWR))
 		return EOF;
 	done = posix_libc_fputs(text, stream_gather_begin(&gather, stream));
@@ -347,6 +365,8 @@ int getc_unlocked(FILE *stream)
 	__ungetc_t back;
 	int got;
 
+	if (stream_ahead(stream))
+		return (unsigned char)*stream_take(stream, 1);
 	if (!goes(stream, __SRD))
 		return EOF;
 	back = __atomic_exchange_n(&stream->unget, 0, __ATOMIC_RELAXED);
@@ -366,6 +386,8 @@ int getc(FILE *stream)
 {
 	int got;
 
+	if (is_own(stream))
+		return getc_unlocked(stream);
 	flockfile(stream);
 	got = getc_unlocked(stream);
 	funlockfile(stream);
@@ -408,6 +430,8 @@ size_t fwrite(const void *restrict from, size_t size, size_t count, FILE *restri
 
 	if (size == 0 || count == 0 || !goes(stream, __SWR))
 		return 0;
+	if (is_own(stream) && count < SIZE_MAX / size && stream_put(stream, from, size * count))
+		return count;
 	flockfile(stream);
 	flags = stream->flags;
 	done = posix_libc_fwrite(from, size, count, stream_gather_begin(&gather, stream));

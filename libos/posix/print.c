@@ -61,6 +61,8 @@ static void put_bytes(struct print *print, const char *text, size_t count)
 	if (!room(print, count))
 		return;
 	if (file) {
+		if (stream_put(file, text, count))
+			return;
 		for (size_t i = 0; i < count; i++)
 			if (file->put(text[i], file) < 0) {
 				print->failed = true;

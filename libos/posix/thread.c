@@ -23,7 +23,8 @@ static CORE_UNWIRED struct posix_area first_area;
 struct __exo_thread posix_first_thread = { .number = 1, .state = POSIX_THREAD_RUNS, .name = "main",
 	.area = &first_area };
 static CORE_UNWIRED_DATA struct __exo_thread *records[POSIX_THREADS_MAX] = { &posix_first_thread };
-static uint32_t made = 1, running = 1;
+static uint32_t made = 1;
+uint32_t posix_running = 1;
 static struct __exo_thread *free_records;
 
 struct __exo_thread *posix_thread(uint32_t number)
@@ -36,11 +37,6 @@ struct __exo_thread *posix_thread(uint32_t number)
 struct thread *posix_thread_of(pthread_t thread)
 {
 	return thread && thread->state == POSIX_THREAD_RUNS ? thread->thread : NULL;
-}
-
-uint32_t posix_thread_count(void)
-{
-	return running;
 }
 
 void posix_threads_start(void)
@@ -111,7 +107,7 @@ void pthread_exit(void *result)
 	}
 	posix_keys_end(self);
 	posix_enter();
-	last = --running == 0;
+	last = --posix_running == 0;
 	posix_leave(false);
 	if (last)
 		exit(0);
@@ -233,7 +229,7 @@ int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*sta
 		thread->thread->local = thread;
 		signal_thread_start(thread);
 		thread->state = POSIX_THREAD_RUNS;
-		running++;
+		posix_running++;
 		*out = thread;
 		posix_sched_made(thread);
 		if (thread->priority > self->priority)
@@ -370,5 +366,5 @@ void posix_threads_forked(void)
 	thread_forget_others();
 	if (made > 1)
 		posix_clock_forked();
-	running = 1;
+	posix_running = 1;
 }
