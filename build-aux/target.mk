@@ -142,10 +142,10 @@ $(eval $(call library_of,libos/posix/libposix.a,$(call p_objects,$(libposix_src)
 # What libposix has, the C library need not have too: an archive's members come as a whole, and the linker would find
 # the same function twice where a member has one that libposix has and one that it has not. What libposix calls of a
 # function that it stands before has a name of its own.
-posix_renamed = acoshl aligned_alloc asin asinf asinh asinhf asinhl asinl atan atan2 atan2f atan2l atanh atanhf atanhl atanl cosl \
-	erf erfl exp exp2 expf expl expm1 expm1f expm1l fputs fread fwrite gmtime_r j1 localtime_r log10l log1p log1pf log1pl log2l logl \
+posix_renamed = acoshl aligned_alloc asin asinf asinh asinhf asinl atan atan2 atan2f atan2l atanh atanhf atanhl atanl cosl \
+	erf erfc erfl exp exp2 expf expl expm1 expm1f expm1l fputs fread fwrite gmtime_r j1 localtime_r log10l log1p log1pf log2l logl \
 	memalign mktime newlocale nextafter nextafterf nextafterl nexttoward nexttowardf nexttowardl nl_langinfo nl_langinfo_l \
-	pow powf regcomp regexec regfree remquol setlocale sin sinh sinhf sinhl sinl tan tanh tanhf tanhl tanl timegm tzset
+	pow powf regcomp regexec regfree remquol setlocale sin sinh sinhl sinl tan tanhl tanl timegm tzset
 libos/posix/libc.a: libos/posix/libposix.a $(THIRD_STAMP) $(TARGET_MK)
 	@$(TARGET_OBJCOPY) $(foreach f,$(posix_renamed),--redefine-sym $(f)=posix_libc_$(f)) $(THIRD)/prefix/lib/libc.a $@.part
 	@$(TARGET_NM) -g --defined-only libos/posix/libposix.a | awk 'NF == 3 { print $$3 }' | sort -u >$@.names

@@ -12,13 +12,13 @@
 /* For order > 1 and 0 < x <= order. */
 static long double downward(long order, long double x)
 {
-	long double above = 0, here = 1, below, sum = 0, result = 0;
-	long from = order + (long)sqrtl(300.0L * order) + 40;
+	long double above = 0, here = 1, below, sum = 0, result = 0, twice = 2 / x;
+	long from = order + (long)sqrtl(160.0L * order) + 24;
 
 	if (order * logl(x * 1.36L / order) < -11500)	/* (e x / 2 order)^order bounds the result */
 		return 0x1p-16000L;
 	for (long i = from | 1; i > 0; i--) {
-		below = 2.0L * i / x * here - above;
+		below = i * twice * here - above;
 		above = here;
 		here = below;
 		if (i - 1 == order)

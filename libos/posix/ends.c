@@ -7,7 +7,8 @@
  *  - a result of double at the lower end of the range is that of long double, rounded: so its exceptions are;
  *  - for arguments so small that the result is 1 but for less than a unit, nothing underflows;
  *  - sines of long double are reduced rounding to nearest, without which all digits can be lost;
- *  - a logarithm of 1 is +0 however is rounded.
+ *  - a logarithm of 1 is +0 however is rounded;
+ *  - functions that are off by more than a unit and a half are those of the wider type, or made of better ones.
  */
 #include <fenv.h>
 #include <float.h>
@@ -33,12 +34,23 @@ static void underflow(void)
 		return call; \
 	}
 
+/* (e^2x - 1) / (e^2x + 1), so that nothing cancels. */
+static double tanh_of(double x)
+{
+	double size = fabs(x), over;
+
+	if (!isless(size, 22))
+		return isnan(x) ? x + x : isinf(x) ? copysign(1, x) : copysign(1 - 0x1p-60, x);
+	over = expm1(size > 0.25 ? 2 * size : -2 * size);
+	return copysign(size > 0.55 ? 1 - 2 / (over + 2) : over / (over + 2), x);
+}
+
 SMALL(float, sinf, f, FLT_MIN, (float)sin(x))
 SMALL(float, tanf, f, FLT_MIN, (float)tan(x))
 SMALL(float, asinf, f, FLT_MIN, posix_libc_asinf(x))
 SMALL(float, atanf, f, FLT_MIN, (float)atan(x))
-SMALL(float, sinhf, f, FLT_MIN, posix_libc_sinhf(x))
-SMALL(float, tanhf, f, FLT_MIN, posix_libc_tanhf(x))
+SMALL(float, sinhf, f, FLT_MIN, (float)sinh(x))
+SMALL(float, tanhf, f, FLT_MIN, (float)tanh(x))
 SMALL(float, asinhf, f, FLT_MIN, posix_libc_asinhf(x))
 SMALL(float, atanhf, f, FLT_MIN, posix_libc_atanhf(x))
 SMALL(float, expm1f, f, FLT_MIN, posix_libc_expm1f(x))
@@ -48,7 +60,7 @@ SMALL(double, tan, , DBL_MIN, posix_libc_tan(x))
 SMALL(double, asin, , DBL_MIN, posix_libc_asin(x))
 SMALL(double, atan, , DBL_MIN, posix_libc_atan(x))
 SMALL(double, sinh, , DBL_MIN, posix_libc_sinh(x))
-SMALL(double, tanh, , DBL_MIN, posix_libc_tanh(x))
+SMALL(double, tanh, , DBL_MIN, tanh_of(x))
 SMALL(double, asinh, , DBL_MIN, posix_libc_asinh(x))
 SMALL(double, atanh, , DBL_MIN, posix_libc_atanh(x))
 SMALL(double, expm1, , DBL_MIN, posix_libc_expm1(x))
@@ -79,7 +91,23 @@ static long double to_nearest(long double function(long double x), long double x
 	return result;
 }
 
-static long double atanh_of(long double x);
+static long double asinh_of(long double x)
+{
+	long double size = fabsl(x), square = x * x;
+
+	if (!isless(size, 0x1p60L))
+		return isinf(x) || isnan(x) ? x + x : copysignl(logl(size) + 0x1.62e42fefa39ef358p-1L, x);
+	return copysignl(log1pl(size + square / (1 + sqrtl(1 + square))), x);
+}
+
+long double posix_libc_atanhl(long double x);
+
+static long double atanh_of(long double x)
+{
+	long double size = fabsl(x);
+
+	return isless(size, 1) ? copysignl(log1pl(2 * size / (1 - size)) / 2, x) : posix_libc_atanhl(x);
+}
 
 SMALL_LONG(sinl, to_nearest(posix_libc_sinl, x))
 SMALL_LONG(tanl, to_nearest(posix_libc_tanl, x))
@@ -87,15 +115,9 @@ SMALL_LONG(asinl, posix_libc_asinl(x))
 SMALL_LONG(atanl, posix_libc_atanl(x))
 SMALL_LONG(sinhl, posix_libc_sinhl(x))
 SMALL_LONG(tanhl, posix_libc_tanhl(x))
-SMALL_LONG(asinhl, posix_libc_asinhl(x))
+SMALL_LONG(asinhl, asinh_of(x))
 SMALL_LONG(atanhl, atanh_of(x))
 SMALL_LONG(expm1l, posix_libc_expm1l(x))
-SMALL_LONG(log1pl, isgreater(x, 0x1p70L) ? logl(x) : posix_libc_log1pl(x))
-
-static long double atanh_of(long double x)
-{
-	return isless(fabsl(x), 0x1p-20L) ? x + x * x * x / 3 : posix_libc_atanhl(x);
-}
 
 #define QUOTIENT(name, type, size, least) \
 	type posix_libc_##name(type y, type x); \
@@ -142,6 +164,11 @@ OF(double, erf)
 OF(long double, erfl)
 {
 	return isless(fabsl(x), 0x1p-70L) ? x * 0x1.20dd750429b6d11ap0L : posix_libc_erfl(x);
+}
+
+double erfc(double x)
+{
+	return (double)erfcl(x);
 }
 
 OF(double, j1)
@@ -223,7 +250,7 @@ OF(long double, log2l)
 
 OF(long double, acoshl)
 {
-	return x == 1 ? 0 : posix_libc_acoshl(x);
+	return x == 1 ? 0 : isgreater(x, 1) && isless(x, 0x1p60L) ? log1pl((x - 1) + sqrtl((x - 1) * (x + 1))) : posix_libc_acoshl(x);
 }
 
 /* Lengths: no square is out of the wider type's range. */

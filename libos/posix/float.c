@@ -24,6 +24,11 @@ float acosf(float x)
 	return (float)acos(x);
 }
 
+float acoshf(float x)
+{
+	return (float)acosh(x);
+}
+
 float cosf(float x)
 {
 	return (float)cos(x);
@@ -32,6 +37,11 @@ float cosf(float x)
 float exp2f(float x)
 {
 	return (float)exp2(x);
+}
+
+float log10f(float x)
+{
+	return (float)log10(x);
 }
 
 float hypotf(float x, float y)

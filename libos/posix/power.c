@@ -5,6 +5,7 @@
  * is off by 150. x is 2^e m with m near 1; of the nearest k/64 the logarithm is in a table, and that of the quotient is a series
  * in (m - k/64) / (m + k/64). The gamma function (gamma.c) is made of the same.
  */
+#define _GNU_SOURCE		/* exp10l */
 #include <fenv.h>
 #include <float.h>
 #include <math.h>
@@ -155,4 +156,14 @@ long double powl(long double x, long double y)
 	product = posix_product(log.high, y);
 	product.low += log.low * y;
 	return posix_exp2(posix_sum(product.high, product.low), negative, way);
+}
+
+long double exp10l(long double x)
+{
+	return powl(10, x);
+}
+
+long double pow10l(long double x)
+{
+	return powl(10, x);
 }
