@@ -8,7 +8,7 @@
  * where a text has such characters, it is written anew as well, the pattern is compiled again with its codes, and what
  * was found is counted back into bytes. A text of ASCII, or a pattern to which it makes no difference (no list, no
  * period, no such character), is left to what was compiled first. A text with more different characters than there are
- * codes is searched by bytes.
+ * codes is searched by bytes. Before that, what GNU's expressions have beyond POSIX' is taken out (regex_extend.c).
  */
 #include <regex.h>
 #include <stdbool.h>
@@ -17,6 +17,7 @@
 #include <string.h>
 #include <wctype.h>
 #include "libos/posix/pattern.h"
+#include "libos/posix/regex_extend.h"
 
 #define LIST_MOST	260	/* bytes of what stands for a bracket expression */
 #define FIRST_CODE	0x80
@@ -32,6 +33,7 @@ void posix_libc_regfree(regex_t *regex);
 struct held {
 	regex_t plain;		/* for texts without codes */
 	int flags;
+	uint64_t ours;		/* groups that the program's pattern has not */
 	size_t length;		/* of the pattern; 0: it makes no difference to it what a character is */
 	char pattern[];
 };
@@ -190,20 +192,21 @@ int regcomp(regex_t *regex, const char *pattern, int flags)
 {
 	size_t length = flags & REG_PEND ? (size_t)(regex->re_endp - pattern) : strlen(pattern);
 	struct codes codes = { .folds = flags & REG_ICASE, .wide = MB_CUR_MAX > 1 };
-	struct held *held = malloc(sizeof(*held) + length + 1);
+	struct held *held = malloc(sizeof(*held) + REGEX_EXTEND_ROOM(length));
 	int error;
 
 	if (!held)
 		return REG_ESPACE;
 	held->flags = flags;
 	held->length = 0;
+	held->ours = 0;
 	held->plain.re_endp = regex->re_endp;
 	if (flags & REG_NOSPEC || memchr(pattern, '\0', length)) {
 		error = posix_libc_regcomp(&held->plain, pattern, flags);
 	} else {
-		held->length = matters(pattern, length, flags) ? length : 0;
-		memcpy(held->pattern, pattern, length);
-		error = compile(&held->plain, &codes, pattern, length, flags);
+		length = posix_regex_extend(held->pattern, pattern, length, &held->flags, &held->ours);
+		held->length = matters(held->pattern, length, flags) ? length : 0;
+		error = compile(&held->plain, &codes, held->pattern, length, held->flags);
 		if (!error && codes.full)
 			held->length = 0;
 	}
@@ -212,7 +215,7 @@ int regcomp(regex_t *regex, const char *pattern, int flags)
 		return error;
 	}
 	regex->re_magic = MAGIC;
-	regex->re_nsub = held->plain.re_nsub;
+	regex->re_nsub = held->plain.re_nsub - (size_t)__builtin_popcountll(held->ours);
 	regex->re_g = (void *)held;
 	return 0;
 }
@@ -296,16 +299,11 @@ static int by_codes(const struct held *held, const char *text, size_t length, re
 	return result;
 }
 
-int regexec(const regex_t *restrict regex, const char *restrict text, size_t count, regmatch_t match[restrict], int flags)
+static int search(const struct held *held, const char *text, size_t count, regmatch_t match[], int flags)
 {
-	const struct held *held = (const void *)regex->re_g;
 	regmatch_t range = { 0, 0 };
 	int result;
 
-	if (regex->re_magic != MAGIC)
-		return REG_BADPAT;
-	if (!match)		/* there is no range; regcomp's REG_NOSUB, given here, has the same value */
-		flags &= ~REG_STARTEND;
 	if (held->length && flags & REG_STARTEND)
 		range = match[0];
 	else if (held->length)
@@ -318,4 +316,38 @@ int regexec(const regex_t *restrict regex, const char *restrict text, size_t cou
 	if (flags & REG_STARTEND)
 		match[0] = range;
 	return posix_libc_regexec(&held->plain, text, count, match, flags);
+}
+
+/* What is found is told without the groups that the pattern has not. */
+static int search_ours(const struct held *held, const char *text, size_t count, regmatch_t match[], int flags)
+{
+	regmatch_t found[1 + REGEX_EXTEND_GROUPS];
+	size_t groups = held->plain.re_nsub, to = 1;
+	int result;
+
+	if (flags & REG_STARTEND)
+		found[0] = match[0];
+	result = search(held, text, 1 + groups, found, flags);
+	if (result)
+		return result;
+	match[0] = found[0];
+	for (size_t i = 0; i < groups && to < count; i++)
+		if (!(held->ours >> i & 1))
+			match[to++] = found[1 + i];
+	while (to < count)
+		match[to++] = (regmatch_t){ -1, -1 };
+	return 0;
+}
+
+int regexec(const regex_t *restrict regex, const char *restrict text, size_t count, regmatch_t match[restrict], int flags)
+{
+	const struct held *held = (const void *)regex->re_g;
+
+	if (regex->re_magic != MAGIC)
+		return REG_BADPAT;
+	if (!match)		/* there is no range; regcomp's REG_NOSUB, given here, has the same value */
+		flags &= ~REG_STARTEND;
+	if (!held->ours || held->flags & REG_NOSUB || count <= 1 || !match)
+		return search(held, text, match ? count : 0, match, flags);
+	return search_ours(held, text, count, match, flags);
 }
