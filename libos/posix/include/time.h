@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* picolibc's, with XSI's names for two of its variables, and a broken-down time's zone (libos/posix/calendar.c). */
+/* picolibc's, with XSI's names for two of its variables, and a broken-down time's zone (libos/posix/libc/calendar.c). */
 #ifndef EXO_POSIX_TIME_H
 #define EXO_POSIX_TIME_H
 

@@ -6,7 +6,7 @@
  * float and double are made, and from where infinite arguments and cuts are.
  */
 #include <stdbool.h>
-#include "libos/posix/complex.h"
+#include "libos/posix/math/complex.h"
 
 #define HALF_PI		0x1.921fb54442d1846ap0L
 #define LN_2		0x1.62e42fefa39ef358p-1L

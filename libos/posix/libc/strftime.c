@@ -19,7 +19,7 @@
 #include <string.h>
 #include <time.h>
 #include <wchar.h>
-#include "libos/posix/calendar.h"
+#include "libos/posix/libc/calendar.h"
 
 /* Where characters go. The last place is for the null character. */
 struct out {

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#include "print.h"
+#include "libos/posix/libc/print.h"
 
 #define BILLION	1000000000u
 #define LIMBS	1844		/* 2^-16445 has 1,828 limbs behind the point, and a mantissa three before it */

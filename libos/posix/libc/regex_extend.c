@@ -16,8 +16,8 @@
 #include <regex.h>
 #include <stdbool.h>
 #include <string.h>
-#include "libos/posix/pattern.h"
-#include "libos/posix/regex_extend.h"
+#include "libos/posix/libc/pattern.h"
+#include "libos/posix/libc/regex_extend.h"
 
 struct extending {
 	char *to;

@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <wctype.h>
-#include "libos/posix/pattern.h"
-#include "libos/posix/regex_extend.h"
+#include "libos/posix/libc/pattern.h"
+#include "libos/posix/libc/regex_extend.h"
 
 #define LIST_MOST	260	/* bytes of what stands for a bracket expression */
 #define FIRST_CODE	0x80

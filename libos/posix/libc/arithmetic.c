@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "libos/posix/wordexp.h"
+#include "libos/posix/libc/wordexp.h"
 
 #define DEPTH	64
 

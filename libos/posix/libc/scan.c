@@ -18,7 +18,7 @@
 #include <string.h>
 #include <wchar.h>
 #include <wctype.h>
-#include "format.h"
+#include "libos/posix/libc/format.h"
 
 #define POSITIONS	64
 

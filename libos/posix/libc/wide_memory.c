@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <wchar.h>
-#include "libos/posix/print.h"
+#include "libos/posix/libc/print.h"
 
 #define LEAST	64
 

@@ -10,7 +10,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
-#include "libos/posix/power.h"
+#include "libos/posix/math/power.h"
 
 #define FIRST	45	/* of the table: 45/64 < sqrt(1/2) */
 

@@ -13,7 +13,7 @@
 #include <stdio-bufio.h>
 #include <string.h>
 #include <wchar.h>
-#include "libos/posix/wide.h"
+#include "libos/posix/libc/wide.h"
 
 #define UNGET_MOST	0xfffe
 

@@ -10,7 +10,7 @@
 #include <fenv.h>
 #include <float.h>
 #include <math.h>
-#include "libos/posix/power.h"
+#include "libos/posix/math/power.h"
 
 #define PI		3.14159265358979323846264338327950288L
 #define LOG2_E		1.44269504088896340735992468100189214L

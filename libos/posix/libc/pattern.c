@@ -13,7 +13,7 @@
 #include <string.h>
 #include <wchar.h>
 #include <wctype.h>
-#include "libos/posix/pattern.h"
+#include "libos/posix/libc/pattern.h"
 
 #define CLASS_MOST	16	/* letters of the longest name of a class, and more */
 #define NO_CHARACTER	0x110000	/* and the byte */

@@ -6,8 +6,8 @@
  * formulas of the reals throughout, which have no such cases, and lose digits where terms cancel.
  */
 #define _GNU_SOURCE		/* clog10 */
-#include "libos/posix/complex.h"
-#include "libos/posix/power.h"
+#include "libos/posix/math/complex.h"
+#include "libos/posix/math/power.h"
 
 #define MUCH	11000		/* whose exponential is still in range, and its inverse normal */
 

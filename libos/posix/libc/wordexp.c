@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <wordexp.h>
-#include "libos/posix/wordexp.h"
+#include "libos/posix/libc/wordexp.h"
 
 #define DEPTH	64		/* of expansions in expansions */
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "libos/posix/calendar.h"
+#include "libos/posix/libc/calendar.h"
 
 struct tm *posix_libc_gmtime_r(const time_t *restrict when, struct tm *restrict tm);
 struct tm *posix_libc_localtime_r(const time_t *restrict when, struct tm *restrict tm);

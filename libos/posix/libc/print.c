@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "libos/uni/buffer.h"
-#include "format.h"
-#include "print.h"
+#include "libos/posix/libc/format.h"
+#include "libos/posix/libc/print.h"
 
 #define POSITIONS	64	/* arguments that can be named by position */
 
