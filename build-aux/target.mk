@@ -144,7 +144,7 @@ $(eval $(call library_of,libos/posix/libposix.a,$(call p_objects,$(libposix_src)
 # function that it stands before has a name of its own.
 posix_renamed = acoshl aligned_alloc asin asinf asinh asinhf asinl atan atan2 atan2f atan2l atanh atanhf atanhl atanl cosl \
 	erf erfc erfl exp exp2 expf expl expm1 expm1f expm1l fputs fread fwrite gmtime_r j1 localtime_r log10l log1p log1pf log2l logl \
-	memalign mktime newlocale nextafter nextafterf nextafterl nexttoward nexttowardf nexttowardl nl_langinfo nl_langinfo_l \
+	memalign mktime newlocale nextafter nextafterf nexttoward nexttowardf nl_langinfo nl_langinfo_l \
 	pow powf regcomp regexec regfree remquol setlocale sin sinh sinhl sinl tan tanhl tanl timegm tzset
 libos/posix/libc.a: libos/posix/libposix.a $(THIRD_STAMP) $(TARGET_MK)
 	@$(TARGET_OBJCOPY) $(foreach f,$(posix_renamed),--redefine-sym $(f)=posix_libc_$(f)) $(THIRD)/prefix/lib/libc.a $@.part

@@ -9,6 +9,8 @@
 #include <float.h>
 #include <limits.h>
 #include <math.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include "test/guest/tap.h"
@@ -180,6 +182,10 @@ static void two_arguments(void)
 	}
 	fesetround(FE_TONEAREST);
 	raised();
+	ok(nextafterl(V(LDBL_MIN), 0) == LDBL_MIN - least && raised() == UNDER && nexttowardl(V(LDBL_MIN) - least, 1) == LDBL_MIN && !raised() &&
+	   nextafterl(V(2.0L), 0) == 2 - LDBL_EPSILON && nextafterl(V(-2.0L), -3) == -2 - 2 * LDBL_EPSILON && nextafterl(-INF, 0) == -longest &&
+	   nextafterl(least, 0) == 0 && raised() == UNDER, "neighbours of long double");
+	raised();
 	ok(hypotl(0, least) == least && hypotl(3 * least, 4 * least) == 5 * least && hypotl(V(0x3p16380L), 0x4p16380L) == 0x5p16380L && !raised(),
 	   "hypotl where squares are out of range");
 }
@@ -340,6 +346,37 @@ static void environment(void)
 	ok(!(zero < one) && raised() == INVALID && (math_errhandling & MATH_ERREXCEPT), "unless by an operator");
 }
 
+static sigjmp_buf back;
+
+static void caught(int signal)
+{
+	(void)signal;
+	siglongjmp(back, 1);
+}
+
+static void traps(void)
+{
+	static const int each[] = { FE_DIVBYZERO, FE_INVALID, FE_OVERFLOW, FE_UNDERFLOW, FE_INEXACT };
+	volatile unsigned trapped = 0;
+
+	signal(SIGFPE, caught);
+	for (volatile unsigned i = 0; i < COUNT(each); i++) {
+		fesetenv(FE_DFL_ENV);
+		if (sigsetjmp(back, 1) == 0) {
+			feenableexcept(each[i]);
+			feraiseexcept(FE_ALL_EXCEPT & ~each[i]);
+			trapped += fegetexcept() == each[i];
+			feraiseexcept(each[i]);
+		} else {
+			trapped++;
+		}
+	}
+	fesetenv(FE_DFL_ENV);
+	ok(trapped == 2 * COUNT(each) && feraiseexcept(FE_ALL_EXCEPT) == 0 && fegetexcept() == 0, "traps, and none by default");
+	feclearexcept(FE_ALL_EXCEPT);
+	signal(SIGFPE, SIG_DFL);
+}
+
 /* --- complex functions ---------------------------------------------------------------------------------------- */
 
 #define C(name)	#name, name##f, name, name##l
@@ -430,6 +467,7 @@ int main(void)
 	whole_numbers();
 	products();
 	environment();
+	traps();
 	complex_functions();
 	round_trips();
 	return tap_done();

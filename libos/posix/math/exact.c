@@ -2,10 +2,10 @@
 /*
  * Functions whose result is exact, or exactly rounded, and the exceptions that belong to it and no others (C11 F.10): whole
  * numbers beside a long double, of which picolibc's raise "inexact" and some are wrong between 2^52 and 2^63; square roots,
- * which picolibc reckons bit by bit without "inexact"; the neighbours of the largest number, which are infinite however is
- * rounded; remquol's sign where its arguments differ in theirs only.
+ * which picolibc reckons bit by bit without "inexact"; neighbours of the largest number, which are infinite however is
+ * rounded, and of long double below the least normal one; remquol's sign where its arguments differ in theirs only.
  */
-#include <fenv.h>
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -119,11 +119,50 @@ long double remquol(long double x, long double y, int *quotient)
 		return next == x && x != y ? copysign##size(HUGE_VAL##size, x) : next; \
 	}
 #define HUGE_VALf	HUGE_VALF
-#define HUGE_VALl	HUGE_VALL
 
 NEXT(nextafter, double, double, )
 NEXT(nextafterf, float, float, f)
-NEXT(nextafterl, long double, long double, l)
 NEXT(nexttoward, double, long double, )
 NEXT(nexttowardf, float, long double, f)
-NEXT(nexttowardl, long double, long double, l)
+
+/* By bits: picolibc's is no smaller than the least normal number just below it. */
+long double nextafterl(long double x, long double y)
+{
+	volatile long double huge = LDBL_MAX, tiny = LDBL_MIN;
+	union parts parts = { .value = x };
+	bool normal;
+
+	if (isnan(x) || isnan(y))
+		return x + y;
+	if (x == y)
+		return y;
+	if (x == 0) {
+		tiny = tiny * tiny;
+		return copysignl(LDBL_TRUE_MIN, y);
+	}
+	normal = parts.mantissa >> 63;
+	if ((x < y) == (x > 0)) {
+		parts.mantissa++;
+		if (parts.mantissa == 0 || normal != parts.mantissa >> 63) {
+			parts.mantissa = 1ULL << 63;
+			parts.exponent++;
+		}
+	} else {
+		parts.mantissa--;
+		if (normal && !(parts.mantissa >> 63)) {
+			parts.exponent--;
+			if (parts.exponent & 0x7fff)
+				parts.mantissa = UINT64_MAX;
+		}
+	}
+	if ((parts.exponent & 0x7fff) == 0x7fff)
+		huge = huge * huge;
+	else if (!(parts.exponent & 0x7fff))
+		tiny = tiny * tiny;
+	return parts.value;
+}
+
+long double nexttowardl(long double x, long double y)
+{
+	return nextafterl(x, y);
+}

@@ -13,6 +13,7 @@
 
 #define ROUNDING	0xc00U		/* in the x87's control word; MXCSR has it three bits higher */
 #define TRAPS		7		/* by so many bits MXCSR's masks lie above its flags; the x87's are where the flags are */
+#define PENDING		0x80U		/* in its status: a processor reckons this from flags and masks, an emulator may not */
 #define MASKS		0x3fU		/* with that of numbers that are not normal, which stays set */
 
 fenv_t _fe_dfl_env = { { 0x37f, 0, 0xffff, 0, 0, 0, 0 }, MASKS << TRAPS };
@@ -96,6 +97,8 @@ int fesetexcept(int which)
 	which &= FE_ALL_EXCEPT;
 	fegetenv(&env);
 	env._fpu._fpu_sw |= (unsigned)which;
+	if (which & ~control())
+		env._fpu._fpu_sw |= PENDING;
 	env._sse_mxcsr |= (unsigned)which;
 	return fesetenv(&env);
 }
