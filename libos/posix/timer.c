@@ -177,10 +177,13 @@ void signal_slice(uint64_t ns)
  */
 void signal_slice_soon(uint64_t ns)
 {
+	uint64_t asked_at = posix_asked_at;	/* the thread that is current may be about to see that it was woken */
+
 	if (posix_mutex.owner)
 		signal_slice_late = true;
 	else
 		signal_slice(ns);
+	posix_asked_at = asked_at;
 }
 
 void signal_slice_asked(void)

@@ -2,13 +2,14 @@
 /*
  * Wakeups that must not get lost: of a thread that is cancelled, or gets a signal, at the moment at which it is woken; of
  * read-write locks, semaphores and condition variables under threads on several CPUs, some of which are cancelled or give
- * up; of those among processes, some of which are killed. Whoever sleeps on is seen by a time limit of the wait that
- * nothing else would end.
+ * up; of those among processes, some of which are killed; of poll, while other threads only wait. Whoever sleeps on is
+ * seen by a time limit of the wait that nothing else would end.
  *
  * Run with: --smp 4
  * Time limit: 240 s
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include "libos/posix/call.h"
 #include "test/guest/tap.h"
@@ -25,6 +27,7 @@
 #define THREADS	6
 #define TURNS	10000
 #define LONG_S	15			/* nobody waits so long */
+#define POLL_S	4
 #define KILLED	120
 
 static unsigned scale = 1;
@@ -439,6 +442,44 @@ static void processes(void)
 	munmap(among, sizeof(*among));
 }
 
+/* --- a thread that waits for the keeper, while others only wait ------------------------------------------------ */
+
+static void *waits(void *arg)
+{
+	pthread_mutex_lock(&mutex);
+	pthread_cond_wait(arg, &mutex);
+	pthread_mutex_unlock(&mutex);
+	return NULL;
+}
+
+/* What wakes it comes about when the end of a slice is told, too: none of both may hide the other. */
+static void alarms(void)
+{
+	pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+	int fd = timerfd_create(CLOCK_MONOTONIC, 0), late_ones = 0, rounds = 0;
+	pthread_t thread;
+
+	ok(fd >= 0 && !pthread_create(&thread, NULL, waits, &never), "a timer, and a thread that waits for good");
+	for (; rounds < ROUNDS * 4 && late_ones < 3; rounds++) {
+		struct itimerspec alarm = { .it_value.tv_nsec = (long)(4000 + draw(1200)) * 1000 };
+		struct pollfd one = { fd, POLLIN, 0 };
+		struct timespec before, after;
+		uint64_t times;
+
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		if (timerfd_settime(fd, 0, &alarm, NULL) || poll(&one, 1, POLL_S * 1000) != 1 || read(fd, &times, 8) != 8)
+			break;
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		late_ones += after.tv_sec - before.tv_sec >= POLL_S - 1;
+	}
+	ok(rounds == ROUNDS * 4 && !late_ones, "poll is woken by each alarm (%d late in %d)", late_ones, rounds);
+	pthread_mutex_lock(&mutex);
+	pthread_cond_signal(&never);
+	pthread_mutex_unlock(&mutex);
+	pthread_join(thread, NULL);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -446,6 +487,7 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[argc - 1], "long=1"))
 		scale = 20;
 	sigaction(SIGUSR1, &action, NULL);
+	alarms();
 	at_once();
 	rwlocks();
 	semaphores();
