@@ -203,9 +203,13 @@ def gdb_where(text):
     return "unix:%s,server=on,wait=off" % _comma(text), text
 
 
+# The kernel saves what FXSAVE does. Programs are told so by OSXSAVE, which some do not ask for.
+NO_WIDE_VECTORS = ",-avx,-avx2,-fma,-f16c"
+
+
 def command(machine):
     """The emulator's command as a list of words."""
-    cpu = machine.cpu or ("host" if machine.accel == "kvm" else "max")
+    cpu = machine.cpu or ("host" if machine.accel == "kvm" else "max") + NO_WIDE_VECTORS
     words = [emulator_path(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     words += _machine_type(machine)
     if machine.memory_file:
