@@ -114,6 +114,8 @@ static void legacy(void)
 	struct timeb now;
 	pid_t child;
 
+	ok((off64_t)-1 < 0 && sizeof(off64_t) == sizeof(off_t) && lseek64(-1, 0, SEEK_SET) < 0 && errno == EBADF,
+	   "off64_t has a sign");
 	ok(!brk(end + 8192) && sbrk(0) == (void *)(end + 8192) && !brk(end) && sbrk(0) == (void *)end &&
 	   fails(brk((void *)16), ENOMEM), "brk");
 	ok(getwd(path) == path && path[0] == '/' && lseek64(fd, 5, SEEK_SET) == 5, "getwd, lseek64");
