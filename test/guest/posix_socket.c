@@ -12,6 +12,8 @@
 #include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <netinet/in_systm.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
@@ -224,6 +226,7 @@ static void test_later(void)
 	ok(setsockopt(one, IPPROTO_IP, IP_ADD_MEMBERSHIP, &(struct ip_mreq){ 0 }, sizeof(struct ip_mreq)) == -1 &&
 	   errno == ENOPROTOOPT, "IP_ADD_MEMBERSHIP: ENOPROTOOPT");
 	ok(IN6_ARE_ADDR_EQUAL(&own, &in6addr_loopback) && !IN6_ARE_ADDR_EQUAL(&own, &any), "IN6_ARE_ADDR_EQUAL");
+	ok(sizeof(n_short) == 2 && sizeof(n_long) == 4 && sizeof(n_time) == 4 && sizeof(struct ip) == 20, "netinet/in_systm.h");
 	close(one);
 	close(two);
 	close(file);
