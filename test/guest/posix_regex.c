@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Regular expressions as programs of GNU systems write them: one of several and repetitions in basic expressions, what is
- * empty, letters behind a backslash. POSIX leaves these undefined.
+ * Regular expressions and patterns of names as POSIX has them, and expressions as programs of GNU systems write them: one of
+ * several and repetitions in basic ones, what is empty, letters behind a backslash, all of which POSIX leaves undefined.
  */
+#define _GNU_SOURCE
+#include <fnmatch.h>
 #include <locale.h>
 #include <regex.h>
 #include <string.h>
@@ -76,8 +78,34 @@ static void patterns(void)
 	regfree(&regex);
 }
 
+/* As POSIX has them. */
+static void standard(void)
+{
+	static const struct {
+		const char *pattern;
+		int error;
+	} wrong[] = { { "[", REG_EBRACK }, { "[]", REG_EBRACK }, { "[^", REG_EBRACK }, { "[[.x", REG_EBRACK },
+		{ "[b-a]", REG_ERANGE }, { "[[:foo:]]", REG_ECTYPE }, { "[[.ab.]]", REG_ECOLLATE }, { "a\\", REG_EESCAPE },
+		{ "\\(", REG_EPAREN }, { "a\\0", REG_ESUBREG }, { "\\\374", REG_BADPAT } };
+	regex_t regex;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		ok(regcomp(&regex, wrong[i].pattern, 0) == wrong[i].error, "%s is wrong", wrong[i].pattern);
+	ok(found("[]-a]x", "`x", 0, 0, 2) && found("[^]a]", "a]b", 0, 2, 3) && found("[a^-]*", "-^a", 0, 0, 3) &&
+	   found("x[^]y", "x^y", 0, -1, -1) == false && found("[[:digit:]x[=y=][.-.]]*", "5x-y", 0, 0, 4), "lists");
+	ok(found("[[:alpha:]]+", "12ab3", REG_EXTENDED, 2, 4) && found("[A-C]*", "abc", REG_ICASE, 0, 3) &&
+	   found("\\<ab\\>", "xab ab", 0, 4, 6) && found("a[^b]c", "a\nc", 0, 0, 3) &&
+	   !found("a[^b]c", "a\nc", REG_NEWLINE, 0, 3), "classes, words, lines");
+	ok(!fnmatch("[[:alpha:]][!0-9]?*", "xyz", 0) && fnmatch("[[:alpha:]]", "1", 0) && !fnmatch("a[", "a[", 0) &&
+	   fnmatch("*", "a/b", FNM_PATHNAME) && !fnmatch("*/b", "a/b", FNM_PATHNAME) && fnmatch("*", ".a", FNM_PERIOD) &&
+	   fnmatch("a/*", "a/.b", FNM_PATHNAME | FNM_PERIOD) && !fnmatch("\\*", "*", 0) && !fnmatch("a*c*e", "abcdcde", 0) &&
+	   !fnmatch("\\*", "\\a", FNM_NOESCAPE) && !fnmatch("a", "a/b", FNM_LEADING_DIR) && !fnmatch("A", "a", FNM_CASEFOLD) &&
+	   fnmatch("[/]", "/", FNM_PATHNAME) && !fnmatch("", "", 0) && fnmatch("a**b", "aXc", 0), "names and patterns");
+}
+
 int main(void)
 {
+	standard();
 	patterns();
 	return tap_done();
 }
